@@ -1,0 +1,85 @@
+"""The command line: ``brule barycenter | train | evaluate | predict | demo``.
+
+One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+from brule import __version__
+from brule.cli.barycenter import barycenter
+from brule.cli.demo import demo
+from brule.cli.evaluate import evaluate
+from brule.cli.output import INTERRUPTED
+from brule.cli.predict import predict
+from brule.cli.train import train
+from brule.errors import BruleError
+
+_DEBUG = "--debug"
+
+app = App(
+    name="brule",
+    help=(
+        "Learn a landmark detector from unlabelled images and about ten annotated shapes.\n\n"
+        "`brule demo` shows all of it on drawn faces. On images of your own: annotate ten of them, then "
+        "`brule train`, `brule evaluate`, `brule predict`. `brule COMMAND --help` explains each with examples."
+    ),
+    help_format="markdown",
+    help_epilogue=f"`{_DEBUG}` with any command shows where in the program an error arose.",
+    version=__version__,
+    default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+for _command in (demo, barycenter, train, evaluate, predict):
+    app.command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: what follows ``brule`` on the command line; by default that of this process.
+
+    Returns:
+        The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 1 for anything unexpected.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = _DEBUG in words
+    words = [word for word in words if word != _DEBUG]
+    try:
+        code = app(words, exit_on_error=False)
+    except KeyboardInterrupt:
+        return _failed("stopped", INTERRUPTED)
+    except CycloptsError:  # cyclopts has printed it
+        return 2
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _explained(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: Exception) -> int:
+    if isinstance(error, BruleError):
+        return _failed(str(error), 2)
+    if isinstance(error, OSError) and error.filename is not None:
+        return _failed(f"{error.filename}: {error.strerror}", 2)
+    return _failed(
+        f"unexpected {type(error).__name__}: {error}\nThis is a mistake in brule. The same command with {_DEBUG} shows "
+        "where it arose; please report that.",
+        1,
+    )
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"brule: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,117 @@
+"""``brule barycenter``: the mean shape of annotated landmark sets, as Wasserstein sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from brule.cli.inputs import annotated_shapes
+from brule.cli.options import Output, SkipBad
+from brule.cli.output import note, note_bad, say, write_json
+from brule.errors import BruleError, ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from brule.data import Shapes
+    from brule.transport.barycenter import Barycenter
+
+
+def barycenter(
+    shapes: list[str],
+    /,
+    *,
+    output: Annotated[Path, Output],
+    n_shapes: int | None = None,
+    seed: int = 0,
+    n_points: int | None = None,
+    picture: Path | None = None,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Compute the Wasserstein barycenter of annotated shapes, and draw it.
+
+    The barycenter is all that training is told about where landmarks are, so look at its picture before you train: the
+    numbers should run along the object as in your annotations. The file holds the shapes too: give it to
+    `brule train --shapes`, and the images of the ten shapes need not be kept.
+
+    **Examples**
+
+        brule barycenter annotated/ -o barycenter.json
+
+        brule barycenter face1.pts face2.pts face3.pts -o barycenter.json
+
+        brule barycenter trainset/ --n-shapes 10 --seed 3 -o barycenter.json --picture look.png
+
+    Args:
+        shapes: Annotations (`.pts`), folders of them (images beside them don't matter), or JSON files
+            `{"shapes": [[[x, y], …], …]}`.
+        output: The JSON file to write: barycenter, shapes, names, objective and its history. Coordinates are in the
+            unit square of the crop (0 = left or top edge, 1 = right or bottom edge).
+        n_shapes: Draw so many of the shapes, without replacement; by default all are used.
+        seed: Of that draw.
+        n_points: Landmarks of the barycenter; by default the commonest number among the shapes.
+        picture: The picture to write; by default OUTPUT with the ending `.png`.
+        skip_bad: Leave broken files out, and list them, rather than stop at the first.
+    """
+    import torch
+
+    from brule.transport import free_support_barycenter
+
+    if output.suffix.lower() in (".png", ".jpg", ".pts"):
+        raise ConfigError(f"-o {output}: expected a name such as barycenter.json; --picture names the picture")
+    given = annotated_shapes(shapes, n_shapes=n_shapes, seed=seed, skip_bad=skip_bad)
+    found = free_support_barycenter([torch.from_numpy(points) for points in given.points], n_points=n_points, seed=seed)
+    points = found.points.numpy()
+    write_json(output, _content(given, found, points))
+    note_bad(given.bad)
+    _tell(given, found)
+    say(f"written: {output}")
+    _draw(points, given, picture, output.with_suffix(".png"))
+    return 0
+
+
+def _content(shapes: Shapes, found: Barycenter, points: np.ndarray) -> dict[str, Any]:
+    return {
+        "barycenter": points.tolist(),
+        "n_points": len(points),
+        "objective": found.objective,
+        "history": list(found.history),
+        "names": shapes.names,
+        "shapes": [own.tolist() for own in shapes.points],
+    }
+
+
+def _tell(shapes: Shapes, found: Barycenter) -> None:
+    import numpy as np
+    import torch
+
+    from brule.geometry import mirror_permutation
+
+    say(f"barycenter of {len(shapes)} shapes, {len(found.points)} landmarks")
+    say(f"objective   {found.objective:.6f} (mean squared W₂), after {len(found.history) - 1} iterations")
+    say(f"spread      {100 * found.objective**0.5:.2f} % of the crop: how far a landmark typically is from its place here")
+    # The mean of a few turned heads is more symmetric than their barycenter; training looks at it too.
+    mean = torch.from_numpy(np.mean(shapes.points, axis=0)) if shapes.n_points == len(found.points) else found.points
+    mirror = mirror_permutation(mean)
+    if mirror is None:
+        say("symmetry    none between left and right")
+        return
+    alone = sum(int(partner) == index for index, partner in enumerate(mirror))
+    say(f"symmetry    {(len(mirror) - alone) // 2} pairs left and right, {alone} landmarks on the axis")
+    counts = {len(points) for points in shapes.points}
+    if len(counts) > 1:
+        note(f"the shapes have {', '.join(map(str, sorted(counts)))} points: indices follow those of {len(found.points)}")
+
+
+def _draw(points: np.ndarray, shapes: Shapes, asked: Path | None, default: Path) -> None:
+    from brule.plots import barycenter_figure, save_figure
+
+    target = asked or default
+    try:
+        save_figure(barycenter_figure(points, shapes.points), target)
+    except BruleError as error:
+        if asked is not None:
+            raise
+        note(f"no picture: {error}")
+    else:
+        say(f"picture: {target}")

@@ -1,0 +1,128 @@
+"""From the arguments of commands to samples and shapes, with validation images kept out where that is asked for."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brule.cli.output import note, write_json
+from brule.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from brule.data import SampleList, Shapes
+
+RECORD = "data.json"
+MANY_SHAPES = 100
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What a run was trained on: kept as ``data.json`` beside its settings.
+
+    Attributes:
+        images: the paths that were given.
+        exclude_validation: whether images and shapes were held out by name.
+        n_images: how many images were found.
+        shapes: the names of the annotated shapes.
+        device: where it was trained.
+    """
+
+    images: list[str]
+    exclude_validation: bool
+    n_images: int
+    shapes: list[str]
+    device: str
+
+    def write(self, run: Path) -> None:
+        """Keep it in a run."""
+        write_json(run / RECORD, asdict(self))
+
+    @classmethod
+    def read(cls, run: Path) -> DataRecord | None:
+        """That of a run; ``None`` if it has none.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        path = run / RECORD
+        if not path.is_file():
+            return None
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{path}: damaged: {error}") from None
+
+
+def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: bool) -> SampleList:
+    """The images to train on.
+
+    Raises:
+        DataError: nothing there, a bad file, or nothing left.
+    """
+    from brule.data import SampleList, read_folder, split_by_name
+    from brule.errors import DataError
+
+    samples = read_folder(paths, skip_bad=skip_bad)
+    if not exclude_validation:
+        return samples
+    kept = split_by_name(samples).train
+    if not kept:
+        raise DataError(f"--exclude-validation leaves none of the {len(samples)} images")
+    note(f"held out for validation: {len(samples) - len(kept)} of {len(samples)} images")
+    return SampleList(kept, bad=samples.bad, counts=samples.counts)
+
+
+def annotated_shapes(
+    paths: list[str],
+    *,
+    n_shapes: int | None,
+    seed: int,
+    scale: float = 1.3,
+    exclude_validation: bool = False,
+    skip_bad: bool = False,
+) -> Shapes:
+    """Read the annotated shapes, or draw some of them.
+
+    Raises:
+        DataError: nothing there, a bad file, or fewer than are to be drawn.
+        ConfigError: ``exclude_validation`` where no image says which ones to hold out.
+    """
+    from brule.data import read_shapes
+
+    chosen = _outside_validation(paths) if exclude_validation else paths
+    shapes = read_shapes(chosen, n_shapes=n_shapes, seed=seed, scale=scale, skip_bad=skip_bad)
+    if len(shapes) > MANY_SHAPES:
+        note(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
+    return shapes
+
+
+def _outside_validation(paths: list[str]) -> list[str]:
+    """The annotations whose images aren't held out."""
+    from brule.data import READERS, Sample, split_by_name
+    from brule.data.folder import find_files
+    from brule.data.images import IMAGE_SUFFIXES
+    from brule.errors import DataError
+
+    found = [path for path in find_files(paths, READERS) if path.suffix.lower() not in IMAGE_SUFFIXES]
+    kept = []
+    for annotation in found:
+        images = [] if annotation.suffix.lower() == ".json" else _images_beside(annotation, IMAGE_SUFFIXES)
+        if not images:
+            raise ConfigError(
+                f"--exclude-validation: {annotation} has no image beside it whose name could decide; give .pts files that "
+                "lie beside their images, or leave the option out if no shape is of an image that you evaluate on"
+            )
+        if not split_by_name(map(Sample, images)).validation:
+            kept.append(str(annotation))
+    if not kept:
+        raise DataError(f"--exclude-validation leaves none of the {len(found)} shapes in {', '.join(paths)}")
+    return kept
+
+
+def _images_beside(annotation: Path, suffixes: Collection[str]) -> list[Path]:
+    same_name = annotation.parent.glob(f"{glob.escape(annotation.stem)}.*")
+    return [path for path in same_name if path.suffix.lower() in suffixes]

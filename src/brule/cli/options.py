@@ -1,0 +1,38 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Many = Parameter(consume_multiple=True)
+Output = Parameter(name=["--output", "-o"])
+SkipBad = Annotated[bool, Parameter(help="Leave broken files out, and list them, rather than stop at the first.", negative=())]
+Device = Annotated[
+    str | None,
+    Parameter(
+        help="Where to compute: `cpu`, `cuda`, `cuda:1`, `mps`. By default a CUDA device if there is one, else the CPU.",
+        show_default=False,
+    ),
+]
+
+
+def checked_device(name: str | None) -> str | None:
+    """The name of a device that is there.
+
+    Raises:
+        ConfigError: it is unknown, or not there.
+    """
+    import torch
+
+    from brule.errors import ConfigError
+
+    if name is None or name == "auto":
+        return None
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device: {name!r} can't be used here ({reason}); --device cpu always can") from None
+    return name

@@ -1,0 +1,276 @@
+"""``brule predict``: landmarks of images, as files and as pictures."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from brule.cli.options import Device, Output, SkipBad, checked_device
+from brule.cli.output import note_bad, progress_bar, say, write_atomically
+from brule.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from brule.data import SampleList
+    from brule.detector import LandmarkDetector
+
+Format = Literal["pts", "csv", "json"]
+ALL_FORMATS: tuple[Format, ...] = ("pts", "csv", "json")
+OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
+
+
+def predict(
+    run: Path,
+    paths: list[str],
+    /,
+    *,
+    output: Annotated[Path, Output],
+    format: Annotated[list[Format], Parameter(name="--format")] = list(ALL_FORMATS),  # noqa: B006
+    overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
+    batch_size: int = 64,
+    device: Device = None,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Find the landmarks of images, and write them as files and pictures.
+
+    Sub-folders are kept: `photos/a/1.jpg` becomes `OUTPUT/a/1.pts` if `photos` was given. An annotation beside an image
+    gives the box to cut out, as in training; without one, the whole image is taken. Coordinates are pixels of the
+    upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is: a
+    standard deviation along one axis, in pixels.
+
+    **Examples**
+
+        brule predict runs/first photos/ -o landmarks
+
+        brule predict runs/first new1.jpg new2.png -o landmarks --format csv --no-overlays
+
+        brule predict runs/first "scans/**/*.png" -o landmarks --skip-bad
+
+    Args:
+        run: The folder of a run, or of a saved detector.
+        paths: Images: files, folders, globs (in quotes, `**` reaches any depth).
+        output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
+        format: What to write: `pts`, `csv`, `json`; repeat the option for several.
+        overlays: Draw the landmarks on every image, coloured by index.
+        batch_size: Images at a time; memory doesn't grow with their number.
+    """
+    from brule.data import find_images, read_folder
+    from brule.detector import LandmarkDetector
+
+    detector = LandmarkDetector.load(run, device=checked_device(device))
+    written = _written_before(paths, output)
+    found = [path for path in find_images(paths) if not _is_under(path, written)]
+    if not found:
+        raise DataError(f"{', '.join(paths)}: no image but those in {output}, where predictions are written to")
+    names = output_names(found, common_folder(paths, found))
+    if "pts" in format:
+        _refuse_overwriting(names, output)
+    samples: SampleList = read_folder(list(found), skip_bad=skip_bad)
+    count = _write_all(detector, samples, names, output, formats=set(format), overlays=overlays, batch_size=batch_size)
+    note_bad(detector.bad_files_)
+    if not count:
+        raise DataError(f"none of the {len(found)} images could be read")
+    say(f"{count} images, {len(detector.barycenter_)} landmarks each: written to {output}")
+    return 0
+
+
+def common_folder(paths: Sequence[str], found: Sequence[Path]) -> str:
+    """The folder that the names of the output start from: the deepest that holds everything that was given."""
+    try:
+        return os.path.commonpath(_roots(paths))
+    except ValueError:  # on different drives
+        return os.path.dirname(os.path.abspath(found[0]))
+
+
+def output_names(found: Sequence[Path], base: str) -> dict[Path, Path]:
+    """Where each image's results go, without suffix, relative to the output; no two in one place.
+
+    Images that differ in their suffix alone keep it in the name: ``a.jpg`` and ``a.png`` → ``a.jpg.pts``, ``a.png.pts``.
+    """
+    plain = {path: _relative(path, base) for path in found}
+    # File systems may not tell A from a, so neither do we.
+    taken: dict[str, list[Path]] = {}
+    for path, name in plain.items():
+        taken.setdefault(str(name.with_suffix("")).lower(), []).append(path)
+    names: dict[Path, Path] = {}
+    used: set[str] = set()
+    for path, name in plain.items():
+        alone = len(taken[str(name.with_suffix("")).lower()]) == 1
+        wanted = name.with_suffix("") if alone else name
+        chosen, number = wanted, 2
+        while str(chosen).lower() in used:
+            chosen, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+        used.add(str(chosen).lower())
+        names[path] = chosen
+    return names
+
+
+def _write_all(
+    detector: LandmarkDetector,
+    samples: SampleList,
+    names: dict[Path, Path],
+    output: Path,
+    *,
+    formats: set[Format],
+    overlays: bool,
+    batch_size: int,
+) -> int:
+    """Predict a batch at a time and write it at once; returns how many images there were."""
+    from brule.data import write_pts
+
+    done = 0
+    with (
+        _Table(output / "landmarks.csv", "csv" in formats, len(detector.barycenter_)) as table,
+        _List(output / "landmarks.json", "json" in formats, len(detector.barycenter_)) as listing,
+        progress_bar("predicting") as progress,
+    ):
+        for batch, landmarks in detector.iter_predict(samples, batch_size=batch_size, skip_bad=samples.bad.skip):
+            for sample, points, spread in zip(batch, landmarks.points.numpy(), landmarks.spread.numpy(), strict=True):
+                name = names[sample.path]
+                if "pts" in formats:
+                    target = output / f"{name}.pts"
+                    write_atomically(target, lambda path, own=points: write_pts(path, own))  # type: ignore[misc]
+                table.add(sample.path, points, spread)
+                listing.add(sample.path, points, spread)
+                if overlays:
+                    _draw(sample.path, points, output / "overlays" / f"{name}.jpg")
+            done += len(batch)
+            progress(done, len(samples))
+    return done
+
+
+class _Stream:
+    """A text file that grows while predictions come, and gets its name when all are in."""
+
+    def __init__(self, path: Path, wanted: bool, n_points: int) -> None:
+        self._path, self._wanted, self._n = path, wanted, n_points
+        self._part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> _Stream:
+        if self._wanted:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._part.open("w", encoding="utf-8", newline="")
+            self._file.write(self._head())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._file is None:
+            return
+        if kind is None:
+            self._file.write(self._foot())
+        self._file.close()
+        if kind is None:
+            os.replace(self._part, self._path)
+        self._part.unlink(missing_ok=True)
+
+    def add(self, path: Path, points: np.ndarray, spread: np.ndarray) -> None:
+        """Write one image's landmarks, pixels."""
+        if self._file is not None:
+            self._file.write(self._entry(path, points, spread))
+
+    def _head(self) -> str:
+        raise NotImplementedError
+
+    def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
+        raise NotImplementedError
+
+    def _foot(self) -> str:
+        return ""
+
+
+class _Table(_Stream):
+    """``path, x0, y0, …, spread``: one line an image, the spread being the mean over its landmarks."""
+
+    def _head(self) -> str:
+        return _csv_line(["path", *(f"{axis}{i}" for i in range(self._n) for axis in "xy"), "spread"])
+
+    def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
+        return _csv_line([str(path), *(f"{value:.3f}" for value in points.ravel()), f"{float(spread.mean()):.3f}"])
+
+
+class _List(_Stream):
+    """``{"landmarks": N, "frame": …, "images": [{"path", "points", "spread"}, …]}``."""
+
+    _separator = "\n"
+
+    def _head(self) -> str:
+        frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
+        return f'{{"landmarks": {self._n}, "frame": "{frame}", "images": ['
+
+    def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
+        import json
+
+        entry = {
+            "path": str(path),
+            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in points],
+            "spread": [round(float(value), 3) for value in spread],
+        }
+        before, self._separator = self._separator, ",\n"
+        return before + json.dumps(entry)
+
+    def _foot(self) -> str:
+        return "\n]}\n"
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    import csv
+    import io
+
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _draw(image: Path, points: np.ndarray, target: Path) -> None:
+    from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
+    from brule.data import load_image
+    from brule.plots import draw_landmarks, save_figure
+
+    picture = load_image(image)
+    unit = pixels_to_unit(points, image_box(*picture.size))
+    picture.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    save_figure(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size))), target)
+
+
+def _roots(paths: Sequence[str]) -> list[str]:
+    return [os.path.abspath(path if os.path.isdir(path) else _fixed_part(path)) for path in paths]
+
+
+def _written_before(paths: Sequence[str], output: Path) -> str:
+    """The folder whose pictures are results of an earlier call rather than images to predict."""
+    folder = os.path.abspath(output)
+    asked_for = any(_is_under(Path(root), folder) or root == folder for root in _roots(paths))
+    return os.path.join(folder, "overlays") if asked_for else folder
+
+
+def _fixed_part(path: str) -> str:
+    """The folder of a file, or the folders of a glob before its first magic part."""
+    folder = os.path.dirname(path)
+    while glob.has_magic(folder) and not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return folder or "."
+
+
+def _relative(path: Path, base: str) -> Path:
+    absolute = os.path.abspath(path)
+    return Path(os.path.relpath(absolute, base)) if _is_under(path, base) else Path(path.name)
+
+
+def _is_under(path: Path, folder: str) -> bool:
+    return os.path.abspath(path).startswith(os.path.join(folder, ""))
+
+
+def _refuse_overwriting(names: dict[Path, Path], output: Path) -> None:
+    for path, name in names.items():
+        if os.path.abspath(output / name.parent) == os.path.abspath(path.parent):
+            raise ConfigError(
+                f"-o {output}: predictions would lie beside the images, where they count as annotations (and replace "
+                "those that are there); choose another folder, or leave pts out: --format csv --format json"
+            )

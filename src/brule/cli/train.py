@@ -1,0 +1,271 @@
+"""``brule train``: from a folder of images and a few shapes to a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from brule.cli.inputs import DataRecord, annotated_shapes, training_images
+from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands
+from brule.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from brule.data import SampleList, Shapes
+    from brule.detector import LandmarkDetector
+    from brule.training.config import TrainingConfig
+
+LENGTH = ("iterations", "time_limit")  # what may differ when a run is taken up
+PRESET = "cpu"
+
+
+def train(
+    *,
+    images: Annotated[list[str] | None, Many] = None,
+    shapes: Annotated[list[str] | None, Many] = None,
+    output: Annotated[Path | None, Output] = None,
+    n_shapes: int | None = None,
+    preset: Annotated[str | None, Parameter(show_default=lambda _: PRESET)] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True)] = None,
+    time_limit: float | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    labelled: Annotated[list[str] | None, Many] = None,
+    exclude_validation: bool = False,
+    skip_bad: SkipBad = False,
+    device: Device = None,
+    dry_run: bool = False,
+    list_settings: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Train a landmark detector on unlabelled images and about ten annotated shapes.
+
+    Images need no annotation. Where one lies beside an image, only its box is used, to cut the object out; without one,
+    the whole image is taken, so the object should fill most of it. Training can be stopped with Ctrl-C and taken up
+    again with `--resume`. The run's folder holds the detector, the settings, the log `metrics.jsonl` and previews.
+
+    **Examples**
+
+        brule train --images photos/ --shapes ten-annotated/ -o runs/first
+
+        brule train --images photos/ --shapes trainset/ --n-shapes 10 --seed 3 --time-limit 30 -o runs/third
+
+        brule train --images photos/ --shapes barycenter.json --set encoder.width=32 loss.sigma=2 -o runs/small
+
+        brule train -o runs/first --resume
+
+    Args:
+        images: Folders, files or globs of the images to learn from.
+        shapes: The annotated shapes: `.pts` files, folders of them, or a JSON file (`brule barycenter` writes one).
+        output: The run's folder: the detector is there when training ends, and after every checkpoint.
+        n_shapes: Draw so many of the shapes with the seed; by default all are used. Ten do.
+        preset: Where the settings start: `cpu` (two cores, 20 minutes), `paper` (the paper's, for GPUs), or a `.toml`
+            file of your own.
+        set_: Settings that differ from the preset, `key=value`; `--list-settings` shows all.
+        time_limit: Minutes after which training ends, its schedule complete; the setting `time_limit`.
+        seed: Of everything random, the draw of the shapes included; the setting `seed`.
+        resume: Go on with the run in OUTPUT, with its own settings, shapes and images. Only its length may be changed
+            (`--time-limit`, `--set iterations=…`).
+        labelled: Annotated images to learn from directly. Not built yet.
+        exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
+            (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
+        dry_run: Read and check everything, say what would be done, and write nothing.
+        list_settings: List every setting with its value in the preset, and end.
+        quiet: No progress bar.
+    """
+    from brule.training.config import load_config, parse_overrides
+
+    overrides: dict[str, Any] = dict(parse_overrides(set_ or []))
+    overrides |= {k: v for k, v in (("seed", seed), ("time_limit", time_limit)) if v is not None}
+    if list_settings:
+        return _list_settings(load_config(preset or PRESET, overrides))
+    run = _required(output, "-o", "the folder to keep the run in")
+    if labelled:
+        raise ConfigError(
+            "--labelled: training on labelled images is not built yet; give some of their annotations as --shapes, and "
+            "the images as --images (only their boxes are used then)"
+        )
+    if resume:
+        return _resume(run, images, preset, overrides, exclude_validation, skip_bad, checked_device(device), quiet)
+    image_paths = _required(images, "--images", "folders, files or globs of images")
+    shape_paths = _required(shapes, "--shapes", "about ten annotated shapes")
+    config = load_config(preset or PRESET, overrides)
+    where = checked_device(device)
+    if not dry_run:
+        refuse_existing(run)
+    reading = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
+    given = annotated_shapes(shape_paths, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading)
+    samples = training_images(image_paths, **reading)
+    if dry_run:
+        return _tell_plan(run, config, samples, given)
+    record = DataRecord(image_paths, exclude_validation, len(samples), given.names, where or default_device())
+    return train_run(
+        run, samples, record, shapes=given, preset=preset or PRESET, overrides=overrides, device=where,
+        skip_bad=skip_bad, quiet=quiet,
+    )  # fmt: skip
+
+
+def train_run(
+    run: Path,
+    samples: SampleList,
+    record: DataRecord,
+    *,
+    shapes: Shapes | None,
+    preset: str,
+    overrides: dict[str, Any],
+    device: str | None = None,
+    skip_bad: bool = False,
+    quiet: bool = False,
+    hints: bool = True,
+) -> int:
+    """Train into a folder, from shapes or, without, from the folder's own checkpoint.
+
+    Returns:
+        The exit code: 0, or 130 if Ctrl-C ended training early.
+    """
+    from brule.detector import LandmarkDetector
+
+    record.write(run)
+    detector = LandmarkDetector(preset, quiet=quiet, device=device, **overrides)
+    with progress_bar("reading images", quiet=quiet) as progress:
+        detector.fit(
+            samples,
+            shapes=shapes,
+            directory=run,
+            resume=shapes is None,
+            skip_bad=skip_bad,
+            progress=lambda done, total: progress(done, total),
+        )
+    note_bad(detector.bad_files_)
+    _tell_end(run, detector, hints)
+    return 0 if detector.finished_ else INTERRUPTED
+
+
+def default_device() -> str:
+    """Where is computed if nobody says otherwise."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def refuse_existing(run: Path) -> None:
+    """Stop before another run is overwritten.
+
+    Raises:
+        CheckpointError: the folder holds a run.
+        ConfigError: it is a file.
+    """
+    from brule.detector import DESCRIPTION
+    from brule.training.loop import CHECKPOINT
+
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"-o {run}: expected a folder to keep the run in, this is a file")
+    if (run / CHECKPOINT).exists() or (run / DESCRIPTION).exists():
+        raise CheckpointError(f"{run}: holds a run already; go on with it (--resume), or choose another folder")
+
+
+def _required(value: Any, option: str, what: str) -> Any:
+    if not value:
+        raise ConfigError(f"{option} is missing: {what}; `brule train --help` shows examples")
+    return value
+
+
+def _resume(
+    run: Path,
+    images: list[str] | None,
+    preset: str | None,
+    overrides: dict[str, Any],
+    exclude_validation: bool,
+    skip_bad: bool,
+    device: str | None,
+    quiet: bool,
+) -> int:
+    from brule.detector import LandmarkDetector
+
+    stored = LandmarkDetector.load(run)
+    longer = _only_longer(stored.config_, preset, overrides)
+    record = DataRecord.read(run)
+    if record is None and images is None:
+        raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
+    if record is None:
+        record = DataRecord(list(images or ()), exclude_validation, 0, [], device or default_device())
+    elif exclude_validation and not record.exclude_validation:
+        raise ConfigError("--exclude-validation: this run was started without it and has seen those images already")
+    paths = images or record.images
+    samples = training_images(paths, exclude_validation=record.exclude_validation, skip_bad=skip_bad)
+    record = DataRecord(paths, record.exclude_validation, len(samples), record.shapes, device or default_device())
+    return train_run(
+        run, samples, record, shapes=None, preset=stored.config_.preset, overrides=longer, device=device,
+        skip_bad=skip_bad, quiet=quiet,
+    )  # fmt: skip
+
+
+def _only_longer(stored: TrainingConfig, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The settings that make a run longer; any other must be what the run was started with."""
+    from brule.training.config import load_config
+
+    if preset is not None and preset != stored.preset:
+        raise ConfigError(f"--resume: the run was started with the preset {stored.preset!r}; leave --preset {preset} out")
+    if not overrides:
+        return {}
+    asked = load_config(stored.preset, overrides)
+    for key in overrides:
+        if key not in LENGTH and _at(asked, key) != _at(stored, key):
+            raise ConfigError(
+                f"--resume: the run was started with {key}={_at(stored, key)}, which can't become {_at(asked, key)} now; "
+                "only --time-limit and --set iterations=… may change. For other settings start another run"
+            )
+    return {key: _at(asked, key) for key in overrides if key in LENGTH}
+
+
+def _at(config: TrainingConfig, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _list_settings(config: TrainingConfig) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from brule.training.config import dotted_keys
+
+    table = Table("setting", f"in {config.preset}", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for key, description in dotted_keys().items():
+        table.add_row(key, str(_at(config, key)), description)
+    Console().print(table, markup=False, highlight=False)
+    return 0
+
+
+def _tell_plan(run: Path, config: TrainingConfig, samples: SampleList, shapes: Shapes) -> int:
+    boxes = sum(sample.box is not None or sample.points is not None for sample in samples)
+    say(config.to_json().rstrip())
+    say(f"\nimages   {len(samples)}, {boxes} with a box, the others taken whole")
+    say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
+    say(f"run      {run}")
+    note_bad(samples.bad)
+    note_bad(shapes.bad)
+    if len(samples) < config.batch_size:
+        note(f"too few images: expected at least batch_size = {config.batch_size}")
+    note("nothing was written; leave --dry-run out to train")
+    return 0
+
+
+def _tell_end(run: Path, detector: LandmarkDetector, hints: bool) -> None:
+    done = detector.progress_
+    how = "trained" if detector.finished_ else "stopped after"
+    say(f"{how} {done.iteration} iterations in {done.elapsed / 60:.1f} minutes; the detector is in {run}")
+    if not detector.finished_:
+        say_commands(commands([("To go on", ["train", "-o", str(run), "--resume"])]))
+    elif hints:
+        say_commands(
+            commands(
+                [
+                    ("How good it is, on annotated images", ["evaluate", str(run), "--data", "ANNOTATED"]),
+                    ("Landmarks of new images", ["predict", str(run), "IMAGES", "-o", "landmarks"]),
+                ]
+            )
+        )

@@ -1,0 +1,56 @@
+"""Data: files and arrays → :class:`Sample` → crops of one size."""
+
+from __future__ import annotations
+
+from brule.data.cache import CropCache, build_cache, cache_directory, cache_from_arrays
+from brule.data.datasets import DATASETS, read_300w
+from brule.data.folder import find_images, read_folder
+from brule.data.formats import READERS, read_points, read_pts, write_pts
+from brule.data.images import as_image, crop_image, image_size, load_crop, load_image, whole_image_crop
+from brule.data.samples import (
+    CROP_SCALE,
+    BadFile,
+    BadFiles,
+    Box,
+    Sample,
+    SampleList,
+    Split,
+    crop_box,
+    landmark_box,
+    split_by_name,
+)
+from brule.data.shapes import Shapes, read_shapes, write_shapes
+
+__all__ = [
+    "CROP_SCALE",
+    "DATASETS",
+    "READERS",
+    "BadFile",
+    "BadFiles",
+    "Box",
+    "CropCache",
+    "Sample",
+    "SampleList",
+    "Shapes",
+    "Split",
+    "as_image",
+    "build_cache",
+    "cache_directory",
+    "cache_from_arrays",
+    "crop_box",
+    "crop_image",
+    "find_images",
+    "image_size",
+    "landmark_box",
+    "load_crop",
+    "load_image",
+    "read_300w",
+    "read_folder",
+    "read_points",
+    "read_pts",
+    "read_shapes",
+    "split_by_name",
+    "whole_image_crop",
+    "write_pts",
+    "write_shapes",
+]

@@ -1,0 +1,259 @@
+"""Images: any file or array → upright RGB, and the square crop at the size that a network wants.
+
+Files are turned upright by their EXIF orientation; landmarks are in pixels of the upright image. Transparency is laid
+on white. Images of more than 8 bits are brought to 8 (:func:`to_8bit`). Outside the image, a crop repeats the nearest
+pixel of the edge: unlike a reflection, that never shows a second eye.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from brule.coordinates import box_edges, image_box
+from brule.data.samples import CROP_SCALE, Box, Sample, crop_box
+from brule.errors import ConfigError, DataError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm"})
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# JPEG decoders can halve an image for free while decoding; stop at twice the wanted size, so that the good filter that
+# follows still decides what is seen.
+_DRAFT_MARGIN = 2.0
+# Resampling may overshoot 0…1 a little.
+_FLOAT_SLACK = 1e-3
+
+
+def load_image(path: Path | str) -> Image.Image:
+    """Load an image file as upright RGB.
+
+    Raises:
+        DataError: the file is missing, empty, truncated or no image; the message starts with its name.
+    """
+    with _opened(Path(path)) as image:
+        return _upright_rgb(image)
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Width and height of the upright image in pixels, from the file's header alone.
+
+    Raises:
+        DataError: as for :func:`load_image`, though damage behind the header stays unseen.
+    """
+    with _opened(Path(path)) as image:
+        # Pillow's PNG class decodes the whole image to look for EXIF data behind it; the base class only looks before.
+        swapped = _orientation(image, header_only=True) >= 5
+        return (image.height, image.width) if swapped else (image.width, image.height)
+
+
+def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: float = 1.0) -> tuple[np.ndarray, Box]:
+    """Load the part of an image that its box or landmarks mark, at the size a network wants.
+
+    Args:
+        sample: the image; without box and points, the whole image is taken (:func:`whole_image_crop`).
+        size: side of the result in pixels.
+        scale: side of the crop over the longer side of the box.
+        context: how many crops the result is to show across, about the centre of the crop; also where the crop is the
+            whole image.
+
+    Returns:
+        ``(size, size, 3)`` uint8, and what it shows, in pixels of the upright image.
+
+    Raises:
+        DataError: as for :func:`load_image`.
+    """
+    with _opened(sample.path) as image:
+        orientation = _orientation(image)
+        width, height = (image.height, image.width) if orientation >= 5 else image.size
+        box = crop_box(sample.crop(scale) or whole_image_crop(width, height), scale=context)
+        shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
+        return _cut(_upright_rgb(image), box_edges(box), size, shrunk), box
+
+
+def whole_image_crop(width: int, height: int) -> Box:
+    """The crop of an image of which nothing is known: the square of its *longer* side about its centre.
+
+    Nothing of the image is lost; what lies beside it repeats its edge.
+    """
+    return crop_box(image_box(width, height), scale=1.0)
+
+
+def crop_image(image: Image.Image, box: Box, size: int) -> np.ndarray:
+    """Cut a box out of an image and bring it to ``size × size``, antialiased.
+
+    Args:
+        image: RGB.
+        box: in pixels, to fractions of a pixel; it may reach outside, where the edge is repeated.
+        size: side of the result in pixels.
+
+    Returns:
+        ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the box.
+    """
+    return _cut(image, box_edges(box), size, 1.0)
+
+
+def as_image(image: object, name: str = "image") -> Image.Image:
+    """An array or a Pillow image in memory → RGB, as it lies in memory (EXIF orientation is for files).
+
+    Args:
+        image: a Pillow image, or an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``: integers of 8 or
+            more bits (:func:`to_8bit`), booleans, or floats from 0 to 1.
+        name: what to call it in an error.
+
+    Raises:
+        DataError: another shape or type, floats that aren't between 0 and 1, or NaN.
+    """
+    if isinstance(image, Image.Image):
+        try:
+            return _rgb(image)
+        except Exception as error:  # a lazily opened file may turn out to be broken only now
+            raise DataError(f"{name}: can't be decoded ({error})") from error
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+        hint = "; move the channels to the end" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        raise DataError(f"{name}: expected an image of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}{hint}")
+    return _rgb(Image.fromarray(np.ascontiguousarray(to_8bit(array, name))))
+
+
+def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
+    """Bring grey or colour values to uint8.
+
+    Floats are taken as 0…1. Integers are divided by the largest value of the smallest depth out of 8, 12 and 16 bits
+    that holds them: X-rays of 12 bits lie in 16-bit files and would be black otherwise.
+
+    Raises:
+        DataError: NaN, floats outside 0…1, negative integers or integers of more than 16 bits.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype.kind not in "uif":
+        raise DataError(f"{name}: expected uint8, uint16 or float values, got {values.dtype}")
+    low, high = float(values.min()), float(values.max())
+    if values.dtype.kind == "f":
+        if not (low >= -_FLOAT_SLACK and high <= 1 + _FLOAT_SLACK):
+            raise DataError(f"{name}: expected float values from 0 to 1, got {low:g} to {high:g}; divide them first")
+        top = 1
+    else:
+        if low < 0 or high > 65535:
+            raise DataError(f"{name}: expected integer values from 0 to 65535, got {low:g} to {high:g}")
+        top = next(2**bits - 1 for bits in (8, 12, 16) if high < 2**bits)
+    return np.clip(np.rint(values.astype(np.float32) * (255.0 / top)), 0, 255).astype(np.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A file opened by Pillow; whatever goes wrong inside comes out as a DataError with its name."""
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: expected an image, but there is no such file")
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty; expected an image")
+        with Image.open(path) as image:
+            yield image
+    except (DataError, ConfigError):
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not an image, or of a kind that Pillow can't read") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: the image is too large ({error})") from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
+        raise DataError(f"{path}: the image is broken or truncated ({error})") from error
+
+
+def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
+    if image.format == "TIFF":
+        # Pillow turns TIFF files itself while it loads them, and gives the upright size before.
+        if not header_only:
+            image.load()
+        return 1
+    try:
+        exif = Image.Image.getexif(image) if header_only else image.getexif()
+        value = exif.get(_ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF data says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
+    image.load()
+    rgb = _rgb(image)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    rgb.info = {}  # or the orientation would still be there, and somebody would apply it again
+    return rgb
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_deep_to_8bit(np.asarray(image))).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_to_8bit(values: np.ndarray) -> np.ndarray:
+    """One-channel values of a file, which may be any number: those that :func:`to_8bit` refuses are stretched."""
+    try:
+        return to_8bit(values)
+    except DataError:
+        values = values.astype(np.float64)
+        finite = values[np.isfinite(values)]
+        if finite.size == 0:
+            raise ValueError("no pixel has a finite value") from None
+        low, high = finite.min(), finite.max()
+        return to_8bit(np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-30), 0.0, 1.0))
+
+
+def _draft(image: Image.Image, orientation: int, factor: float) -> float:
+    """Let the JPEG decoder shrink to no less than ``factor`` of the size; returns pixels per decoded pixel."""
+    # The last decoded pixel may cover fewer than the others; turned upright it would come first and shift the rest.
+    if orientation != 1 and (image.width % 8 or image.height % 8):
+        return 1.0
+    width = image.width
+    wanted = (math.ceil(image.width * factor), math.ceil(image.height * factor))
+    drafted = image.draft(None, wanted) if factor < 1 else None
+    return 1.0 if drafted is None else width / drafted[1][2]
+
+
+def _cut(image: Image.Image, edges: Box, size: int, shrunk: float) -> np.ndarray:
+    """Resample a box given from the image's corner, in units of ``1 / shrunk`` of the image's pixels."""
+    if size < 1:
+        raise ConfigError(f"expected a crop size of at least 1 pixel, got {size}")
+    # Averaging whole blocks first keeps the work, and the memory of a box that reaches far outside, within bounds.
+    block = int((edges[2] - edges[0]) / shrunk / (4 * size))
+    if block >= 2:
+        image, shrunk = image.reduce(block), shrunk * block
+    left, top, right, bottom = (edge / shrunk for edge in edges)
+    if left < 0 or top < 0 or right > image.width or bottom > image.height:
+        image, x, y = _extended(image, (left, top, right, bottom))
+        left, top, right, bottom = left - x, top - y, right - x, bottom - y
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, right, bottom)))
+
+
+def _extended(image: Image.Image, edges: Box) -> tuple[Image.Image, int, int]:
+    """The part of an image under a box, with the edge repeated outside, and where that part's corner lies."""
+    # Two pixels more on each side than the box, for the filter.
+    x0, y0 = math.floor(edges[0]) - 2, math.floor(edges[1]) - 2
+    columns = np.clip(np.arange(x0, math.ceil(edges[2]) + 2), 0, image.width - 1)
+    rows = np.clip(np.arange(y0, math.ceil(edges[3]) + 2), 0, image.height - 1)
+    return Image.fromarray(np.asarray(image)[rows[:, None], columns[None, :]]), x0, y0

@@ -1,0 +1,136 @@
+"""The terms of BRULÈ's objective: tensors in, one number a sample out; no weights of the sum, no modules, no logging."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from brule.coordinates import check_points
+from brule.errors import BruleError
+from brule.transport import affine_from_plan, translation_to, transport_plan, wasserstein2_squared
+
+_TINY = 1e-12
+
+
+def barycenter_regularizer(
+    points: Tensor, barycenter: Tensor, *, translation: float = 1.0, affine: float = 2.0, warp: float = 4.0
+) -> Tensor:
+    r"""``R_b``: how far landmarks are from the barycenter, told apart into shift, affine map and the rest.
+
+    .. math::
+        R_b(X) = c_1^b W_2^2(X, X + T) + c_2^b W_2^2(X_c, X_c A) + c_3^b W_2^2(X_c A, \bar X_c)
+
+    with ``T`` the shift to the barycenter, ``·_c`` a centred cloud, and ``A`` of Eq. (1). BRULÈ (arXiv 2006.11643), §3.1.
+
+    Args:
+        points: ``X``, ``(B, N, 2)`` predicted landmarks in the unit square.
+        barycenter: ``X̄``, ``(B, M, 2)`` or ``(1, M, 2)``.
+        translation: ``c₁ᵇ``.
+        affine: ``c₂ᵇ``.
+        warp: ``c₃ᵇ``.
+
+    Returns:
+        ``(B,)``. Zero at the barycenter; a pure shift by ``t`` costs ``c₁ᵇ‖t‖²``.
+
+    Notes:
+        The plan, ``T`` and ``A`` carry no gradient, and the images ``X + T`` and ``X_c A`` of the first two terms are
+        targets: each term pulls the prediction. For the third this is the exact gradient, since ``A`` minimises it.
+    """
+    check_points(points)
+    barycenter = barycenter.to(points.dtype)
+    shift = translation_to(points.detach(), barycenter)  # T
+    moved = wasserstein2_squared(points, points.detach() + shift[:, None])
+    centred = points - points.mean(1, keepdim=True)
+    target = (barycenter - barycenter.mean(1, keepdim=True)).expand(len(points), -1, -1)
+    plan = transport_plan(centred, target)  # P
+    map_ = affine_from_plan(centred.detach(), target, plan)  # A
+    image = centred @ map_
+    bent = wasserstein2_squared(centred, image.detach())
+    rest = wasserstein2_squared(image, target)
+    return translation * moved + affine * bent + warp * rest
+
+
+def heatmap_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    r"""``H[a | b]``: the binary cross-entropy of two normalised heatmaps, averaged over the pixels.
+
+    .. math:: H[a \mid b] = -\frac{1}{HW} \sum_q b_q \log a_q + (1 - b_q) \log (1 - a_q)
+
+    BRULÈ (arXiv 2006.11643), §3.2 and §4.
+
+    Args:
+        prediction: ``a``, ``(B, C, H, W)``, each map summing to one.
+        target: ``b``, likewise; no gradient flows into it.
+
+    Returns:
+        ``(B,)``. Over all predictions it is smallest at ``prediction = target``.
+
+    Notes:
+        The mean over pixels, not their sum, is what makes the paper's weight ``c₄ = 1500`` balance ``c₃ = 14``.
+    """
+    if prediction.shape != target.shape or prediction.ndim != 4:
+        raise BruleError(f"H[a|b]: expected heatmaps of one shape, got {tuple(prediction.shape)}, {tuple(target.shape)}")
+    b = target.detach()
+    a = prediction.clamp(_TINY, 1 - 1e-6)
+    return -(b * a.log() + (1 - b) * torch.log1p(-a)).mean((1, 2, 3))
+
+
+def geometric_regularizer(
+    heatmap: Tensor, target_heatmap: Tensor, points: Tensor, target_points: Tensor, *, coordinates: float = 0.001
+) -> Tensor:
+    r"""``R_g``: landmarks of the moved image against the moved landmarks of the image.
+
+    .. math:: R_g(I) = H[L(gI) \mid g L(I)] + c_1^g \lVert E(gI) - g E(I) \rVert^2
+
+    BRULÈ (arXiv 2006.11643), §3.2.
+
+    Args:
+        heatmap: ``L(gI)``, ``(B, 1, H, W)``, summing to one.
+        target_heatmap: ``g L(I)``, likewise; no gradient flows into it.
+        points: ``E(gI)``, ``(B, N, 2)`` in the unit square.
+        target_points: ``g E(I)``, likewise.
+        coordinates: ``c₁ᵍ``.
+
+    Returns:
+        ``(B,)``, smallest at equality.
+    """
+    apart = landmark_distance_squared(points, target_points.detach())
+    return heatmap_cross_entropy(heatmap, target_heatmap) + coordinates * apart
+
+
+def landmark_distance_squared(points: Tensor, target: Tensor) -> Tensor:
+    """Mean squared distance of landmarks of one index.
+
+    Args:
+        points: ``(B, N, 2)``.
+        target: ``(B, N, 2)`` in the same frame.
+
+    Returns:
+        ``(B,)`` in squared units of the frame.
+    """
+    return _difference(points, target).square().sum(-1).mean(-1)
+
+
+def landmark_distance(points: Tensor, target: Tensor, *, softening: float = 0.0) -> Tensor:
+    r"""Mean distance of landmarks of one index, rounded off near zero.
+
+    .. math:: \frac1N \sum_i \sqrt{\lVert x_i - y_i \rVert^2 + s^2} - s
+
+    Unlike the square it doesn't let a few occluded or out-of-image landmarks outweigh all others. Not in the paper.
+
+    Args:
+        points: ``(B, N, 2)``.
+        target: ``(B, N, 2)`` in the same frame.
+        softening: ``s``, in units of the frame.
+
+    Returns:
+        ``(B,)`` in units of the frame, zero at equality.
+    """
+    squared = _difference(points, target).square().sum(-1)
+    return (squared + softening**2 + _TINY).sqrt().mean(-1) - softening
+
+
+def _difference(points: Tensor, target: Tensor) -> Tensor:
+    check_points(points)
+    if points.shape != target.shape:
+        raise BruleError(f"landmarks: expected two sets of one shape, got {tuple(points.shape)}, {tuple(target.shape)}")
+    return points - target

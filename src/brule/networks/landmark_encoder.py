@@ -1,0 +1,165 @@
+"""The landmark encoder ``E``: images to landmarks, through a stacked hourglass and one of two heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from brule.coordinates import check_points, pixel_centres
+from brule.errors import ConfigError
+from brule.networks.compact import CompactHourglass
+from brule.networks.hourglass import StackedHourglass
+from brule.networks.layers import conv_block
+
+Head = Literal["convolution", "softmax"]
+Backbone = Literal["hourglass", "compact"]
+
+_PRIOR_WIDTH = 0.15  # of the first belief about every landmark's place, in units of the square
+
+
+@dataclass(frozen=True)
+class EncoderOutput:
+    """What the encoder says of a batch.
+
+    Attributes:
+        stages: landmarks after each hourglass, ``(B, N, 2)`` in the unit square; the last one is the answer.
+        spread: ``(B, N)``, standard deviation of the last belief about each landmark's place along one axis, unit square.
+    """
+
+    stages: tuple[Tensor, ...]
+    spread: Tensor
+
+    @property
+    def points(self) -> Tensor:
+        """The answer: landmarks of the last stage, ``(B, N, 2)``."""
+        return self.stages[-1]
+
+
+class LandmarkEncoder(nn.Module):
+    """Stacked hourglass with a head that turns score maps into coordinates; it starts at the barycenter.
+
+    BRULÈ (arXiv 2006.11643), §5.
+
+    Args:
+        barycenter: ``(N, 2)`` in the unit square: what the untrained encoder predicts for every image.
+        image_size: side of the square images, in pixels.
+        channels: of the images.
+        head: ``convolution`` is the paper's: stride-2 convolutions on the score maps of the last stack, down to
+            coordinates. ``softmax`` takes each map's centre of mass after a softmax over the pixels (an integral
+            regression, Sun et al. 2018); it follows a shift of the image by construction.
+        backbone: ``hourglass`` is the paper's stacked hourglass; ``compact`` a single one made for CPUs.
+        width: channels inside the hourglass (``compact``: at its finest level).
+        stacks: hourglasses in the row; ``compact`` has one.
+        depth: levels of an hourglass.
+        stem_stride: image side over map side.
+
+    Raises:
+        ConfigError: if the maps can't be halved ``depth`` times, or the backbone can't be built so.
+    """
+
+    def __init__(
+        self,
+        barycenter: Tensor,
+        *,
+        image_size: int,
+        channels: int = 3,
+        head: Head = "convolution",
+        backbone: Backbone = "hourglass",
+        width: int = 256,
+        stacks: int = 2,
+        depth: int = 4,
+        stem_stride: int = 4,
+    ) -> None:
+        super().__init__()
+        check_points(barycenter[None], "barycenter")
+        side = image_size // stem_stride
+        if image_size % stem_stride or side % 2**depth:
+            raise ConfigError(
+                f"encoder: {image_size} px images and stem_stride {stem_stride} give maps that can't be halved {depth} "
+                f"times; use an image_size that is a multiple of {stem_stride * 2**depth}, or a smaller depth"
+            )
+        self.image_size, self.channels = image_size, channels
+        n, shared = len(barycenter), {"channels": channels, "width": width, "depth": depth, "stem_stride": stem_stride}
+        if backbone == "compact" and stacks != 1:
+            raise ConfigError(f"stacks: expected 1 with the compact backbone, got {stacks}")
+        self.hourglass: nn.Module = (
+            CompactHourglass(n, **shared) if backbone == "compact" else StackedHourglass(n, stacks=stacks, **shared)
+        )
+        heads = {"convolution": ConvolutionHead, "softmax": SoftmaxHead}
+        if head not in heads:
+            raise ConfigError(f"head: expected one of {', '.join(heads)}, got {head!r}")
+        # The paper reads coordinates from the last stack; the integral head costs nothing and supervises every stack.
+        count = 1 if head == "convolution" else stacks
+        self.heads = nn.ModuleList(heads[head](barycenter, side) for _ in range(count))
+        if head == "softmax":
+            for maps in self.hourglass.maps:
+                nn.init.zeros_(maps.weight)  # type: ignore[arg-type]
+                nn.init.zeros_(maps.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> EncoderOutput:
+        """Images ``(B, C, S, S)`` in ``[-1, 1]`` → landmarks in the unit square."""
+        scores = self.hourglass(images)[-len(self.heads) :]
+        # Coordinates need more than bfloat16's eight bits, also where the convolutions run in it.
+        with torch.autocast(images.device.type, enabled=False):
+            beliefs = [head(maps.float()) for head, maps in zip(self.heads, scores, strict=True)]
+        return EncoderOutput(tuple(points for points, _ in beliefs), beliefs[-1][1])
+
+
+class SoftmaxHead(nn.Module):
+    """Score maps → their centres of mass: ``x = Σ_q softmax(s)_q q``.
+
+    A broad Gaussian around the barycenter is added to the scores (in logarithms, learnt from there on), so that zero scores
+    mean the barycenter; a constant takes away what the border cuts off that Gaussian.
+    """
+
+    centres: Tensor
+    offset: Tensor
+
+    def __init__(self, barycenter: Tensor, side: int) -> None:
+        super().__init__()
+        centres = pixel_centres(side, side).view(-1, 2)
+        squared = torch.cdist(barycenter.float(), centres).square()  # (N, HW)
+        self.prior = nn.Parameter(-squared / (2 * _PRIOR_WIDTH**2))
+        self.register_buffer("centres", centres)
+        self.register_buffer("offset", barycenter.float() - self.prior.detach().softmax(-1) @ centres)
+
+    def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
+        belief = (scores.flatten(2) + self.prior).softmax(-1)
+        mean = belief @ self.centres
+        variance = (belief @ self.centres.square() - mean.square()).clamp_min(0).mean(-1)
+        return mean + self.offset, variance.sqrt()
+
+
+class ConvolutionHead(nn.Module):
+    """Score maps → coordinates by stride-2 convolutions down to 4×4 and a linear layer: the paper's head.
+
+    The linear layer starts at zero and its bias at the barycenter. The spread is that of the score maps' softmax.
+    """
+
+    centres: Tensor
+
+    def __init__(self, barycenter: Tensor, side: int) -> None:
+        super().__init__()
+        n, blocks = len(barycenter), []
+        width = n
+        while side > 4:
+            blocks.append(conv_block(width, max(2 * n, 64), 3, stride=2))
+            width, side = max(2 * n, 64), -(-side // 2)
+        self.body = nn.Sequential(*blocks, nn.Flatten())
+        self.coordinates = nn.Linear(width * side * side, 2 * n)
+        nn.init.zeros_(self.coordinates.weight)
+        with torch.no_grad():
+            self.coordinates.bias.copy_(barycenter.reshape(-1))
+
+    def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
+        points = self.coordinates(self.body(scores)).view(len(scores), -1, 2)
+        height, width = scores.shape[-2:]
+        centres = pixel_centres(height, width, device=scores.device).view(-1, 2)
+        belief = scores.flatten(2).softmax(-1)
+        variance = (belief @ centres.square() - (belief @ centres).square()).clamp_min(0).mean(-1)
+        return points, variance.sqrt()

@@ -1,0 +1,1 @@
+"""Training: settings, Algorithms, the loop, averages, checkpoints and logs."""

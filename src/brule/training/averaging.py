@@ -1,0 +1,30 @@
+"""Accumulation of the weights over the iterations (§4 of the paper)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def accumulate_weights(average: nn.Module, model: nn.Module, *, decay: float) -> None:
+    r"""Move the average one step towards the model: ``θ̄ ← decay · θ̄ + (1 - decay) · θ``.
+
+    BRULÈ (arXiv 2006.11643), §4.
+
+    Args:
+        average: holds ``θ̄``; its parameters and floating-point buffers (those of the batch norms) are changed in place.
+        model: holds ``θ``; of the same architecture.
+        decay: share of the old average that is kept.
+    """
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    for kept, seen in zip(average.buffers(), model.buffers(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(seen, 1 - decay)
+        else:
+            kept.copy_(seen)
+
+
+def warmed_decay(decay: float, iteration: int) -> float:
+    """A decay that starts low, so that the untrained weights are forgotten: ``min(decay, (1 + t) / (10 + t))``."""
+    return min(decay, (1 + iteration) / (10 + iteration))

@@ -1,0 +1,131 @@
+"""Checkpoints: one safetensors file, written atomically, from which a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from brule.errors import CheckpointError
+
+FORMAT = "brule-checkpoint-1"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        iteration: iterations done.
+        elapsed: seconds spent in them, over all the times the run was taken up.
+    """
+
+    iteration: int = 0
+    elapsed: float = 0.0
+
+
+def save_checkpoint(
+    path: Path, *, progress: Progress, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]
+) -> None:
+    """Write all the state of a run into one file; an interruption leaves the old file or the new one, never a mixture."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
+    metadata = {"format": FORMAT, "progress": json.dumps(progress.__dict__)}
+    write_safetensors(path, tensors, metadata)
+
+
+def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> Progress:
+    """Read what :func:`save_checkpoint` wrote into the modules and optimizers, in place.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or of a run with other networks.
+    """
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: expected a checkpoint of brule ({FORMAT}), got format {metadata.get('format')!r}")
+    for name, module in modules.items():
+        load_module(module, _under(tensors, name), path)
+    for name, optimizer in optimizers.items():
+        _load_optimizer(optimizer, _under(tensors, name))
+    return Progress(**json.loads(metadata["progress"]))
+
+
+def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load a state, or say what doesn't fit.
+
+    Raises:
+        CheckpointError: naming the file and the first tensors that are missing, unknown or of another shape.
+    """
+    expected = module.state_dict()
+    wrong = sorted(set(expected) ^ set(state)) + sorted(
+        key for key in set(expected) & set(state) if expected[key].shape != state[key].shape
+    )
+    if wrong:
+        raise CheckpointError(
+            f"{path}: its networks are not those of the settings ({len(wrong)} tensors differ, such as {wrong[0]!r}); "
+            "resume with the settings the run was started with"
+        )
+    module.load_state_dict(state)
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors under a temporary name, flush them to the disk, then rename: all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, temporary, metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: expected a saved file, there is none")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or cut short ({error}); use an older copy or train anew") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        index, _, field = key.partition("/")
+        state.setdefault(int(index), {})[field] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,130 @@
+"""The pair of pictures that a step compares: an image, and the same image moved by a random map ``g``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from brule.geometry import ShapePrior, SynchronizedWarp, mirrored
+from brule.training.config import Appearance, TrainingConfig
+
+
+@dataclass(frozen=True)
+class TwoViews:
+    """An image ``I``, its moved copy ``gI``, and ``g``.
+
+    Attributes:
+        plain: ``I``, ``(B, C, S, S)`` in ``[-1, 1]``.
+        moved: ``gI``, likewise.
+        warp: the warp in ``g``.
+        flipped: ``(B,)``, whether ``g`` mirrors before it warps; ``None`` if none does.
+        mirror: the permutation of the indices under mirroring, ``(N,)``.
+    """
+
+    plain: Tensor
+    moved: Tensor
+    warp: SynchronizedWarp
+    flipped: Tensor | None = None
+    mirror: Tensor | None = None
+
+    def move(self, points: Tensor) -> Tensor:
+        """``gX`` for landmarks ``(B, N, 2)`` of ``I``, in the unit square."""
+        if self.flipped is not None and self.mirror is not None:
+            points = torch.where(self.flipped[:, None, None], mirrored(points, self.mirror), points)
+        return self.warp.points(points)
+
+    def move_back(self, points: Tensor) -> Tensor:
+        """``g⁻¹Y`` for landmarks ``(B, N, 2)`` of ``gI``, in the unit square of ``I``; differentiable."""
+        points = self.warp.inverse_points(points)
+        if self.flipped is not None and self.mirror is not None:
+            points = torch.where(self.flipped[:, None, None], mirrored(points, self.mirror), points)
+        return points
+
+    def move_heatmap(self, heatmaps: Tensor) -> Tensor:
+        """``gL`` for heatmaps ``(B, 1, H, W)`` of ``I``; a heatmap knows no index, so mirroring just turns it over."""
+        if self.flipped is not None:
+            heatmaps = _flip(heatmaps, self.flipped)
+        return self.warp.heatmap(heatmaps)
+
+
+def draw_views(
+    images: Tensor,
+    config: TrainingConfig,
+    *,
+    generator: torch.Generator,
+    mirror: Tensor | None = None,
+    prior: ShapePrior | None = None,
+) -> TwoViews:
+    """Draw ``g`` for every image and make both views.
+
+    Args:
+        images: ``(B, C, W, W)`` in ``[-1, 1]``, ``crop.context`` times as wide as the crop that the encoder sees.
+        config: its sections ``crop``, ``warp`` and ``appearance`` are read.
+        generator: the source of all randomness, on the CPU.
+        mirror: the index permutation under mirroring; given, half of the images of either view are mirrored.
+        prior: where ``warp.bends`` asks for deformations like those of the annotated shapes, they come from here.
+    """
+    device, batch = images.device, len(images)
+    warp = _draw_warp(config, batch, generator, prior).to(device)
+    flipped, first, second = None, images, images
+    if mirror is not None:
+        of_first, of_second = (torch.rand(2, batch, generator=generator) < 0.5).to(device)
+        first, second = _flip(images, of_first), _flip(images, of_second)
+        flipped = of_first ^ of_second
+    plain = change_appearance(central_crop(first, config), config.appearance, generator=generator)
+    moved = warp.image(second, size=config.crop.image_size, context=config.crop.context)
+    moved = change_appearance(moved, config.appearance, generator=generator)
+    return TwoViews(plain, moved, warp, flipped, mirror)
+
+
+def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:
+    """The crop itself, from images that show ``crop.context`` times as much."""
+    if config.crop.context == 1:
+        return images
+    size, stored = config.crop.image_size, images.shape[-1]
+    if (stored - size) % 2:  # no whole number of pixels on each side
+        identity = SynchronizedWarp.identity(len(images)).to(images.device)
+        return identity.image(images, size=size, context=config.crop.context)
+    start = (stored - size) // 2
+    return images[..., start : start + size, start : start + size]
+
+
+def change_appearance(images: Tensor, strength: Appearance, *, generator: torch.Generator) -> Tensor:
+    """Random brightness, contrast, saturation, tint and noise, each image its own; strengths of 0 change nothing."""
+
+    def uniform(width: float, channels: int = 1) -> Tensor:
+        draw = 2 * torch.rand(len(images), channels, 1, 1, generator=generator) - 1
+        return width * draw.to(images.device, images.dtype)
+
+    if strength.contrast:
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = (images - mean) * (1 + uniform(strength.contrast)) + mean
+    if strength.saturation and images.shape[1] == 3:
+        grey = images.mean(1, keepdim=True)
+        images = (images - grey) * (1 + uniform(strength.saturation)) + grey
+    if strength.brightness:
+        images = images + uniform(strength.brightness)
+    if strength.tint:
+        images = images + uniform(strength.tint, images.shape[1])
+    if strength.noise:
+        noise = torch.randn(images.shape, generator=generator).to(images.device, images.dtype)
+        images = images + noise * uniform(strength.noise).abs()
+    return images
+
+
+def to_input(images: Tensor) -> Tensor:
+    """Bytes ``(B, H, W, C)`` → ``(B, C, H, W)`` in ``[-1, 1]``, channels last in memory as the convolutions like it."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _draw_warp(config: TrainingConfig, batch: int, generator: torch.Generator, prior: ShapePrior | None) -> SynchronizedWarp:
+    strength = config.warp.model_dump()
+    factor = strength.pop("bends")
+    bends = prior.sample_field(batch, strength=factor, generator=generator) if prior is not None and factor else None
+    return SynchronizedWarp.sample(batch, size=config.crop.image_size, generator=generator, bends=bends, **strength)
+
+
+def _flip(images: Tensor, which: Tensor) -> Tensor:
+    return torch.where(which[:, None, None, None], images.flip(-1), images)

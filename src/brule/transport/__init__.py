@@ -1,0 +1,17 @@
+"""Exact optimal transport between sets of landmarks: plans, distances, the affine map they carry, and barycenters."""
+
+from brule.transport.affine import affine_from_plan, translation_to
+from brule.transport.barycenter import Barycenter, free_support_barycenter
+from brule.transport.distance import wasserstein1, wasserstein2_squared
+from brule.transport.plan import assignment, transport_plan
+
+__all__ = [
+    "Barycenter",
+    "affine_from_plan",
+    "assignment",
+    "free_support_barycenter",
+    "translation_to",
+    "transport_plan",
+    "wasserstein1",
+    "wasserstein2_squared",
+]

@@ -1,0 +1,64 @@
+"""``brule evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from brule.data import write_pts
+
+
+def test_figures_with_their_floors(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    out, look = tmp_path / "e.json", tmp_path / "look.png"
+    found = brule("evaluate", trained, "--data", faces / "test", "--json", out, "--pictures", look)
+    assert found.code == 0, found.err
+    content = json.loads(out.read_text())
+    wanted = {"nme", "w1", "floor_nme", "auc_8", "fr_8", "n", "auc_10", "fr_10", "nme_low", "nme_high", "floor_w1"}
+    assert wanted | {"floor_mean_nme", "normaliser", "limits", "seed", "n_shapes", "device"} <= set(content)
+    assert (content["n"], content["n_shapes"], content["image_size"]) == (6, 5, 64)
+    assert content["normaliser"] == "outer eye corners" and len(content["images"]) == 6
+    # Three iterations teach nothing: the detector still gives the barycenter, or nearly.
+    assert abs(content["nme"] - content["floor_nme"]) < 2 and content["w1"] <= content["nme"]
+    for text in ("NME", "W₁", "AUC at 8 %", "failures above 10 %", "barycenter", "mean shape", "1.3", "64 px", "seed"):
+        assert text in found.out
+    assert Image.open(look).width > 500
+
+
+def test_only_validation(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    from brule.data.synthetic import write_synthetic_faces
+
+    write_synthetic_faces(tmp_path / "many", 30, size=24, start=500)
+    out = tmp_path / "e.json"
+    found = brule("evaluate", trained, "--data", tmp_path / "many", "--only-validation", "--json", out)
+    assert found.code == 0 and 1 <= json.loads(out.read_text())["n"] < 10
+
+
+def test_normaliser(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "e.json"
+    assert brule("evaluate", trained, "--data", faces / "test", "--normaliser", "box-diagonal", "--json", out).code == 0
+    assert json.loads(out.read_text())["normaliser"] == "box diagonal"
+    assert brule("evaluate", trained, "--data", faces / "test", "--normaliser", "nose").code == 2
+
+
+def test_messages(brule, trained: Path, own_faces: Path, tmp_path: Path) -> None:
+    test = own_faces / "test"
+    assert "no such file" in brule("evaluate", trained, "--data", tmp_path / "none").err
+    assert "detector.json" in brule("evaluate", tmp_path, "--data", test).err
+    for path in test.rglob("*.pts"):
+        write_pts(path, [[10, 10], [20, 30], [30, 10]])
+    found = brule("evaluate", trained, "--data", test)
+    assert found.code == 2 and "3 landmarks, the detector finds 68" in found.err
+    for path in test.rglob("*.pts"):
+        path.unlink()
+    assert "no labelled image" in brule("evaluate", trained, "--data", test).err
+
+
+def test_bad_image(brule, trained: Path, own_faces: Path) -> None:
+    image = next((own_faces / "test").glob("*.png"))
+    image.write_bytes(image.read_bytes()[:300])
+    refused = brule("evaluate", trained, "--data", own_faces / "test")
+    assert refused.code == 2 and image.name in refused.err
+    taken = brule("evaluate", trained, "--data", own_faces / "test", "--skip-bad")
+    assert taken.code == 0 and image.name in taken.err and "left out 1 file" in taken.err

@@ -1,0 +1,92 @@
+"""What all commands share: help, exit codes, errors in plain words, a quick start."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+import brule.cli
+
+COMMANDS = ("barycenter", "demo", "evaluate", "predict", "train")
+
+
+def test_help_lists_every_command_with_what_it_does(brule) -> None:
+    found = brule("--help")
+    assert found.code == 0
+    for command in COMMANDS:
+        line = next(line for line in found.out.splitlines() if f" {command} " in line)
+        assert len(line.replace("│", "").split()) > 4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_teaches(brule, command: str) -> None:
+    text = brule(command, "--help").out
+    assert ("Examples" in text and f"brule {command} " in text and "--output" in text) or command == "evaluate"
+    options = [line for line in text.splitlines() if line.lstrip("│ *").startswith("--")]
+    assert options and all(len(line.replace("│", "").split()) > 3 for line in options), options
+
+
+def test_version(brule) -> None:
+    assert brule("--version").out.strip() == brule_version()
+
+
+def brule_version() -> str:
+    import brule
+
+    return brule.__version__
+
+
+def test_unknown_command_and_option(brule) -> None:
+    assert brule("trian").code == 2
+    found = brule("train", "--imagse", "x")
+    assert found.code == 2 and "--images" in found.err
+
+
+def test_unexpected_error_hints_at_debug(brule, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(brule_cli(), "app", broken)
+    found = brule("train")
+    assert (found.code, "boom" in found.err, "--debug" in found.err) == (1, True, True)
+    with pytest.raises(RuntimeError):
+        brule("train", "--debug")
+
+
+def test_interrupt(brule, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(brule_cli(), "app", stopped)
+    assert brule("train").code == 130
+
+
+def test_file_that_cannot_be_written(brule, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "x.json")
+
+    monkeypatch.setattr(brule_cli(), "app", full)
+    found = brule("train")
+    assert found.code == 2 and found.err.strip() == "brule: x.json: No space left on device"
+
+
+def brule_cli():
+    return brule.cli
+
+
+def test_help_starts_at_once() -> None:
+    """In processor time, which other work on the machine hardly changes; PyTorch alone would take three times as long."""
+
+    def children() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    times = []
+    for _ in range(3):
+        began = children()
+        subprocess.run([sys.executable, "-m", "brule", "--help"], check=True, capture_output=True)
+        times.append(children() - began)
+    assert min(times) < 0.8

@@ -1,0 +1,126 @@
+"""``brule predict``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brule import LandmarkDetector
+from brule.cli.predict import common_folder, output_names
+from brule.data import read_pts
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_all_formats_agree_with_the_detector(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = brule("predict", trained, faces / "test", "-o", out, "--batch-size", 4)
+    assert found.code == 0, found.err
+    expected = LandmarkDetector.load(trained).predict(faces / "test")
+    listing = json.loads((out / "landmarks.json").read_text())
+    assert listing["landmarks"] == 68 and len(listing["images"]) == 6
+    with (out / "landmarks.csv").open() as file:
+        head, *rows = csv.reader(file)
+    assert head[:3] == ["path", "x0", "y0"] and head[-1] == "spread" and len(head) == 2 + 2 * 68
+    for entry, row, points, spread in zip(listing["images"], rows, expected.points, expected.spread, strict=True):
+        relative = Path(entry["path"]).relative_to(faces / "test")
+        np.testing.assert_allclose(entry["points"], points, atol=1e-3)
+        np.testing.assert_allclose(np.array(row[1:-1], float).reshape(-1, 2), points, atol=1e-3)
+        assert float(row[-1]) == pytest.approx(float(spread.mean()), abs=1e-3) and row[0] == entry["path"]
+        np.testing.assert_allclose(read_pts(out / relative.with_suffix(".pts")), points, atol=1e-4)
+        assert Image.open(out / "overlays" / relative.with_suffix(".jpg")).size == (48, 48)
+    assert {"sub/face_000300.pts", "overlays/sub/face_000300.jpg"} <= files(out)
+    assert not [name for name in files(out) if ".part" in name]
+
+
+def test_formats_and_overlays_can_be_chosen(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    out, image = tmp_path / "out", faces / "test" / "face_000200.png"
+    assert brule("predict", trained, image, "-o", out, "--format", "csv", "--no-overlays").code == 0
+    assert files(out) == {"landmarks.csv"}
+    out = tmp_path / "two"
+    assert brule("predict", trained, image, "--format", "pts", "--format", "json", "--no-overlays", "-o", out).code == 0
+    assert files(out) == {"landmarks.json", "face_000200.pts"}
+
+
+def test_globs(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    pattern = f"{faces}/test/**/*.png"
+    assert brule("predict", trained, pattern, "-o", out, "--format", "pts", "--no-overlays").code == 0
+    assert len(files(out)) == 6 and "sub/face_000300.pts" in files(out)
+
+
+def test_same_names_do_not_meet(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    source = faces / "test" / "face_000200.png"
+    for place in ("a/x.png", "b/x.png", "b/X.bmp"):
+        (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(source).save(tmp_path / "in" / place)
+    out = tmp_path / "out"
+    found = brule("predict", trained, tmp_path / "in" / "a", tmp_path / "in" / "b", "-o", out, "--format", "pts")
+    assert found.code == 0, found.err
+    names = {name for name in files(out) if name.endswith(".pts")}
+    assert names == {"a/x.pts", "b/x.png.pts", "b/X.bmp.pts"}
+    assert len([name for name in files(out) if name.startswith("overlays")]) == 3
+
+
+def test_output_names_never_repeat() -> None:
+    found = [Path("/d/a.jpg"), Path("/d/a.png"), Path("/d/a.jpg.png"), Path("/e/b.png"), Path("/d/A.PNG")]
+    names = output_names(found, common_folder(["/d", "/e"], found))
+    assert len({str(name).lower() for name in names.values()}) == len(found)
+
+
+def test_predictions_never_become_annotations(brule, trained: Path, own_faces: Path) -> None:
+    test = own_faces / "test"
+    before = (test / "face_000200.pts").read_text()
+    found = brule("predict", trained, test, "-o", test)
+    assert found.code == 2 and "beside the images" in found.err
+    assert (test / "face_000200.pts").read_text() == before
+
+
+def test_output_inside_the_input_is_not_read(brule, trained: Path, own_faces: Path) -> None:
+    test = own_faces / "test"
+    for _ in range(2):
+        found = brule("predict", trained, test, "-o", test / "found")
+        assert found.code == 0 and "6 images" in found.out, found.err
+
+
+def test_images_without_boxes_are_taken_whole(brule, trained: Path, own_faces: Path, tmp_path: Path) -> None:
+    image = tmp_path / "only" / "one.png"
+    image.parent.mkdir()
+    shutil.copy(own_faces / "test" / "face_000200.png", image)
+    assert brule("predict", trained, image, "-o", tmp_path / "out").code == 0
+    points = json.loads((tmp_path / "out" / "landmarks.json").read_text())["images"][0]["points"]
+    assert np.min(points) > -0.5 and np.max(points) < 47.5
+
+
+def test_bad_images(brule, trained: Path, own_faces: Path, tmp_path: Path) -> None:
+    image = own_faces / "test" / "face_000201.png"
+    image.write_bytes(image.read_bytes()[:300])
+    (own_faces / "test" / "empty.jpg").touch()
+    out = tmp_path / "out"
+    refused = brule("predict", trained, own_faces / "test", "-o", out)
+    assert refused.code == 2 and "empty.jpg" in refused.err and "--skip-bad" in refused.err
+    taken = brule("predict", trained, own_faces / "test", "-o", out, "--skip-bad")
+    assert taken.code == 0 and "left out 2 files" in taken.err and "face_000201.png" in taken.err
+    assert len(json.loads((out / "landmarks.json").read_text())["images"]) == 5
+
+
+def test_interrupted_output_leaves_no_half_file(brule, trained: Path, own_faces: Path, tmp_path: Path) -> None:
+    image = own_faces / "test" / "sub" / "face_000301.png"  # the last one
+    image.write_bytes(image.read_bytes()[:300])
+    out = tmp_path / "out"
+    assert brule("predict", trained, own_faces / "test", "-o", out, "--batch-size", 2, "--no-overlays").code == 2
+    assert all(name.endswith(".pts") and ".part" not in name for name in files(out)) and files(out)
+
+
+def test_messages(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    assert "no such file" in brule("predict", trained, tmp_path / "none", "-o", tmp_path / "out").err
+    assert "detector.json" in brule("predict", tmp_path, faces / "test", "-o", tmp_path / "out").err
+    assert brule("predict", trained, faces / "test", "-o", tmp_path / "out", "--format", "xml").code == 2

@@ -1,0 +1,168 @@
+"""``brule train``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+
+def losses(run: Path) -> list[tuple[int, float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(line["iteration"], line["loss"]) for line in lines]
+
+
+def held_out(path: Path) -> bool:
+    return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % 10 == 0
+
+
+def test_writes_a_run_and_says_how_to_go_on(brule, words, faces: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = brule(*words(faces, run))
+    assert found.code == 0, found.err
+    names = {path.name for path in run.iterdir()}
+    assert {"detector.json", "model.safetensors", "config.json", "checkpoint.safetensors", "data.json"} <= names
+    record = json.loads((run / "data.json").read_text())
+    assert (record["n_images"], len(record["shapes"]), record["exclude_validation"]) == (12, 5, False)
+    assert f"evaluate {run}" in found.out and f"predict {run}" in found.out
+
+
+def test_resume_needs_nothing_but_the_run_and_is_exact(brule, words, faces: Path, tmp_path: Path) -> None:
+    # Without a schedule, so that the length of a run doesn't decide what happens in its first half.
+    steady = ("optimizer.schedule=constant", "loss.anneal_until=0")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert brule(*words(faces, whole, 6, *steady)).code == 0
+    assert brule(*words(faces, parts, 3, *steady)).code == 0
+    longer = brule("train", "-o", parts, "--resume", "--set", "iterations=6")
+    assert longer.code == 0, longer.err
+    assert losses(parts) == losses(whole) and len(losses(whole)) == 6
+    config = json.loads((parts / "detector.json").read_text())["config"]
+    assert config["iterations"] == 6 and config["encoder"]["width"] == 8
+
+
+def test_interrupted_training_is_taken_up(brule, words, faces: Path, tmp_path: Path, monkeypatch) -> None:
+    import os
+    import signal
+
+    import brule.training.loop as loop
+
+    step, run = loop.encoder_step, tmp_path / "run"
+    calls: list[int] = []
+
+    def interrupted(*arguments: object, **options: object):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(loop, "encoder_step", interrupted)
+    found = brule(*words(faces, run, 5))
+    assert found.code == 130 and "--resume" in found.out and len(losses(run)) == 2
+    again = brule("train", "-o", run, "--resume")
+    assert again.code == 0 and len(losses(run)) == 5
+
+
+def test_resume_refuses_other_settings(brule, words, faces: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    brule(*words(faces, run))
+    other = brule("train", "-o", run, "--resume", "--set", "encoder.width=16")
+    assert other.code == 2 and "encoder.width=8" in other.err
+    assert "preset" in brule("train", "-o", run, "--resume", "--preset", "paper").err
+    assert "has seen" in brule("train", "-o", run, "--resume", "--exclude-validation").err
+    # The whole command, repeated with --resume, is fine.
+    assert brule(*words(faces, run, 4), "--resume").code == 0
+    assert "found no" in brule("train", "-o", tmp_path / "none", "--resume").err
+
+
+def test_existing_run_is_kept(brule, words, faces: Path, trained: Path) -> None:
+    found = brule(*words(faces, trained))
+    assert found.code == 2 and "--resume" in found.err
+
+
+def test_draws_shapes_with_the_seed(brule, words, faces: Path, tmp_path: Path) -> None:
+    drawn = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 4)):
+        assert brule(*words(faces, tmp_path / name, 1), "--n-shapes", 3, "--seed", seed).code == 0
+        drawn.append(json.loads((tmp_path / name / "data.json").read_text())["shapes"])
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["seed"] == 4
+
+
+def test_exclude_validation_holds_out_images_and_shapes(brule, words, faces: Path, tmp_path: Path) -> None:
+    from brule.data.synthetic import write_synthetic_faces
+
+    more = tmp_path / "more"
+    images = write_synthetic_faces(more / "images", 30, size=16, start=500)
+    shapes = write_synthetic_faces(more / "shapes", 30, size=16, start=600)
+    run = tmp_path / "run"
+    found = brule(*words(more, run, 1), "--exclude-validation")
+    assert found.code == 0, found.err
+    record = json.loads((run / "data.json").read_text())
+    assert any(map(held_out, images)) and any(map(held_out, shapes))  # or this test tests nothing
+    assert record["n_images"] == sum(not held_out(path) for path in images)
+    assert record["shapes"] == [path.stem for path in shapes if not held_out(path)]
+    again = brule("train", "-o", run, "--resume", "--set", "iterations=2")
+    assert again.code == 0 and json.loads((run / "data.json").read_text()) == record
+
+
+def test_exclude_validation_wants_to_know_the_images(brule, words, faces: Path, tmp_path: Path) -> None:
+    brule("barycenter", faces / "shapes", "-o", tmp_path / "b.json")
+    found = brule("train", "--images", faces / "images", "--shapes", tmp_path / "b.json", "-o", tmp_path / "run",
+                  "--exclude-validation")  # fmt: skip
+    assert found.code == 2 and "b.json" in found.err and not (tmp_path / "run").exists()
+
+
+def test_dry_run_writes_nothing(brule, words, faces: Path, tmp_path: Path) -> None:
+    found = brule(*words(faces, tmp_path / "run"), "--dry-run")
+    assert found.code == 0 and not (tmp_path / "run").exists()
+    assert '"width": 8' in found.out and "12, 12 with a box" in found.out
+
+
+def test_list_settings(brule) -> None:
+    found = brule("train", "--list-settings", "--preset", "paper", "--set", "loss.sigma=7.5")
+    assert found.code == 0 and "encoder.width" in found.out and "7.5" in found.out and "Of everything random" in found.out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--preset", "cpv"], "did you mean 'cpu'"),
+        (["--set", "encoder.widht=3"], "did you mean 'encoder.width'"),
+        (["--set", "iterations=0"], "iterations"),
+        (["--set", "iterations"], "key=value"),
+        (["--labelled", "x"], "not built yet"),
+        (["--device", "warp9"], "--device cpu"),
+        (["--n-shapes", "50"], "from 1 to 5"),
+    ],
+)
+def test_messages(brule, faces: Path, tmp_path: Path, more: list[str], message: str) -> None:
+    found = brule("train", "--images", faces / "images", "--shapes", faces / "shapes", "-o", tmp_path / "run", *more)
+    assert found.code == 2 and message in found.err and "Traceback" not in found.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_arguments_and_folders(brule, faces: Path, tmp_path: Path) -> None:
+    assert "-o is missing" in brule("train", "--images", faces).err
+    assert "--images is missing" in brule("train", "--shapes", faces, "-o", tmp_path / "run").err
+    assert "--shapes is missing" in brule("train", "--images", faces, "-o", tmp_path / "run").err
+    missing = brule("train", "--images", tmp_path / "none", "--shapes", faces / "shapes", "-o", tmp_path / "run")
+    assert missing.code == 2 and "none: no such file or folder" in missing.err
+
+
+def test_bad_image(brule, words, own_faces: Path, tmp_path: Path) -> None:
+    image = own_faces / "images" / "face_000003.png"
+    image.write_bytes(image.read_bytes()[:300])  # the header is whole
+    refused = brule(*words(own_faces, tmp_path / "run"))
+    assert refused.code == 2 and "face_000003.png" in refused.err and "--skip-bad" in refused.err
+    taken = brule(*words(own_faces, tmp_path / "run"), "--skip-bad")  # what the failed attempt left is no hindrance
+    assert taken.code == 0 and "left out 1 file" in taken.err
+
+
+def test_wrong_point_count(brule, words, own_faces: Path, tmp_path: Path) -> None:
+    from brule.data import write_pts
+
+    write_pts(own_faces / "images" / "face_000002.pts", [[10, 10], [20, 30], [30, 10]])
+    refused = brule(*words(own_faces, tmp_path / "run"))
+    assert refused.code == 2 and "face_000002" in refused.err and "3 points" in refused.err

@@ -1,0 +1,130 @@
+"""The laws of shapes: a shape knows nothing of its frame, and what is written comes back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brule.data.formats import write_pts
+from brule.data.shapes import Shapes, read_shapes, to_crop, write_shapes
+from brule.errors import DataError
+
+
+def random_shapes(n: int, n_points: int = 7) -> list[np.ndarray]:
+    return list(np.random.default_rng(n).uniform(0, 300, (n, n_points, 2)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "my shapes ü"
+    for i, points in enumerate(random_shapes(20)):
+        write_pts(folder / f"{i:02d}.pts", points)
+    return folder
+
+
+@given(st.floats(0.01, 100), st.floats(-1000, 1000), st.floats(-1000, 1000))
+def test_scale_and_place_do_not_matter(size: float, x: float, y: float) -> None:
+    shape = random_shapes(1)[0]
+    np.testing.assert_allclose(to_crop(shape * size + [x, y]), to_crop(shape), atol=1e-9)
+
+
+def test_shape_fills_its_crop_by_the_crop_rule() -> None:
+    shape = to_crop(np.array([[10.0, 0.0], [20.0, 130.0]]))
+    np.testing.assert_allclose(shape, [[0.5 - 5 / 169, 0.5 - 0.5 / 1.3], [0.5 + 5 / 169, 0.5 + 0.5 / 1.3]])
+
+
+def test_files_folder_and_json_say_the_same(folder: Path, tmp_path: Path) -> None:
+    of_folder = read_shapes(folder)
+    of_files = read_shapes(sorted(folder.iterdir()))
+    write_shapes(tmp_path / "new" / "shapes.json", of_folder)
+    of_json = read_shapes(tmp_path / "new" / "shapes.json")
+    assert of_folder.names == of_files.names == of_json.names == [f"{i:02d}" for i in range(20)]
+    assert of_folder.n_points == 7 and len(of_folder) == 20
+    for a, b, c in zip(of_folder.points, of_files.points, of_json.points, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, atol=1e-12)
+
+
+def test_draw_is_seeded_and_without_replacement(folder: Path) -> None:
+    drawn = read_shapes(folder, n_shapes=10, seed=3)
+    assert len(set(drawn.names)) == 10 and drawn.names == sorted(drawn.names)
+    assert drawn.names == read_shapes(folder, n_shapes=10, seed=3).names
+    assert drawn.names != read_shapes(folder, n_shapes=10, seed=4).names
+    assert read_shapes(folder, n_shapes=20, seed=3).names == read_shapes(folder).names
+    for n_shapes in (0, 21):
+        with pytest.raises(DataError, match="1 to 20"):
+            read_shapes(folder, n_shapes=n_shapes)
+
+
+def test_sizes_may_differ(folder: Path) -> None:
+    write_pts(folder / "more.pts", random_shapes(1, n_points=9)[0])
+    assert read_shapes(folder).n_points is None
+
+
+def test_bad_shape_raises_or_is_listed(folder: Path) -> None:
+    (folder / "03.pts").write_text("version: 1\nn_points: 2\n{\n1 1\n")
+    (folder / "04.jpg").write_text("images don't matter here")
+    write_pts(folder / "05.pts", np.ones((4, 2)))
+    with pytest.raises(DataError, match=r"03\.pts: .*truncated"):
+        read_shapes(folder)
+    shapes = read_shapes([*folder.iterdir()], skip_bad=True)
+    assert [bad.path.name for bad in shapes.bad] == ["03.pts", "05.pts"]
+    assert len(shapes) == 18
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[",
+        "[" * 100_000,
+        "[]",
+        "3",
+        "{}",
+        '{"shapes": []}',
+        '{"shapes": 3}',
+        '{"shapes": [3]}',
+        '{"shapes": [[]]}',
+        '{"shapes": [[[1, 2], [3]]]}',
+        '{"shapes": [[[1, 2, 3]]]}',
+        '{"shapes": [[[1, 2], [NaN, 3]]]}',
+        '{"shapes": [[[1, 2], [1e999, 3]]]}',
+        '{"shapes": [[[1, 2], ["x", 3]]]}',
+        '{"shapes": [[[1, 2], [null, 3]]]}',
+        '{"shapes": [[[1, 2], [{}, 3]]]}',
+        '{"shapes": [[[1, 2], [1, 2]]]}',
+        '{"shapes": [[[1, 2], [' + "9" * 400 + ", 3]]]}",
+        '{"shapes": [[[1, 2], [' + "9" * 5000 + ", 3]]]}",
+    ],
+)
+def test_bad_json_is_a_data_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "shapes.json").write_text(content)
+    with pytest.raises(DataError, match=r"shapes\.json: "):
+        read_shapes(tmp_path / "shapes.json")
+
+
+def test_json_of_another_encoding_and_no_shapes_at_all(tmp_path: Path) -> None:
+    (tmp_path / "latin.json").write_bytes(b'{"shapes": "\xfc"}')
+    with pytest.raises(DataError, match=r"latin\.json: not JSON"):
+        read_shapes(tmp_path / "latin.json")
+    with pytest.raises(DataError, match="no shape found"):
+        read_shapes(tmp_path)
+    with pytest.raises(DataError, match="no such file"):
+        read_shapes(tmp_path / "nowhere")
+    (tmp_path / "a.txt").write_text("1 2")
+    with pytest.raises(DataError, match=r"a\.txt: expected an annotation"):
+        read_shapes(tmp_path / "a.txt")
+
+
+def test_half_a_bad_file_is_left_out_whole(tmp_path: Path) -> None:
+    good = random_shapes(1)[0].tolist()
+    (tmp_path / "bad.json").write_text(json.dumps({"shapes": [good, [[1, 1], [1, 1]]]}))
+    write_shapes(tmp_path / "good.json", Shapes(random_shapes(2), ["é", "b"]))
+    shapes = read_shapes([tmp_path / "bad.json", tmp_path / "good.json"], skip_bad=True)
+    assert shapes.names == ["é", "b"]
+    assert len(shapes.bad) == 1

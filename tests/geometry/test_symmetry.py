@@ -1,0 +1,93 @@
+"""The mirror permutation: found where there is one, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from brule.data.shapes import to_crop
+from brule.data.synthetic import IBUG_MIRROR, synthetic_faces
+from brule.geometry import mirror_permutation, mirrored
+
+
+def butterfly(pairs: int, middle: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """A shape with exact symmetry and its permutation, indices shuffled."""
+    generator = torch.Generator().manual_seed(seed)
+    right = torch.rand(pairs, 2, generator=generator, dtype=torch.float64) + torch.tensor([0.2, 0.0])
+    axis = torch.stack([torch.zeros(middle), torch.linspace(0, 1, middle)], -1).double()
+    shape = torch.cat([right, right * torch.tensor([-1.0, 1.0]), axis])
+    partner = torch.cat([torch.arange(pairs) + pairs, torch.arange(pairs), torch.arange(middle) + 2 * pairs])
+    order = torch.randperm(len(shape), generator=generator)
+    place = torch.argsort(order)
+    return shape[order], place[partner[order]]
+
+
+def turned(shape: Tensor, degrees: float) -> Tensor:
+    angle = math.radians(degrees)
+    turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]).double()
+    return shape @ turn
+
+
+def face_shapes(n: int) -> Tensor:
+    return torch.stack([torch.as_tensor(to_crop(points)) for points in synthetic_faces(n).points])
+
+
+@pytest.mark.parametrize(("pairs", "middle"), [(4, 0), (6, 3), (20, 5)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_exact_symmetry_is_found(pairs: int, middle: int, seed: int) -> None:
+    shape, expected = butterfly(pairs, middle, seed)
+    assert torch.equal(mirror_permutation(shape * 0.3 + 0.4), expected)
+
+
+@pytest.mark.parametrize("degrees", [-5.0, 5.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_and_in_a_slightly_turned_shape(degrees: float, seed: int) -> None:
+    shape, expected = butterfly(20, 4, seed)
+    assert torch.equal(mirror_permutation(turned(shape, degrees)), expected)
+
+
+def test_faces_have_the_known_one() -> None:
+    """The mean of ten faces: the permutation that everybody writes down by hand for the 68 points."""
+    found = mirror_permutation(face_shapes(10).mean(0))
+    assert found is not None
+    np.testing.assert_array_equal(found.numpy(), IBUG_MIRROR)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n", [12, 30, 68])
+def test_random_points_have_none(n: int, seed: int) -> None:
+    shape = torch.rand(n, 2, generator=torch.Generator().manual_seed(100 * n + seed), dtype=torch.float64)
+    assert mirror_permutation(shape) is None
+
+
+def test_half_a_shape_has_none() -> None:
+    """A spiral: no reflection of it is near it."""
+    t = torch.linspace(0.5, 9.0, 40).double()
+    assert mirror_permutation(torch.stack([t * t.cos(), t * t.sin()], -1)) is None
+
+
+def test_mirroring_by_hand() -> None:
+    points = torch.tensor([[0.2, 0.3], [0.9, 0.4]])
+    assert torch.allclose(mirrored(points, torch.tensor([1, 0])), torch.tensor([[0.1, 0.4], [0.8, 0.3]]))
+
+
+def test_mirroring_twice_is_nothing() -> None:
+    shape, permutation = butterfly(5, 2)
+    shapes = torch.stack([shape, shape + 0.1])
+    assert torch.allclose(mirrored(mirrored(shapes, permutation), permutation), shapes)
+    assert torch.equal(permutation[permutation], torch.arange(12))
+
+
+def test_a_symmetric_shape_is_its_own_mirror_image() -> None:
+    shape, permutation = butterfly(5, 2)
+    shape = shape * 0.3 + torch.tensor([0.5, 0.1])
+    assert torch.allclose(mirrored(shape, permutation), shape)
+
+
+def test_mirroring_is_differentiable() -> None:
+    shape, permutation = butterfly(3, 1)
+    assert torch.autograd.gradcheck(lambda x: mirrored(x, permutation), (shape[None].requires_grad_(),))

@@ -1,0 +1,291 @@
+"""``LandmarkDetector``: fit, predict, save and load; pixels of each image; and no label ever seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import brule.detector as detector_module
+import brule.training.logging as run_logging
+from brule import LandmarkDetector
+from brule.coordinates import pixels_to_unit
+from brule.data import landmark_box, write_pts
+from brule.data.synthetic import synthetic_faces, write_synthetic_faces
+from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
+from brule.errors import BruleError, CheckpointError, ConfigError, DataError
+
+FACES = synthetic_faces(14, size=48)
+BOXES = [landmark_box(points) for points in FACES.points]
+TINY = {
+    "crop__image_size": 32,
+    "crop__context": 1.25,
+    "encoder__width": 8,
+    "encoder__stacks": 1,
+    "encoder__depth": 2,
+    "encoder__stem_stride": 2,
+    "batch_size": 4,
+    "iterations": 3,
+    "time_limit": 0,
+    "preview_every": 0,
+    "quiet": True,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)  # importing it takes seconds
+
+
+def untrained(**changes: Any) -> LandmarkDetector:
+    return LandmarkDetector(**(TINY | changes))
+
+
+def fitted(**keywords: Any) -> LandmarkDetector:
+    return untrained().fit(FACES.images, shapes=FACES.points[:10], boxes=BOXES, **keywords)
+
+
+@pytest.fixture(scope="module")
+def trained() -> LandmarkDetector:
+    return fitted()
+
+
+def test_fit_returns_itself_and_leaves_what_it_learnt() -> None:
+    detector = untrained()
+    assert not [name for name in vars(detector) if name.endswith("_")]  # nothing happens before
+    assert detector.fit(FACES.images, shapes=FACES.points[:10]) is detector
+    assert detector.barycenter_.shape == (68, 2)
+    assert detector.shapes_.shape == (10, 68, 2)
+    assert detector.progress_.iteration == 3
+    assert detector.finished_
+    assert list(detector.bad_files_) == []
+    assert detector.config_.encoder.width == 8
+
+
+def test_settings_are_reached_with_underscores_and_with_dots() -> None:
+    faces = {"shapes": FACES.points[:3], "images": FACES.images}
+    by_dots = LandmarkDetector(**(TINY | {"encoder.width": 16})).fit(**faces)
+    assert by_dots.config_.encoder.width == 16
+
+
+def test_an_untrained_detector_says_so() -> None:
+    with pytest.raises(BruleError, match="not trained yet"):
+        untrained().predict(FACES.images[:1])
+    with pytest.raises(BruleError, match="not trained yet"):
+        untrained().save("nowhere")
+
+
+def test_arrays_pictures_and_files_are_the_same(trained: LandmarkDetector, tmp_path: Path) -> None:
+    paths = []
+    for k, image in enumerate(FACES.images[:5]):
+        paths.append(tmp_path / f"{k}.png")
+        Image.fromarray(image).save(paths[-1])
+    expected = trained.predict(FACES.images[:5])
+    assert expected.points.shape == (5, 68, 2)
+    assert expected.spread.shape == (5, 68)
+    for images in (list(FACES.images[:5]), [Image.fromarray(one) for one in FACES.images[:5]], paths, tmp_path, str(tmp_path)):
+        found = trained.predict(images)
+        assert torch.allclose(found.points, expected.points, atol=1e-3)
+        assert torch.allclose(found.spread, expected.spread, atol=1e-3)
+
+
+def test_the_order_of_images_and_the_size_of_batches_do_not_matter(trained: LandmarkDetector) -> None:
+    expected = trained.predict(FACES.images, boxes=BOXES).points
+    backwards = trained.predict(FACES.images[::-1], boxes=BOXES[::-1], batch_size=3).points
+    assert torch.allclose(backwards.flip(0), expected, atol=1e-3)
+
+
+def test_points_are_in_pixels_of_each_image() -> None:
+    """A barely trained detector predicts the barycenter: in the crop of each image, whatever its shape and its box."""
+    detector = untrained(iterations=1, optimizer__learning_rate=1e-9).fit(FACES.images, shapes=FACES.points[:10])
+    wide, tall = np.zeros((40, 100, 3), np.uint8), np.zeros((90, 30, 3), np.uint8)
+    box = (10.0, 20.0, 30.0, 60.0)
+    found = detector.predict([wide, tall, tall], boxes=[None, None, box])
+    unit = detector.barycenter_
+    # Without a box: the square of the longer side about the centre of the image.
+    assert torch.allclose(found.points[0], unit * 100 + torch.tensor([-0.5, 20 - 50 - 0.5]), atol=0.2)
+    assert torch.allclose(found.points[1], unit * 90 + torch.tensor([15 - 45 - 0.5, -0.5]), atol=0.2)
+    # With one: the square of 1.3 times its longer side about its centre.
+    assert torch.allclose(found.points[2], unit * 52 + torch.tensor([20.0 - 26, 40.0 - 26]), atol=0.2)
+    assert torch.allclose(found.spread[0] / 100, found.spread[1] / 90, atol=1e-3)
+
+
+def test_moving_the_box_with_the_image_moves_the_landmarks(trained: LandmarkDetector) -> None:
+    """A border of 20 and 7 pixels around the picture: the same landmarks, as far along."""
+    image, box = FACES.images[0], BOXES[0]
+    padded = np.pad(image, ((7, 0), (20, 0), (0, 0)), mode="edge")
+    moved = (box[0] + 20, box[1] + 7, box[2] + 20, box[3] + 7)
+    there, back = trained.predict([padded], boxes=[moved]).points, trained.predict([image], boxes=[box]).points
+    # A crop that reaches outside the small picture repeats its edge there, as the padding does.
+    assert torch.allclose(there - torch.tensor([20.0, 7.0]), back, atol=0.5)
+
+
+@pytest.mark.parametrize("boxes", ["none", "given"])
+def test_training_and_prediction_see_the_same_crop(boxes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a context around the crop and without boxes too: the centre of what is stored is what is predicted on."""
+    stored: list[np.ndarray] = []
+    genuine = detector_module.train
+
+    def spy(images: Any, *arguments: Any, **keywords: Any) -> Any:
+        stored.append(np.asarray(images))
+        return genuine(images, *arguments, **keywords)
+
+    monkeypatch.setattr(detector_module, "train", spy)
+    given = BOXES if boxes == "given" else None
+    detector = untrained().fit(FACES.images, shapes=FACES.points[:10], boxes=given)
+    assert stored[0].shape[1:] == (40, 40, 3)
+    by_crop = detector.predict_crops(np.ascontiguousarray(stored[0][:, 4:-4, 4:-4])).points
+    by_image = detector.predict(FACES.images, boxes=given).points
+    places = [detector_module.crop_box(box) if given else detector_module.whole_image_crop(48, 48) for box in BOXES]
+    in_unit = torch.stack([pixels_to_unit(own, place) for own, place in zip(by_image, places, strict=True)])
+    assert float((in_unit - by_crop).norm(dim=-1).mean()) < 0.01
+
+
+def test_what_is_saved_predicts_the_same(trained: LandmarkDetector, tmp_path: Path) -> None:
+    trained.save(tmp_path / "d")
+    loaded = LandmarkDetector.load(tmp_path / "d", device="cpu")
+    before, after = trained.predict(FACES.images[:4]), loaded.predict(FACES.images[:4])
+    assert torch.allclose(after.points, before.points, atol=1e-4)
+    assert torch.allclose(after.spread, before.spread, atol=1e-4)
+    assert loaded.config_ == trained.config_
+    assert loaded.progress_ == trained.progress_
+    assert torch.equal(loaded.barycenter_, trained.barycenter_)
+    assert torch.equal(loaded.shapes_, trained.shapes_)
+
+
+def test_the_order_of_the_outputs_is_saved(trained: LandmarkDetector, tmp_path: Path) -> None:
+    trained.save(tmp_path / "d")
+    loaded = LandmarkDetector.load(tmp_path / "d", device="cpu")
+    loaded.model_.set_order(torch.arange(68).flip(0))
+    loaded.save(tmp_path / "e")
+    again = LandmarkDetector.load(tmp_path / "e", device="cpu")
+    assert torch.allclose(again.predict(FACES.images[:2]).points, loaded.predict(FACES.images[:2]).points)
+
+
+def test_a_run_leaves_a_detector_that_goes_on(tmp_path: Path) -> None:
+    fitted(directory=tmp_path / "run")
+    assert {CHECKPOINT, WEIGHTS, DESCRIPTION, "config.json", "metrics.jsonl"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    longer = untrained(iterations=5).fit(FACES.images, boxes=BOXES, directory=tmp_path / "run", resume=True)
+    assert longer.progress_.iteration == 5
+    loaded = LandmarkDetector.load(tmp_path / "run", device="cpu")
+    assert loaded.progress_.iteration == loaded.config_.iterations == 5
+    assert torch.allclose(loaded.predict(FACES.images[:2]).points, longer.predict(FACES.images[:2]).points, atol=1e-4)
+
+
+def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    fitted(directory=tmp_path)
+    before = (tmp_path / WEIGHTS).read_bytes()
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        fitted(directory=tmp_path)
+    assert (tmp_path / WEIGHTS).read_bytes() == before
+
+
+def test_a_run_that_never_began_does_not_lock_its_directory(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="batch_size"):
+        untrained(batch_size=50).fit(FACES.images, shapes=FACES.points[:10], directory=tmp_path / "run")
+    assert fitted(directory=tmp_path / "run").finished_
+
+
+@pytest.mark.parametrize("directory", [None, "empty"])
+def test_there_must_be_something_to_resume(tmp_path: Path, directory: str | None) -> None:
+    with pytest.raises(CheckpointError):
+        untrained().fit(FACES.images, directory=tmp_path / directory if directory else None, resume=True)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION])
+def test_a_damaged_detector_is_told_as_such(trained: LandmarkDetector, tmp_path: Path, name: str) -> None:
+    trained.save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
+    with pytest.raises(CheckpointError, match=f"{name}: damaged"):
+        LandmarkDetector.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        LandmarkDetector.load(tmp_path)
+
+
+def test_weights_of_another_architecture_are_refused(trained: LandmarkDetector, tmp_path: Path) -> None:
+    trained.save(tmp_path)
+    text = (tmp_path / DESCRIPTION).read_text()
+    (tmp_path / DESCRIPTION).write_text(text.replace('"width": 8', '"width": 16'))
+    with pytest.raises(CheckpointError, match="networks are not those"):
+        LandmarkDetector.load(tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["nonsense", "none"])
+def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """Landmarks with the same box but otherwise nonsense give the same detector bit for bit; and training gets bytes,
+    a barycenter and shapes, none of which holds the landmarks of the images."""
+    write_synthetic_faces(tmp_path / "images", 8, size=48, start=50)
+    genuine, weights = detector_module.train, []
+
+    def spy(images: Any, barycenter: Any, config: Any, **keywords: Any) -> Any:
+        assert isinstance(images, np.ndarray)
+        assert images.dtype == np.uint8
+        assert torch.equal(keywords["shapes"], reference.shapes_)
+        return genuine(images, barycenter, config, **keywords)
+
+    reference = fitted()
+    monkeypatch.setattr(detector_module, "train", spy)
+    for attempt in range(2):
+        if attempt and broken == "nonsense":
+            for path in sorted((tmp_path / "images").glob("*.pts")):
+                box = landmark_box(synthetic_faces(1, size=48, start=int(path.stem[-6:])).points[0])
+                corners = np.array([[box[0], box[1]], [box[2], box[3]]])
+                write_pts(path, np.concatenate([np.repeat(corners, 33, 0), corners])[::-1])
+        detector = untrained().fit(tmp_path / "images", shapes=FACES.points[:10])
+        weights.append(detector.model_.state_dict())
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_bad_files_stop_or_are_listed(trained: LandmarkDetector, tmp_path: Path) -> None:
+    write_synthetic_faces(tmp_path, 6, size=48, points=False)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"broken\.png"):
+        untrained().fit(tmp_path, shapes=FACES.points[:10])
+    detector = untrained().fit(tmp_path, shapes=FACES.points[:10], skip_bad=True)
+    assert [bad.path.name for bad in detector.bad_files_] == ["broken.png"]
+    with pytest.raises(DataError, match=r"broken\.png"):
+        trained.predict(tmp_path)
+    assert len(trained.predict(tmp_path, skip_bad=True)) == 6
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "said"),
+    [
+        ({"shapes": None}, DataError, "shapes"),
+        ({"shapes": FACES.points[:3], "labelled": "x"}, ConfigError, "labelled"),
+        ({"shapes": FACES.points[:3], "boxes": BOXES[:2]}, DataError, "boxes"),
+        ({"shapes": [FACES.points[0], FACES.points[1][:60]]}, ConfigError, "nothing ties"),
+    ],
+)
+def test_bad_arguments_are_refused(keywords: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        untrained().fit(FACES.images, **keywords)
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"encoder\.width"):
+        untrained(encoder__widht=3).fit(FACES.images, shapes=FACES.points[:3])
+
+
+def test_one_array_is_not_a_batch(trained: LandmarkDetector) -> None:
+    with pytest.raises(DataError, match="list"):
+        trained.predict(FACES.images[0])
+
+
+def test_no_images_are_refused(trained: LandmarkDetector) -> None:
+    with pytest.raises(DataError):
+        trained.predict([])
+
+
+def test_images_come_back_with_their_samples(trained: LandmarkDetector, tmp_path: Path) -> None:
+    paths = write_synthetic_faces(tmp_path, 5, size=48)
+    batches = list(trained.iter_predict(tmp_path, batch_size=2))
+    assert [len(samples) for samples, _ in batches] == [2, 2, 1]
+    assert [sample.path for samples, _ in batches for sample in samples] == paths
+    assert all(len(samples) == len(landmarks) for samples, landmarks in batches)

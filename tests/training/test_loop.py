@@ -1,0 +1,285 @@
+"""The loop: every image in turn, exact resumption, Ctrl-C, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import brule.training.logging as run_logging
+import brule.training.loop as loop
+from brule.data.shapes import to_crop
+from brule.data.synthetic import synthetic_faces
+from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
+from brule.training.config import TrainingConfig, load_config
+from brule.training.loop import CHECKPOINT, Trained, batch_indices, build_model, learning_rate, shape_factor, train
+
+FACES = synthetic_faces(16, size=48)
+SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points[:10]]).float()
+TINY = {
+    "crop.image_size": 32,
+    "crop.context": 1.5,
+    "encoder.width": 8,
+    "encoder.stacks": 1,
+    "encoder.depth": 2,
+    "encoder.stem_stride": 2,
+    "batch_size": 4,
+    "iterations": 6,
+    "time_limit": 0,
+    "checkpoint_every": 100,
+    "preview_every": 0,
+    "log_every": 1,
+    "averaging.write_back_every": 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)  # importing it takes seconds
+
+
+def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
+    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def run(config: TrainingConfig, directory: Path | None = None, **keywords: Any) -> Trained:
+    if directory is not None:
+        directory.mkdir(exist_ok=True)
+    return train(FACES.images, SHAPES.mean(0), config, shapes=SHAPES, directory=directory, quiet=True, **keywords)
+
+
+def losses(directory: Path) -> list[dict[str, float]]:
+    lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, iterations: int, times: int = 1) -> None:
+    """A Ctrl-C in the middle of that iteration."""
+    genuine, done = loop.encoder_step, []
+
+    def step(*arguments: Any, **keywords: Any) -> dict[str, float]:
+        done.append(1)
+        if len(done) == iterations:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return genuine(*arguments, **keywords)
+
+    monkeypatch.setattr(loop, "encoder_step", step)
+
+
+def same_weights(first: Trained, second: Trained) -> bool:
+    theirs = second.model.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in first.model.state_dict().items())
+
+
+@pytest.mark.parametrize("preset", ["cpu", "paper"])
+def test_a_run_taken_up_after_ctrl_c_goes_on_bit_for_bit(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(preset)
+    whole = run(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 4)
+        stopped = run(config, tmp_path / "parts")
+    assert not stopped.finished
+    assert stopped.progress.iteration == 4
+    resumed = run(config, tmp_path / "parts", resume=True)
+    assert resumed.finished
+    assert resumed.progress.iteration == whole.progress.iteration == 6
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert same_weights(resumed, whole)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of the log behind the checkpoint are written again, and not twice."""
+    config = settings(checkpoint_every=2)
+    whole = run(config, tmp_path / "whole")
+
+    def killed(*arguments: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        genuine, done = loop.accumulate_weights, []
+
+        def fail_at_the_fourth(*arguments: Any, **keywords: Any) -> None:
+            done.append(1)
+            killed() if len(done) == 4 else genuine(*arguments, **keywords)
+
+        patch.setattr(loop, "accumulate_weights", fail_at_the_fourth)
+        with pytest.raises(MemoryError):
+            run(config, tmp_path / "parts")
+    resumed = run(config, tmp_path / "parts", resume=True)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert same_weights(resumed, whole)
+
+
+def test_the_second_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    interrupt_after(monkeypatch, 2, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings())
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_afterwards_ctrl_c_is_again_what_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    run(settings(iterations=1))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not() -> None:
+    first, again, other = run(settings()), run(settings()), run(settings(seed=1))
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
+
+
+def test_every_seed_has_warps_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds far apart and near: what is drawn in an iteration depends on all of (seed, iteration)."""
+    drawn, genuine = [], loop.draw_views
+
+    def spy(*arguments: Any, **keywords: Any) -> Any:
+        views = genuine(*arguments, **keywords)
+        drawn.append(tuple(views.warp.shift.flatten().tolist()))
+        return views
+
+    monkeypatch.setattr(loop, "draw_views", spy)
+    for seed in (0, 1, 2**20):
+        run(settings(iterations=2, seed=seed))
+    assert len(set(drawn)) == 6
+
+
+def test_global_randomness_is_neither_used_nor_changed() -> None:
+    torch.manual_seed(5)
+    np.random.seed(5)
+    first = run(settings(iterations=2))
+    torch.manual_seed(99)
+    state = torch.random.get_rng_state()
+    assert same_weights(first, run(settings(iterations=2)))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_every_epoch_shows_every_image_once_in_another_order() -> None:
+    config = settings()
+    epochs = [np.concatenate([batch_indices(16, 4 * epoch + k, config) for k in range(4)]) for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(16)) for epoch in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+    assert all(len(batch_indices(18, k, config)) == 4 for k in range(30))
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    config = settings(optimizer__learning_rate=0.5, optimizer__warmup=10, optimizer__schedule="cosine")
+    assert learning_rate(0, 0.0, config) == pytest.approx(0.05)
+    assert learning_rate(100, 0.5, config) == pytest.approx(0.25)
+    assert learning_rate(100, 1.0, config) == pytest.approx(0.0, abs=1e-12)
+    assert learning_rate(100, 0.9, settings("paper")) == 2e-5
+
+
+def test_the_shape_factor_falls_geometrically_to_one() -> None:
+    config = settings(loss__anneal_from=100, loss__anneal_until=0.4)
+    assert [shape_factor(share, config) for share in (0.0, 0.2, 0.4, 1.0)] == pytest.approx([100, 10, 1, 1])
+    assert shape_factor(0.0, settings("paper")) == 1.0
+
+
+def test_the_untrained_model_is_the_seeds() -> None:
+    first, again, other = (build_model(SHAPES.mean(0), settings(seed=seed)).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
+    assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
+
+
+def test_the_result_is_the_average_in_the_barycenters_order() -> None:
+    trained = run(settings())
+    assert not trained.model.training
+    assert sorted(trained.model.order.tolist()) == list(range(68))
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    apart = (trained.model.encode(images).points.mean(0) - SHAPES.mean(0)).norm(dim=-1)
+    assert float(apart.mean()) < 0.1
+
+
+@pytest.mark.parametrize("time", ["in the middle", "at the end"])
+def test_outputs_that_changed_places_are_put_in_order(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
+    """A model whose outputs come shuffled: every detector that is handed on puts them right."""
+    shuffle = torch.randperm(68, generator=torch.Generator().manual_seed(0))
+    genuine = loop.build_model
+
+    def shuffled(barycenter: torch.Tensor, config: TrainingConfig) -> Any:
+        model = genuine(barycenter[shuffle], config)
+        model.barycenter.copy_(barycenter)
+        return model
+
+    monkeypatch.setattr(loop, "build_model", shuffled)
+    seen: list[torch.Tensor] = []
+    config = settings("paper", iterations=1 if time == "at the end" else 3, checkpoint_every=2, averaging__write_back_every=0)
+    run(config, on_checkpoint=lambda model, progress: seen.append(model.order.clone()))
+    assert seen
+    assert all(torch.equal(order, torch.argsort(shuffle)) for order in seen)
+
+
+def test_a_checkpoint_is_handed_on_when_due_and_at_the_end() -> None:
+    seen: list[int] = []
+    run(settings(checkpoint_every=4), on_checkpoint=lambda model, progress: seen.append(progress.iteration))
+    assert seen == [4, 6]
+
+
+def test_previews_show_crops_with_their_landmarks(tmp_path: Path) -> None:
+    seen: list[tuple[Path, np.ndarray, np.ndarray]] = []
+    run(settings(preview_every=3), tmp_path, preview=lambda *given: seen.append(given))
+    assert len(seen) == 2
+    path, crops, points = seen[0]
+    assert path.parent.is_dir()
+    assert crops.shape[1:] == (32, 32, 3)
+    assert crops.dtype == np.uint8
+    assert np.array_equal(crops[0], FACES.images[0, 8:-8, 8:-8])  # the central crop, bit for bit
+    assert points.shape == (len(crops), 68, 2)
+
+
+def test_time_is_a_limit_too() -> None:
+    trained = run(settings(iterations=10_000, time_limit=1e-6))
+    assert trained.finished
+    assert trained.progress.iteration == 1
+
+
+def test_a_loss_that_is_not_finite_leaves_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine, done = loop.encoder_step, []
+
+    def step(*arguments: Any, **keywords: Any) -> dict[str, float]:
+        done.append(1)
+        if len(done) == 4:
+            arguments[2].moved[0] = float("nan")
+            arguments[2].plain[0] = float("nan")
+        return genuine(*arguments, **keywords)
+
+    config = settings(checkpoint_every=2)
+    whole = run(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "encoder_step", step)
+        with pytest.raises(TrainingError):
+            run(config, tmp_path / "parts")
+    resumed = run(config, tmp_path / "parts", resume=True)
+    assert same_weights(resumed, whole)
+
+
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(DataError, match="batch_size = 17"):
+        run(settings(batch_size=17))
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=CHECKPOINT):
+        run(settings(), tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="directory"):
+        run(settings(), resume=True)
+
+
+def test_other_networks_cannot_resume(tmp_path: Path) -> None:
+    run(settings(iterations=1), tmp_path)
+    with pytest.raises(CheckpointError, match="networks are not those"):
+        run(settings(iterations=2, encoder__width=16), tmp_path, resume=True)
+
+
+def test_something_has_to_tie_the_landmarks_to_the_shape() -> None:
+    config = settings(loss__shape_prior=0, loss__barycenter=0, loss__population=0)
+    with pytest.raises(ConfigError, match="nothing ties"):
+        run(config)

@@ -1,0 +1,148 @@
+"""One step: it changes the encoder and nothing else, says what it did, and refuses what isn't finite."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brule.data.shapes import to_crop
+from brule.data.synthetic import synthetic_faces
+from brule.errors import TrainingError
+from brule.losses import barycenter_regularizer
+from brule.model import BruleModel
+from brule.training.config import TrainingConfig, load_config
+from brule.training.loop import build_guide, build_model
+from brule.training.steps import Guide, encoder_step
+from brule.training.views import TwoViews, draw_views, to_input
+
+FACES = synthetic_faces(10, size=48)
+SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
+TINY = {
+    "crop.image_size": 32,
+    "crop.context": 1.5,
+    "encoder.width": 8,
+    "encoder.stacks": 1,
+    "encoder.depth": 2,
+    "encoder.stem_stride": 2,
+    "precision": "float32",
+}
+
+
+def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
+    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def parts(config: TrainingConfig, batch: int = 4) -> tuple[BruleModel, torch.optim.Optimizer, TwoViews, Guide]:
+    model = build_model(SHAPES.mean(0), config)
+    guide = build_guide(SHAPES.mean(0), SHAPES, config)
+    images = to_input(torch.from_numpy(FACES.images[:batch]))
+    views = draw_views(images, config, generator=torch.Generator().manual_seed(0), mirror=guide.mirror, prior=guide.prior)
+    return model, torch.optim.Adam(model.parameters(), 1e-3), views, guide
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("preset", ["cpu", "paper"])
+def test_a_step_changes_the_encoder_and_nothing_else(preset: str) -> None:
+    config = settings(preset)
+    model, optimizer, views, guide = parts(config)
+    teacher = copy.deepcopy(model).eval()
+    before = {"model": snapshot(model), "teacher": snapshot(teacher)}
+    given = [views.plain.clone(), views.moved.clone(), guide.barycenter.clone()]
+    encoder_step(model, optimizer, views, guide, config, teacher=teacher if preset == "cpu" else None)
+    weights = dict(model.encoder.named_parameters())
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before["model"][name])}
+    assert {f"encoder.{name}" for name in weights if f"encoder.{name}" in changed}
+    assert all(name.startswith("encoder.") or name == "mean_prediction" for name in changed)
+    assert all(torch.equal(tensor, before["teacher"][name]) for name, tensor in teacher.state_dict().items())
+    assert all(torch.equal(*pair) for pair in zip(given, [views.plain, views.moved, guide.barycenter], strict=True))
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms() -> None:
+    config = settings("paper")
+    terms = encoder_step(*parts(config), config)
+    assert {"R_b", "R_g", "loss", "gradient"} <= set(terms)
+    assert all(isinstance(value, float) for value in terms.values())
+    assert terms["loss"] == pytest.approx(14 * terms["R_b"] + 1500 * terms["R_g"], rel=1e-5)
+    assert terms["gradient"] > 0
+
+
+def test_terms_of_weight_zero_are_left_out() -> None:
+    config = settings("paper", loss__geometric=0)
+    assert "R_g" not in encoder_step(*parts(config), config)
+
+
+def test_at_the_barycenter_r_b_is_zero() -> None:
+    """The untrained encoder predicts the barycenter for I, so the first R_b is nothing but rounding."""
+    config = settings("paper")
+    assert encoder_step(*parts(config), config)["R_b"] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_the_shape_factor_multiplies_r_b() -> None:
+    config = settings("paper", loss__geometric=0)
+    totals = []
+    for factor in (1.0, 5.0):
+        model, optimizer, views, guide = parts(config)
+        away = Guide(guide.barycenter + torch.tensor([0.1, 0.0]))
+        terms = encoder_step(model, optimizer, views, away, config, shape_factor=factor)
+        assert terms["R_b"] == pytest.approx(0.01, rel=1e-3)  # a pure shift
+        totals.append(terms["loss"])
+    assert totals[1] == pytest.approx(5 * totals[0])
+
+
+def test_steps_on_one_batch_lower_the_loss() -> None:
+    config = settings(loss__anneal_until=0)
+    model, optimizer, views, guide = parts(config)
+    losses = [encoder_step(model, optimizer, views, guide, config)["loss"] for _ in range(25)]
+    assert min(losses[-5:]) < losses[0]
+
+
+def test_r_b_alone_brings_landmarks_back_to_the_barycenter() -> None:
+    config = settings("paper", loss__geometric=0)
+    model, _, views, guide = parts(config)
+    with torch.no_grad():
+        model.encoder.heads[0].coordinates.bias.add_(0.1)
+    optimizer = torch.optim.Adam([model.encoder.heads[0].coordinates.bias], 1e-2)
+    costs = [encoder_step(model, optimizer, views, guide, config)["R_b"] for _ in range(30)]
+    assert costs[0] == pytest.approx(0.02, rel=1e-3)
+    assert costs[-1] < 0.1 * costs[0]
+    assert float(barycenter_regularizer(model(views.plain).points, guide.barycenter).mean().detach()) < 0.1 * costs[0]
+
+
+@pytest.mark.parametrize("preset", ["cpu", "paper"])
+@pytest.mark.parametrize("where", ["picture", "weights"])
+def test_what_is_not_finite_is_refused_and_leaves_the_weights(preset: str, where: str) -> None:
+    """Whichever term meets it first: it is a TrainingError, and the weights are bitwise what they were."""
+    config = settings(preset)
+    model, optimizer, views, guide = parts(config)
+    encoder_step(model, optimizer, views, guide, config)
+    if where == "picture":
+        views.plain[0, 0, 0, 0] = views.moved[0, 0, 0, 0] = float("nan")
+    else:
+        with torch.no_grad():
+            next(model.encoder.heads.parameters()).view(-1)[0] = float("inf")
+    before = snapshot(model)
+    moments = copy.deepcopy(optimizer.state_dict()["state"])
+    with pytest.raises(TrainingError, match="training stopped"):
+        encoder_step(model, optimizer, views, guide, config)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+    assert torch.equal(model.mean_prediction, before["mean_prediction"])
+    for index, state in optimizer.state_dict()["state"].items():
+        assert all(torch.equal(value, moments[index][key]) for key, value in state.items())
+
+
+def test_clipping_holds_the_gradient_back() -> None:
+    config = settings("paper", optimizer__clip=1e-3)
+    model, _, views, guide = parts(config)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    before = snapshot(model)
+    norm = encoder_step(model, optimizer, views, guide, config)["gradient"]
+    moved = sum(float((p.detach() - before[name]).square().sum()) for name, p in model.named_parameters()) ** 0.5
+    assert norm > 1e-3
+    assert moved == pytest.approx(1e-3, rel=0.05)
