@@ -13,8 +13,7 @@ from PIL import Image
 import brule.detector as detector_module
 import brule.training.logging as run_logging
 from brule import LandmarkDetector
-from brule.coordinates import pixels_to_unit
-from brule.data import landmark_box, write_pts
+from brule.data import crop_box, crop_image, landmark_box, whole_image_crop, write_pts
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
@@ -112,7 +111,7 @@ def test_points_are_in_pixels_of_each_image() -> None:
     assert torch.allclose(found.points[1], unit * 90 + torch.tensor([15 - 45 - 0.5, -0.5]), atol=0.2)
     # With one: the square of 1.3 times its longer side about its centre.
     assert torch.allclose(found.points[2], unit * 52 + torch.tensor([20.0 - 26, 40.0 - 26]), atol=0.2)
-    assert torch.allclose(found.spread[0] / 100, found.spread[1] / 90, atol=1e-3)
+    assert torch.allclose(found.spread[0] / 100, found.spread[1] / 90, rtol=1e-2)
 
 
 def test_moving_the_box_with_the_image_moves_the_landmarks(trained: LandmarkDetector) -> None:
@@ -137,13 +136,12 @@ def test_training_and_prediction_see_the_same_crop(boxes: str, monkeypatch: pyte
 
     monkeypatch.setattr(detector_module, "train", spy)
     given = BOXES if boxes == "given" else None
-    detector = untrained().fit(FACES.images, shapes=FACES.points[:10], boxes=given)
+    untrained().fit(FACES.images, shapes=FACES.points[:10], boxes=given)
     assert stored[0].shape[1:] == (40, 40, 3)
-    by_crop = detector.predict_crops(np.ascontiguousarray(stored[0][:, 4:-4, 4:-4])).points
-    by_image = detector.predict(FACES.images, boxes=given).points
-    places = [detector_module.crop_box(box) if given else detector_module.whole_image_crop(48, 48) for box in BOXES]
-    in_unit = torch.stack([pixels_to_unit(own, place) for own, place in zip(by_image, places, strict=True)])
-    assert float((in_unit - by_crop).norm(dim=-1).mean()) < 0.01
+    for image, wide, box in zip(FACES.images, stored[0], BOXES, strict=True):
+        place = crop_box(box) if given else whole_image_crop(48, 48)
+        seen = crop_image(Image.fromarray(image), place, 32)
+        assert np.abs(wide[4:-4, 4:-4].astype(float) - seen).mean() < 2  # the filter at the border may differ
 
 
 def test_what_is_saved_predicts_the_same(trained: LandmarkDetector, tmp_path: Path) -> None:
@@ -216,8 +214,7 @@ def test_weights_of_another_architecture_are_refused(trained: LandmarkDetector, 
         LandmarkDetector.load(tmp_path)
 
 
-@pytest.mark.parametrize("broken", ["nonsense", "none"])
-def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Landmarks with the same box but otherwise nonsense give the same detector bit for bit; and training gets bytes,
     a barycenter and shapes, none of which holds the landmarks of the images."""
     write_synthetic_faces(tmp_path / "images", 8, size=48, start=50)
@@ -229,10 +226,17 @@ def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest
         assert torch.equal(keywords["shapes"], reference.shapes_)
         return genuine(images, barycenter, config, **keywords)
 
+    read = detector_module.build_cache
+
+    def cache_spy(samples: Any, *arguments: Any, **keywords: Any) -> Any:
+        assert all(sample.points is None and sample.box is not None for sample in samples)
+        return read(samples, *arguments, **keywords)
+
     reference = fitted()
+    monkeypatch.setattr(detector_module, "build_cache", cache_spy)
     monkeypatch.setattr(detector_module, "train", spy)
     for attempt in range(2):
-        if attempt and broken == "nonsense":
+        if attempt:
             for path in sorted((tmp_path / "images").glob("*.pts")):
                 box = landmark_box(synthetic_faces(1, size=48, start=int(path.stem[-6:])).points[0])
                 corners = np.array([[box[0], box[1]], [box[2], box[3]]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.model import BruleModel, Landmarks
 from brule.plots import preview_sheet, save_figure
 from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors, write_text
-from brule.training.config import TrainingConfig, config_from_dict, load_config
-from brule.training.loop import CHECKPOINT, build_model, train
+from brule.training.config import TrainingConfig, config_from_dict, lengthened, load_config
+from brule.training.loop import CHECKPOINT, Trained, build_model, train
 from brule.training.views import to_input
 from brule.transport import free_support_barycenter
 
@@ -124,7 +125,7 @@ class LandmarkDetector:
             self._begin(run, shapes, skip_bad)
         cache = self._crops(images, boxes, skip_bad, progress)
         self.bad_files_.extend(cache.bad)
-        if run is not None and not resume:
+        if run is not None:
             write_text(run / CONFIG, self.config_.to_json())
         trained = train(
             cache.images,
@@ -135,7 +136,7 @@ class LandmarkDetector:
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            on_checkpoint=(lambda model, progress: self._write(run, model, progress)) if run else None,
+            on_checkpoint=(lambda trained: self._write(run, trained)) if run else None,
             preview=lambda path, crops, points: save_figure(preview_sheet(crops, points, columns=4), path),
         )
         self.model_, self.progress_, self.finished_ = trained.model, trained.progress, trained.finished
@@ -198,7 +199,7 @@ class LandmarkDetector:
 
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``."""
-        self._write(Path(directory), self._fitted(), self.progress_)
+        self._write(Path(directory), Trained(self._fitted(), self.progress_, self.finished_))
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> LandmarkDetector:
@@ -213,7 +214,7 @@ class LandmarkDetector:
         detector = cls(config.preset, device=device)
         detector.config_ = config
         detector.progress_ = Progress(**description["progress"])
-        detector.finished_ = True
+        detector.finished_ = bool(description["finished"])
         detector.bad_files_ = BadFiles()
         tensors, _ = read_safetensors(folder / WEIGHTS)
         detector.shapes_ = tensors.pop("shapes", None)
@@ -240,9 +241,7 @@ class LandmarkDetector:
         if run is None or not (run / CHECKPOINT).exists():
             raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without --resume")
         stored = LandmarkDetector.load(run)
-        # Only how long the run lasts may change when it is taken up.
-        longer = {key: value for key, value in self.overrides.items() if key in ("iterations", "time_limit")}
-        self.config_ = load_config_again(stored.config_, longer)
+        self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_ = stored.shapes_, stored.barycenter_
         self.bad_files_ = BadFiles()
 
@@ -260,15 +259,16 @@ class LandmarkDetector:
             samples.unlabelled(), size, scale=crop.scale, context=crop.context, skip_bad=skip_bad, progress=progress
         )
 
-    def _write(self, directory: Path, model: BruleModel, progress: Progress) -> None:
-        tensors = dict(model.state_dict())
+    def _write(self, directory: Path, trained: Trained) -> None:
+        tensors = dict(trained.model.state_dict())
         if self.shapes_ is not None:
             tensors["shapes"] = self.shapes_
         write_safetensors(directory / WEIGHTS, tensors, {"format": FORMAT})
         description = {
             "format": FORMAT,
             "landmarks": len(self.barycenter_),
-            "progress": progress.__dict__,
+            "progress": asdict(trained.progress),
+            "finished": trained.finished,
             "config": self.config_.model_dump(),
         }
         write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n")
@@ -280,12 +280,6 @@ class LandmarkDetector:
 
     def _device(self) -> str:
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def load_config_again(config: TrainingConfig, overrides: dict[str, Any]) -> TrainingConfig:
-    """A stored configuration with a few top-level settings changed."""
-    changed = {key: value if not isinstance(value, str) else json.loads(value) for key, value in overrides.items()}
-    return config_from_dict(config.model_dump() | changed)
 
 
 def _predict_batch(model: BruleModel, batch: list[tuple[Sample, np.ndarray, Box]]) -> tuple[list[Sample], Landmarks]:
@@ -301,6 +295,10 @@ def _predict_batch(model: BruleModel, batch: list[tuple[Sample, np.ndarray, Box]
 def _crops_one_by_one(
     images: Any, boxes: Any, size: int, scale: float, bad: BadFiles
 ) -> Iterator[tuple[Sample, np.ndarray, Box]]:
+    if boxes is not None and (not _in_memory(images) or len(boxes) != len(images)):
+        raise ConfigError(
+            "boxes: expected one for each image in memory (None where unknown); beside files, annotations give the boxes"
+        )
     if _in_memory(images):
         for index, image in enumerate(images):
             picture = as_image(image, f"image {index}")
@@ -320,21 +318,30 @@ def _crops_one_by_one(
 
 
 def _in_memory(images: Any) -> bool:
+    """Whether images are arrays or pictures rather than paths.
+
+    Raises:
+        DataError: if they are neither, or just one.
+    """
     if isinstance(images, (str, Path, SampleList)):
         return False
-    if isinstance(images, np.ndarray):
-        if images.ndim == 4:
-            return True
-        raise DataError(f"images: expected an array (B, H, W, C), got shape {images.shape}; put a single image in a list")
-    return len(images) > 0 and not isinstance(images[0], (str, Path))
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return True
+    if not isinstance(images, (list, tuple)) or not images:
+        what = f"an array of shape {images.shape}" if isinstance(images, np.ndarray) else repr(type(images).__name__)
+        raise DataError(
+            f"images: expected a folder, files, globs, an array (B, H, W, C), or a list of arrays or pictures, got {what}; "
+            "put a single image in a list"
+        )
+    return not isinstance(images[0], (str, Path))
 
 
 def _as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
-    if shapes is None:
+    if shapes is None or (not isinstance(shapes, (str, Path, Shapes)) and len(shapes) == 0):
         raise DataError("shapes: expected about ten annotated shapes (.pts files, a folder, a JSON file, or arrays), got none")
     if isinstance(shapes, Shapes):
         return shapes
-    if isinstance(shapes, (str, Path)) or (isinstance(shapes, (list, tuple)) and isinstance(shapes[0], (str, Path))):
+    if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
         return read_shapes(shapes, scale=scale, skip_bad=skip_bad)
     arrays = [np.asarray(points, dtype=np.float64) for points in shapes]
     return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])

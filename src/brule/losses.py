@@ -92,6 +92,9 @@ def geometric_regularizer(
 
     Returns:
         ``(B,)``, smallest at equality.
+
+    Notes:
+        The norm is taken as a mean over the landmarks, so that its weight doesn't depend on their number.
     """
     apart = landmark_distance_squared(points, target_points.detach())
     return heatmap_cross_entropy(heatmap, target_heatmap) + coordinates * apart

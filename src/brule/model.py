@@ -45,7 +45,6 @@ class BruleModel(nn.Module):
 
     barycenter: Tensor
     order: Tensor
-    mean_prediction: Tensor  # (N, 2), running mean over the training images, in the encoder's order
 
     def __init__(
         self,
@@ -74,7 +73,6 @@ class BruleModel(nn.Module):
             stem_stride=stem_stride,
         )
         self.register_buffer("barycenter", barycenter)
-        self.register_buffer("mean_prediction", barycenter.clone())
         self.register_buffer("order", torch.arange(len(barycenter)))
 
     def forward(self, images: Tensor) -> EncoderOutput:

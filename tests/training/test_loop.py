@@ -148,7 +148,7 @@ def test_every_seed_has_warps_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(loop, "draw_views", spy)
     for seed in (0, 1, 2**20):
         run(settings(iterations=2, seed=seed))
-    assert len(set(drawn)) == 6
+    assert len(drawn) >= 6 and len(set(drawn)) == len(drawn)  # a further one may have been drawn ahead
 
 
 def test_global_randomness_is_neither_used_nor_changed() -> None:
@@ -212,14 +212,14 @@ def test_outputs_that_changed_places_are_put_in_order(monkeypatch: pytest.Monkey
     monkeypatch.setattr(loop, "build_model", shuffled)
     seen: list[torch.Tensor] = []
     config = settings("paper", iterations=1 if time == "at the end" else 3, checkpoint_every=2, averaging__write_back_every=0)
-    run(config, on_checkpoint=lambda model, progress: seen.append(model.order.clone()))
+    run(config, on_checkpoint=lambda trained: seen.append(trained.model.order.clone()))
     assert seen
     assert all(torch.equal(order, torch.argsort(shuffle)) for order in seen)
 
 
 def test_a_checkpoint_is_handed_on_when_due_and_at_the_end() -> None:
     seen: list[int] = []
-    run(settings(checkpoint_every=4), on_checkpoint=lambda model, progress: seen.append(progress.iteration))
+    run(settings(checkpoint_every=4), on_checkpoint=lambda trained: seen.append(trained.progress.iteration))
     assert seen == [4, 6]
 
 

@@ -13,9 +13,11 @@ from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.losses import barycenter_regularizer
 from brule.model import BruleModel
+from brule.training import steps
+from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig, load_config
 from brule.training.loop import build_guide, build_model
-from brule.training.steps import Guide, encoder_step
+from brule.training.steps import Guide
 from brule.training.views import TwoViews, draw_views, to_input
 
 FACES = synthetic_faces(10, size=48)
@@ -43,6 +45,18 @@ def parts(config: TrainingConfig, batch: int = 4) -> tuple[BruleModel, torch.opt
     return model, torch.optim.Adam(model.parameters(), 1e-3), views, guide
 
 
+def encoder_step(
+    model: BruleModel,
+    optimizer: torch.optim.Optimizer,
+    views: TwoViews,
+    guide: Guide,
+    config: TrainingConfig,
+    **options: object,
+) -> dict[str, float]:
+    options.setdefault("means", MeanPredictions(model.barycenter))
+    return steps.encoder_step(model, optimizer, views, guide, config, **options)
+
+
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
@@ -58,7 +72,7 @@ def test_a_step_changes_the_encoder_and_nothing_else(preset: str) -> None:
     weights = dict(model.encoder.named_parameters())
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before["model"][name])}
     assert {f"encoder.{name}" for name in weights if f"encoder.{name}" in changed}
-    assert all(name.startswith("encoder.") or name == "mean_prediction" for name in changed)
+    assert all(name.startswith("encoder.") for name in changed)
     assert all(torch.equal(tensor, before["teacher"][name]) for name, tensor in teacher.state_dict().items())
     assert all(torch.equal(*pair) for pair in zip(given, [views.plain, views.moved, guide.barycenter], strict=True))
 
@@ -126,15 +140,37 @@ def test_what_is_not_finite_is_refused_and_leaves_the_weights(preset: str, where
     else:
         with torch.no_grad():
             next(model.encoder.heads.parameters()).view(-1)[0] = float("inf")
-    before = snapshot(model)
+    before, means = snapshot(model), MeanPredictions(SHAPES.mean(0))
     moments = copy.deepcopy(optimizer.state_dict()["state"])
     with pytest.raises(TrainingError, match="training stopped"):
-        encoder_step(model, optimizer, views, guide, config)
+        encoder_step(model, optimizer, views, guide, config, means=means)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before[name]), name
-    assert torch.equal(model.mean_prediction, before["mean_prediction"])
+    assert torch.equal(means.encoder, SHAPES.mean(0))
     for index, state in optimizer.state_dict()["state"].items():
         assert all(torch.equal(value, moments[index][key]) for key, value in state.items())
+
+
+def test_the_term_that_is_not_finite_is_named() -> None:
+    config = settings()
+    model, optimizer, views, guide = parts(config)
+    guide.prior.mean[0, 0] = float("inf")
+    before = snapshot(model)
+    with pytest.raises(TrainingError, match="shape_prior"):
+        encoder_step(model, optimizer, views, guide, config)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+
+
+@pytest.mark.parametrize("clip", [0.0, 5.0])
+def test_a_gradient_that_is_not_finite_is_refused_too(clip: float) -> None:
+    """Where all terms are finite and only their derivative isn't."""
+    config = settings(optimizer__clip=clip)
+    model, optimizer, views, guide = parts(config)
+    next(model.encoder.parameters()).register_hook(lambda slope: slope * float("nan"))
+    before = snapshot(model)
+    with pytest.raises(TrainingError, match="gradient"):
+        encoder_step(model, optimizer, views, guide, config)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
 
 
 def test_clipping_holds_the_gradient_back() -> None:
@@ -146,3 +182,30 @@ def test_clipping_holds_the_gradient_back() -> None:
     moved = sum(float((p.detach() - before[name]).square().sum()) for name, p in model.named_parameters()) ** 0.5
     assert norm > 1e-3
     assert moved == pytest.approx(1e-3, rel=0.05)
+
+
+def test_the_teacher_gives_the_targets() -> None:
+    """An encoder that predicts what its teacher does, carried along by g, pays nothing for equivariance."""
+    config = settings(loss__shape_prior=0.01, loss__population=0, teacher__noise=0, teacher__centre=False)
+    model, optimizer, views, guide = parts(config)
+    still = TwoViews(views.plain, views.plain, views.warp.identity(len(views.plain)))
+    terms = encoder_step(model, optimizer, still, guide, config, teacher=copy.deepcopy(model).eval())
+    assert terms["equivariance"] == pytest.approx(0, abs=1e-3)  # the untrained encoder: the barycenter for every image
+    terms = encoder_step(model, optimizer, views, guide, config, teacher=copy.deepcopy(model).eval())
+    assert terms["equivariance"] > 1  # but g moves what it ought to predict
+
+
+def test_targets_are_centred_on_the_mean_shape_and_cleaned() -> None:
+    config = settings(teacher__noise=0.0)
+    _, _, _, guide = parts(config)
+    means = MeanPredictions(guide.prior.mean)
+    points = (
+        guide.prior.mean + 0.05 + 0.01 * torch.randn(64, len(guide.prior.mean), 2, generator=torch.Generator().manual_seed(0))
+    )
+    for _ in range(300):  # until the running mean has settled
+        centred = steps._cleaned(points, guide, means, config)
+    assert torch.allclose(centred.mean(0), guide.prior.mean, atol=1e-4)
+    cleaned = steps._cleaned(points, guide, means, settings(teacher__noise=0.02))
+    assert guide.prior.energy(cleaned).mean() < 0.5 * guide.prior.energy(centred).mean()
+    kept = steps._cleaned(points, guide, means, settings(teacher__centre=False, teacher__noise=0.0))
+    assert torch.equal(kept, points)

@@ -88,6 +88,21 @@ class ShapePrior:
         apart = (points - self.mean.to(points.dtype)).flatten(1)
         return torch.einsum("bi,ij,bj->b", apart, self.precision.to(points.dtype), apart) / apart.shape[1]
 
+    def denoise(self, points: Tensor, *, noise: float) -> Tensor:
+        r"""The likeliest shape behind noisy landmarks: ``μ + Σ (Σ + ν² I)⁻¹ (X - μ)``, the posterior mean.
+
+        Args:
+            points: ``(B, N, 2)``, a shape of this Gaussian plus independent noise.
+            noise: ``ν``, the noise's standard deviation along one axis, in units of the crop.
+
+        Returns:
+            ``(B, N, 2)``: unlikely deformations fade, likely ones stay.
+        """
+        identity = torch.eye(len(self.precision), dtype=points.dtype, device=points.device)
+        apart = (points - self.mean.to(points.dtype)).flatten(1)
+        kept = torch.linalg.solve(identity + noise**2 * self.precision.to(points.dtype), apart.T).T
+        return self.mean.to(points.dtype) + kept.view_as(points)
+
     def sample_field(self, batch: int, *, strength: float, generator: torch.Generator | None = None) -> Tensor:
         r"""Random smooth displacements of the whole square that deform the mean as the prior says shapes deform.
 

@@ -83,7 +83,8 @@ def nearest_neighbour_edges(points: Tensor, k: int = 2) -> tuple[Tensor, Tensor]
     k = min(k, n - 1)
     if k < 1:
         return points.new_zeros((batch, 0, 2), dtype=torch.long), points.new_zeros((batch, 0), dtype=torch.bool)
-    distance = torch.cdist(points, points)
+    # Near neighbours lose their digits in the matrix form that cdist takes for larger sets.
+    distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     distance.diagonal(dim1=1, dim2=2).fill_(math.inf)
     neighbour = distance.topk(k, largest=False).indices  # (B, N, k)
     origin = torch.arange(n, device=points.device)[None, :, None].expand_as(neighbour)

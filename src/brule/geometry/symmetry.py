@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 _TOLERANCE = 0.08  # of the shape's radius, see mirror_permutation
+_TURNS = (0, 20, -20, 40, -40)  # degrees: twice how far the shape itself may be tilted, at the start
 _ROUNDS = 20
 _QUADRATIC_FROM = 24  # points; fewer would follow a quadratic map wherever it goes
 
@@ -29,15 +32,20 @@ def mirror_permutation(shape: Tensor, *, tolerance: float = _TOLERANCE) -> Tenso
     """
     centred = (shape - shape.mean(0)).double().cpu()
     radius = centred.square().sum(-1).mean().sqrt()
-    partner, miss = _match_to_mirror_image(centred / radius)
+    fits = [_match_to_mirror_image(centred / radius, math.radians(turn)) for turn in _TURNS]
+    partner, miss = min(fits, key=lambda fit: fit[1])
     involution = torch.equal(partner[partner], torch.arange(len(partner)))
     return partner if involution and miss <= tolerance else None
 
 
-def _match_to_mirror_image(shape: Tensor) -> tuple[Tensor, float]:
-    """Match a shape of radius one to its mirror image by turns with aligning the two; the partners and the miss."""
+def _match_to_mirror_image(shape: Tensor, turn: float) -> tuple[Tensor, float]:
+    """Match a shape of radius one to its mirror image, by turns with aligning the two; the partners and the miss.
+
+    The mirror image is turned by ``turn`` to begin with.
+    """
     reflected = shape * torch.tensor([-1.0, 1.0], dtype=torch.float64)
-    image, partner = reflected, torch.arange(len(shape))
+    rotation = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]], dtype=torch.float64)
+    image, partner = reflected @ rotation, torch.arange(len(shape))
     for round_ in range(_ROUNDS):
         cost = torch.cdist(image, shape).square()
         # A symmetric cost has an involution among its best matchings.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.coordinates import check_points, pixel_centres
-from brule.errors import ConfigError
+from brule.errors import BruleError, ConfigError
 from brule.networks.compact import CompactHourglass
 from brule.networks.hourglass import StackedHourglass
 from brule.networks.layers import conv_block
@@ -101,6 +101,9 @@ class LandmarkEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> EncoderOutput:
         """Images ``(B, C, S, S)`` in ``[-1, 1]`` → landmarks in the unit square."""
+        if images.ndim != 4 or tuple(images.shape[1:]) != (self.channels, self.image_size, self.image_size):
+            expected = f"(B, {self.channels}, {self.image_size}, {self.image_size})"
+            raise BruleError(f"encoder: expected images {expected}, got {tuple(images.shape)}")
         scores = self.hourglass(images)[-len(self.heads) :]
         # Coordinates need more than bfloat16's eight bits, also where the convolutions run in it.
         with torch.autocast(images.device.type, enabled=False):
@@ -130,8 +133,7 @@ class SoftmaxHead(nn.Module):
         """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
         belief = (scores.flatten(2) + self.prior).softmax(-1)
         mean = belief @ self.centres
-        variance = (belief @ self.centres.square() - mean.square()).clamp_min(0).mean(-1)
-        return mean + self.offset, variance.sqrt()
+        return mean + self.offset, _spread(belief, self.centres)
 
 
 class ConvolutionHead(nn.Module):
@@ -160,6 +162,11 @@ class ConvolutionHead(nn.Module):
         points = self.coordinates(self.body(scores)).view(len(scores), -1, 2)
         height, width = scores.shape[-2:]
         centres = pixel_centres(height, width, device=scores.device).view(-1, 2)
-        belief = scores.flatten(2).softmax(-1)
-        variance = (belief @ centres.square() - (belief @ centres).square()).clamp_min(0).mean(-1)
-        return points, variance.sqrt()
+        return points, _spread(scores.flatten(2).softmax(-1), centres)
+
+
+@torch.no_grad()
+def _spread(belief: Tensor, centres: Tensor) -> Tensor:
+    """The standard deviation along one axis of beliefs ``(B, N, HW)`` over places ``(HW, 2)``: ``(B, N)``."""
+    variance = belief @ centres.square() - (belief @ centres).square()
+    return variance.clamp_min(0).mean(-1).sqrt()

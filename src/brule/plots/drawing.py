@@ -103,7 +103,7 @@ def _blend(part: Array, colour: ArrayLike, coverage: Array) -> None:
 
 
 def _paint_dot(canvas: Array, centre: Array, colour: Array, radius: float) -> None:
-    rim = radius + max(0.8, 0.35 * radius)
+    rim = radius + max(0.55, 0.3 * radius)
     window = _window(canvas, centre - rim - 1, centre + rim + 1)
     if window is None:
         return
@@ -134,7 +134,9 @@ def _write_numbers(picture: Image.Image, landmarks: Array, radius: float) -> Non
     font = ImageFont.load_default(size=size)
     draw = ImageDraw.Draw(picture)
     offsets = (1.35 * radius + 0.62 * size) * outward(landmarks)
-    for i in np.flatnonzero(np.isfinite(landmarks).all(axis=1)):
+    # Pillow overflows on text at absurd distances; a number within its own size of the image may still show.
+    near = (np.isfinite(landmarks) & (np.abs(landmarks) < max(picture.size) + 10 * size)).all(axis=1)
+    for i in np.flatnonzero(near):
         x, y = landmarks[i] + offsets[i] + 0.5  # Pillow's text counts from the image's corner
         draw.text(
             (x, y),
@@ -173,5 +175,5 @@ def _default_radius(landmarks: Array, size: tuple[int, int]) -> float:
     if len(points) > 1:
         lengths = np.linalg.norm(points[:, None] - points[None], axis=2)
         np.fill_diagonal(lengths, np.inf)
-        radius = min(radius, 0.3 * float(np.median(lengths.min(axis=1))))
-    return max(1.3, radius)
+        radius = min(radius, 0.36 * float(np.median(lengths.min(axis=1))))
+    return max(1.5, radius)

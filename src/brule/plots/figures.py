@@ -97,7 +97,7 @@ def barycenter_figure(barycenter: ArrayLike, sets: Sequence[ArrayLike], indices:
     axes.set_axis_off()
     for cloud in clouds:
         axes.scatter(cloud[:, 0], cloud[:, 1], s=9, color="#aab2bd", alpha=0.55, linewidths=0, zorder=1)
-    size = 2.0 * _marker_diameter(len(centre))
+    size = 2.6 * _marker_diameter(len(centre))
     axes.scatter(
         centre[:, 0], centre[:, 1], s=size**2, c=index_colours(len(centre)) / 255, edgecolors=INK, linewidths=0.6, zorder=3
     )
@@ -248,14 +248,13 @@ def _style_axes(axes: Axes) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(
-        loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9, labelcolor=INK
-    )
+    # Above the axes, where it can't hide a curve.
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9.5, labelcolor=INK, handlelength=1.6)
 
 
 def _marker_diameter(n: int) -> float:
     """Points across; fewer landmarks may be larger."""
-    return float(np.clip(30 / np.sqrt(max(n, 1)), 3.2, 7.0))
+    return float(np.clip(23 / np.sqrt(max(n, 1)), 2.4, 6.0))
 
 
 def _scatter_landmarks(axes: Axes, landmarks: Array, pairs: Array, indices: bool) -> None:
@@ -267,7 +266,7 @@ def _scatter_landmarks(axes: Axes, landmarks: Array, pairs: Array, indices: bool
         middle = colours[pairs].mean(axis=1)
         axes.add_collection(LineCollection(list(segments), colors="black", linewidths=1.6, alpha=0.35, zorder=2))
         axes.add_collection(LineCollection(list(segments), colors=middle, linewidths=0.8, alpha=0.9, zorder=2.1))
-    size = _marker_diameter(len(landmarks)) * (1.3 if indices else 1.0)
+    size = _marker_diameter(len(landmarks)) * (1.5 if indices else 1.0)
     axes.scatter(landmarks[:, 0], landmarks[:, 1], s=size**2, c=colours, edgecolors="black", linewidths=0.45, zorder=3)
     if indices:
         _annotate_indices(axes, landmarks, fontsize=4.6, halo="black", ink="white", away=size / 2 + 3.0)
@@ -275,10 +274,8 @@ def _scatter_landmarks(axes: Axes, landmarks: Array, pairs: Array, indices: bool
 
 def _scatter_truth(axes: Axes, truth: Array) -> None:
     size = _marker_diameter(len(truth))
-    axes.scatter(
-        truth[:, 0], truth[:, 1], s=(1.05 * size) ** 2, marker="x", color="black", linewidths=1.5, alpha=0.6, zorder=2.4
-    )
-    axes.scatter(truth[:, 0], truth[:, 1], s=size**2, marker="x", color="white", linewidths=0.8, zorder=2.5)
+    axes.scatter(truth[:, 0], truth[:, 1], s=size**2, marker="x", color="black", linewidths=1.3, alpha=0.5, zorder=2.4)
+    axes.scatter(truth[:, 0], truth[:, 1], s=size**2, marker="x", color="white", linewidths=0.6, zorder=2.5)
 
 
 def _annotate_indices(axes: Axes, landmarks: Array, *, fontsize: float, halo: str, ink: str, away: float) -> None:
@@ -301,7 +298,8 @@ def _plot_smoothed(axes: Axes, steps: Array, values: Array, colour: str) -> None
     kernel = np.ones(window)
     weights = np.convolve(np.ones(len(values)), kernel, mode="same")
     axes.plot(steps, np.convolve(values, kernel, mode="same") / weights, color=colour, lw=1.9)
-    if (values > 0).all() and values.max() > 30 * values.min():
+    low, high = np.quantile(values, (0.05, 0.98))  # one outlier shouldn't bend the axis
+    if values.min() > 0 and high > 30 * low:
         axes.set_yscale("log")
 
 

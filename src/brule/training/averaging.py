@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -28,3 +28,22 @@ def accumulate_weights(average: nn.Module, model: nn.Module, *, decay: float) ->
 def warmed_decay(decay: float, iteration: int) -> float:
     """A decay that starts low, so that the untrained weights are forgotten: ``min(decay, (1 + t) / (10 + t))``."""
     return min(decay, (1 + iteration) / (10 + iteration))
+
+
+class MeanPredictions(nn.Module):
+    """Running means of the landmarks over the training images: those of the encoder, and those of its average.
+
+    Attributes:
+        encoder: ``(N, 2)`` in the unit square of the crop.
+        average: likewise.
+    """
+
+    SHARE = 0.03  # of a batch in the mean: it looks back over about 30 batches
+
+    encoder: Tensor
+    average: Tensor
+
+    def __init__(self, barycenter: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("encoder", barycenter.float().clone())
+        self.register_buffer("average", barycenter.float().clone())

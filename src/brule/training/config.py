@@ -121,10 +121,21 @@ class Averaging(_Section):
 
     decay: float = Field(0.99, ge=0, lt=1, description="Share of the old average kept at each iteration.")
     write_back_every: int = Field(100, ge=0, description="Iterations between writing the average back; 0 = never.")
-    teacher: bool = Field(
+
+
+class Teacher(_Section):
+    """Targets for E(gI) from the averaged encoder rather than from the encoder itself (not in the paper)."""
+
+    enabled: bool = Field(
         False,
-        description="Take E(I), the target for E(gI), from the averaged encoder; the encoder then sees gI alone, and the "
-        "terms of the shape act on its landmarks carried back by g (not in the paper).",
+        description="Take E(I) from the averaged encoder; the encoder then sees gI alone, and the terms of the shape act on "
+        "its landmarks carried back by g.",
+    )
+    centre: bool = Field(True, description="Shift the targets so that their mean over the images is the prior's mean.")
+    noise: float = Field(
+        0.0,
+        ge=0,
+        description="Noise that is taken to lie on the targets, which the shape prior then cleans; units of the crop.",
     )
 
 
@@ -148,6 +159,7 @@ class TrainingConfig(_Section):
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     averaging: Averaging = Averaging()
+    teacher: Teacher = Teacher()
 
     def to_json(self) -> str:
         """The resolved settings, as ``config.json`` of a run holds them."""
@@ -172,7 +184,28 @@ def load_config(preset: str = "cpu", overrides: Mapping[str, Any] | None = None)
     """
     settings = _read_preset(preset)
     settings["preset"] = preset
-    for key, value in (overrides or {}).items():
+    return _overridden(settings, overrides or {})
+
+
+def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> TrainingConfig:
+    """The settings of a run that is taken up again: only how long it lasts may change.
+
+    Raises:
+        ConfigError: naming what else differs.
+    """
+    wanted = _overridden(config.model_dump(), overrides)
+    kept = {name: getattr(config, name) for name in TrainingConfig.model_fields if name not in ("iterations", "time_limit")}
+    differing = [name for name, value in kept.items() if getattr(wanted, name) != value]
+    if differing:
+        raise ConfigError(
+            f"resume: a run keeps the settings it was started with, but {', '.join(differing)} would change; only iterations "
+            "and time_limit may. Leave the others out, or start a new run"
+        )
+    return wanted
+
+
+def _overridden(settings: dict[str, Any], overrides: Mapping[str, Any]) -> TrainingConfig:
+    for key, value in overrides.items():
         _assign(settings, key, _parsed(value))
     return config_from_dict(settings)
 

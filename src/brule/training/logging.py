@@ -24,7 +24,7 @@ class RunLog:
     """
 
     def __init__(self, directory: Path | None, *, every: int, start: int = 0, quiet: bool = False) -> None:
-        self._every = every
+        self._every, self._quiet = every, quiet
         self._sums: dict[str, list[float]] = defaultdict(list)
         self._file = None
         self._board = None
@@ -93,7 +93,8 @@ class RunLog:
 
     def say(self, message: str) -> None:
         """Print a line above the progress bar."""
-        self._bar.console.print(message, highlight=False, soft_wrap=True)
+        if not self._quiet:
+            self._bar.console.print(message, highlight=False, soft_wrap=True)
 
     def _show(self, iteration: int, progress: float, means: dict[str, float]) -> None:
         terms = "  ".join(f"{name} {value:.3g}" for name, value in means.items() if name != "gradient")

@@ -7,6 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +21,12 @@ from torch import Tensor
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.geometry import ShapePrior, mirror_permutation
 from brule.model import BruleModel
-from brule.training.averaging import accumulate_weights, warmed_decay
+from brule.training.averaging import MeanPredictions, accumulate_weights, warmed_decay
 from brule.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from brule.training.config import TrainingConfig
 from brule.training.logging import RunLog
 from brule.training.steps import Guide, encoder_step
-from brule.training.views import central_crop, draw_views, to_input
+from brule.training.views import TwoViews, central_crop, draw_views, to_input
 from brule.transport import transport_plan
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -60,12 +61,13 @@ class _Run:
 
     model: BruleModel
     average: BruleModel
+    means: MeanPredictions
     optimizer: torch.optim.Optimizer
     progress: Progress = field(default_factory=Progress)
 
     @property
     def modules(self) -> dict[str, torch.nn.Module]:
-        return {"model": self.model, "average": self.average}
+        return {"model": self.model, "average": self.average, "means": self.means}
 
 
 def build_model(barycenter: Tensor, config: TrainingConfig) -> BruleModel:
@@ -112,7 +114,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     device: torch.device | str = "cpu",
-    on_checkpoint: Callable[[BruleModel, Progress], None] | None = None,
+    on_checkpoint: Callable[[Trained], None] | None = None,
     preview: Callable[[Path, np.ndarray, np.ndarray], object] | None = None,
 ) -> Trained:
     """Train an encoder on unlabelled crops.
@@ -126,7 +128,7 @@ def train(
         resume: go on from the directory's checkpoint.
         quiet: no progress bar and no lines.
         device: where to train.
-        on_checkpoint: called with the averaged model whenever a checkpoint is written, and at the end.
+        on_checkpoint: called before a checkpoint is written and at the end, with the averaged model of the moment.
         preview: draws crops ``(B, S, S, C)`` bytes with landmarks ``(B, N, 2)`` in the unit square into a file.
 
     Returns:
@@ -141,16 +143,19 @@ def train(
         raise DataError(f"training: expected at least batch_size = {config.batch_size} images, got {len(images)}")
     if config.threads:
         torch.set_num_threads(config.threads)
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
     run = _start(barycenter, config, torch.device(device), directory, resume)
     guide = _guide_to(build_guide(barycenter, shapes, config), torch.device(device))
     with (
         RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
+        _ViewSource(images, guide, config) as source,
         _stop_signal() as stop,
     ):
         saver = _Saver(run, images, guide, config, directory, log, on_checkpoint, preview)
         began = time.monotonic() - run.progress.elapsed
         while (share := _share_done(run.progress, config)) < 1 and not stop.wanted:
-            terms = _iterate(run, images, guide, config, share)
+            terms = _iterate(run, source.views(run.progress.iteration), guide, config, share)
             run.progress.iteration += 1
             run.progress.elapsed = time.monotonic() - began
             share = _share_done(run.progress, config)
@@ -163,23 +168,52 @@ def train(
     return Trained(run.average, run.progress, finished)
 
 
-def _iterate(run: _Run, images: Images, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
-    """One iteration: batch, views, step, average. All randomness comes from (seed, iteration), so resuming is exact."""
+def _iterate(run: _Run, views: TwoViews, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
+    """One iteration: step, then average."""
     iteration = run.progress.iteration
-    generator = torch.Generator().manual_seed(_mixed_seed(config.seed, iteration))
-    device = guide.barycenter.device
-    batch = to_input(torch.from_numpy(images[batch_indices(len(images), iteration, config)])).to(device)
-    views = draw_views(batch, config, generator=generator, mirror=guide.mirror, prior=guide.prior)
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate(iteration, share, config)
     factor = shape_factor(share, config)
-    teacher = run.average if config.averaging.teacher else None
-    terms = encoder_step(run.model, run.optimizer, views, guide, config, teacher=teacher, shape_factor=factor)
+    teacher = run.average if config.teacher.enabled else None
+    terms = encoder_step(run.model, run.optimizer, views, guide, config, means=run.means, teacher=teacher, shape_factor=factor)
     accumulate_weights(run.average, run.model, decay=warmed_decay(config.averaging.decay, iteration))
     every = config.averaging.write_back_every
     if every and (iteration + 1) % every == 0:
         run.model.load_state_dict(run.average.state_dict())
     return terms
+
+
+class _ViewSource:
+    """Draws the views of an iteration, in a thread of its own while the iteration before it is computed.
+
+    All randomness comes from (seed, iteration), so that a run that is taken up again sees what it would have seen.
+    """
+
+    def __init__(self, images: Images, guide: Guide, config: TrainingConfig) -> None:
+        self._images, self._guide, self._config = images, guide, config
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
+        self._next: tuple[int, Future[TwoViews]] | None = None
+
+    def __enter__(self) -> _ViewSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+    def views(self, iteration: int) -> TwoViews:
+        """The views of an iteration; those of the next one are begun."""
+        if self._next is None or self._next[0] != iteration:
+            self._next = (iteration, self._worker.submit(self._draw, iteration))
+        drawn = self._next[1].result()
+        self._next = (iteration + 1, self._worker.submit(self._draw, iteration + 1))
+        return drawn
+
+    def _draw(self, iteration: int) -> TwoViews:
+        config, guide = self._config, self._guide
+        generator = torch.Generator().manual_seed(_mixed_seed(config.seed, iteration))
+        crops = self._images[batch_indices(len(self._images), iteration, config)]
+        batch = to_input(torch.from_numpy(crops)).to(guide.barycenter.device)
+        return draw_views(batch, config, generator=generator, mirror=guide.mirror, prior=guide.prior)
 
 
 def _mixed_seed(seed: int, iteration: int) -> int:
@@ -219,8 +253,9 @@ def _start(barycenter: Tensor, config: TrainingConfig, device: torch.device, dir
         lr=settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
         weight_decay=settings.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
     )
-    run = _Run(model, copy.deepcopy(model).eval(), optimizer)
+    run = _Run(model, copy.deepcopy(model).eval(), MeanPredictions(barycenter).to(device), optimizer)
     if resume:
         if directory is None:
             raise CheckpointError("resume: expected the directory of a run")
@@ -251,7 +286,7 @@ class _Saver:
         config: TrainingConfig,
         directory: Path | None,
         log: RunLog,
-        on_checkpoint: Callable[[BruleModel, Progress], None] | None,
+        on_checkpoint: Callable[[Trained], None] | None,
         preview: Callable[[Path, np.ndarray, np.ndarray], object] | None,
     ) -> None:
         self._run, self._config, self._directory, self._log = run, config, directory, log
@@ -267,10 +302,12 @@ class _Saver:
             self._draw()
 
     def save(self) -> None:
-        """Write a checkpoint, and hand the average on."""
+        """Hand the average on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
         run = self._run
         if self._guide.prior is None:  # the prior knows the index, transport doesn't
             _order_outputs(run.average, self._images, self._config)
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(Trained(run.average, run.progress, _share_done(run.progress, self._config) >= 1))
         if self._directory is not None:
             save_checkpoint(
                 self._directory / CHECKPOINT,
@@ -278,8 +315,6 @@ class _Saver:
                 modules=run.modules,
                 optimizers={"optimizer": run.optimizer},
             )
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(run.average, run.progress)
 
     def _draw(self) -> None:
         if self._preview is None or self._directory is None:

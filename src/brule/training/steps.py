@@ -13,6 +13,7 @@ from brule.geometry import ShapePrior, skeleton_heatmap
 from brule.losses import barycenter_regularizer, geometric_regularizer, landmark_distance
 from brule.model import BruleModel
 from brule.networks import EncoderOutput
+from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig
 from brule.training.views import TwoViews
 
@@ -49,18 +50,20 @@ def encoder_step(
     guide: Guide,
     config: TrainingConfig,
     *,
+    means: MeanPredictions,
     teacher: BruleModel | None = None,
     shape_factor: float = 1.0,
 ) -> dict[str, float]:
     """Algorithm 2 without the terms of the GAN: the encoder learns from ``R_b`` and ``R_g``.
 
     Args:
-        model: its encoder is changed, and its running mean prediction; nothing else.
+        model: its encoder is changed, and nothing else.
         optimizer: of the encoder's parameters.
         views: the images ``I`` and ``gI``.
         guide: the barycenter, and the shape prior.
         config: its section ``loss`` holds the weights; a term of weight zero is not computed.
-        teacher: the averaged model, where ``averaging.teacher`` asks for it to give the targets.
+        means: the running mean predictions, brought up to date.
+        teacher: the averaged model, where it is to give the targets.
         shape_factor: multiplies the weights of ``R_b`` and of the shape prior (they may be annealed).
 
     Returns:
@@ -70,9 +73,12 @@ def encoder_step(
         TrainingError: if a term is NaN or infinite, with its name; the weights are left as they were.
     """
     model.train()
-    stages = _learn_from_itself(model, views, config) if teacher is None else _learn_from(teacher, model, views, config)
+    if teacher is None:
+        stages = _learn_from_itself(model, views, config)
+    else:
+        stages = _learn_from(teacher, model, views, guide, means, config)
     _refuse_non_finite({"a predicted coordinate": stages[-1].moved.sum()})
-    running_mean = torch.lerp(model.mean_prediction, stages[-1].plain.mean(0), _RUNNING_SHARE)
+    running_mean = torch.lerp(means.encoder, stages[-1].plain.mean(0), means.SHARE)
     weights = _weights(config, guide, shape_factor)
     terms = {
         name: torch.stack([_STAGE_TERMS[name](stage, views, guide, config).mean() for stage in stages]).sum()
@@ -80,7 +86,7 @@ def encoder_step(
         if name in _STAGE_TERMS
     }
     if "population" in weights:
-        terms["population"] = _population_term(running_mean, guide)
+        terms["population"] = _population_term(running_mean, guide, means.SHARE)
     _refuse_non_finite(terms)
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
     optimizer.zero_grad(set_to_none=True)
@@ -88,7 +94,7 @@ def encoder_step(
     norm = torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), config.optimizer.clip or float("inf"))
     _refuse_non_finite({"the gradient": norm})
     optimizer.step()
-    model.mean_prediction.copy_(running_mean.detach())
+    means.encoder.copy_(running_mean.detach())
     values = {name: float(term.detach()) for name, term in terms.items()}
     return values | {"loss": float(total.detach()), "gradient": float(norm)}
 
@@ -103,13 +109,34 @@ def _learn_from_itself(model: BruleModel, views: TwoViews, config: TrainingConfi
     return [_Stage(plain, moved, views.move(plain.detach()), plain.detach()) for plain, moved in halves]
 
 
-def _learn_from(teacher: BruleModel, model: BruleModel, views: TwoViews, config: TrainingConfig) -> list[_Stage]:
+def _learn_from(
+    teacher: BruleModel,
+    model: BruleModel,
+    views: TwoViews,
+    guide: Guide,
+    means: MeanPredictions,
+    config: TrainingConfig,
+) -> list[_Stage]:
     """``E(gI)`` learns from ``g Ē(I)`` of the averaged encoder ``Ē``, and stands for the shape of ``I`` as ``g⁻¹ E(gI)``."""
     with torch.no_grad():
-        source = _encode(teacher, views.plain, config).points
+        source = _cleaned(_encode(teacher, views.plain, config).points, guide, means, config)
         target = views.move(source)
     output = _encode(model, views.moved, config)
     return [_Stage(views.move_back(moved), moved, target, source) for moved in output.stages]
+
+
+def _cleaned(points: Tensor, guide: Guide, means: MeanPredictions, config: TrainingConfig) -> Tensor:
+    """The teacher's landmarks without what the shapes say must be wrong with them.
+
+    Their mean over the images drifts, since nothing in an equivariance says *which* points are followed; it is laid on the
+    prior's mean. What is unlikely in a single shape is taken for noise.
+    """
+    means.average.lerp_(points.mean(0), means.SHARE)
+    if guide.prior is None:
+        return points
+    if config.teacher.centre:
+        points = points - (means.average - guide.prior.mean)
+    return guide.prior.denoise(points, noise=config.teacher.noise) if config.teacher.noise else points
 
 
 def _encode(model: BruleModel, images: Tensor, config: TrainingConfig) -> EncoderOutput:
@@ -156,14 +183,13 @@ def _equivariance_term(stage: _Stage, views: TwoViews, guide: Guide, config: Tra
     return 100 * landmark_distance(stage.moved, stage.target, softening=_SOFTENING)
 
 
-def _population_term(running_mean: Tensor, guide: Guide) -> Tensor:
+def _population_term(running_mean: Tensor, guide: Guide, share: float) -> Tensor:
     """The energy of the mean over the latest images; the running mean passes on only its newest share of the gradient."""
     assert guide.prior is not None
-    return guide.prior.energy(running_mean[None]).mean() / _RUNNING_SHARE
+    return guide.prior.energy(running_mean[None]).mean() / share
 
 
 _SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 the distance is rounded off
-_RUNNING_SHARE = 0.03  # of a batch in the running mean prediction: it looks back over about 30 batches
 _STAGE_TERMS = {
     "R_b": _barycenter_term,
     "R_g": _geometric_term,

@@ -74,19 +74,18 @@ def draw_views(
         first, second = _flip(images, of_first), _flip(images, of_second)
         flipped = of_first ^ of_second
     plain = change_appearance(central_crop(first, config), config.appearance, generator=generator)
-    moved = warp.image(second, size=config.crop.image_size, context=config.crop.context)
+    size = config.crop.image_size
+    moved = warp.image(second, size=size, context=second.shape[-1] / size)
     moved = change_appearance(moved, config.appearance, generator=generator)
     return TwoViews(plain, moved, warp, flipped, mirror)
 
 
 def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:
     """The crop itself, from images that show ``crop.context`` times as much."""
-    if config.crop.context == 1:
-        return images
     size, stored = config.crop.image_size, images.shape[-1]
     if (stored - size) % 2:  # no whole number of pixels on each side
         identity = SynchronizedWarp.identity(len(images)).to(images.device)
-        return identity.image(images, size=size, context=config.crop.context)
+        return identity.image(images, size=size, context=stored / size)
     start = (stored - size) // 2
     return images[..., start : start + size, start : start + size]
 

@@ -24,7 +24,7 @@ class Barycenter:
     Attributes:
         points: ``(N, 2)``, in the frame of the sets, in their index order.
         objective: the weighted mean of ``W_2²`` to the sets.
-        history: the objective after each iteration of the best start; it never rises.
+        history: the objective of the best start, and after each of its iterations; it never rises.
     """
 
     points: Tensor
@@ -75,7 +75,8 @@ def free_support_barycenter(
     runs = [_descend(start, clouds, share) for start in _starts(clouds, n, seed)]
     best = min(runs, key=lambda run: run.objective)
     ordered = _in_index_order(best.points, clouds, share)
-    return Barycenter(ordered.to(sets[0].dtype), best.objective, best.history)
+    given = torch.as_tensor(sets[0]).dtype
+    return Barycenter(ordered.to(given if given.is_floating_point else torch.float64), best.objective, best.history)
 
 
 def _descend(start: Tensor, clouds: list[Tensor], share: np.ndarray) -> Barycenter:
