@@ -293,3 +293,40 @@ def test_images_come_back_with_their_samples(trained: LandmarkDetector, tmp_path
     assert [len(samples) for samples, _ in batches] == [2, 2, 1]
     assert [sample.path for samples, _ in batches for sample in samples] == paths
     assert all(len(samples) == len(landmarks) for samples, landmarks in batches)
+
+
+def test_a_run_keeps_its_settings_when_it_is_taken_up(tmp_path: Path) -> None:
+    fitted(directory=tmp_path / "run")
+    with pytest.raises(ConfigError, match="optimizer would change"):
+        untrained(optimizer__learning_rate=0.5).fit(FACES.images, boxes=BOXES, directory=tmp_path / "run", resume=True)
+    longer = untrained(iterations="5").fit(FACES.images, boxes=BOXES, directory=tmp_path / "run", resume=True)
+    assert longer.progress_.iteration == 5
+    assert '"iterations": 5' in (tmp_path / "run" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("cut", ['"progress"', '"config"', '"finished"'])
+def test_a_description_that_lacks_something_is_refused(trained: LandmarkDetector, tmp_path: Path, cut: str) -> None:
+    trained.save(tmp_path)
+    path = tmp_path / DESCRIPTION
+    path.write_text(path.read_text().replace(cut, '"other"'))
+    with pytest.raises(CheckpointError, match=r"detector\.json: can't be understood"):
+        LandmarkDetector.load(tmp_path)
+
+
+def test_boxes_have_to_fit_the_images(trained: LandmarkDetector, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one for each image in memory"):
+        trained.predict(FACES.images[:3], boxes=BOXES[:2])
+    Image.fromarray(FACES.images[0]).save(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="annotations give the boxes"):
+        trained.predict(tmp_path, boxes=BOXES[:1])
+
+
+@pytest.mark.parametrize("images", [Image.fromarray(FACES.images[0]), FACES.images[0], [], iter(FACES.images)])
+def test_what_are_no_images_is_explained(trained: LandmarkDetector, images: Any) -> None:
+    with pytest.raises(DataError, match="images: expected a folder, files"):
+        trained.predict(images)
+
+
+def test_no_shapes_is_explained() -> None:
+    with pytest.raises(DataError, match="about ten annotated shapes"):
+        untrained().fit(FACES.images, shapes=[])

@@ -209,12 +209,9 @@ class LandmarkDetector:
             CheckpointError: if there is none, or it is damaged.
         """
         folder = Path(directory)
-        description = _read_description(folder)
-        config = config_from_dict(description["config"])
+        config, progress, finished = _read_description(folder)
         detector = cls(config.preset, device=device)
-        detector.config_ = config
-        detector.progress_ = Progress(**description["progress"])
-        detector.finished_ = bool(description["finished"])
+        detector.config_, detector.progress_, detector.finished_ = config, progress, finished
         detector.bad_files_ = BadFiles()
         tensors, _ = read_safetensors(folder / WEIGHTS)
         detector.shapes_ = tensors.pop("shapes", None)
@@ -347,7 +344,7 @@ def _as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
     return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool]:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")
@@ -357,4 +354,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: damaged: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
-    return description
+    try:
+        progress = Progress(**description["progress"])
+        return config_from_dict(description["config"]), progress, bool(description["finished"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

@@ -58,7 +58,10 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
         load_module(module, _under(tensors, name), path)
     for name, optimizer in optimizers.items():
         _load_optimizer(optimizer, _under(tensors, name))
-    return Progress(**json.loads(metadata["progress"]))
+    try:
+        return Progress(**json.loads(metadata["progress"]))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: says nothing of how far the run came ({error}); use an older copy") from None
 
 
 def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -273,6 +273,8 @@ def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
     place = settings
     for section in sections:
         place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"setting: {section!r} is a section with settings of its own, got {place!r} for it")
     place[last] = value
 
 
