@@ -10,7 +10,7 @@ import pytest
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "paper.md"
 NAMES = sorted(set(re.findall(r"`(brule(?:\.\w+)+)`", DOCUMENT.read_text(encoding="utf-8"))))
-SETTINGS = sorted(set(re.findall(r"`((?:loss|warp|averaging|encoder)\.\w+)`", DOCUMENT.read_text(encoding="utf-8"))))
+SETTINGS = sorted(set(re.findall(r"`((?:loss|warp|averaging|encoder|teacher)\.\w+)`", DOCUMENT.read_text(encoding="utf-8"))))
 
 
 def test_the_tables_name_the_functions() -> None:

@@ -309,7 +309,7 @@ def test_ced_figure_refuses(errors):
 
 
 def test_loss_curves_have_a_panel_for_each_key():
-    records = [{"step": 10 * i, "loss": 3.0, "name": "x", "ok": True} for i in range(200)]
+    records = [{"iteration": 10 * i, "loss": 3.0, "name": "x", "ok": True} for i in range(200)]
     records[3]["loss"] = NAN
     records[5]["nme"] = 7.0
     figure = loss_curves(records)
@@ -327,13 +327,18 @@ def test_loss_curves_count_rows_without_a_step():
 
 def test_loss_curves_refuse_an_unknown_key():
     with pytest.raises(DataError, match="no numbers for R_x"):
-        loss_curves([{"step": 1, "loss": 2}], ["loss", "R_x"])
+        loss_curves([{"iteration": 1, "loss": 2}], ["loss", "R_x"])
     with pytest.raises(DataError, match="any key"):
         loss_curves([])
 
 
 def test_training_curve_marks_the_best_and_the_floor():
-    records = [{"step": 0, "nme": 17.0}, {"step": 5, "loss": 1.0}, {"step": 10, "nme": 7.25}, {"step": 20, "nme": 8.0}]
+    records = [
+        {"iteration": 0, "nme": 17.0},
+        {"iteration": 5, "loss": 1.0},
+        {"iteration": 10, "nme": 7.25},
+        {"iteration": 20, "nme": 8.0},
+    ]
     figure = training_curve(records, floor=18.0)
     render(figure)
     curve, best, floor = figure.axes[0].lines
@@ -401,7 +406,7 @@ plots.preview_sheet(images, points)
 assert "matplotlib" not in sys.modules, "matplotlib came with an overlay"
 import matplotlib
 before = matplotlib.rcParams.copy()  # dict(…) would import pyplot itself, to find the backend
-rows = [{"step": i, "nme": 9.0 - i} for i in range(3)]
+rows = [{"iteration": i, "nme": 9.0 - i} for i in range(3)]
 for figure in (plots.overlay_grid(images, points, truth=points, indices=True, edges=[(0, 1)]),
                plots.barycenter_figure(points[0], [points[0]]), plots.ced_figure({"a": [1.0]}),
                plots.loss_curves(rows), plots.training_curve(rows, floor=9.0)):

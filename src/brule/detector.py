@@ -26,14 +26,13 @@ from brule.data import (
     read_shapes,
 )
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
-from brule.data.samples import crop_box
 from brule.data.shapes import to_crop
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.model import BruleModel, Landmarks
 from brule.plots import preview_sheet, save_figure
 from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors, write_text
 from brule.training.config import TrainingConfig, config_from_dict, lengthened, load_config
-from brule.training.loop import CHECKPOINT, Trained, build_model, train
+from brule.training.loop import CHECKPOINT, Trained, build_guide, build_model, train
 from brule.training.views import to_input
 from brule.transport import free_support_barycenter
 
@@ -177,6 +176,8 @@ class LandmarkDetector:
     ) -> Iterator[tuple[list[Sample], Landmarks]]:
         """Like :meth:`predict`, a batch at a time: ``(samples, landmarks)``, for more images than memory holds."""
         model = self._fitted().to(self._device()).eval()
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
         crop = self.config_.crop
         self.bad_files_ = BadFiles(skip=skip_bad)
         batch: list[tuple[Sample, np.ndarray, Box]] = []
@@ -191,6 +192,8 @@ class LandmarkDetector:
     def predict_crops(self, crops: np.ndarray, *, batch_size: int = 64) -> Landmarks:
         """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop."""
         model = self._fitted().to(self._device()).eval()
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
         parts = [
             model.encode(to_input(torch.from_numpy(np.asarray(crops[start : start + batch_size]))).to(self._device()))
             for start in range(0, len(crops), batch_size)
@@ -225,7 +228,7 @@ class LandmarkDetector:
     def _begin(self, run: Path | None, shapes: Any, skip_bad: bool) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None and ((run / CHECKPOINT).exists() or (run / DESCRIPTION).exists()):
-            raise CheckpointError(f"{run}: holds a run already; go on with it (--resume), or choose another directory")
+            raise CheckpointError(f"{run}: holds a run already; go on with it (resume), or choose another directory")
         self.config_ = load_config(self.preset, self.overrides)
         self.bad_files_ = BadFiles(skip=skip_bad)
         given = _as_shapes(shapes, self.config_.crop.scale, skip_bad)
@@ -233,10 +236,11 @@ class LandmarkDetector:
         tensors = [torch.from_numpy(points) for points in given.points]
         self.barycenter_ = free_support_barycenter(tensors, seed=self.config_.seed).points.float()
         self.shapes_ = torch.stack(tensors).float() if given.n_points else None
+        build_guide(self.barycenter_, self.shapes_, self.config_)  # says now what can't be trained, not after decoding
 
     def _take_up(self, run: Path | None) -> None:
         if run is None or not (run / CHECKPOINT).exists():
-            raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without --resume")
+            raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without resume")
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_ = stored.shapes_, stored.barycenter_
@@ -245,16 +249,15 @@ class LandmarkDetector:
     def _crops(self, images: Any, boxes: Any, skip_bad: bool, progress: Callable[[int, int], object] | None) -> CropCache:
         crop = self.config_.crop
         size = round(crop.image_size * crop.context)
+        context = size / crop.image_size  # a whole number of pixels, and the same number everywhere
         if _in_memory(images):
-            return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=crop.context)
+            return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=context)
         if boxes is not None:
             raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
         samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=skip_bad)
         self.bad_files_.extend(samples.bad)
         # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
-        return build_cache(
-            samples.unlabelled(), size, scale=crop.scale, context=crop.context, skip_bad=skip_bad, progress=progress
-        )
+        return build_cache(samples.unlabelled(), size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
 
     def _write(self, directory: Path, trained: Trained) -> None:
         tensors = dict(trained.model.state_dict())
@@ -299,9 +302,9 @@ def _crops_one_by_one(
     if _in_memory(images):
         for index, image in enumerate(images):
             picture = as_image(image, f"image {index}")
-            box = tuple(boxes[index]) if boxes is not None and boxes[index] is not None else None
-            place = crop_box(box, scale=scale) if box else whole_image_crop(*picture.size)
-            yield Sample(Path(f"image {index}"), box=box), crop_image(picture, place, size), place
+            sample = Sample(Path(f"image {index}"), box=None if boxes is None else boxes[index])
+            place = sample.crop(scale) or whole_image_crop(*picture.size)
+            yield sample, crop_image(picture, place, size), place
         return
     samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=bad.skip)
     bad.extend(samples.bad)
@@ -334,13 +337,20 @@ def _in_memory(images: Any) -> bool:
 
 
 def _as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
-    if shapes is None or (not isinstance(shapes, (str, Path, Shapes)) and len(shapes) == 0):
-        raise DataError("shapes: expected about ten annotated shapes (.pts files, a folder, a JSON file, or arrays), got none")
+    known = isinstance(shapes, (str, Path, Shapes, np.ndarray, Tensor, list, tuple))
+    if not known or (not isinstance(shapes, (str, Path)) and len(shapes) == 0):
+        raise DataError(
+            "shapes: expected about ten annotated shapes (.pts files, a folder, a JSON file, or a list of (N, 2) arrays), got "
+            f"{'none' if shapes is None or known else type(shapes).__name__}"
+        )
     if isinstance(shapes, Shapes):
         return shapes
     if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
         return read_shapes(shapes, scale=scale, skip_bad=skip_bad)
     arrays = [np.asarray(points, dtype=np.float64) for points in shapes]
+    for index, points in enumerate(arrays):
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise DataError(f"shapes: expected (N, 2) points each, shape {index} is {points.shape}; put a single one in a list")
     return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])
 
 

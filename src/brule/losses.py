@@ -37,9 +37,9 @@ def barycenter_regularizer(
         targets: each term pulls the prediction. For the third this is the exact gradient, since ``A`` minimises it.
     """
     check_points(points)
-    barycenter = barycenter.to(points.dtype)
+    barycenter = check_points(barycenter, "barycenter").to(points.dtype)
     shift = translation_to(points.detach(), barycenter)  # T
-    moved = wasserstein2_squared(points, points.detach() + shift[:, None])
+    moved = (points - (points.detach() + shift[:, None])).square().sum(-1).mean(-1)  # to a translate, the identity is optimal
     centred = points - points.mean(1, keepdim=True)
     target = (barycenter - barycenter.mean(1, keepdim=True)).expand(len(points), -1, -1)
     plan = transport_plan(centred, target)  # P

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,25 @@ def test_exclude_validation_wants_to_know_the_images(brule, words, faces: Path, 
 def test_dry_run_writes_nothing(brule, words, faces: Path, tmp_path: Path) -> None:
     found = brule(*words(faces, tmp_path / "run"), "--dry-run")
     assert found.code == 0 and not (tmp_path / "run").exists()
-    assert '"width": 8' in found.out and "12, 12 with a box" in found.out
+    assert '"width": 8' in found.out and "images   12" in found.out and "taken whole" not in found.err
+
+
+def test_dry_run_finds_what_training_would(brule, words, faces: Path, tmp_path: Path) -> None:
+    for setting, said in (("crop.image_size=60", "can't be halved"), ("batch_size=50", "too few images")):
+        found = brule(*words(faces, tmp_path / "run"), "--set", setting, "--dry-run")
+        assert found.code == 2 and said in found.err
+    brule(*words(faces, tmp_path / "run"))
+    found = brule(*words(faces, tmp_path / "run"), "--dry-run")
+    assert found.code == 2 and "holds a run already" in found.err
+
+
+def test_images_without_a_box_are_mentioned(brule, words, faces: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for image in sorted((faces).rglob("*.png"))[:6]:
+        shutil.copy(image, bare)
+    found = brule("train", "--images", bare, "--shapes", faces, "-o", tmp_path / "run", "--dry-run", "--set", "batch_size=4")
+    assert found.code == 0 and "6 of 6 images have no annotation" in found.err
 
 
 def test_list_settings(brule) -> None:

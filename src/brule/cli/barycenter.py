@@ -93,14 +93,14 @@ def _tell(shapes: Shapes, found: Barycenter) -> None:
     # The mean of a few turned heads is more symmetric than their barycenter; training looks at it too.
     mean = torch.from_numpy(np.mean(shapes.points, axis=0)) if shapes.n_points == len(found.points) else found.points
     mirror = mirror_permutation(mean)
+    counts = {len(points) for points in shapes.points}
+    if len(counts) > 1:
+        note(f"the shapes have {', '.join(map(str, sorted(counts)))} points: indices follow those of {len(found.points)}")
     if mirror is None:
         say("symmetry    none between left and right")
         return
     alone = sum(int(partner) == index for index, partner in enumerate(mirror))
     say(f"symmetry    {(len(mirror) - alone) // 2} pairs left and right, {alone} landmarks on the axis")
-    counts = {len(points) for points in shapes.points}
-    if len(counts) > 1:
-        note(f"the shapes have {', '.join(map(str, sorted(counts)))} points: indices follow those of {len(found.points)}")
 
 
 def _draw(points: np.ndarray, shapes: Shapes, asked: Path | None, default: Path) -> None:

@@ -28,6 +28,7 @@ N_SHAPES, N_HELD_OUT = 10, 200
 HELD_OUT_FROM, SHAPES_FROM = 1_000_000, 2_000_000
 TARGET = 0.5  # of the floor
 N_PICTURES = 24
+FEWEST = 24  # images: a batch of the cpu preset
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ def demo(
     from brule.training.loop import CHECKPOINT
 
     where = checked_device(device)
+    if seed < 0 or minutes <= 0 or images < FEWEST:
+        raise ConfigError(
+            f"demo: expected --seed ≥ 0, --minutes > 0 and --images ≥ {FEWEST}, got {seed}, {minutes:g} and {images}"
+        )
     _take_folder(output, _Settings(images, seed))
     _draw_faces(output, images, seed)
     run = output / "run"

@@ -144,7 +144,7 @@ def report_dict(detector: LandmarkDetector, record: DataRecord | None, result: E
 
 
 def known_facts(detector: LandmarkDetector, record: DataRecord | None, result: Evaluation) -> list[tuple[str, str]]:
-    """What stands under a table of figures, as DESIGN §4 wants it."""
+    """What stands under a table of figures, as CONTRIBUTING, "Measuring honestly", wants it."""
     config, done = detector.config_, detector.progress_
     shapes = _n_shapes(detector, record)
     seen = f"{record.n_images}{' (validation held out)' if record.exclude_validation else ''}" if record else "not recorded"

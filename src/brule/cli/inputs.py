@@ -76,6 +76,16 @@ def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: boo
     return SampleList(kept, bad=samples.bad, counts=samples.counts)
 
 
+def note_boxes(samples: SampleList) -> None:
+    """Say where the whole image is taken for want of a box."""
+    without = sum(sample.crop() is None for sample in samples)
+    if without:
+        note(
+            f"{without} of {len(samples)} images have no annotation beside them that would give the object's box: they are "
+            "taken whole, so the object should fill most of them"
+        )
+
+
 def annotated_shapes(
     paths: list[str],
     *,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataRecord, annotated_shapes, training_images
+from brule.cli.inputs import DataRecord, annotated_shapes, note_boxes, training_images
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands
 from brule.errors import CheckpointError, ConfigError
@@ -52,7 +52,7 @@ def train(
 
         brule train --images photos/ --shapes trainset/ --n-shapes 10 --seed 3 --time-limit 30 -o runs/third
 
-        brule train --images photos/ --shapes barycenter.json --set encoder.width=32 loss.sigma=2 -o runs/small
+        brule train --images photos/ --shapes barycenter.json --set encoder.width=24 iterations=2000 -o runs/small
 
         brule train -o runs/first --resume
 
@@ -93,11 +93,11 @@ def train(
     shape_paths = _required(shapes, "--shapes", "about ten annotated shapes")
     config = load_config(preset or PRESET, overrides)
     where = checked_device(device)
-    if not dry_run:
-        refuse_existing(run)
+    refuse_existing(run)
     reading = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
     given = annotated_shapes(shape_paths, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading)
     samples = training_images(image_paths, **reading)
+    note_boxes(samples)
     if dry_run:
         return _tell_plan(run, config, samples, given)
     record = DataRecord(image_paths, exclude_validation, len(samples), given.names, where or default_device())
@@ -241,15 +241,23 @@ def _list_settings(config: TrainingConfig) -> int:
 
 
 def _tell_plan(run: Path, config: TrainingConfig, samples: SampleList, shapes: Shapes) -> int:
-    boxes = sum(sample.box is not None or sample.points is not None for sample in samples)
+    import torch
+
+    from brule.errors import DataError
+    from brule.training.loop import build_guide, build_model
+
+    if len(samples) < config.batch_size:
+        raise DataError(f"too few images: expected at least batch_size = {config.batch_size}, got {len(samples)}")
+    stand_in = torch.from_numpy(shapes.points[0])  # in the place of the barycenter, which takes time
+    known = torch.stack([torch.from_numpy(points) for points in shapes.points]) if shapes.n_points else None
+    build_guide(stand_in, known, config)
+    build_model(stand_in, config)
     say(config.to_json().rstrip())
-    say(f"\nimages   {len(samples)}, {boxes} with a box, the others taken whole")
+    say(f"\nimages   {len(samples)}")
     say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
     say(f"run      {run}")
     note_bad(samples.bad)
     note_bad(shapes.bad)
-    if len(samples) < config.batch_size:
-        note(f"too few images: expected at least batch_size = {config.batch_size}")
     note("nothing was written; leave --dry-run out to train")
     return 0
 

@@ -64,7 +64,7 @@ class Scores:
 
 
 def score(prediction: ArrayLike, truth: ArrayLike, *, floor: ArrayLike, normaliser: str | ArrayLike = "auto") -> Scores:
-    """Every figure of DESIGN §4 for one set of predictions.
+    """Every figure of CONTRIBUTING, "Measuring honestly", for one set of predictions.
 
     Args:
         prediction: ``(B, N, 2)``.

@@ -26,7 +26,7 @@ HEADER = Row("", "this detector", *FLOOR_NAMES)
 
 
 def figure_rows(evaluation: Evaluation) -> list[Row]:
-    """The figures of DESIGN §4 as text, each beside its floors."""
+    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside its floors."""
     mine, floor, mean = evaluation.scores, evaluation.barycenter, evaluation.mean_shape
 
     def row(label: str, name: str, *, percent: bool, shown: str | None = None) -> Row:

@@ -173,13 +173,14 @@ def _untile(canvas: Tensor, batch: int, count: int, tile: int) -> Tensor:
 def _segments(points: Tensor, size: int, sigma: float, edges: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
     """Points in the unit square → segments ``(B, E, 4)`` in pixels of the map, and which of them count ``(B, E)``."""
     check_points(points)
-    if size < 1 or not sigma > 0:
-        raise BruleError(f"skeleton heatmap: expected size ≥ 1 and sigma > 0, got size {size} and sigma {sigma}")
+    if size < 1 or not sigma > 0 or k < 1:
+        raise BruleError(f"skeleton heatmap: expected size ≥ 1, sigma > 0 and k ≥ 1, got {size=}, {sigma=}, {k=}")
     batch, n = points.shape[:2]
     if edges is None:
         pairs, active = nearest_neighbour_edges(points.detach(), k)
     else:
-        if edges.ndim != 2 or edges.shape[1] != 2 or (edges.numel() and not (edges.min() >= 0 and edges.max() < n)):
+        inside = edges.numel() == 0 or bool(edges.min() >= 0 and edges.max() < n)
+        if edges.is_floating_point() or edges.ndim != 2 or edges.shape[1] != 2 or not inside:
             raise BruleError(f"edges: expected (E, 2) indices in 0 … {n - 1}, got shape {tuple(edges.shape)}")
         pairs = edges.to(points.device)[None].expand(batch, -1, -1)
         active = torch.ones(pairs.shape[:2], dtype=torch.bool, device=points.device)

@@ -137,7 +137,7 @@ class SynchronizedWarp:
 
     def points(self, points: Tensor) -> Tensor:
         """Where ``g`` carries points ``(B, N, 2)`` of the unit square; differentiable in the points."""
-        check_points(points)
+        self._check_batch(points)
         source = points.detach()
         before = self._invert_elastic(source)
         # The iteration ran without gradient. One Newton step from its end, s* + J⁻¹ (p - s* - u(s*)) with J the Jacobian
@@ -149,8 +149,13 @@ class SynchronizedWarp:
 
     def inverse_points(self, points: Tensor) -> Tensor:
         """Where ``g`` took points ``(B, N, 2)`` of its result from: ``g⁻¹``, in closed form; differentiable."""
-        check_points(points)
+        self._check_batch(points)
         return self._inverse_map(points)
+
+    def _check_batch(self, points: Tensor) -> None:
+        check_points(points)
+        if len(points) != len(self.inverse):
+            raise BruleError(f"warp: it was drawn for {len(self.inverse)} sets of points, got {len(points)}")
 
     def _inverse_map(self, points: Tensor) -> Tensor:
         inverse, shift = self.inverse.to(points.dtype), self.shift.to(points.dtype)

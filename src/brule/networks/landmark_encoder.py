@@ -49,7 +49,7 @@ class LandmarkEncoder(nn.Module):
         channels: of the images.
         head: ``convolution`` is the paper's: stride-2 convolutions on the score maps of the last stack, down to
             coordinates. ``softmax`` takes each map's centre of mass after a softmax over the pixels (an integral
-            regression, Sun et al. 2018); it follows a shift of the image by construction.
+            regression, Sun et al. 2018).
         backbone: ``hourglass`` is the paper's stacked hourglass; ``compact`` a single one made for CPUs.
         width: channels inside the hourglass (``compact``: at its finest level).
         stacks: hourglasses in the row; ``compact`` has one.

@@ -144,7 +144,7 @@ def ced_figure(errors: Mapping[str, ArrayLike], limit: float = 10.0) -> Figure:
     return figure
 
 
-def loss_curves(records: Iterable[Mapping[str, Any]], keys: Sequence[str] | None = None, *, x: str = "step") -> Figure:
+def loss_curves(records: Iterable[Mapping[str, Any]], keys: Sequence[str] | None = None, *, x: str = "iteration") -> Figure:
     """One panel for each logged quantity, raw values faint and a running mean over them.
 
     Args:
@@ -180,7 +180,7 @@ def loss_curves(records: Iterable[Mapping[str, Any]], keys: Sequence[str] | None
 
 
 def training_curve(
-    records: Iterable[Mapping[str, Any]], key: str = "nme", *, x: str = "step", floor: float | None = None
+    records: Iterable[Mapping[str, Any]], key: str = "nme", *, x: str = "iteration", floor: float | None = None
 ) -> Figure:
     """How one figure of merit fell during training, its best value marked, the floor beside it.
 

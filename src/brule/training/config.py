@@ -144,8 +144,13 @@ class TrainingConfig(_Section):
 
     preset: str = Field("paper", description="The preset this came from.")
     seed: int = Field(0, ge=0, description="Of everything random.")
-    iterations: int = Field(100_000, ge=1, description="Length of the run.")
-    time_limit: float = Field(0.0, ge=0, description="Minutes after which the run ends, its schedule complete; 0 = none.")
+    iterations: int = Field(300_000, ge=1, description="Length of the run.")
+    time_limit: float = Field(
+        0.0,
+        ge=0,
+        description="Minutes after which the run ends, its schedule complete; 0 = none. The clock then has a say in the "
+        "schedule, and two runs are alike only up to that.",
+    )
     batch_size: int = Field(8, ge=1, description="Images an iteration.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Of the networks' activations.")
     threads: int = Field(0, ge=0, description="CPU threads; 0 = PyTorch's choice.")
@@ -239,6 +244,8 @@ def dotted_keys(model: type[BaseModel] = TrainingConfig, prefix: str = "") -> di
     """Every setting's dotted key with its description: the table behind the command's help."""
     keys: dict[str, str] = {}
     for name, field in model.model_fields.items():
+        if prefix + name == "preset":  # says where the settings came from; it isn't one of them
+            continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             keys |= dotted_keys(field.annotation, f"{prefix}{name}.")
         else:
@@ -267,6 +274,8 @@ def _read_preset(preset: str) -> dict[str, Any]:
 
 def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
     known = dotted_keys()
+    if key == "preset":
+        raise ConfigError("setting: preset can't be changed as a setting; choose another with --preset (in Python: preset=…)")
     if key not in known:
         raise ConfigError(f"setting: {key!r} is unknown{_nearest(key, list(known))}; `brule train --list-settings` shows all")
     *sections, last = key.split(".")

@@ -84,12 +84,14 @@ class RunLog:
                 self._board.add_scalar(name, value, iteration)
         self._show(iteration, progress, means)
 
-    def picture(self, iteration: int, image: Any) -> None:
-        """Give a preview (a PIL picture) to TensorBoard."""
+    def picture(self, iteration: int, path: Path) -> None:
+        """Show a preview, a picture in a file, on TensorBoard."""
         if self._board:
             import numpy as np
+            from PIL import Image
 
-            self._board.add_image("preview", np.asarray(image), iteration, dataformats="HWC")
+            with Image.open(path) as image:
+                self._board.add_image("preview", np.asarray(image), iteration, dataformats="HWC")
 
     def say(self, message: str) -> None:
         """Print a line above the progress bar."""

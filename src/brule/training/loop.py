@@ -98,8 +98,9 @@ def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfi
     prior = ShapePrior.fit(shapes, mirror=mirror) if loss.shape_prior and shapes is not None else None
     if prior is None and not loss.barycenter:
         raise ConfigError(
-            "nothing ties the landmarks to the shape: loss.shape_prior needs annotated shapes of one point count, and "
-            "loss.barycenter is 0; give shapes, or set loss.barycenter=14"
+            "nothing ties the landmarks to the shape: the shape prior (loss.shape_prior) needs annotated shapes that all have "
+            "the same points, and loss.barycenter is 0; give shapes of one number of points, or take the preset paper, which "
+            "does without an index"
         )
     return Guide(barycenter[None].float(), prior, mirror)
 
@@ -164,7 +165,8 @@ def train(
         finished = share >= 1
         saver.save()
         if stop.wanted and not finished:
-            log.say(f"stopped at iteration {run.progress.iteration}; all is saved, --resume goes on from here")
+            kept = "all is saved, resume goes on from here" if directory else "nothing was saved: no directory was given"
+            log.say(f"stopped at iteration {run.progress.iteration}; {kept}")
     return Trained(run.average, run.progress, finished)
 
 
@@ -305,7 +307,9 @@ class _Saver:
         """Hand the average on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
         run = self._run
         if self._guide.prior is None:  # the prior knows the index, transport doesn't
-            _order_outputs(run.average, self._images, self._config)
+            order = _barycenter_order(run.average, self._images, self._config)
+            for model in (run.average, run.model):  # in both, since the average takes over the model's
+                model.set_order(order.to(model.order.device))
         if self._on_checkpoint is not None:
             self._on_checkpoint(Trained(run.average, run.progress, _share_done(run.progress, self._config) >= 1))
         if self._directory is not None:
@@ -323,6 +327,7 @@ class _Saver:
         path = self._directory / "previews" / f"{self._run.progress.iteration:06d}.png"
         path.parent.mkdir(exist_ok=True)
         self._preview(path, crops, points)
+        self._log.picture(self._run.progress.iteration, path)
 
 
 _PREVIEW_COUNT = 12
@@ -330,8 +335,8 @@ _ORDER_COUNT = 512
 
 
 @torch.no_grad()
-def _order_outputs(model: BruleModel, images: Images, config: TrainingConfig) -> None:
-    """Give the outputs the barycenter's order: the assignment that the mean plan to the barycenter favours."""
+def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig) -> Tensor:
+    """The outputs in the barycenter's order, ``(N,)``: the assignment that the mean plan to the barycenter favours."""
     from scipy.optimize import linear_sum_assignment
 
     model.set_order(torch.arange(len(model.order), device=model.order.device))
@@ -342,7 +347,7 @@ def _order_outputs(model: BruleModel, images: Images, config: TrainingConfig) ->
     output, landmark = linear_sum_assignment(plan.numpy(), maximize=True)
     order = torch.empty(len(output), dtype=torch.long)
     order[torch.as_tensor(landmark)] = torch.as_tensor(output)
-    model.set_order(order.to(model.order.device))
+    return order
 
 
 @torch.no_grad()

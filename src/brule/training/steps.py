@@ -67,7 +67,8 @@ def encoder_step(
         shape_factor: multiplies the weights of ``R_b`` and of the shape prior (they may be annealed).
 
     Returns:
-        Every term before weighting, the total, and the norm of the gradient.
+        Every term before weighting (``population`` over the share of a batch in the mean, as it enters the sum), the total,
+        and the norm of the gradient.
 
     Raises:
         TrainingError: if a term is NaN or infinite, with its name; the weights are left as they were.

@@ -16,7 +16,7 @@ class TwoViews:
     """An image ``I``, its moved copy ``gI``, and ``g``.
 
     Attributes:
-        plain: ``I``, ``(B, C, S, S)`` in ``[-1, 1]``.
+        plain: ``I``, ``(B, C, S, S)``; black is -1 and white 1 before colours are changed.
         moved: ``gI``, likewise.
         warp: the warp in ``g``.
         flipped: ``(B,)``, whether ``g`` mirrors before it warps; ``None`` if none does.
