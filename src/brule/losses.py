@@ -24,7 +24,7 @@ def barycenter_regularizer(
 
     Args:
         points: ``X``, ``(B, N, 2)`` predicted landmarks in the unit square.
-        barycenter: ``X̄``, ``(B, M, 2)`` or ``(1, M, 2)``.
+        barycenter: ``X̄``, ``(B, M, 2)``, ``(1, M, 2)`` or ``(M, 2)``.
         translation: ``c₁ᵇ``.
         affine: ``c₂ᵇ``.
         warp: ``c₃ᵇ``.
@@ -37,7 +37,7 @@ def barycenter_regularizer(
         targets: each term pulls the prediction. For the third this is the exact gradient, since ``A`` minimises it.
     """
     check_points(points)
-    barycenter = check_points(barycenter, "barycenter").to(points.dtype)
+    barycenter = check_points(barycenter[None] if barycenter.ndim == 2 else barycenter, "barycenter").to(points.dtype)
     shift = translation_to(points.detach(), barycenter)  # T
     moved = (points - (points.detach() + shift[:, None])).square().sum(-1).mean(-1)  # to a translate, the identity is optimal
     centred = points - points.mean(1, keepdim=True)
