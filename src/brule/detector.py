@@ -28,9 +28,10 @@ from brule.data import (
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
 from brule.data.shapes import to_crop
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
+from brule.files import write_text
 from brule.model import BruleModel, Landmarks
 from brule.plots import preview_sheet, save_figure
-from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors, write_text
+from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
 from brule.training.config import TrainingConfig, config_from_dict, lengthened, load_config
 from brule.training.loop import CHECKPOINT, Trained, build_guide, build_model, train
 from brule.training.views import to_input

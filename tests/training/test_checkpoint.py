@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 import brule.training.checkpoint as checkpoint
 from brule.errors import CheckpointError
-from brule.training.checkpoint import Progress, load_checkpoint, save_checkpoint, write_text
+from brule.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 
 def trained(width: int = 4, steps: int = 3, seed: int = 0) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
@@ -75,29 +76,14 @@ def test_an_interruption_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     if where == "save_file":
         monkeypatch.setattr(checkpoint, "save_file", torn)
     elif where == "fsync":
-        monkeypatch.setattr(checkpoint.os, "fsync", stopped)
+        monkeypatch.setattr(os, "fsync", stopped)
     else:
-        monkeypatch.setattr(Path, "replace", stopped)
+        monkeypatch.setattr(os, "replace", stopped)
     with pytest.raises(KeyboardInterrupt):
         save(path, seed=5)
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["c"]  # no litter
-
-
-def test_text_is_written_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "deep" / "t.json"
-    write_text(path, "old")
-
-    def stopped(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(path, "new")
-    monkeypatch.undo()
-    assert path.read_text() == "old"
-    assert len(list(path.parent.iterdir())) == 1
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])

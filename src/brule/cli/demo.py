@@ -13,8 +13,9 @@ from cyclopts import Parameter
 
 from brule.cli.inputs import DataRecord, annotated_shapes, training_images
 from brule.cli.options import Device, Output, checked_device
-from brule.cli.output import commands, note, say, say_commands, say_table, write_atomically, write_json
+from brule.cli.output import commands, note, say, say_commands, say_table, write_json
 from brule.errors import BruleError, ConfigError
+from brule.files import write_text
 
 if TYPE_CHECKING:
     from brule.data import SampleList
@@ -168,7 +169,7 @@ def _measure(output: Path, detector: LandmarkDetector, record: DataRecord) -> No
         f"annotated shapes. Mean error: {verdict}.",
         result, facts=facts, pictures=shown, commands=steps,
     )  # fmt: skip
-    write_atomically(output / "index.html", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(output / "index.html", text)
     say()
     say_table(result, facts)
     say(f"\nmean error: {verdict}")

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from brule.cli.options import Device, Output, SkipBad, checked_device
-from brule.cli.output import note_bad, progress_bar, say, write_atomically
+from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _write_all(
                 name = names[sample.path]
                 if "pts" in formats:
                     target = output / f"{name}.pts"
-                    write_atomically(target, lambda path, own=points: write_pts(path, own))  # type: ignore[misc]
+                    write_pts(target, points)
                 table.add(sample.path, points, spread)
                 listing.add(sample.path, points, spread)
                 if overlays:

@@ -15,6 +15,7 @@ from brule.data.formats import READERS, read_points
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import CROP_SCALE, BadFiles, crop_box, landmark_box
 from brule.errors import DataError
+from brule.files import write_text
 
 _JSON_EXAMPLE = '{"shapes": [[[x, y], …], …]}'
 
@@ -83,10 +84,8 @@ def write_shapes(path: Path | str, shapes: Shapes) -> None:
 
     The file holds ``shapes``, the points in the unit square of each crop, and ``names``.
     """
-    path = Path(path)
     content = {"shapes": [np.asarray(points).tolist() for points in shapes.points], "names": shapes.names}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
 def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from brule.errors import BruleError
+from brule.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,19 +30,14 @@ def save_figure(figure: Figure | Image.Image, path: str | os.PathLike[str], *, d
         BruleError: the suffix is missing or unknown.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The temporary file lies in the same folder, because os.replace is atomic only within one file system.
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         if not target.suffix:
             raise ValueError("no suffix")
-        if isinstance(figure, Image.Image):
-            figure.save(temporary)
-        else:
-            figure.savefig(temporary, dpi=dpi, facecolor=figure.get_facecolor())
-        os.replace(temporary, target)
+        with written_whole(target) as temporary:
+            if isinstance(figure, Image.Image):
+                figure.save(temporary)
+            else:
+                figure.savefig(temporary, dpi=dpi, facecolor=figure.get_facecolor())
     except ValueError as error:
         raise BruleError(f"can't write a picture as {target}: expected a name such as picture.png ({error}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return target

@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from brule.files import write_text
+
 
 class RunLog:
     """Collects the terms of every iteration, averages them, and writes them out.
@@ -122,7 +124,7 @@ def _drop_after(path: Path, iteration: int) -> None:
             continue
         if record.get("iteration", 0) <= iteration:
             kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    write_text(path, "".join(kept))
 
 
 def _tensorboard(directory: Path) -> Any:

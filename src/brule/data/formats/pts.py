@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from brule.errors import DataError
+from brule.files import write_text
 
 # The file counts pixels from 1, as MATLAB does; we count from 0 (coordinates.py).
 FIRST_PIXEL = 1.0
@@ -60,8 +61,7 @@ def write_pts(path: Path | str, points: np.ndarray) -> None:
     if not np.isfinite(array).all():
         raise DataError(f"{path}: a .pts file can't hold missing points (NaN or infinity); write CSV or JSON instead")
     rows = "\n".join(f"{x:.6f} {y:.6f}" for x, y in array + FIRST_PIXEL)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"version: 1\nn_points: {len(array)}\n{{\n{rows}\n}}\n", encoding="ascii")
+    write_text(path, f"version: 1\nn_points: {len(array)}\n{{\n{rows}\n}}\n")
 
 
 def _read_text(path: Path) -> str:
