@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from brule.detector import LandmarkDetector
     from brule.training.config import TrainingConfig
 
-LENGTH = ("iterations", "time_limit")  # what may differ when a run is taken up
 PRESET = "cpu"
 
 
@@ -183,9 +182,14 @@ def _resume(
     quiet: bool,
 ) -> int:
     from brule.detector import LandmarkDetector
+    from brule.training.config import lengthened
 
     stored = LandmarkDetector.load(run)
-    longer = _only_longer(stored.config_, preset, overrides)
+    if preset is not None and preset != stored.config_.preset:
+        raise ConfigError(
+            f"--resume: the run was started with the preset {stored.config_.preset!r}; leave --preset {preset} out"
+        )
+    lengthened(stored.config_, overrides)  # refuses, before the images are read, whatever else would change
     record = DataRecord.read(run)
     if record is None and images is None:
         raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
@@ -197,45 +201,20 @@ def _resume(
     samples = training_images(paths, exclude_validation=record.exclude_validation, skip_bad=skip_bad)
     record = DataRecord(paths, record.exclude_validation, len(samples), record.shapes, device or default_device())
     return train_run(
-        run, samples, record, shapes=None, preset=stored.config_.preset, overrides=longer, device=device,
+        run, samples, record, shapes=None, preset=stored.config_.preset, overrides=overrides, device=device,
         skip_bad=skip_bad, quiet=quiet,
     )  # fmt: skip
-
-
-def _only_longer(stored: TrainingConfig, preset: str | None, overrides: dict[str, Any]) -> dict[str, Any]:
-    """The settings that make a run longer; any other must be what the run was started with."""
-    from brule.training.config import load_config
-
-    if preset is not None and preset != stored.preset:
-        raise ConfigError(f"--resume: the run was started with the preset {stored.preset!r}; leave --preset {preset} out")
-    if not overrides:
-        return {}
-    asked = load_config(stored.preset, overrides)
-    for key in overrides:
-        if key not in LENGTH and _at(asked, key) != _at(stored, key):
-            raise ConfigError(
-                f"--resume: the run was started with {key}={_at(stored, key)}, which can't become {_at(asked, key)} now; "
-                "only --time-limit and --set iterations=… may change. For other settings start another run"
-            )
-    return {key: _at(asked, key) for key in overrides if key in LENGTH}
-
-
-def _at(config: TrainingConfig, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _list_settings(config: TrainingConfig) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from brule.training.config import dotted_keys
+    from brule.training.config import dotted_keys, setting
 
     table = Table("setting", f"in {config.preset}", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for key, description in dotted_keys().items():
-        table.add_row(key, str(_at(config, key)), description)
+        table.add_row(key, str(setting(config, key)), description)
     Console().print(table, markup=False, highlight=False)
     return 0
 

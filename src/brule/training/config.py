@@ -19,6 +19,9 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 
+_LENGTH = ("iterations", "time_limit")  # what may differ when a run is taken up again
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -196,17 +199,25 @@ def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> Training
     """The settings of a run that is taken up again: only how long it lasts may change.
 
     Raises:
-        ConfigError: naming what else differs.
+        ConfigError: naming the first setting that would change otherwise.
     """
     wanted = _overridden(config.model_dump(), overrides)
-    kept = {name: getattr(config, name) for name in TrainingConfig.model_fields if name not in ("iterations", "time_limit")}
-    differing = [name for name, value in kept.items() if getattr(wanted, name) != value]
-    if differing:
-        raise ConfigError(
-            f"resume: a run keeps the settings it was started with, but {', '.join(differing)} would change; only iterations "
-            "and time_limit may. Leave the others out, or start a new run"
-        )
+    for key in overrides:
+        had, asked = setting(config, key), setting(wanted, key)
+        if key not in _LENGTH and had != asked:
+            raise ConfigError(
+                f"resume: the run was started with {key}={had}, which can't become {asked} now; only iterations and "
+                "time_limit may change. For other settings start another run"
+            )
     return wanted
+
+
+def setting(config: TrainingConfig, key: str) -> Any:
+    """The value of a setting by its dotted key."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def _overridden(settings: dict[str, Any], overrides: Mapping[str, Any]) -> TrainingConfig:
