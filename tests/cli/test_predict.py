@@ -124,3 +124,12 @@ def test_messages(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
     assert "no such file" in brule("predict", trained, tmp_path / "none", "-o", tmp_path / "out").err
     assert "detector.json" in brule("predict", tmp_path, faces / "test", "-o", tmp_path / "out").err
     assert brule("predict", trained, faces / "test", "-o", tmp_path / "out", "--format", "xml").code == 2
+
+
+def test_images_without_a_box_are_mentioned(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    image = min((faces / "test").rglob("*.png"))
+    shutil.copy(image, bare)
+    assert "1 of 1 images have no annotation" in brule("predict", trained, bare, "-o", tmp_path / "a").err
+    assert "no annotation" not in brule("predict", trained, image, "-o", tmp_path / "b").err

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from brule.cli.inputs import note_boxes
 from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
@@ -72,6 +73,7 @@ def predict(
     if "pts" in format:
         _refuse_overwriting(names, output)
     samples: SampleList = read_folder(list(found), skip_bad=skip_bad)
+    note_boxes(samples)
     count = _write_all(detector, samples, names, output, formats=set(format), overlays=overlays, batch_size=batch_size)
     note_bad(detector.bad_files_)
     if not count:
