@@ -176,9 +176,7 @@ class LandmarkDetector:
         skip_bad: bool = False,
     ) -> Iterator[tuple[list[Sample], Landmarks]]:
         """Like :meth:`predict`, a batch at a time: ``(samples, landmarks)``, for more images than memory holds."""
-        model = self._fitted().to(self._device()).eval()
-        if batch_size < 1:
-            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
+        model = self._ready(batch_size)
         crop = self.config_.crop
         self.bad_files_ = BadFiles(skip=skip_bad)
         batch: list[tuple[Sample, np.ndarray, Box]] = []
@@ -192,9 +190,7 @@ class LandmarkDetector:
 
     def predict_crops(self, crops: np.ndarray, *, batch_size: int = 64) -> Landmarks:
         """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop."""
-        model = self._fitted().to(self._device()).eval()
-        if batch_size < 1:
-            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
+        model = self._ready(batch_size)
         parts = [
             model.encode(to_input(torch.from_numpy(np.asarray(crops[start : start + batch_size]))).to(self._device()))
             for start in range(0, len(crops), batch_size)
@@ -278,6 +274,13 @@ class LandmarkDetector:
         if not hasattr(self, "model_"):
             raise BruleError("this detector is not trained yet: call fit, or LandmarkDetector.load(directory)")
         return self.model_
+
+    def _ready(self, batch_size: int) -> BruleModel:
+        """The trained model where it is to predict, once the batch size is known to make sense."""
+        model = self._fitted().to(self._device()).eval()
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
+        return model
 
     def _device(self) -> str:
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -14,6 +15,7 @@ from brule.cli.inputs import note_boxes
 from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
+from brule.files import written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,26 +153,23 @@ class _Stream:
     """A text file that grows while predictions come, and gets its name when all are in."""
 
     def __init__(self, path: Path, wanted: bool, n_points: int) -> None:
-        self._path, self._wanted, self._n = path, wanted, n_points
-        self._part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._wanted, self._n = wanted, n_points
+        self._whole = written_whole(path)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> _Stream:
         if self._wanted:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("w", encoding="utf-8", newline="")
+            self._file = self._whole.__enter__().open("w", encoding="utf-8", newline="")
             self._file.write(self._head())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is None:
             return
         if kind is None:
             self._file.write(self._foot())
         self._file.close()
-        if kind is None:
-            os.replace(self._part, self._path)
-        self._part.unlink(missing_ok=True)
+        self._whole.__exit__(kind, error, trace)
 
     def add(self, path: Path, points: np.ndarray, spread: np.ndarray) -> None:
         """Write one image's landmarks, pixels."""

@@ -339,8 +339,8 @@ def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig)
     """The outputs in the barycenter's order, ``(N,)``: the assignment that the mean plan to the barycenter favours."""
     from scipy.optimize import linear_sum_assignment
 
-    model.set_order(torch.arange(len(model.order), device=model.order.device))
     _, points = _predict_some(model, images, config, _ORDER_COUNT)
+    points = points[:, np.argsort(model.order.cpu().numpy())]  # in the encoder's own order
     centred = torch.from_numpy(points - points.mean(1, keepdims=True))
     target = model.barycenter.cpu() - model.barycenter.cpu().mean(0)
     plan = transport_plan(centred, target[None]).mean(0)  # (outputs, landmarks)
