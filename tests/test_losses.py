@@ -7,15 +7,22 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import gradcheck
 
 from brule.errors import BruleError
 from brule.geometry import skeleton_heatmap
 from brule.losses import (
     barycenter_regularizer,
+    discriminator_loss,
+    generator_loss,
     geometric_regularizer,
+    gradient_penalty,
     heatmap_cross_entropy,
+    image_reconstruction,
     landmark_distance,
     landmark_distance_squared,
+    landmark_reconstruction,
+    style_consistency,
 )
 from brule.transport import wasserstein2_squared
 
@@ -220,3 +227,71 @@ def test_gradients_of_the_distances() -> None:
 def test_distances_refuse_sets_of_two_shapes() -> None:
     with pytest.raises(BruleError, match="one shape"):
         landmark_distance(cloud(3), cloud(4))
+
+
+# The decoder's terms
+
+
+def test_image_reconstruction_is_zero_at_equality_and_the_mean_difference() -> None:
+    image = torch.rand(2, 3, 4, 4)
+    assert torch.equal(image_reconstruction(image, image), torch.zeros(2))
+    assert torch.allclose(image_reconstruction(image + 0.25, image), torch.full((2,), 0.25))
+    other = torch.rand(2, 3, 4, 4, dtype=torch.double)
+    assert gradcheck(lambda x: image_reconstruction(x, other), (image.double().requires_grad_(),))
+
+
+def test_landmark_reconstruction_is_smallest_at_equality() -> None:
+    torch.manual_seed(0)
+    points = torch.rand(1, 6, 2)
+    heatmap = skeleton_heatmap(points, size=24, sigma=1.5)
+    best = landmark_reconstruction(heatmap, heatmap, points, points)
+    for _ in range(5):
+        moved = points + 0.05 * torch.randn(1, 6, 2)
+        worse = landmark_reconstruction(skeleton_heatmap(moved, size=24, sigma=1.5), heatmap, moved, points)
+        assert worse > best
+    shifted = landmark_reconstruction(heatmap, heatmap, points + torch.tensor([0.3, 0.4]), points, coordinates=2.0)
+    assert torch.allclose(shifted - best, torch.tensor([2 * 0.25]))
+
+
+def test_the_adversarial_losses_are_log_2_a_term_at_zero_logits() -> None:
+    zero = torch.zeros(3)
+    assert torch.allclose(discriminator_loss(zero, zero), torch.full((3,), 2 * math.log(2)))
+    assert torch.allclose(generator_loss(zero), torch.full((3,), math.log(2)))
+
+
+def test_the_adversarial_losses_are_the_papers_logarithms() -> None:
+    real, fake = torch.tensor([0.7, -1.0]).double(), torch.tensor([-0.2, 3.0]).double()
+    chance = lambda logits: 1 / (1 + torch.exp(-logits))  # noqa: E731
+    assert torch.allclose(discriminator_loss(real, fake), -(chance(real).log() + (1 - chance(fake)).log()))
+    assert torch.allclose(generator_loss(fake), -chance(fake).log())
+    assert torch.isfinite(generator_loss(torch.tensor([-200.0]))).all()
+    assert gradcheck(discriminator_loss, (real.requires_grad_(), fake.requires_grad_()))
+    assert gradcheck(generator_loss, (fake,))
+
+
+def test_the_penalty_of_a_linear_discriminator_is_its_weight_squared() -> None:
+    weight = torch.randn(3 * 4 * 4, dtype=torch.double, requires_grad=True)
+    images = torch.randn(2, 3, 4, 4, dtype=torch.double, requires_grad=True)
+    penalty = gradient_penalty(images.flatten(1) @ weight, images)
+    assert torch.allclose(penalty, weight.square().sum().expand(2))
+    (gradient,) = torch.autograd.grad(penalty.sum(), weight)
+    assert torch.allclose(gradient, 4 * weight)  # d/dw of 2 ‖w‖²
+
+
+def test_style_consistency_is_zero_at_equality_and_the_mean_difference() -> None:
+    style = torch.randn(2, 2, 5)
+    assert torch.equal(style_consistency(style, style), torch.zeros(2))
+    assert torch.allclose(style_consistency(style + 0.5, style), torch.full((2,), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("loss", "first", "second"),
+    [
+        (image_reconstruction, (1, 3, 4, 4), (1, 1, 4, 4)),
+        (image_reconstruction, (3, 4, 4), (3, 4, 4)),
+        (style_consistency, (1, 2, 4), (1, 2, 5)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(loss, first, second) -> None:
+    with pytest.raises(BruleError, match="of one shape"):
+        loss(torch.zeros(first), torch.zeros(second))

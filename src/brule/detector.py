@@ -29,18 +29,20 @@ from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
 from brule.data.shapes import to_crop
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.files import write_text
-from brule.model import BruleModel, Landmarks
+from brule.model import BruleModel, Decoder, Landmarks
 from brule.plots import preview_sheet, save_figure
 from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
 from brule.training.config import TrainingConfig, config_from_dict, lengthened, load_config
-from brule.training.loop import CHECKPOINT, Trained, build_guide, build_model, train
+from brule.training.loop import train
+from brule.training.run import CHECKPOINT, build_decoder, build_guide, build_model
+from brule.training.saving import Hooks, Trained
 from brule.training.views import to_input
 from brule.transport import free_support_barycenter
 
 __all__ = ["LandmarkDetector", "Landmarks"]
 
 FORMAT = "brule-detector-1"
-WEIGHTS, DESCRIPTION, CONFIG = "model.safetensors", "detector.json", "config.json"
+WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
 
 
 class LandmarkDetector:
@@ -54,6 +56,7 @@ class LandmarkDetector:
     Attributes:
         config_: the resolved settings.
         model_: the trained :class:`brule.model.BruleModel`.
+        decoder_: the trained :class:`brule.model.Decoder`, which redraws images from landmarks; ``None`` without the GAN.
         barycenter_: ``(N, 2)`` in the unit square of the crop.
         shapes_: ``(K, N, 2)``, the annotated shapes in the same frame; ``None`` if their numbers of points differ.
         progress_: iterations done and seconds spent.
@@ -70,6 +73,7 @@ class LandmarkDetector:
 
     config_: TrainingConfig
     model_: BruleModel
+    decoder_: Decoder | None
     barycenter_: Tensor
     shapes_: Tensor | None
     progress_: Progress
@@ -136,10 +140,10 @@ class LandmarkDetector:
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            on_checkpoint=(lambda trained: self._write(run, trained)) if run else None,
-            preview=lambda path, crops, points: save_figure(preview_sheet(crops, points, columns=4), path),
+            hooks=Hooks((lambda trained: self._write(run, trained)) if run else None, _save_preview),
         )
-        self.model_, self.progress_, self.finished_ = trained.model, trained.progress, trained.finished
+        self.model_, self.decoder_ = trained.model, trained.decoder
+        self.progress_, self.finished_ = trained.progress, trained.finished
         return self
 
     def predict(
@@ -199,7 +203,7 @@ class LandmarkDetector:
 
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``."""
-        self._write(Path(directory), Trained(self._fitted(), self.progress_, self.finished_))
+        self._write(Path(directory), Trained(self._fitted(), self.progress_, self.finished_, self.decoder_))
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> LandmarkDetector:
@@ -220,6 +224,7 @@ class LandmarkDetector:
         detector.barycenter_ = tensors["barycenter"]
         detector.model_ = build_model(detector.barycenter_, config).eval()
         load_module(detector.model_, tensors, folder / WEIGHTS)
+        detector.decoder_ = _read_decoder(folder, config)
         return detector
 
     def _begin(self, run: Path | None, shapes: Any, skip_bad: bool) -> None:
@@ -260,6 +265,8 @@ class LandmarkDetector:
         tensors = dict(trained.model.state_dict())
         if self.shapes_ is not None:
             tensors["shapes"] = self.shapes_
+        if trained.decoder is not None:
+            write_safetensors(directory / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
         write_safetensors(directory / WEIGHTS, tensors, {"format": FORMAT})
         description = {
             "format": FORMAT,
@@ -284,6 +291,19 @@ class LandmarkDetector:
 
     def _device(self) -> str:
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None) -> None:
+    save_figure(preview_sheet(crops, points, redrawn=redrawn, columns=4), path)
+
+
+def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
+    if not (folder / DECODER).exists():
+        return None
+    tensors, _ = read_safetensors(folder / DECODER)
+    decoder = build_decoder(config).eval()
+    load_module(decoder, tensors, folder / DECODER)
+    return decoder
 
 
 def _predict_batch(model: BruleModel, batch: list[tuple[Sample, np.ndarray, Box]]) -> tuple[list[Sample], Landmarks]:

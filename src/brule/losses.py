@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from brule.coordinates import check_points
@@ -130,6 +131,117 @@ def landmark_distance(points: Tensor, target: Tensor, *, softening: float = 0.0)
     """
     squared = _difference(points, target).square().sum(-1)
     return (squared + softening**2 + _TINY).sqrt().mean(-1) - softening
+
+
+def image_reconstruction(images: Tensor, target: Tensor) -> Tensor:
+    r"""``L_rec^I``: a redrawn image against the image.
+
+    .. math:: L_{rec}^I = \lVert G(L, S) - I \rVert_1
+
+    BRULÈ (arXiv 2006.11643), §4.
+
+    Args:
+        images: ``G(L, S)``, ``(B, C, H, W)``.
+        target: ``I``, likewise.
+
+    Returns:
+        ``(B,)``: the mean over channels and pixels, zero at equality.
+    """
+    if images.shape != target.shape or images.ndim != 4:
+        raise BruleError(f"L_rec^I: expected images of one shape, got {tuple(images.shape)}, {tuple(target.shape)}")
+    return (images - target).abs().mean((1, 2, 3))
+
+
+def landmark_reconstruction(
+    heatmap: Tensor, target_heatmap: Tensor, points: Tensor, target_points: Tensor, *, coordinates: float = 0.001
+) -> Tensor:
+    r"""``L_rec^L``: the landmarks found on a drawn image against those it was drawn from.
+
+    .. math:: L_{rec}^L = H[L(E(G(L, S))) \mid L] + c_1^g \lVert E(G(L, S)) - X \rVert^2
+
+    BRULÈ (arXiv 2006.11643), §4; the coordinate term is that of ``R_g``, as in the authors' program.
+
+    Args:
+        heatmap: ``L(E(G(L, S)))``, ``(B, 1, H, W)``, summing to one.
+        target_heatmap: ``L``, likewise; no gradient flows into it.
+        points: ``E(G(L, S))``, ``(B, N, 2)`` in the unit square.
+        target_points: ``X``, likewise.
+        coordinates: weight of the coordinate term.
+
+    Returns:
+        ``(B,)``, smallest at equality.
+    """
+    return geometric_regularizer(heatmap, target_heatmap, points, target_points, coordinates=coordinates)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    r"""``-L_d``: what the discriminator minimises.
+
+    .. math:: -L_d = -\log D(I \mid L) - \log(1 - D(G(L, S_o(z)) \mid L))
+
+    BRULÈ (arXiv 2006.11643), §4, which writes ``L_d`` to be maximised.
+
+    Args:
+        real: ``(B,)`` logits of real images with their heatmaps.
+        fake: ``(B,)`` logits of drawn ones.
+
+    Returns:
+        ``(B,)``; log 2 a term where the logits are zero.
+    """
+    return F.softplus(-real) + F.softplus(fake)
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    r"""``L_g``: what the generator minimises, in the form that doesn't saturate.
+
+    .. math:: L_g = -\log D(G(L, S) \mid L)
+
+    BRULÈ (arXiv 2006.11643), §4.
+
+    Args:
+        fake: ``(B,)`` logits of drawn images with their heatmaps.
+
+    Returns:
+        ``(B,)``; log 2 where the logits are zero.
+    """
+    return F.softplus(-fake)
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    r"""``‖∇D‖²``: the squared norm of the discriminator's gradient in a real image (R1, Mescheder et al. 2018).
+
+    .. math:: \lVert \nabla_I D(I \mid L) \rVert^2
+
+    BRULÈ (arXiv 2006.11643), Algorithm 1.
+
+    Args:
+        logits: ``(B,)``, computed from ``images`` with a graph.
+        images: ``(B, C, H, W)``, requiring gradients.
+
+    Returns:
+        ``(B,)``, differentiable in the discriminator's weights; for a linear D it is ``‖w‖²``.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.square().sum((1, 2, 3))
+
+
+def style_consistency(style: Tensor, target: Tensor) -> Tensor:
+    r"""``L_style``: the style read off a drawn image against the one it was drawn with.
+
+    .. math:: L_{style} = \lVert S(G(L, S_o(z))) - S_o(z) \rVert_1
+
+    BRULÈ (arXiv 2006.11643), §4.
+
+    Args:
+        style: ``(B, 2, D)``.
+        target: likewise.
+
+    Returns:
+        ``(B,)``: the mean over the entries, zero at equality.
+    """
+    if style.shape != target.shape or style.ndim != 3:
+        raise BruleError(f"L_style: expected styles of one shape, got {tuple(style.shape)}, {tuple(target.shape)}")
+    return (style - target).abs().mean((1, 2))
 
 
 def _difference(points: Tensor, target: Tensor) -> Tensor:

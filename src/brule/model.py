@@ -1,4 +1,4 @@
-"""The model: the landmark encoder together with the barycenter it was given."""
+"""The two halves of BRULÈ: the encoder with the barycenter it was given, and the decoder that redraws images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from brule.errors import BruleError
-from brule.networks import EncoderOutput, LandmarkEncoder
+from brule.geometry import skeleton_heatmap
+from brule.networks import EncoderOutput, Generator, LandmarkEncoder, StyleEncoder, StyleMapping, draw_noise
 from brule.networks.landmark_encoder import Backbone, Head
 
 
@@ -91,3 +92,75 @@ class BruleModel(nn.Module):
         if sorted(order.tolist()) != list(range(len(self.order))):
             raise BruleError(f"order: expected a permutation of 0 … {len(self.order) - 1}, got {order.tolist()}")
         self.order.copy_(order)
+
+
+class Decoder(nn.Module):
+    """Generator and both sources of style: landmarks in, image out.
+
+    Args:
+        image_size: side of the images, a power of two from 8 on.
+        channels: of the images.
+        sigma: width of the skeleton's lines, in pixels of these images.
+        width: the generator's channels at the images' size; twice as many at every halving.
+        max_width: never more than this.
+        style_dim: length of a row of style.
+        noise_dim: length of a row of noise.
+        mapping_depth: layers from noise to style.
+        mixing: the share of random styles whose two rows are drawn apart.
+
+    Raises:
+        ConfigError: if the size is no power of two.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        channels: int = 3,
+        sigma: float,
+        width: int = 32,
+        max_width: int = 512,
+        style_dim: int = 512,
+        noise_dim: int = 512,
+        mapping_depth: int = 8,
+        mixing: float = 0.9,
+    ) -> None:
+        super().__init__()
+        self.image_size, self.sigma, self.mixing = image_size, sigma, mixing
+        self.generator = Generator(image_size, channels, width=width, max_width=max_width, style_dim=style_dim)
+        self.style_mapping = StyleMapping(noise_dim, style_dim, depth=mapping_depth)  # S_o
+        self.style_encoder = StyleEncoder(image_size, channels, width=width, max_width=max_width, style_dim=style_dim)  # S
+
+    def heatmap(self, points: Tensor) -> Tensor:
+        """``L``: landmarks ``(B, N, 2)`` in the unit square → ``(B, 1, S, S)``, lines of height one."""
+        return skeleton_heatmap(points, size=self.image_size, sigma=self.sigma, normalize=False)
+
+    def random_style(self, batch: int, generator: torch.Generator) -> Tensor:
+        """``S_o(z)`` of noise drawn from the generator: ``(B, 2, style_dim)``."""
+        noise = draw_noise(batch, self.style_mapping.noise_dim, mixing=self.mixing, generator=generator)
+        style: Tensor = self.style_mapping(noise.to(self.generator.start.device))
+        return style
+
+    def style_of(self, images: Tensor) -> Tensor:
+        """``S(I)`` of images ``(B, C, S, S)`` in ``[-1, 1]``: ``(B, 2, style_dim)``."""
+        style: Tensor = self.style_encoder(images)
+        return style
+
+    def pixel_noise(self, batch: int, generator: torch.Generator) -> list[Tensor]:
+        """The pixel noise of ``batch`` images, on the decoder's device."""
+        return [maps.to(self.generator.start.device) for maps in self.generator.draw_noise(batch, generator)]
+
+    def forward(self, points: Tensor, style: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """``G(L(X), S)``.
+
+        Args:
+            points: ``X``, ``(B, N, 2)`` in the unit square.
+            style: ``(B, 2, style_dim)``.
+            generator: of the pixel noise; none leaves it out.
+
+        Returns:
+            ``(B, C, S, S)``.
+        """
+        noise = None if generator is None else self.pixel_noise(len(points), generator)
+        drawn: Tensor = self.generator(self.heatmap(points), style, noise)
+        return drawn

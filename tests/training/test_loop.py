@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,17 @@ import torch
 
 import brule.training.logging as run_logging
 import brule.training.loop as loop
+import brule.training.run as run_state
+import brule.training.source as source
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
 from brule.training.config import TrainingConfig, load_config
-from brule.training.loop import CHECKPOINT, Trained, batch_indices, build_model, learning_rate, shape_factor, train
+from brule.training.loop import train
+from brule.training.run import CHECKPOINT, build_model, start_run
+from brule.training.saving import Hooks, Trained
+from brule.training.schedule import rate_factor, shape_factor
+from brule.training.source import batch_indices
 
 FACES = synthetic_faces(16, size=48)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points[:10]]).float()
@@ -35,6 +42,12 @@ TINY = {
     "preview_every": 0,
     "log_every": 1,
     "averaging.write_back_every": 3,
+    "decoder.image_size": 0,
+    "decoder.width": 4,
+    "decoder.max_width": 8,
+    "decoder.style_dim": 8,
+    "decoder.noise_dim": 8,
+    "decoder.mapping_depth": 2,
 }
 
 
@@ -58,6 +71,12 @@ def losses(directory: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
 
 
+def losses_of(config: TrainingConfig) -> set[str]:
+    with tempfile.TemporaryDirectory() as directory:
+        run(config, Path(directory))
+        return set(losses(Path(directory))[-1])
+
+
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, iterations: int, times: int = 1) -> None:
     """A Ctrl-C in the middle of that iteration."""
     genuine, done = loop.encoder_step, []
@@ -74,7 +93,11 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, iterations: int, times: int
 
 def same_weights(first: Trained, second: Trained) -> bool:
     theirs = second.model.state_dict()
-    return all(torch.equal(tensor, theirs[name]) for name, tensor in first.model.state_dict().items())
+    equal = all(torch.equal(tensor, theirs[name]) for name, tensor in first.model.state_dict().items())
+    if first.decoder is None or second.decoder is None:
+        return equal and first.decoder is second.decoder
+    theirs = second.decoder.state_dict()
+    return equal and all(torch.equal(tensor, theirs[name]) for name, tensor in first.decoder.state_dict().items())
 
 
 @pytest.mark.parametrize("preset", ["cpu", "paper"])
@@ -138,14 +161,14 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not() -> None:
 
 def test_every_seed_has_warps_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds far apart and near: what is drawn in an iteration depends on all of (seed, iteration)."""
-    drawn, genuine = [], loop.draw_views
+    drawn, genuine = [], source.draw_views
 
     def spy(*arguments: Any, **keywords: Any) -> Any:
         views = genuine(*arguments, **keywords)
         drawn.append(tuple(views.warp.shift.flatten().tolist()))
         return views
 
-    monkeypatch.setattr(loop, "draw_views", spy)
+    monkeypatch.setattr(source, "draw_views", spy)
     for seed in (0, 1, 2**20):
         run(settings(iterations=2, seed=seed))
     assert len(drawn) >= 6 and len(set(drawn)) == len(drawn)  # a further one may have been drawn ahead
@@ -170,11 +193,40 @@ def test_every_epoch_shows_every_image_once_in_another_order() -> None:
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    config = settings(optimizer__learning_rate=0.5, optimizer__warmup=10, optimizer__schedule="cosine")
-    assert learning_rate(0, 0.0, config) == pytest.approx(0.05)
-    assert learning_rate(100, 0.5, config) == pytest.approx(0.25)
-    assert learning_rate(100, 1.0, config) == pytest.approx(0.0, abs=1e-12)
-    assert learning_rate(100, 0.9, settings("paper")) == 2e-5
+    config = settings(optimizer__warmup=10, optimizer__schedule="cosine")
+    assert rate_factor(0, 0.0, config) == pytest.approx(0.1)
+    assert rate_factor(100, 0.5, config) == pytest.approx(0.5)
+    assert rate_factor(100, 1.0, config) == pytest.approx(0.0, abs=1e-12)
+    assert rate_factor(100, 0.9, settings("paper")) == 1.0
+
+
+def test_every_network_learns_at_its_own_rate() -> None:
+    config = settings("paper", gan__generator_rate=3e-4, gan__style_rate=2e-5, gan__discriminator_rate=1e-4)
+    state = start_run(SHAPES.mean(0), config, torch.device("cpu"), None, False)
+    rates = {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in state.optimizers.items()}
+    assert rates == {"encoder": [2e-5], "decoder": [3e-4, 2e-5], "discriminator": [1e-4]}
+
+
+def test_what_is_switched_off_is_not_there() -> None:
+    bare = start_run(SHAPES.mean(0), settings("paper", gan__enabled=False), torch.device("cpu"), None, False)
+    assert set(bare.modules) == {"model", "average", "means"}
+    assert set(bare.optimizers) == {"encoder"}
+    blind = start_run(SHAPES.mean(0), settings("paper", gan__adversarial=0), torch.device("cpu"), None, False)
+    assert set(blind.modules) == {"model", "average", "means", "decoder", "decoder_average"}
+    assert set(blind.optimizers) == {"encoder", "decoder"}
+    assert "L_g of E" not in losses_of(settings("paper", gan__adversarial=0, iterations=1))
+
+
+def test_the_decoder_comes_in_when_it_is_time(tmp_path: Path) -> None:
+    run(settings("paper", gan__start=0.5), tmp_path)
+    drawn = ["L_rec^I" in line for line in losses(tmp_path)]
+    assert drawn == [False, False, False, True, True, True]
+
+
+def test_algorithm_1_and_its_penalty_come_at_their_intervals(tmp_path: Path) -> None:
+    run(settings("paper", gan__every=2, gan__penalty_every=2), tmp_path)
+    assert ["L_d" in line for line in losses(tmp_path)] == [True, False] * 3
+    assert ["penalty" in line for line in losses(tmp_path)] == [True, False, False, False, True, False]
 
 
 def test_the_shape_factor_falls_geometrically_to_one() -> None:
@@ -202,32 +254,33 @@ def test_the_result_is_the_average_in_the_barycenters_order() -> None:
 def test_outputs_that_changed_places_are_put_in_order(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
     """A model whose outputs come shuffled: every detector that is handed on puts them right."""
     shuffle = torch.randperm(68, generator=torch.Generator().manual_seed(0))
-    genuine = loop.build_model
+    genuine = run_state.build_model
 
     def shuffled(barycenter: torch.Tensor, config: TrainingConfig) -> Any:
         model = genuine(barycenter[shuffle], config)
         model.barycenter.copy_(barycenter)
         return model
 
-    monkeypatch.setattr(loop, "build_model", shuffled)
+    monkeypatch.setattr(run_state, "build_model", shuffled)
     seen: list[torch.Tensor] = []
     config = settings("paper", iterations=1 if time == "at the end" else 3, checkpoint_every=2, averaging__write_back_every=0)
-    run(config, on_checkpoint=lambda trained: seen.append(trained.model.order.clone()))
+    run(config, hooks=Hooks(lambda trained: seen.append(trained.model.order.clone())))
     assert seen
     assert all(torch.equal(order, torch.argsort(shuffle)) for order in seen)
 
 
 def test_a_checkpoint_is_handed_on_when_due_and_at_the_end() -> None:
     seen: list[int] = []
-    run(settings(checkpoint_every=4), on_checkpoint=lambda trained: seen.append(trained.progress.iteration))
+    run(settings(checkpoint_every=4), hooks=Hooks(lambda trained: seen.append(trained.progress.iteration)))
     assert seen == [4, 6]
 
 
 def test_previews_show_crops_with_their_landmarks(tmp_path: Path) -> None:
     seen: list[tuple[Path, np.ndarray, np.ndarray]] = []
-    run(settings(preview_every=3), tmp_path, preview=lambda *given: seen.append(given))
+    run(settings(preview_every=3), tmp_path, hooks=Hooks(preview=lambda *given: seen.append(given)))
     assert len(seen) == 2
-    path, crops, points = seen[0]
+    path, crops, points, redrawn = seen[0]
+    assert redrawn is None
     assert path.parent.is_dir()
     assert crops.shape[1:] == (32, 32, 3)
     assert crops.dtype == np.uint8

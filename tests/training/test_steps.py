@@ -13,11 +13,11 @@ from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.losses import barycenter_regularizer
 from brule.model import BruleModel
-from brule.training import steps
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig, load_config
-from brule.training.loop import build_guide, build_model
-from brule.training.steps import Guide
+from brule.training.run import build_guide, build_model
+from brule.training.steps import Guide, common, observe
+from brule.training.steps import encoder_step as genuine_step
 from brule.training.views import TwoViews, draw_views, to_input
 
 FACES = synthetic_faces(10, size=48)
@@ -30,6 +30,7 @@ TINY = {
     "encoder.depth": 2,
     "encoder.stem_stride": 2,
     "precision": "float32",
+    "gan.enabled": False,
 }
 
 
@@ -51,10 +52,14 @@ def encoder_step(
     views: TwoViews,
     guide: Guide,
     config: TrainingConfig,
+    *,
+    means: MeanPredictions | None = None,
+    teacher: BruleModel | None = None,
     **options: object,
 ) -> dict[str, float]:
-    options.setdefault("means", MeanPredictions(model.barycenter))
-    return steps.encoder_step(model, optimizer, views, guide, config, **options)
+    means = means or MeanPredictions(model.barycenter)
+    seen = None if teacher is None else observe(teacher, views, guide, config, means=means)
+    return genuine_step(model, optimizer, views, guide, config, means=means, seen=seen, **options)
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
@@ -188,7 +193,7 @@ def test_the_teacher_gives_the_targets() -> None:
     """An encoder that predicts what its teacher does, carried along by g, pays nothing for equivariance."""
     config = settings(loss__shape_prior=0.01, loss__population=0, teacher__noise=0, teacher__centre=False)
     model, optimizer, views, guide = parts(config)
-    still = TwoViews(views.plain, views.plain, views.warp.identity(len(views.plain)))
+    still = TwoViews(*[views.plain] * 4, views.warp.identity(len(views.plain)))
     terms = encoder_step(model, optimizer, still, guide, config, teacher=copy.deepcopy(model).eval())
     assert terms["equivariance"] == pytest.approx(0, abs=1e-3)  # the untrained encoder: the barycenter for every image
     terms = encoder_step(model, optimizer, views, guide, config, teacher=copy.deepcopy(model).eval())
@@ -203,9 +208,9 @@ def test_targets_are_centred_on_the_mean_shape_and_cleaned() -> None:
         guide.prior.mean + 0.05 + 0.01 * torch.randn(64, len(guide.prior.mean), 2, generator=torch.Generator().manual_seed(0))
     )
     for _ in range(300):  # until the running mean has settled
-        centred = steps._cleaned(points, guide, means, config)
+        centred = common._cleaned(points, guide, means, config)
     assert torch.allclose(centred.mean(0), guide.prior.mean, atol=1e-4)
-    cleaned = steps._cleaned(points, guide, means, settings(teacher__noise=0.02))
+    cleaned = common._cleaned(points, guide, means, settings(teacher__noise=0.02))
     assert guide.prior.energy(cleaned).mean() < 0.5 * guide.prior.energy(centred).mean()
-    kept = steps._cleaned(points, guide, means, settings(teacher__centre=False, teacher__noise=0.0))
+    kept = common._cleaned(points, guide, means, settings(teacher__centre=False, teacher__noise=0.0))
     assert torch.equal(kept, points)

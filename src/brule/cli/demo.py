@@ -69,7 +69,7 @@ def demo(
     """
     from brule.cli.train import default_device, train_run
     from brule.detector import LandmarkDetector
-    from brule.training.loop import CHECKPOINT
+    from brule.training.run import CHECKPOINT
 
     where = checked_device(device)
     if seed < 0 or minutes <= 0 or images < FEWEST:

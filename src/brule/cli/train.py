@@ -158,7 +158,7 @@ def refuse_existing(run: Path) -> None:
         ConfigError: it is a file.
     """
     from brule.detector import DESCRIPTION
-    from brule.training.loop import CHECKPOINT
+    from brule.training.run import CHECKPOINT
 
     if run.exists() and not run.is_dir():
         raise ConfigError(f"-o {run}: expected a folder to keep the run in, this is a file")
@@ -224,7 +224,7 @@ def _tell_plan(run: Path, config: TrainingConfig, samples: SampleList, shapes: S
     import torch
 
     from brule.errors import DataError
-    from brule.training.loop import build_guide, build_model
+    from brule.training.run import build_guide, build_model
 
     if len(samples) < config.batch_size:
         raise DataError(f"too few images: expected at least batch_size = {config.batch_size}, got {len(samples)}")

@@ -1,7 +1,20 @@
 """The networks of BRULÈ, in plain PyTorch."""
 
 from brule.networks.compact import CompactHourglass
+from brule.networks.discriminator import Discriminator
+from brule.networks.generator import Generator
 from brule.networks.hourglass import StackedHourglass
 from brule.networks.landmark_encoder import EncoderOutput, LandmarkEncoder
+from brule.networks.style import StyleEncoder, StyleMapping, draw_noise
 
-__all__ = ["CompactHourglass", "EncoderOutput", "LandmarkEncoder", "StackedHourglass"]
+__all__ = [
+    "CompactHourglass",
+    "Discriminator",
+    "EncoderOutput",
+    "Generator",
+    "LandmarkEncoder",
+    "StackedHourglass",
+    "StyleEncoder",
+    "StyleMapping",
+    "draw_noise",
+]

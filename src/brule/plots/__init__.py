@@ -6,13 +6,14 @@ global pyplot state knows about) and fast overlays with NumPy and Pillow alone (
 """
 
 from brule.plots.colours import index_colours
-from brule.plots.drawing import draw_landmarks, preview_sheet
+from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet
 from brule.plots.figures import barycenter_figure, ced_figure, loss_curves, overlay_grid, training_curve
 from brule.plots.saving import save_figure
 
 __all__ = [
     "barycenter_figure",
     "ced_figure",
+    "contact_sheet",
     "draw_landmarks",
     "index_colours",
     "loss_curves",

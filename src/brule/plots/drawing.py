@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
@@ -59,7 +61,13 @@ def draw_landmarks(
 
 
 def preview_sheet(
-    images: ArrayLike, points: ArrayLike, columns: int = 6, *, tile: int = 192, edges: ArrayLike | None = None
+    images: ArrayLike,
+    points: ArrayLike,
+    columns: int = 6,
+    *,
+    tile: int = 192,
+    edges: ArrayLike | None = None,
+    redrawn: ArrayLike | None = None,
 ) -> Image.Image:
     """A contact sheet of images with their landmarks, each enlarged to a readable tile.
 
@@ -69,6 +77,7 @@ def preview_sheet(
         columns: tiles in a row.
         tile: the longer side of a tile, in pixels.
         edges: ``(E, 2)`` pairs of indices to join by thin lines.
+        redrawn: ``(B, h, w, 3)`` or ``(B, h, w)`` uint8, put to the right of each image; such a pair counts as one column.
 
     Returns:
         An RGB image, tiles from left to right and from top to bottom, a narrow dark gap around each.
@@ -77,14 +86,29 @@ def preview_sheet(
     scale = tile / max(stack.shape[1:3])
     height, width = (max(1, round(scale * side)) for side in stack.shape[1:3])
     columns = check_columns(columns, len(stack))
-    rows = -(-len(stack) // columns)
-    gap = max(2, tile // 48)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), SHEET_BACKGROUND)
+    tiles = []
     for i, (image, unit) in enumerate(zip(stack, landmarks, strict=True)):
         enlarged = as_image(image).resize((width, height), Image.Resampling.BICUBIC)
-        drawn = draw_landmarks(enlarged, unit_to_pixels(unit, image_box(width, height)), edges=edges)
+        tiles.append(draw_landmarks(enlarged, unit_to_pixels(unit, image_box(width, height)), edges=edges))
+        if redrawn is not None:
+            tiles.append(as_image(np.asarray(redrawn)[i]).resize((width, height), Image.Resampling.BICUBIC))
+    return contact_sheet(tiles, columns * (1 if redrawn is None else 2), gap=max(2, tile // 48))
+
+
+def contact_sheet(tiles: Sequence[Image.Image], columns: int, *, gap: int = 4) -> Image.Image:
+    """Pictures of one size beside and below each other, a dark gap of ``gap`` pixels around each.
+
+    Args:
+        tiles: from left to right and from top to bottom.
+        columns: pictures in a row.
+        gap: in pixels.
+    """
+    width, height = tiles[0].size
+    rows = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), SHEET_BACKGROUND)
+    for i, picture in enumerate(tiles):
         row, column = divmod(i, columns)
-        sheet.paste(drawn, (gap + column * (width + gap), gap + row * (height + gap)))
+        sheet.paste(picture, (gap + column * (width + gap), gap + row * (height + gap)))
     return sheet
 
 

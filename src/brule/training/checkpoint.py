@@ -16,6 +16,7 @@ from brule.errors import CheckpointError
 from brule.files import written_whole
 
 FORMAT = "brule-checkpoint-1"
+_OF_OPTIMIZER = "optimizer."  # before the name of one, so that it may be called like the network it moves
 
 
 @dataclass
@@ -40,7 +41,7 @@ def save_checkpoint(
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
     for name, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
+            tensors |= {f"{_OF_OPTIMIZER}{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
     metadata = {"format": FORMAT, "progress": json.dumps(progress.__dict__)}
     write_safetensors(path, tensors, metadata)
 
@@ -57,7 +58,7 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
     for name, module in modules.items():
         load_module(module, _under(tensors, name), path)
     for name, optimizer in optimizers.items():
-        _load_optimizer(optimizer, _under(tensors, name))
+        _load_optimizer(optimizer, _under(tensors, _OF_OPTIMIZER + name))
     try:
         return Progress(**json.loads(metadata["progress"]))
     except (KeyError, TypeError, json.JSONDecodeError) as error:

@@ -74,6 +74,45 @@ class Appearance(_Section):
     noise: float = Field(0.0, ge=0, description="Largest standard deviation of pixel noise.")
 
 
+class Decoder(_Section):
+    """The networks that redraw an image from its landmarks: generator and styles; the discriminator is as wide."""
+
+    image_size: int = Field(
+        0, ge=0, le=1024, description="Side of the images that are redrawn, a power of two; 0 = that of the crop."
+    )
+    width: int = Field(32, ge=2, description="Channels at the images' size; twice as many at every halving.")
+    max_width: int = Field(512, ge=8, description="Never more channels than this.")
+    style_dim: int = Field(512, ge=1, description="Length of each of the two rows of a style.")
+    noise_dim: int = Field(512, ge=1, description="Length of each of the two rows of noise that a random style is made of.")
+    mapping_depth: int = Field(8, ge=1, description="Layers from noise to style.")
+    mixing: float = Field(0.9, ge=0, le=1, description="Share of the random styles whose two rows are drawn apart.")
+
+
+class Gan(_Section):
+    """Algorithm 1: the training of the decoder and the discriminator."""
+
+    enabled: bool = Field(True, description="Train the decoder; without it c5, c6 and c7 count for nothing.")
+    every: int = Field(1, ge=1, description="Iterations between two steps of Algorithm 1.")
+    start: float = Field(0.0, ge=0, lt=1, description="Share of the run after which the decoder comes in.")
+    adversarial: float = Field(
+        1.0, ge=0, description="Weight of L_d and L_g; 0 = no discriminator, c5 then counts for nothing."
+    )
+    reconstruction: float = Field(30.0, ge=0, description="c1 of Algorithm 1: L_rec^I.")
+    style: float = Field(10.0, ge=0, description="c2 of Algorithm 1: L_style.")
+    penalty: float = Field(80.0, ge=0, description="λ of Algorithm 1: weight of the discriminator's gradient.")
+    penalty_every: int = Field(4, ge=1, description="Steps between two of these penalties.")
+    style_from: Literal["image", "other view"] = Field(
+        "image",
+        description="Where the style of a redrawn image is read: off the image itself, as in the paper, or off the other "
+        "one of I and gI, so that it can't carry positions.",
+    )
+    generator_rate: float = Field(2.5e-4, gt=0, description="Learning rate of the generator and the mapping network.")
+    style_rate: float = Field(1e-5, gt=0, description="Learning rate of the style encoder.")
+    discriminator_rate: float = Field(3.75e-4, gt=0, description="Learning rate of the discriminator.")
+    beta1: float = Field(0.5, ge=0, lt=1)
+    beta2: float = Field(0.97, ge=0, lt=1)
+
+
 class Loss(_Section):
     """Weights of the terms; a term of weight 0 is not computed."""
 
@@ -82,7 +121,19 @@ class Loss(_Section):
     affine: float = Field(2.0, ge=0, description="c2 of R_b.")
     warp: float = Field(4.0, ge=0, description="c3 of R_b.")
     geometric: float = Field(1500.0, ge=0, description="c4 of Algorithm 2: R_g.")
-    coordinates: float = Field(0.001, ge=0, description="c1 of R_g: its coordinate term.")
+    coordinates: float = Field(0.001, ge=0, description="c1 of R_g and of L_rec^L: their coordinate term.")
+    adversarial: float = Field(0.4, ge=0, description="c5 of Algorithm 2: L_g.")
+    image_reconstruction: float = Field(40.0, ge=0, description="c6 of Algorithm 2: L_rec^I.")
+    landmark_reconstruction: float = Field(20.0, ge=0, description="c7 of Algorithm 2: L_rec^L.")
+    drawn: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the landmark distance between E(G(L, S)) and X, in % of the crop: L_rec^L without heatmaps "
+        "(not in the paper).",
+    )
+    fakes: float = Field(
+        1.0, gt=0, le=1, description="Share of a batch that is drawn with random styles for L_rec^L and `drawn`."
+    )
     sigma: float = Field(4.0, gt=0, description="Width of the skeleton's lines, in pixels of the crop.")
     shape_prior: float = Field(
         0.0, ge=0, description="Weight of the Gaussian shape prior learnt from the annotated shapes (not in the paper)."
@@ -164,6 +215,8 @@ class TrainingConfig(_Section):
     encoder: Encoder = Encoder()
     warp: Warp = Warp()
     appearance: Appearance = Appearance()
+    decoder: Decoder = Decoder()
+    gan: Gan = Gan()
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     averaging: Averaging = Averaging()

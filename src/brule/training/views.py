@@ -18,6 +18,8 @@ class TwoViews:
     Attributes:
         plain: ``I``, ``(B, C, S, S)``; black is -1 and white 1 before colours are changed.
         moved: ``gI``, likewise.
+        plain_clean: ``I`` before its colours are changed: what a decoder is to redraw.
+        moved_clean: ``gI``, likewise.
         warp: the warp in ``g``.
         flipped: ``(B,)``, whether ``g`` mirrors before it warps; ``None`` if none does.
         mirror: the permutation of the indices under mirroring, ``(N,)``.
@@ -25,6 +27,8 @@ class TwoViews:
 
     plain: Tensor
     moved: Tensor
+    plain_clean: Tensor
+    moved_clean: Tensor
     warp: SynchronizedWarp
     flipped: Tensor | None = None
     mirror: Tensor | None = None
@@ -73,11 +77,12 @@ def draw_views(
         of_first, of_second = (torch.rand(2, batch, generator=generator) < 0.5).to(device)
         first, second = _flip(images, of_first), _flip(images, of_second)
         flipped = of_first ^ of_second
-    plain = change_appearance(central_crop(first, config), config.appearance, generator=generator)
     size = config.crop.image_size
-    moved = warp.image(second, size=size, context=second.shape[-1] / size)
-    moved = change_appearance(moved, config.appearance, generator=generator)
-    return TwoViews(plain, moved, warp, flipped, mirror)
+    plain_clean = central_crop(first, config)
+    plain = change_appearance(plain_clean, config.appearance, generator=generator)
+    moved_clean = warp.image(second, size=size, context=second.shape[-1] / size)
+    moved = change_appearance(moved_clean, config.appearance, generator=generator)
+    return TwoViews(plain, moved, plain_clean, moved_clean, warp, flipped, mirror)
 
 
 def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:

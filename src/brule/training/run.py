@@ -1,0 +1,187 @@
+"""All that changes while training: networks, averages, optimizers, progress; and how they begin."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from brule.errors import CheckpointError, ConfigError
+from brule.geometry import ShapePrior, mirror_permutation
+from brule.model import BruleModel, Decoder
+from brule.networks import Discriminator
+from brule.training.averaging import MeanPredictions
+from brule.training.checkpoint import Progress, load_checkpoint
+from brule.training.config import TrainingConfig
+from brule.training.steps import Guide, Painter
+
+CHECKPOINT = "checkpoint.safetensors"
+_OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
+
+
+@dataclass
+class Run:
+    """The state of a run.
+
+    Attributes:
+        model: what is trained.
+        average: its averaged weights.
+        means: running mean predictions.
+        optimizers: by the names of what they move: ``encoder``, ``decoder``, ``discriminator``.
+        painter: decoder and discriminator, where the configuration has them.
+        decoder_average: the decoder's averaged weights.
+        progress: iterations done and seconds spent.
+    """
+
+    model: BruleModel
+    average: BruleModel
+    means: MeanPredictions
+    optimizers: dict[str, torch.optim.Optimizer]
+    painter: Painter | None = None
+    decoder_average: Decoder | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Every module with a state, by the name it has in a checkpoint."""
+        named: dict[str, nn.Module | None] = {"model": self.model, "average": self.average, "means": self.means}
+        if self.painter is not None:
+            named |= {"decoder": self.painter.decoder, "discriminator": self.painter.discriminator}
+            named["decoder_average"] = self.decoder_average
+        return {name: module for name, module in named.items() if module is not None}
+
+
+def build_model(barycenter: Tensor, config: TrainingConfig) -> BruleModel:
+    """The untrained model of a configuration, its weights drawn from the configuration's seed.
+
+    Args:
+        barycenter: ``(N, 2)`` in the unit square of the crop.
+        config: its sections ``crop`` and ``encoder`` are read.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return BruleModel(barycenter, image_size=config.crop.image_size, **config.encoder.model_dump())
+
+
+def build_decoder(config: TrainingConfig) -> Decoder:
+    """The untrained decoder of a configuration, its weights drawn from the configuration's seed.
+
+    Args:
+        config: its sections ``crop`` and ``decoder`` are read, and the width of the skeleton's lines.
+
+    Raises:
+        ConfigError: if the images' size is no power of two.
+    """
+    settings = config.decoder.model_dump()
+    size = settings.pop("image_size") or config.crop.image_size
+    sigma = config.loss.sigma * size / config.crop.image_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + _OWN_STREAM)
+        return Decoder(image_size=size, sigma=sigma, **settings)
+
+
+def build_painter(config: TrainingConfig) -> Painter | None:
+    """Decoder and discriminator of a configuration, where it has them.
+
+    Raises:
+        ConfigError: if the images' size is no power of two.
+    """
+    if not config.gan.enabled:
+        return None
+    decoder = build_decoder(config)
+    if not config.gan.adversarial:
+        return Painter(decoder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + 2 * _OWN_STREAM)
+        settings = config.decoder
+        return Painter(decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width))
+
+
+def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Guide:
+    """What the annotated shapes teach: the prior and the symmetry, as far as the configuration asks for them.
+
+    Args:
+        barycenter: ``(N, 2)``.
+        shapes: ``(K, N, 2)`` in one index order, or ``None`` where only a barycenter is at hand.
+        config: its section ``loss`` is read.
+
+    Raises:
+        ConfigError: if no term is left that ties the landmarks to the shape.
+    """
+    loss = config.loss
+    mirror = mirror_permutation(barycenter if shapes is None else shapes.mean(0)) if loss.mirror else None
+    prior = ShapePrior.fit(shapes, mirror=mirror) if loss.shape_prior and shapes is not None else None
+    if prior is None and not loss.barycenter:
+        raise ConfigError(
+            "nothing ties the landmarks to the shape: the shape prior (loss.shape_prior) needs annotated shapes that all have "
+            "the same points, and loss.barycenter is 0; give shapes of one number of points, or take the preset paper, which "
+            "does without an index"
+        )
+    return Guide(barycenter[None].float(), prior, mirror)
+
+
+def guide_to(guide: Guide, device: torch.device) -> Guide:
+    """The guide on another device."""
+    prior = guide.prior.to(device) if guide.prior else None
+    mirror = guide.mirror.to(device) if guide.mirror is not None else None
+    return replace(guide, barycenter=guide.barycenter.to(device), prior=prior, mirror=mirror)
+
+
+def start_run(barycenter: Tensor, config: TrainingConfig, device: torch.device, directory: Path | None, resume: bool) -> Run:
+    """The state at the beginning, or that of the directory's checkpoint.
+
+    Raises:
+        CheckpointError: if there is nothing to resume from, or it is of other networks.
+        ConfigError: if the networks can't be built so.
+    """
+    settings = config.optimizer
+    model = _placed(build_model(barycenter, config), device)
+    adam = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
+    optimizers = {"encoder": _adam([{"params": model.encoder.parameters(), "lr": settings.learning_rate}], device, **adam)}
+    run = Run(model, copy.deepcopy(model).eval(), MeanPredictions(barycenter).to(device), optimizers)
+    painter = build_painter(config)
+    if painter is not None:
+        run.painter = _placed_painter(painter, device)
+        run.decoder_average = copy.deepcopy(run.painter.decoder).eval()
+        optimizers |= _painters_optimizers(run.painter, config, device)
+    if resume:
+        if directory is None:
+            raise CheckpointError("resume: expected the directory of a run")
+        run.progress = load_checkpoint(directory / CHECKPOINT, modules=run.modules, optimizers=run.optimizers)
+    return run
+
+
+def _painters_optimizers(painter: Painter, config: TrainingConfig, device: torch.device) -> dict[str, torch.optim.Optimizer]:
+    gan, decoder = config.gan, painter.decoder
+    betas = {"betas": (gan.beta1, gan.beta2), "weight_decay": 0.0}
+    drawing = [*decoder.generator.parameters(), *decoder.style_mapping.parameters()]
+    groups = [
+        {"params": drawing, "lr": gan.generator_rate},
+        {"params": decoder.style_encoder.parameters(), "lr": gan.style_rate},
+    ]
+    optimizers = {"decoder": _adam(groups, device, **betas)}
+    if painter.discriminator is not None:
+        judge = [{"params": painter.discriminator.parameters(), "lr": gan.discriminator_rate}]
+        optimizers["discriminator"] = _adam(judge, device, **betas)
+    return optimizers
+
+
+def _adam(groups: Iterable[dict[str, object]], device: torch.device, **options: object) -> torch.optim.Optimizer:
+    """AdamW whose groups remember the learning rate that a schedule multiplies."""
+    optimizer = torch.optim.AdamW(groups, fused=device.type in ("cpu", "cuda"), **options)  # type: ignore[arg-type]
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def _placed(module: nn.Module, device: torch.device):  # type: ignore[no-untyped-def]
+    return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _placed_painter(painter: Painter, device: torch.device) -> Painter:
+    judge = painter.discriminator
+    return Painter(_placed(painter.decoder, device), None if judge is None else _placed(judge, device))

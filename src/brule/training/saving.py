@@ -1,0 +1,148 @@
+"""Checkpoints and previews of a run, written when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brule.model import BruleModel, Decoder
+from brule.training.checkpoint import Progress, save_checkpoint
+from brule.training.config import TrainingConfig
+from brule.training.logging import RunLog
+from brule.training.run import CHECKPOINT, Run
+from brule.training.schedule import share_done
+from brule.training.source import Images
+from brule.training.steps import Guide
+from brule.training.views import central_crop, to_input
+from brule.transport import transport_plan
+
+_PREVIEW_COUNT = 12
+_ORDER_COUNT = 512
+
+
+@dataclass
+class Trained:
+    """How a run ended, or stands.
+
+    Attributes:
+        model: the averaged model, its output in the barycenter's order.
+        progress: iterations done and seconds spent.
+        finished: whether the run came to its end, or was stopped before.
+        decoder: the averaged decoder, where there is one.
+    """
+
+    model: BruleModel
+    progress: Progress
+    finished: bool
+    decoder: Decoder | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a run calls while it goes on.
+
+    Attributes:
+        on_checkpoint: called before a checkpoint is written and at the end, with the averages of the moment.
+        preview: draws crops ``(B, S, S, C)`` bytes with landmarks ``(B, N, 2)`` in the unit square into a file, and beside
+            them the same redrawn from those landmarks, where there is a decoder.
+    """
+
+    on_checkpoint: Callable[[Trained], None] | None = None
+    preview: Callable[[Path, np.ndarray, np.ndarray, np.ndarray | None], object] | None = None
+
+
+@dataclass
+class Saver:
+    """Writes checkpoints and previews when they are due."""
+
+    run: Run
+    images: Images
+    guide: Guide
+    config: TrainingConfig
+    directory: Path | None
+    log: RunLog
+    hooks: Hooks
+
+    def after_iteration(self) -> None:
+        """Save and draw if the iteration's number says so."""
+        iteration = self.run.progress.iteration
+        if iteration % self.config.checkpoint_every == 0:
+            self.save()
+        if self.config.preview_every and iteration % self.config.preview_every == 0:
+            self._draw()
+
+    def save(self) -> None:
+        """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
+        run = self.run
+        if self.guide.prior is None:  # the prior knows the index, transport doesn't
+            order = _barycenter_order(run.average, self.images, self.config)
+            for model in (run.average, run.model):  # in both, since the average takes over the model's
+                model.set_order(order.to(model.order.device))
+        if self.hooks.on_checkpoint is not None:
+            self.hooks.on_checkpoint(self.result())
+        if self.directory is not None:
+            save_checkpoint(self.directory / CHECKPOINT, progress=run.progress, modules=run.modules, optimizers=run.optimizers)
+
+    def result(self) -> Trained:
+        """The averages of the moment."""
+        run = self.run
+        return Trained(run.average, run.progress, share_done(run.progress, self.config) >= 1, run.decoder_average)
+
+    def _draw(self) -> None:
+        if self.hooks.preview is None or self.directory is None:
+            return
+        run = self.run
+        crops, points = _predict_some(run.average, self.images, self.config, _PREVIEW_COUNT)
+        redrawn = None if run.decoder_average is None else _redrawn(run.decoder_average, crops, points)
+        path = self.directory / "previews" / f"{run.progress.iteration:06d}.png"
+        path.parent.mkdir(exist_ok=True)
+        self.hooks.preview(path, crops, points, redrawn)
+        self.log.picture(run.progress.iteration, path)
+
+
+@torch.no_grad()
+def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig) -> Tensor:
+    """The outputs in the barycenter's order, ``(N,)``: the assignment that the mean plan to the barycenter favours."""
+    from scipy.optimize import linear_sum_assignment
+
+    _, points = _predict_some(model, images, config, _ORDER_COUNT)
+    points = points[:, np.argsort(model.order.cpu().numpy())]  # in the encoder's own order
+    centred = torch.from_numpy(points - points.mean(1, keepdims=True))
+    target = model.barycenter.cpu() - model.barycenter.cpu().mean(0)
+    plan = transport_plan(centred, target[None]).mean(0)  # (outputs, landmarks)
+    output, landmark = linear_sum_assignment(plan.numpy(), maximize=True)
+    order = torch.empty(len(output), dtype=torch.long)
+    order[torch.as_tensor(landmark)] = torch.as_tensor(output)
+    return order
+
+
+@torch.no_grad()
+def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first crops with their landmarks: bytes ``(n, S, S, C)`` and unit-square points ``(n, N, 2)``."""
+    device, crops, points = model.barycenter.device, [], []
+    for start in range(0, min(count, len(images)), 64):
+        chosen = np.arange(start, min(start + 64, count, len(images)))
+        crop = central_crop(to_input(torch.from_numpy(images[chosen])).to(device), config)
+        points.append(model.encode(crop).points.float().cpu().numpy())
+        crops.append(to_bytes(crop))
+    return np.concatenate(crops), np.concatenate(points)
+
+
+@torch.no_grad()
+def _redrawn(decoder: Decoder, crops: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Crops redrawn from their landmarks and their own style, ``(n, S, S, C)`` bytes."""
+    from brule.training.steps import resized
+
+    device = decoder.generator.start.device
+    images = resized(to_input(torch.from_numpy(crops)).to(device), decoder.image_size)
+    return to_bytes(decoder(torch.from_numpy(points).to(device), decoder.style_of(images)))
+
+
+def to_bytes(images: Tensor) -> np.ndarray:
+    """``(B, C, S, S)`` in ``[-1, 1]`` → bytes ``(B, S, S, C)``."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

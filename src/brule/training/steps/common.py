@@ -1,0 +1,124 @@
+"""What the steps share: what they know of the shape, how they look at images, and when they give up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from brule.errors import TrainingError
+from brule.geometry import ShapePrior
+from brule.model import BruleModel
+from brule.networks import EncoderOutput
+from brule.training.averaging import MeanPredictions
+from brule.training.config import TrainingConfig
+from brule.training.views import TwoViews
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What training knows of the object's shape.
+
+    Attributes:
+        barycenter: ``(1, N, 2)`` in the unit square of the crop.
+        prior: the Gaussian over shapes, where the annotated shapes allowed one.
+        mirror: the index permutation under mirroring, where the shape has a symmetry.
+    """
+
+    barycenter: Tensor
+    prior: ShapePrior | None = None
+    mirror: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Landmarks of a batch, without gradient.
+
+    Attributes:
+        source: ``X``, ``(B, N, 2)`` in the unit square of ``I``.
+        target: ``gX``, in that of ``gI``.
+    """
+
+    source: Tensor
+    target: Tensor
+
+
+@torch.no_grad()
+def observe(model: BruleModel, views: TwoViews, guide: Guide, config: TrainingConfig, *, means: MeanPredictions) -> Observation:
+    """The landmarks ``E(I)`` that the steps take as given; those of a teacher are cleaned first.
+
+    Args:
+        model: the averaged model where the configuration has a teacher, else the model that is trained.
+        views: the images.
+        guide: what is known of the shape.
+        config: its section ``teacher`` says how targets are cleaned.
+        means: the running mean predictions; the teacher's is brought up to date.
+    """
+    source = encode(model, views.plain, config).points
+    if config.teacher.enabled:
+        source = _cleaned(source, guide, means, config)
+    return Observation(source, views.move(source))
+
+
+def _cleaned(points: Tensor, guide: Guide, means: MeanPredictions, config: TrainingConfig) -> Tensor:
+    """The teacher's landmarks without what the shapes say must be wrong with them.
+
+    Their mean over the images drifts, since nothing in an equivariance says *which* points are followed; it is laid on the
+    prior's mean. What is unlikely in a single shape is taken for noise.
+    """
+    means.average.lerp_(points.mean(0), means.SHARE)
+    if guide.prior is None:
+        return points
+    if config.teacher.centre:
+        points = points - (means.average - guide.prior.mean)
+    return guide.prior.denoise(points, noise=config.teacher.noise) if config.teacher.noise else points
+
+
+def encode(model: BruleModel, images: Tensor, config: TrainingConfig) -> EncoderOutput:
+    """Run the encoder in the configuration's precision."""
+    with autocast(images, config):
+        output: EncoderOutput = model(images.contiguous(memory_format=torch.channels_last))
+    return output
+
+
+def autocast(like: Tensor, config: TrainingConfig) -> torch.autocast:
+    """The precision of the networks' activations, on a tensor's device."""
+    return torch.autocast(like.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+
+
+@contextmanager
+def frozen(*modules: nn.Module | None) -> Iterator[None]:
+    """Let gradients pass through these modules, but not into their weights."""
+    parameters = [p for module in modules if module is not None for p in module.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def finite(terms: dict[str, Tensor]) -> dict[str, float]:
+    """The terms as numbers.
+
+    Raises:
+        TrainingError: if one is NaN or infinite, with its name.
+    """
+    values = torch.stack([term.detach().float() for term in terms.values()]).tolist()  # one wait for the device
+    for name, value in zip(terms, values, strict=True):
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"training stopped: {name} is {value}; the last checkpoint is intact. Train anew with a lower "
+                "optimizer.learning_rate, or with optimizer.clip=5"
+            )
+    return dict(zip(terms, values, strict=True))
+
+
+def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """``Σ c_k · term_k``."""
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

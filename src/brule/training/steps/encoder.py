@@ -1,0 +1,224 @@
+"""Algorithm 2: the encoder learns from the shape, from moved images, and from what its landmarks let a decoder redraw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from brule.geometry import skeleton_heatmap
+from brule.losses import (
+    barycenter_regularizer,
+    generator_loss,
+    geometric_regularizer,
+    image_reconstruction,
+    landmark_distance,
+    landmark_reconstruction,
+)
+from brule.model import BruleModel
+from brule.training.averaging import MeanPredictions
+from brule.training.config import TrainingConfig
+from brule.training.steps.common import Guide, Observation, autocast, encode, finite, frozen, weighted_sum
+from brule.training.steps.gan import Painter, Scene, resized
+from brule.training.views import TwoViews
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What the decoder's terms of Algorithm 2 need.
+
+    Attributes:
+        painter: the networks of Algorithm 1; they are frozen in this step.
+        scene: the images with their landmarks.
+        generator: of styles and pixel noise.
+    """
+
+    painter: Painter
+    scene: Scene
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What one stage of the encoder says of a batch: landmarks of ``I``, of ``gI``, and what the latter should be."""
+
+    plain: Tensor  # (B, N, 2), in the unit square of I
+    moved: Tensor  # (B, N, 2), in the unit square of gI
+    target: Tensor  # (B, N, 2), the target of `moved`, without gradient
+    source: Tensor  # (B, N, 2), the landmarks of I that g carried to `target`, without gradient
+
+
+def encoder_step(
+    model: BruleModel,
+    optimizer: torch.optim.Optimizer,
+    views: TwoViews,
+    guide: Guide,
+    config: TrainingConfig,
+    *,
+    means: MeanPredictions,
+    seen: Observation | None = None,
+    studio: Studio | None = None,
+    shape_factor: float = 1.0,
+) -> dict[str, float]:
+    """Algorithm 2: one step of the encoder.
+
+    Args:
+        model: its encoder is changed, and nothing else.
+        optimizer: of the encoder's parameters.
+        views: the images ``I`` and ``gI``.
+        guide: the barycenter, and the shape prior.
+        config: its section ``loss`` holds the weights; a term of weight zero is not computed.
+        means: the running mean predictions; the encoder's is brought up to date.
+        seen: a teacher's landmarks, where it is to give the targets; the encoder then looks at ``gI`` alone.
+        studio: the decoder, where its terms are to be computed.
+        shape_factor: multiplies the weights of ``R_b`` and of the shape prior (they may be annealed).
+
+    Returns:
+        Every term before weighting (``population`` over the share of a batch in the mean, as it enters the sum), the total,
+        and the norm of the gradient.
+
+    Raises:
+        TrainingError: if a term is NaN or infinite, with its name; the weights are left as they were.
+    """
+    model.train()
+    weights = _weights(config, guide, studio, shape_factor)
+    inputs = [views.moved] if seen is not None else [views.plain, views.moved]
+    count = sum(map(len, inputs))
+    if studio is not None and {"L_rec^L", "drawn"} & set(weights):
+        inputs.append(_draw_fakes(studio, config))  # F = G(L, S_o(z))
+    # All in one batch: fewer calls, and one set of batch-norm statistics for all.
+    found = encode(model, torch.cat(inputs), config).stages
+    stages = [
+        _from_teacher(points[:count], views, seen) if seen is not None else _from_itself(points[:count], views)
+        for points in found
+    ]
+    finite({"a predicted coordinate": stages[-1].moved.sum()})
+    running_mean = torch.lerp(means.encoder, stages[-1].plain.mean(0), means.SHARE)
+    terms = {
+        name: torch.stack([_STAGE_TERMS[name](stage, views, guide, config).mean() for stage in stages]).sum()
+        for name in weights
+        if name in _STAGE_TERMS
+    }
+    if "population" in weights:
+        terms["population"] = _population_term(running_mean, guide, means.SHARE)
+    if studio is not None:
+        terms |= _redrawing_terms(studio, stages[-1].moved if seen is not None else stages[-1].plain, weights, config)
+        terms |= _fake_terms(studio, found[-1][count:], weights, config)
+    values = finite(terms)
+    total = weighted_sum(terms, weights)
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), config.optimizer.clip or float("inf"))
+    values |= finite({"the gradient": norm, "loss": total})
+    optimizer.step()
+    means.encoder.copy_(running_mean.detach())
+    return {name: value for name, value in values.items() if name != "the gradient"} | {"gradient": values["the gradient"]}
+
+
+def _from_itself(points: Tensor, views: TwoViews) -> _Stage:
+    """As the paper has it: ``E(gI)`` learns from ``g E(I)``; points of both views, one after the other."""
+    plain, moved = points.chunk(2)
+    return _Stage(plain, moved, views.move(plain.detach()), plain.detach())
+
+
+def _from_teacher(moved: Tensor, views: TwoViews, seen: Observation) -> _Stage:
+    """``E(gI)`` learns from ``g Ē(I)`` of the averaged encoder ``Ē``, and stands for the shape of ``I`` as ``g⁻¹ E(gI)``."""
+    return _Stage(views.move_back(moved), moved, seen.target, seen.source)
+
+
+def _weights(config: TrainingConfig, guide: Guide, studio: Studio | None, shape_factor: float) -> dict[str, float]:
+    """The weights of the terms that are to be computed."""
+    loss, known = config.loss, guide.prior is not None
+    judged = studio is not None and studio.painter.discriminator is not None
+    weights = {
+        "R_b": loss.barycenter * shape_factor,  # c3
+        "R_g": loss.geometric,  # c4
+        "L_g of E": loss.adversarial * judged,  # c5
+        "L_rec^I": loss.image_reconstruction * (studio is not None),  # c6
+        "L_rec^L": loss.landmark_reconstruction * (studio is not None),  # c7
+        "drawn": loss.drawn * (studio is not None),
+        "shape_prior": loss.shape_prior * shape_factor * known,
+        "population": loss.population * known,
+        "equivariance": loss.equivariance,
+    }
+    return {name: weight for name, weight in weights.items() if weight}
+
+
+def _barycenter_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
+    loss = config.loss
+    return barycenter_regularizer(
+        stage.plain, guide.barycenter, translation=loss.translation, affine=loss.affine, warp=loss.warp
+    )
+
+
+def _geometric_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
+    size, sigma = config.crop.image_size, config.loss.sigma
+    with torch.no_grad():
+        target = views.move_heatmap(skeleton_heatmap(stage.source, size=size, sigma=sigma))  # g L(I)
+    drawn = skeleton_heatmap(stage.moved, size=size, sigma=sigma)  # L(gI)
+    return geometric_regularizer(drawn, target, stage.moved, stage.target, coordinates=config.loss.coordinates)
+
+
+def _prior_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
+    assert guide.prior is not None
+    return guide.prior.energy(stage.plain)
+
+
+def _equivariance_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
+    return 100 * landmark_distance(stage.moved, stage.target, softening=_SOFTENING)
+
+
+def _population_term(running_mean: Tensor, guide: Guide, share: float) -> Tensor:
+    """The energy of the mean over the latest images; the running mean passes on only its newest share of the gradient."""
+    assert guide.prior is not None
+    return guide.prior.energy(running_mean[None]).mean() / share
+
+
+def _redrawing_terms(studio: Studio, points: Tensor, weights: dict[str, float], config: TrainingConfig) -> dict[str, Tensor]:
+    """``L_rec^I`` and ``L_g`` of the images redrawn from the encoder's landmarks ``(B, N, 2)``."""
+    if "L_rec^I" not in weights and "L_g of E" not in weights:
+        return {}
+    painter, scene = studio.painter, studio.scene
+    decoder, terms = painter.decoder, {}
+    with frozen(decoder, painter.discriminator), autocast(scene.images, config):
+        heatmap = decoder.heatmap(points)
+        noise = decoder.pixel_noise(len(points), studio.generator)
+        redrawn = decoder.generator(heatmap, decoder.style_of(scene.models), noise)
+        if "L_rec^I" in weights:
+            terms["L_rec^I"] = image_reconstruction(redrawn, scene.images).mean()
+        if "L_g of E" in weights and painter.discriminator is not None:
+            terms["L_g of E"] = generator_loss(painter.discriminator(redrawn, heatmap.detach())).mean()
+    return terms
+
+
+@torch.no_grad()
+def _draw_fakes(studio: Studio, config: TrainingConfig) -> Tensor:
+    """``F = G(L, S_o(z))`` for a share of the batch, at the size of the encoder's images."""
+    decoder, points = studio.painter.decoder, studio.scene.points
+    points = points[: max(1, round(len(points) * config.loss.fakes))]
+    with autocast(points, config):
+        fakes = decoder(points, decoder.random_style(len(points), studio.generator), generator=studio.generator)
+    return resized(fakes, config.crop.image_size).clamp(-1, 1)
+
+
+def _fake_terms(studio: Studio, points: Tensor, weights: dict[str, float], config: TrainingConfig) -> dict[str, Tensor]:
+    """``L_rec^L``: the landmarks ``(B', N, 2)`` that the encoder finds on fakes against those they were drawn from."""
+    target, size, sigma = studio.scene.points[: len(points)], config.crop.image_size, config.loss.sigma
+    terms = {}
+    if "L_rec^L" in weights:
+        drawn, wanted = (skeleton_heatmap(one, size=size, sigma=sigma) for one in (points, target))
+        loss = landmark_reconstruction(drawn, wanted, points, target, coordinates=config.loss.coordinates)
+        terms["L_rec^L"] = loss.mean()
+    if "drawn" in weights:
+        terms["drawn"] = 100 * landmark_distance(points, target, softening=_SOFTENING).mean()
+    return terms
+
+
+_SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 the distance is rounded off
+_STAGE_TERMS = {
+    "R_b": _barycenter_term,
+    "R_g": _geometric_term,
+    "shape_prior": _prior_term,
+    "equivariance": _equivariance_term,
+}

@@ -1,0 +1,236 @@
+"""Algorithm 1, and the decoder's terms of Algorithm 2: who learns, from what, and what it costs."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brule.data.shapes import to_crop
+from brule.data.synthetic import synthetic_faces
+from brule.errors import TrainingError
+from brule.model import BruleModel
+from brule.training.averaging import MeanPredictions
+from brule.training.config import TrainingConfig, load_config
+from brule.training.run import build_guide, start_run
+from brule.training.steps import Guide, Observation, Painter, Scene, Studio, encoder_step, gan_step, observe, resized
+from brule.training.views import TwoViews, draw_views, to_input
+
+FACES = synthetic_faces(10, size=32)
+SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
+TINY = {
+    "crop.image_size": 32,
+    "encoder.width": 8,
+    "encoder.stacks": 1,
+    "encoder.depth": 2,
+    "encoder.stem_stride": 2,
+    "decoder.width": 4,
+    "decoder.max_width": 16,
+    "decoder.style_dim": 8,
+    "decoder.noise_dim": 8,
+    "decoder.mapping_depth": 2,
+    "gan.generator_rate": 2e-3,
+    "gan.style_rate": 2e-3,
+    "loss.sigma": 1.5,
+}
+
+
+def settings(preset: str = "paper", **changes: object) -> TrainingConfig:
+    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+
+
+class Bench:
+    """The networks of a tiny run, and one batch."""
+
+    def __init__(self, config: TrainingConfig, batch: int = 4) -> None:
+        run = start_run(SHAPES.mean(0), config, torch.device("cpu"), None, False)
+        assert run.painter is not None
+        self.config, self.model, self.painter, self.optimizers = config, run.model, run.painter, run.optimizers
+        self.guide: Guide = build_guide(SHAPES.mean(0), SHAPES, config)
+        images = to_input(torch.from_numpy(FACES.images[:batch]))
+        self.views: TwoViews = draw_views(images, config, generator=seeded(), prior=self.guide.prior)
+        truth = SHAPES[:batch]
+        self.scene = Scene(self.views.plain_clean, truth, self.views.plain_clean)
+
+    def paint(self, **options: object) -> dict[str, float]:
+        return gan_step(self.painter, self.optimizers, self.scene, self.config, generator=seeded(), **options)
+
+    def learn(self, seen: Observation | None = None) -> dict[str, float]:
+        studio = Studio(self.painter, self.scene, seeded())
+        return encoder_step(
+            self.model, self.optimizers["encoder"], self.views, self.guide, self.config,
+            means=MeanPredictions(self.model.barycenter), seen=seen, studio=studio,
+        )  # fmt: skip
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def moved(module: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+def test_algorithm_1_changes_decoder_and_discriminator_and_nothing_else() -> None:
+    bench = Bench(settings())
+    before = [snapshot(m) for m in (bench.model, bench.painter.decoder, bench.painter.discriminator)]
+    bench.paint()
+    assert not moved(bench.model, before[0])
+    changed = moved(bench.painter.decoder, before[1])
+    for part in ("generator", "style_mapping", "style_encoder"):
+        assert any(name.startswith(part) for name in changed), part
+    assert moved(bench.painter.discriminator, before[2])
+    assert all(p.requires_grad for p in bench.painter.discriminator.parameters())  # thawed again
+
+
+def test_algorithm_2_changes_the_encoder_and_nothing_else() -> None:
+    bench = Bench(settings())
+    before = [snapshot(m) for m in (bench.model, bench.painter.decoder, bench.painter.discriminator)]
+    terms = bench.learn()
+    assert all(name.startswith("encoder.") for name in moved(bench.model, before[0]))
+    assert moved(bench.model, before[0])
+    assert not moved(bench.painter.decoder, before[1])
+    assert not moved(bench.painter.discriminator, before[2])
+    assert all(p.requires_grad for p in bench.painter.decoder.parameters())
+    assert {"R_b", "R_g", "L_g of E", "L_rec^I", "L_rec^L"} <= set(terms)
+    weights = {"R_b": 14, "R_g": 1500, "L_g of E": 0.4, "L_rec^I": 40, "L_rec^L": 20}  # c3 … c7
+    assert terms["loss"] == pytest.approx(sum(weight * terms[name] for name, weight in weights.items()), rel=1e-4)
+
+
+def test_algorithm_1_names_its_terms() -> None:
+    bench = Bench(settings())
+    assert set(bench.paint()) == {"L_d", "penalty", "L_g", "redrawn", "L_style"}
+    assert set(bench.paint(penalize=False)) == {"L_d", "L_g", "redrawn", "L_style"}
+
+
+@pytest.mark.parametrize(
+    ("switch", "gone"),
+    [
+        ("gan__adversarial", {"L_d", "L_g", "penalty"}),
+        ("gan__reconstruction", {"redrawn"}),
+        ("gan__style", {"L_style"}),
+        ("gan__penalty", {"penalty"}),
+    ],
+)
+def test_a_weight_of_zero_leaves_its_term_of_algorithm_1_out(switch: str, gone: set[str]) -> None:
+    everything = {"L_d", "penalty", "L_g", "redrawn", "L_style"}
+    assert set(Bench(settings(**{switch: 0})).paint()) == everything - gone
+
+
+@pytest.mark.parametrize(
+    ("switch", "gone"),
+    [("adversarial", "L_g of E"), ("image_reconstruction", "L_rec^I"), ("landmark_reconstruction", "L_rec^L")],
+)
+def test_a_weight_of_zero_leaves_its_term_of_algorithm_2_out(switch: str, gone: str) -> None:
+    terms = Bench(settings(**{f"loss__{switch}": 0})).learn()
+    assert gone not in terms
+    assert {"L_g of E", "L_rec^I", "L_rec^L"} - {gone} <= set(terms)
+
+
+def test_without_the_decoders_terms_nothing_is_drawn() -> None:
+    bench = Bench(settings(loss__adversarial=0, loss__image_reconstruction=0, loss__landmark_reconstruction=0))
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the generator was run")
+
+    bench.painter.decoder.generator.register_forward_pre_hook(fail)
+    bench.learn()
+
+
+def test_the_discriminator_tells_real_from_drawn() -> None:
+    bench = Bench(settings(gan__discriminator_rate=2e-3, gan__generator_rate=1e-9, gan__penalty=0))
+    first = bench.paint()["L_d"]
+    for _ in range(30):
+        last = bench.paint()["L_d"]
+    assert last < 0.5 * first
+
+
+def test_the_generator_learns_to_redraw_a_batch() -> None:
+    bench = Bench(settings(gan__adversarial=0, gan__style=0))
+    first = bench.paint()["redrawn"]
+    for _ in range(60):
+        last = bench.paint()["redrawn"]
+    assert last < 0.6 * first
+
+
+def test_reconstruction_pulls_landmarks_to_where_they_redraw_the_image_best() -> None:
+    """A decoder that has learnt images with their true landmarks: its L_rec^I rises when the landmarks are moved."""
+    bench = Bench(settings(gan__adversarial=0, gan__style=0))
+    for _ in range(150):
+        bench.paint()
+    decoder, scene = bench.painter.decoder.eval(), bench.scene
+
+    def cost(points: Tensor) -> float:
+        with torch.no_grad():
+            return float((decoder(points, decoder.style_of(scene.images)) - scene.images).abs().mean())
+
+    away = torch.tensor([0.06, -0.06])
+    assert cost(scene.points) < cost(scene.points + away)
+    assert cost(scene.points) < cost(scene.points - away)
+
+
+def test_the_style_can_be_read_off_the_other_view() -> None:
+    views = Bench(settings()).views
+    seen = Observation(SHAPES[:4], views.move(SHAPES[:4]))
+    paper = Scene.of(views, seen, settings())
+    assert paper.images is views.plain_clean
+    assert paper.models is views.plain_clean
+    assert paper.points is seen.source
+    taught = Scene.of(views, seen, settings(teacher__enabled=True, gan__style_from="other view"))
+    assert taught.images is views.moved_clean
+    assert taught.models is views.plain_clean
+    assert taught.points is seen.target
+
+
+def test_the_decoder_may_be_smaller_than_the_encoders_images() -> None:
+    config = settings(decoder__image_size=16)
+    bench = Bench(config)
+    seen = Observation(SHAPES[:4], SHAPES[:4])
+    bench.scene = Scene.of(bench.views, seen, config)
+    assert bench.scene.images.shape[-1] == 16
+    assert torch.allclose(bench.scene.images[0, 0, 0, 0], bench.views.plain_clean[0, 0, :2, :2].mean())
+    bench.paint()
+    assert "L_rec^L" in bench.learn()
+    assert resized(bench.scene.images, 32).shape[-1] == 32
+
+
+def test_a_teachers_step_redraws_the_moved_image() -> None:
+    config = settings(teacher__enabled=True, gan__style_from="other view", loss__fakes=0.5)
+    bench = Bench(config)
+    teacher: BruleModel = copy.deepcopy(bench.model).eval()
+    seen = observe(teacher, bench.views, bench.guide, config, means=MeanPredictions(bench.model.barycenter))
+    bench.scene = Scene.of(bench.views, seen, config)
+    assert {"L_rec^I", "L_rec^L"} <= set(bench.learn(seen))
+
+
+@pytest.mark.parametrize("term", ["L_d", "redrawn", "L_rec^I"])
+def test_what_is_not_finite_is_refused_with_its_name(term: str) -> None:
+    bench = Bench(settings())
+    if term == "L_d":
+        bench.painter.discriminator.logit.bias.data[0] = float("nan")
+    elif term == "redrawn":
+        bench.config = settings(gan__adversarial=0)
+        bench.painter = Painter(bench.painter.decoder)
+        bench.scene = replace(bench.scene, images=bench.scene.images * float("inf"))
+    else:
+        bench.painter.decoder.generator.image_bias.data[0] = float("nan")
+        bench.config = settings(loss__landmark_reconstruction=0, loss__adversarial=0)
+    before = snapshot(bench.model) | snapshot(bench.painter.decoder)
+    with pytest.raises(TrainingError, match=term.replace("^", r"\^")):
+        bench.learn() if term == "L_rec^I" else bench.paint()
+    after = bench.model.state_dict() | bench.painter.decoder.state_dict()
+    for name, _ in [*bench.model.named_parameters(), *bench.painter.decoder.named_parameters()]:
+        assert torch.equal(after[name].nan_to_num(7), before[name].nan_to_num(7)), name
+
+
+def test_in_bfloat16_too() -> None:
+    bench = Bench(settings(precision="bfloat16"))
+    assert set(bench.paint()) == {"L_d", "penalty", "L_g", "redrawn", "L_style"}
+    assert "L_rec^L" in bench.learn()
