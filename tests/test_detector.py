@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-import brule.detector as detector_module
+import brule.detector.estimator as detector_module
+import brule.detector.inputs as detector_inputs
 import brule.training.logging as run_logging
 from brule import LandmarkDetector
 from brule.data import crop_box, crop_image, landmark_box, whole_image_crop, write_pts
@@ -226,14 +227,14 @@ def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest
         assert torch.equal(keywords["shapes"], reference.shapes_)
         return genuine(images, barycenter, config, **keywords)
 
-    read = detector_module.build_cache
+    read = detector_inputs.build_cache
 
     def cache_spy(samples: Any, *arguments: Any, **keywords: Any) -> Any:
         assert all(sample.points is None and sample.box is not None for sample in samples)
         return read(samples, *arguments, **keywords)
 
     reference = fitted()
-    monkeypatch.setattr(detector_module, "build_cache", cache_spy)
+    monkeypatch.setattr(detector_inputs, "build_cache", cache_spy)
     monkeypatch.setattr(detector_module, "train", spy)
     for attempt in range(2):
         if attempt:
@@ -262,7 +263,7 @@ def test_bad_files_stop_or_are_listed(trained: LandmarkDetector, tmp_path: Path)
     ("keywords", "error", "said"),
     [
         ({"shapes": None}, DataError, "shapes"),
-        ({"shapes": FACES.points[:3], "labelled": "x"}, ConfigError, "labelled"),
+        ({"shapes": FACES.points[:3], "labelled": "x"}, DataError, "x: no such file"),
         ({"shapes": FACES.points[:3], "boxes": BOXES[:2]}, DataError, "boxes"),
         ({"shapes": [FACES.points[0], FACES.points[1][:60]]}, ConfigError, "nothing ties"),
     ],
@@ -330,3 +331,60 @@ def test_what_are_no_images_is_explained(trained: LandmarkDetector, images: Any)
 def test_no_shapes_is_explained() -> None:
     with pytest.raises(DataError, match="about ten annotated shapes"):
         untrained().fit(FACES.images, shapes=[])
+
+
+def test_annotated_images_teach_alone_or_beside_others(tmp_path: Path) -> None:
+    """In memory and from files; the shapes are theirs unless others are given."""
+    write_synthetic_faces(tmp_path / "annotated", 9, size=48)
+    for images in (None, FACES.images):
+        for labelled in ((FACES.images[:9], FACES.points[:9]), tmp_path / "annotated"):
+            detector = untrained().fit(images, labelled=labelled)
+            assert detector.shapes_ is not None
+            assert len(detector.shapes_) == 9
+            assert detector.predict(FACES.images[:2]).points.shape == (2, 68, 2)
+
+
+def test_annotated_images_reach_training_with_their_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A landmark's place in the image is its place in the crop: the colour there is the same."""
+    genuine, seen = detector_module.train, []
+
+    def spy(*given: Any, **keywords: Any) -> Any:
+        seen.append(keywords["labelled"])
+        return genuine(*given, **keywords)
+
+    monkeypatch.setattr(detector_module, "train", spy)
+    detector = untrained().fit(labelled=(FACES.images[:9], FACES.points[:9]))
+    (given,) = seen
+    context = given.images.shape[1] / detector.config_.crop.image_size
+    for index in range(3):
+        where = (given.points[index].numpy() - 0.5) / context + 0.5  # in the unit square of the stored crop
+        box = FACES.points[index].min(0), FACES.points[index].max(0)
+        side = 1.3 * (box[1] - box[0]).max() * context
+        centre = (box[0] + box[1]) / 2
+        expected = (FACES.points[index] - centre) / side + 0.5
+        np.testing.assert_allclose(where, expected, atol=1e-5)
+
+
+def test_missing_landmarks_are_learnt_around() -> None:
+    points = FACES.points[:9].copy()
+    points[1, 5:20] = np.nan
+    detector = untrained().fit(FACES.images, labelled=(FACES.images[:9], points))
+    assert detector.shapes_ is not None
+    assert len(detector.shapes_) == 8  # the incomplete shape is no shape
+    assert np.isfinite(detector.predict(FACES.images[:2]).points.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({}, "got neither"),
+        ({"labelled": (FACES.images[:3], FACES.points[:2])}, "3 images and 2 sets"),
+        ({"labelled": FACES.images[:3]}, "images without points"),
+        ({"labelled": (FACES.images[:2], [FACES.points[0], FACES.points[1][:60]])}, "those of image 1"),
+        ({"labelled": (FACES.images[:2], np.full((2, 68, 2), np.nan))}, "complete"),
+        ({"labelled": (FACES.images[:2], FACES.points[:2, :60]), "shapes": FACES.points[:5]}, "expected 68 landmarks"),
+    ],
+)
+def test_bad_annotated_images_are_refused(keywords: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        untrained().fit(**keywords)

@@ -29,4 +29,4 @@ def test_examples(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert sum(len(examples(name)) for name in ("brule.transport.plan", "brule.detector")) >= 2
+    assert sum(len(examples(name)) for name in ("brule.transport.plan", "brule.detector.estimator")) >= 2

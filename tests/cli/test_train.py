@@ -151,7 +151,7 @@ def test_list_settings(brule) -> None:
         (["--set", "encoder.widht=3"], "did you mean 'encoder.width'"),
         (["--set", "iterations=0"], "iterations"),
         (["--set", "iterations"], "key=value"),
-        (["--labelled", "x"], "not built yet"),
+        (["--labelled", "x"], "x: no such file or folder"),
         (["--device", "warp9"], "--device cpu"),
         (["--n-shapes", "50"], "from 1 to 5"),
     ],

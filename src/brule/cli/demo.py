@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataRecord, annotated_shapes, training_images
+from brule.cli.inputs import DataRecord, Material, annotated_shapes, training_images
 from brule.cli.options import Device, Output, checked_device
 from brule.cli.output import commands, note, say, say_commands, say_table, write_json
 from brule.errors import BruleError, ConfigError
@@ -82,13 +82,14 @@ def demo(
     shapes = annotated_shapes([str(output / "shapes")], n_shapes=None, seed=seed)
     _draw_barycenter(output)
     samples = training_images([str(output / "images")], exclude_validation=False, skip_bad=False)
-    record = DataRecord([str(output / "images")], False, len(samples), shapes.names, where or default_device())
+    material = Material(samples, None, shapes)
+    record = DataRecord.of(material, [str(output / "images")], None, False, where or default_device())
     resume = (run / CHECKPOINT).exists()
     note(f"training{' goes on' if resume else ''}: {minutes:g} minutes at most, no labels, {N_SHAPES} annotated shapes")
     overrides = {"seed": seed, "time_limit": minutes}
     code = train_run(
-        run, samples, record, shapes=None if resume else shapes, preset="cpu", overrides=overrides, device=where,
-        quiet=quiet, hints=False,
+        run, replace(material, shapes=None) if resume else material, record, preset="cpu", overrides=overrides,
+        resume=resume, device=where, quiet=quiet, hints=False,
     )  # fmt: skip
     if code:
         note(f"the same command takes the demo up again: brule demo -o {output} --images {images} --seed {seed}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from brule.cli.output import note, write_json
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from brule.data import SampleList, Shapes
+    from brule.data import BadFile, SampleList, Shapes
 
 RECORD = "data.json"
 MANY_SHAPES = 100
@@ -24,11 +24,13 @@ class DataRecord:
     """What a run was trained on: kept as ``data.json`` beside its settings.
 
     Attributes:
-        images: the paths that were given.
+        images: the paths of the unlabelled images that were given.
         exclude_validation: whether images and shapes were held out by name.
         n_images: how many images were found.
         shapes: the names of the annotated shapes.
         device: where it was trained.
+        labelled: the paths of the annotated images that were given.
+        n_labelled: how many of these were used.
     """
 
     images: list[str]
@@ -36,10 +38,21 @@ class DataRecord:
     n_images: int
     shapes: list[str]
     device: str
+    labelled: list[str] = field(default_factory=list)
+    n_labelled: int = 0
 
     def write(self, run: Path) -> None:
         """Keep it in a run."""
         write_json(run / RECORD, asdict(self))
+
+    @classmethod
+    def of(
+        cls, material: Material, images: list[str] | None, labelled: list[str] | None, exclude_validation: bool, device: str
+    ) -> DataRecord:
+        """That of a run on this material, which was read from these paths."""
+        n_images, n_labelled = len(material.images or ()), len(material.labelled or ())
+        shapes = material.shape_names
+        return cls(list(images or ()), exclude_validation, n_images, shapes, device, list(labelled or ()), n_labelled)
 
     @classmethod
     def read(cls, run: Path) -> DataRecord | None:
@@ -55,6 +68,33 @@ class DataRecord:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{path}: damaged: {error}") from None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from.
+
+    Attributes:
+        images: unlabelled; ``None`` if annotated ones alone are to teach.
+        labelled: annotated; ``None`` if there are none.
+        shapes: the annotated shapes; ``None`` where those of ``labelled`` serve, or those of the run that is taken up.
+    """
+
+    images: SampleList | None
+    labelled: SampleList | None
+    shapes: Shapes | None = None
+
+    @property
+    def bad(self) -> list[BadFile]:
+        """The files that were left out."""
+        return [file for part in (self.images, self.labelled, self.shapes) if part is not None for file in part.bad]
+
+    @property
+    def shape_names(self) -> list[str]:
+        """Where the shapes come from."""
+        if self.shapes is not None:
+            return self.shapes.names
+        return [sample.name for sample in self.labelled or ()]
 
 
 def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: bool) -> SampleList:
@@ -74,6 +114,31 @@ def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: boo
         raise DataError(f"--exclude-validation leaves none of the {len(samples)} images")
     note(f"held out for validation: {len(samples) - len(kept)} of {len(samples)} images")
     return SampleList(kept, bad=samples.bad, counts=samples.counts)
+
+
+def labelled_images(
+    paths: list[str], *, n_labelled: int | None, seed: int, exclude_validation: bool, skip_bad: bool
+) -> SampleList:
+    """The annotated images to learn from, or some of them, drawn with the seed.
+
+    Raises:
+        DataError: nothing there, a bad file, or fewer than are to be drawn.
+    """
+    import numpy as np
+
+    from brule.data import SampleList, read_folder, split_by_name
+    from brule.errors import DataError
+
+    found = read_folder(paths, require_points=True, skip_bad=skip_bad)
+    kept = list(split_by_name(found).train if exclude_validation else found)
+    if not kept:
+        raise DataError(f"--exclude-validation leaves none of the {len(found)} annotated images")
+    if n_labelled is not None:
+        if not 1 <= n_labelled <= len(kept):
+            raise DataError(f"--n-labelled: expected 1 to {len(kept)}, as many as there are, got {n_labelled}")
+        drawn = np.random.default_rng(seed).choice(len(kept), n_labelled, replace=False)
+        kept = [kept[index] for index in sorted(drawn.tolist())]
+    return SampleList(kept, bad=found.bad, counts=found.counts)
 
 
 def note_boxes(samples: SampleList) -> None:

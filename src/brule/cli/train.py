@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataRecord, annotated_shapes, note_boxes, training_images
+from brule.cli.inputs import DataRecord, Material, annotated_shapes, labelled_images, note_boxes, training_images
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from brule.data import SampleList, Shapes
     from brule.detector import LandmarkDetector
     from brule.training.config import TrainingConfig
 
@@ -32,6 +32,7 @@ def train(
     seed: int | None = None,
     resume: bool = False,
     labelled: Annotated[list[str] | None, Many] = None,
+    n_labelled: int | None = None,
     exclude_validation: bool = False,
     skip_bad: SkipBad = False,
     device: Device = None,
@@ -39,7 +40,7 @@ def train(
     list_settings: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Train a landmark detector on unlabelled images and about ten annotated shapes.
+    """Train a landmark detector on unlabelled images and about ten annotated shapes, or annotated images.
 
     Images need no annotation. Where one lies beside an image, only its box is used, to cut the object out; without one,
     the whole image is taken, so the object should fill most of it. Training can be stopped with Ctrl-C and taken up
@@ -49,6 +50,10 @@ def train(
 
         brule train --images photos/ --shapes ten-annotated/ -o runs/first
 
+        brule train --images photos/ --labelled ten-annotated/ -o runs/better
+
+        brule train --labelled trainset/ -o runs/supervised
+
         brule train --images photos/ --shapes trainset/ --n-shapes 10 --seed 3 --time-limit 30 -o runs/third
 
         brule train --images photos/ --shapes barycenter.json --set encoder.width=24 iterations=2000 -o runs/small
@@ -56,9 +61,9 @@ def train(
         brule train -o runs/first --resume
 
     Args:
-        images: Folders, files or globs of the images to learn from.
+        images: Folders, files or globs of the unlabelled images to learn from. Without any, `--labelled` alone teaches.
         shapes: The annotated shapes: `.pts` files, folders of them, or a JSON file (`brule barycenter` writes one; its shapes
-            are read, and their barycenter is computed anew).
+            are read, and their barycenter is computed anew). By default the shapes of `--labelled`.
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
         n_shapes: Draw so many of the shapes with the seed; by default all are used. Ten do.
         preset: Where the settings start: `cpu` (two cores, 20 minutes), `paper` (the paper's, for GPUs), or a `.toml`
@@ -68,7 +73,8 @@ def train(
         seed: Of everything random, the draw of the shapes included; the setting `seed`.
         resume: Go on with the run in OUTPUT, with its own settings, shapes and images. Only its length may be changed
             (`--time-limit`, `--set iterations=…`).
-        labelled: Annotated images to learn from directly. Not built yet.
+        labelled: Folders, files or globs of annotated images to learn from directly: five are worth it, and any number helps.
+        n_labelled: Draw so many of these with the seed; by default all are used.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
         dry_run: Read and check everything, say what would be done, and write nothing.
@@ -82,45 +88,47 @@ def train(
     if list_settings:
         return _list_settings(load_config(preset or PRESET, overrides))
     run = _required(output, "-o", "the folder to keep the run in")
-    if labelled:
-        raise ConfigError(
-            "--labelled: training on labelled images is not built yet; give some of their annotations as --shapes, and "
-            "the images as --images (only their boxes are used then)"
-        )
-    if resume:
-        return _resume(run, images, preset, overrides, exclude_validation, skip_bad, checked_device(device), quiet)
-    image_paths = _required(images, "--images", "folders, files or globs of images")
-    shape_paths = _required(shapes, "--shapes", "about ten annotated shapes")
-    config = load_config(preset or PRESET, overrides)
     where = checked_device(device)
+    if resume:
+        return _resume(
+            run, images, labelled, preset, overrides, exclude_validation=exclude_validation, skip_bad=skip_bad,
+            device=where, quiet=quiet,
+        )  # fmt: skip
+    if not labelled:
+        _required(images, "--images", "folders, files or globs of images")
+        _required(shapes, "--shapes", "about ten annotated shapes")
+    config = load_config(preset or PRESET, overrides)
     refuse_existing(run)
     reading = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
-    given = annotated_shapes(shape_paths, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading)
-    samples = training_images(image_paths, **reading)
-    note_boxes(samples)
+    material = Material(
+        training_images(images, **reading) if images else None,
+        labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
+        annotated_shapes(shapes, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading) if shapes else None,
+    )
+    if material.images is not None:
+        note_boxes(material.images)
     if dry_run:
-        return _tell_plan(run, config, samples, given)
-    record = DataRecord(image_paths, exclude_validation, len(samples), given.names, where or default_device())
+        return _tell_plan(run, config, material)
+    record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
     return train_run(
-        run, samples, record, shapes=given, preset=preset or PRESET, overrides=overrides, device=where,
-        skip_bad=skip_bad, quiet=quiet,
-    )  # fmt: skip
+        run, material, record, preset=preset or PRESET, overrides=overrides, device=where, skip_bad=skip_bad, quiet=quiet
+    )
 
 
 def train_run(
     run: Path,
-    samples: SampleList,
+    material: Material,
     record: DataRecord,
     *,
-    shapes: Shapes | None,
     preset: str,
     overrides: dict[str, Any],
+    resume: bool = False,
     device: str | None = None,
     skip_bad: bool = False,
     quiet: bool = False,
     hints: bool = True,
 ) -> int:
-    """Train into a folder, from shapes or, without, from the folder's own checkpoint.
+    """Train into a folder, anew or from the folder's own checkpoint.
 
     Returns:
         The exit code: 0, or 130 if Ctrl-C ended training early.
@@ -131,10 +139,11 @@ def train_run(
     detector = LandmarkDetector(preset, quiet=quiet, device=device, **overrides)
     with progress_bar("reading images", quiet=quiet) as progress:
         detector.fit(
-            samples,
-            shapes=shapes,
+            material.images,
+            shapes=material.shapes,
+            labelled=material.labelled,
             directory=run,
-            resume=shapes is None,
+            resume=resume,
             skip_bad=skip_bad,
             progress=lambda done, total: progress(done, total),
         )
@@ -175,8 +184,10 @@ def _required(value: Any, option: str, what: str) -> Any:
 def _resume(
     run: Path,
     images: list[str] | None,
+    labelled: list[str] | None,
     preset: str | None,
     overrides: dict[str, Any],
+    *,
     exclude_validation: bool,
     skip_bad: bool,
     device: str | None,
@@ -186,24 +197,28 @@ def _resume(
     from brule.training.config import lengthened
 
     stored = LandmarkDetector.load(run)
-    if preset is not None and preset != stored.config_.preset:
-        raise ConfigError(
-            f"--resume: the run was started with the preset {stored.config_.preset!r}; leave --preset {preset} out"
-        )
-    lengthened(stored.config_, overrides)  # refuses, before the images are read, whatever else would change
+    config = stored.config_
+    if preset is not None and preset != config.preset:
+        raise ConfigError(f"--resume: the run was started with the preset {config.preset!r}; leave --preset {preset} out")
+    lengthened(config, overrides)  # refuses, before the images are read, whatever else would change
     record = DataRecord.read(run)
-    if record is None and images is None:
+    if record is None and images is None and labelled is None:
         raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
     if record is None:
-        record = DataRecord(list(images or ()), exclude_validation, 0, [], device or default_device())
+        record = DataRecord([], exclude_validation, 0, [], "")
     elif exclude_validation and not record.exclude_validation:
         raise ConfigError("--exclude-validation: this run was started without it and has seen those images already")
-    paths = images or record.images
-    samples = training_images(paths, exclude_validation=record.exclude_validation, skip_bad=skip_bad)
-    record = DataRecord(paths, record.exclude_validation, len(samples), record.shapes, device or default_device())
+    images, labelled = images or record.images, labelled or record.labelled
+    reading = {"exclude_validation": record.exclude_validation, "skip_bad": skip_bad}
+    count = record.n_labelled or None
+    material = Material(
+        training_images(images, **reading) if images else None,
+        labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
+    )
+    now = DataRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
     return train_run(
-        run, samples, record, shapes=None, preset=stored.config_.preset, overrides=overrides, device=device,
-        skip_bad=skip_bad, quiet=quiet,
+        run, material, replace(now, shapes=record.shapes), preset=config.preset, overrides=overrides, resume=True,
+        device=device, skip_bad=skip_bad, quiet=quiet,
     )  # fmt: skip
 
 
@@ -220,24 +235,29 @@ def _list_settings(config: TrainingConfig) -> int:
     return 0
 
 
-def _tell_plan(run: Path, config: TrainingConfig, samples: SampleList, shapes: Shapes) -> int:
+def _tell_plan(run: Path, config: TrainingConfig, material: Material) -> int:
     import torch
 
+    from brule.data import BadFiles
+    from brule.detector.inputs import as_annotated, shapes_of
     from brule.errors import DataError
-    from brule.training.run import build_guide, build_model
+    from brule.training.run import build_guide, build_model, build_painter
 
-    if len(samples) < config.batch_size:
-        raise DataError(f"too few images: expected at least batch_size = {config.batch_size}, got {len(samples)}")
+    images, labelled = material.images, material.labelled
+    if images is not None and len(images) < config.batch_size:
+        raise DataError(f"too few images: expected at least batch_size = {config.batch_size}, got {len(images)}")
+    shapes = material.shapes or shapes_of(as_annotated(labelled, skip_bad=False), config.crop.scale)
     stand_in = torch.from_numpy(shapes.points[0])  # in the place of the barycenter, which takes time
     known = torch.stack([torch.from_numpy(points) for points in shapes.points]) if shapes.n_points else None
-    build_guide(stand_in, known, config)
+    build_guide(stand_in, known, config, indexed=labelled is not None)
     build_model(stand_in, config)
+    build_painter(config)
     say(config.to_json().rstrip())
-    say(f"\nimages   {len(samples)}")
+    say(f"\nimages   {0 if images is None else len(images)}")
+    say(f"labelled {0 if labelled is None else len(labelled)}")
     say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
     say(f"run      {run}")
-    note_bad(samples.bad)
-    note_bad(shapes.bad)
+    note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
     return 0
 

@@ -103,11 +103,27 @@ class ShapePrior:
         kept = torch.linalg.solve(identity + noise**2 * self.precision.to(points.dtype), apart.T).T
         return self.mean.to(points.dtype) + kept.view_as(points)
 
+    def sample(self, batch: int, *, strength: float, generator: torch.Generator | None = None) -> Tensor:
+        """Random deformations as the prior has them, their shift taken away, scaled by a factor uniform in ``0 … strength``.
+
+        Args:
+            batch: how many.
+            strength: largest factor.
+            generator: the source of randomness, on the CPU.
+
+        Returns:
+            ``(B, N, 2)`` displacements of the landmarks, units of the square.
+        """
+        factor = self.factor.cpu()
+        size = strength * torch.rand(batch, 1, 1, generator=generator)
+        drawn = torch.randn(batch, len(factor), generator=generator) @ factor.T
+        drawn = size * drawn.view(batch, -1, 2)
+        return (drawn - drawn.mean(1, keepdim=True)).to(self.mean.device)
+
     def sample_field(self, batch: int, *, strength: float, generator: torch.Generator | None = None) -> Tensor:
         r"""Random smooth displacements of the whole square that deform the mean as the prior says shapes deform.
 
-        A deformation is drawn from the prior's own, its shift taken away, scaled by a factor uniform in ``0 … strength``,
-        and carried from the mean's points to a grid by kernel regression.
+        A deformation of :meth:`sample` is carried from the mean's points to a grid by kernel regression.
 
         Args:
             batch: how many.
@@ -118,11 +134,8 @@ class ShapePrior:
         Returns:
             ``(B, 2, G, G)`` control values for :meth:`brule.geometry.SynchronizedWarp.sample`, units of the square.
         """
-        mean, factor = self.mean.cpu(), self.factor.cpu()
-        size = strength * torch.rand(batch, 1, 1, generator=generator)
-        drawn = torch.randn(batch, len(factor), generator=generator) @ factor.T
-        drawn = size * drawn.view(batch, -1, 2)
-        drawn = drawn - drawn.mean(1, keepdim=True)
+        mean = self.mean.cpu()
+        drawn = self.sample(batch, strength=strength, generator=generator).cpu()
         grid = pixel_centres(_FIELD_SIZE, _FIELD_SIZE).view(-1, 2)
         inner = _kernel(mean, mean) + _RIDGE * torch.eye(len(mean))
         carried = _kernel(grid, mean) @ torch.linalg.solve(inner, drawn)  # (B, G², 2)

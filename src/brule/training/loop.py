@@ -19,18 +19,19 @@ from brule.training.logging import RunLog
 from brule.training.run import Run, build_guide, guide_to, start_run
 from brule.training.saving import Hooks, Saver, Trained
 from brule.training.schedule import rate_factor, shape_factor, share_done
-from brule.training.source import Images, ViewSource, mixed_seed
-from brule.training.steps import Guide, Observation, Scene, Studio, encoder_step, gan_step, observe
-from brule.training.views import TwoViews
+from brule.training.source import Batch, BatchSource, Images, LabelledImages, mixed_seed
+from brule.training.steps import Guide, Observation, Scene, Studio, encoder_step, gan_step, observe, supervised_step
+from brule.training.views import LabelledBatch, TwoViews
 
 _STYLES = 1  # the stream of the seed that random styles are drawn from; that of the warps has none
 
 
 def train(
-    images: Images,
+    images: Images | None,
     barycenter: Tensor,
     config: TrainingConfig,
     *,
+    labelled: LabelledImages | None = None,
     shapes: Tensor | None = None,
     directory: Path | None = None,
     resume: bool = False,
@@ -38,12 +39,14 @@ def train(
     device: torch.device | str = "cpu",
     hooks: Hooks | None = None,
 ) -> Trained:
-    """Train an encoder on unlabelled crops.
+    """Train an encoder on unlabelled crops, on annotated ones, or on both.
 
     Args:
-        images: crops, ``crop.context`` times as wide as the encoder's input.
+        images: unlabelled crops, ``crop.context`` times as wide as the encoder's input; ``None`` to learn from annotated ones
+            alone.
         barycenter: ``(N, 2)`` in the unit square of the crop.
         config: the settings.
+        labelled: annotated crops of the same width.
         shapes: ``(K, N, 2)`` annotated shapes in the same frame and order, where there are.
         directory: of the run: log, checkpoints and previews go there; ``None`` keeps all in memory.
         resume: go on from the directory's checkpoint.
@@ -55,27 +58,26 @@ def train(
         The averaged model. Ctrl-C ends the run early, with a checkpoint.
 
     Raises:
-        DataError: if there are fewer images than a batch holds.
+        DataError: if there are no images, or fewer unlabelled ones than a batch holds.
         CheckpointError: if there is nothing to resume from.
         TrainingError: if a loss isn't finite; the last checkpoint stays.
     """
-    if len(images) < config.batch_size:
-        raise DataError(f"training: expected at least batch_size = {config.batch_size} images, got {len(images)}")
+    shown = _checked(images, labelled, config)
     if config.threads:
         torch.set_num_threads(config.threads)
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
     run = start_run(barycenter, config, torch.device(device), directory, resume)
-    guide = guide_to(build_guide(barycenter, shapes, config), torch.device(device))
+    guide = guide_to(build_guide(barycenter, shapes, config, indexed=labelled is not None), torch.device(device))
     with (
         RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
-        ViewSource(images, guide, config) as source,
+        BatchSource(images, labelled, guide, config) as source,
         _stop_signal() as stop,
     ):
-        saver = Saver(run, images, guide, config, directory, log, hooks or Hooks())
+        saver = Saver(run, shown, guide, config, directory, log, hooks or Hooks())
         began = time.monotonic() - run.progress.elapsed
         while (share := share_done(run.progress, config)) < 1 and not stop.wanted:
-            terms = _iterate(run, source.views(run.progress.iteration), guide, config, share)
+            terms = _iterate(run, source.batch(run.progress.iteration), guide, config, share)
             run.progress.iteration += 1
             run.progress.elapsed = time.monotonic() - began
             share = share_done(run.progress, config)
@@ -89,38 +91,60 @@ def train(
     return saver.result()
 
 
-def _iterate(run: Run, views: TwoViews, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
-    """One iteration: Algorithm 1, Algorithm 2, then the averages."""
-    iteration = run.progress.iteration
-    factor = rate_factor(iteration, share, config)
+def _checked(images: Images | None, labelled: LabelledImages | None, config: TrainingConfig) -> Images:
+    """The images that previews show: the unlabelled ones, if there are any."""
+    if images is not None:
+        if len(images) < config.batch_size:
+            raise DataError(f"training: expected at least batch_size = {config.batch_size} images, got {len(images)}")
+        return images
+    if labelled is None or not len(labelled.images):
+        raise DataError("training: expected unlabelled images, annotated ones, or both, got neither")
+    return labelled.images
+
+
+def _iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
+    """One iteration: Algorithms 1 and 2 on unlabelled images, the step on annotated ones, then the averages."""
+    factor = rate_factor(run.progress.iteration, share, config)
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-    painting = run.painter is not None and share >= config.gan.start
+    terms: dict[str, float] = {}
+    apart = batch.labelled is not None and not (config.labelled.together and batch.views is not None)
+    if batch.views is not None:
+        terms |= _learn_unlabelled(run, batch.views, None if apart else batch.labelled, guide, config, share)
+    if apart and batch.labelled is not None:
+        terms |= supervised_step(run.model, run.optimizers["encoder"], batch.labelled, config)
+    _average(run, config)
+    return terms
+
+
+def _learn_unlabelled(
+    run: Run, views: TwoViews, labelled: LabelledBatch | None, guide: Guide, config: TrainingConfig, share: float
+) -> dict[str, float]:
+    """Algorithm 1, then Algorithm 2."""
+    taught = config.teacher.enabled
     seen: Observation | None = None
     studio: Studio | None = None
     terms: dict[str, float] = {}
-    if painting or config.teacher.enabled:
-        watcher = run.average if config.teacher.enabled else run.model
-        seen = observe(watcher, views, guide, config, means=run.means)
-    if painting:
-        assert run.painter is not None and seen is not None
-        generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration, _STYLES))
+    painting = run.painter is not None and share >= config.gan.start
+    if painting or taught:
+        seen = observe(run.average if taught else run.model, views, guide, config, means=run.means)
+    if painting and run.painter is not None and seen is not None:
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, run.progress.iteration, _STYLES))
         studio = Studio(run.painter, Scene.of(views, seen, config), generator)
         terms |= _paint(run, studio, config)
-    terms |= encoder_step(
+    return terms | encoder_step(
         run.model,
         run.optimizers["encoder"],
         views,
         guide,
         config,
         means=run.means,
-        seen=seen if config.teacher.enabled else None,
-        studio=studio,
+        seen=seen if taught else None,
+        studio=studio if share >= config.gan.teach else None,
+        labelled=labelled,
         shape_factor=shape_factor(share, config),
     )
-    _average(run, config)
-    return terms
 
 
 def _paint(run: Run, studio: Studio, config: TrainingConfig) -> dict[str, float]:

@@ -101,27 +101,28 @@ def build_painter(config: TrainingConfig) -> Painter | None:
         return Painter(decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width))
 
 
-def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Guide:
+def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig, *, indexed: bool = False) -> Guide:
     """What the annotated shapes teach: the prior and the symmetry, as far as the configuration asks for them.
 
     Args:
         barycenter: ``(N, 2)``.
         shapes: ``(K, N, 2)`` in one index order, or ``None`` where only a barycenter is at hand.
         config: its section ``loss`` is read.
+        indexed: whether annotated images say which landmark is which.
 
     Raises:
-        ConfigError: if no term is left that ties the landmarks to the shape.
+        ConfigError: if nothing is left that ties the landmarks to the shape.
     """
     loss = config.loss
     mirror = mirror_permutation(barycenter if shapes is None else shapes.mean(0)) if loss.mirror else None
     prior = ShapePrior.fit(shapes, mirror=mirror) if loss.shape_prior and shapes is not None else None
-    if prior is None and not loss.barycenter:
+    if prior is None and not loss.barycenter and not indexed:
         raise ConfigError(
             "nothing ties the landmarks to the shape: the shape prior (loss.shape_prior) needs annotated shapes that all have "
             "the same points, and loss.barycenter is 0; give shapes of one number of points, or take the preset paper, which "
             "does without an index"
         )
-    return Guide(barycenter[None].float(), prior, mirror)
+    return Guide(barycenter[None].float(), prior, mirror, indexed or prior is not None)
 
 
 def guide_to(guide: Guide, device: torch.device) -> Guide:

@@ -79,7 +79,7 @@ class Saver:
     def save(self) -> None:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
         run = self.run
-        if self.guide.prior is None:  # the prior knows the index, transport doesn't
+        if not self.guide.indexed:
             order = _barycenter_order(run.average, self.images, self.config)
             for model in (run.average, run.model):  # in both, since the average takes over the model's
                 model.set_order(order.to(model.order.device))

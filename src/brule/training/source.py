@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from brule.training.config import TrainingConfig
 from brule.training.steps import Guide
-from brule.training.views import TwoViews, draw_views, to_input
+from brule.training.views import LabelledBatch, TwoViews, draw_labelled, draw_views, to_input
+
+_LABELS = 2  # the stream of the seed for annotated images; that of unlabelled ones has no number, 1 is that of the styles
 
 
 class Images(Protocol):
@@ -21,37 +25,81 @@ class Images(Protocol):
     def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
 
 
-class ViewSource:
-    """Draws the views of an iteration, in a thread of its own while the iteration before it is computed.
+@dataclass(frozen=True)
+class LabelledImages:
+    """Annotated crops.
 
-    All randomness comes from (seed, iteration), so that a run that is taken up again sees what it would have seen.
+    Attributes:
+        images: as for the unlabelled ones.
+        points: ``(n, N, 2)`` in the unit square of the crop itself, NaN where a landmark is missing.
     """
 
-    def __init__(self, images: Images, guide: Guide, config: TrainingConfig) -> None:
-        self._images, self._guide, self._config = images, guide, config
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
-        self._next: tuple[int, Future[TwoViews]] | None = None
+    images: Images
+    points: Tensor
 
-    def __enter__(self) -> ViewSource:
+
+@dataclass(frozen=True)
+class Batch:
+    """What an iteration learns from: unlabelled images, annotated ones, or both."""
+
+    views: TwoViews | None
+    labelled: LabelledBatch | None
+
+
+class BatchSource:
+    """Draws the batches, each in a thread of its own while the iteration before it is computed.
+
+    All randomness comes from (seed, iteration), so that a run that is taken up again sees what it would have seen.
+
+    Args:
+        images: the unlabelled crops; ``None`` if there are annotated ones alone.
+        labelled: the annotated ones; ``None`` if there are unlabelled ones alone.
+        guide: mirroring and deformations come from here.
+        config: the settings.
+    """
+
+    def __init__(self, images: Images | None, labelled: LabelledImages | None, guide: Guide, config: TrainingConfig) -> None:
+        self._images, self._labelled, self._guide, self._config = images, labelled, guide, config
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def __enter__(self) -> BatchSource:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._worker.shutdown(cancel_futures=True)
 
-    def views(self, iteration: int) -> TwoViews:
-        """The views of an iteration; those of the next one are begun."""
+    def batch(self, iteration: int) -> Batch:
+        """The batch of an iteration; that of the next one is begun."""
         if self._next is None or self._next[0] != iteration:
             self._next = (iteration, self._worker.submit(self._draw, iteration))
         drawn = self._next[1].result()
         self._next = (iteration + 1, self._worker.submit(self._draw, iteration + 1))
         return drawn
 
-    def _draw(self, iteration: int) -> TwoViews:
+    def _draw(self, iteration: int) -> Batch:
+        views = None if self._images is None else self._draw_views(self._images, iteration)
+        turn, rest = divmod(iteration, self._config.labelled.every)
+        if self._labelled is None or (rest and views is not None):
+            return Batch(views, None)
+        return Batch(views, self._draw_labelled(self._labelled, turn if views is not None else iteration))
+
+    def _draw_views(self, images: Images, iteration: int) -> TwoViews:
         config, guide = self._config, self._guide
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration))
-        crops = self._images[batch_indices(len(self._images), iteration, config)]
-        batch = to_input(torch.from_numpy(crops)).to(guide.barycenter.device)
-        return draw_views(batch, config, generator=generator, mirror=guide.mirror, prior=guide.prior)
+        crops = images[batch_indices(len(images), iteration, config)]
+        return draw_views(self._tensor(crops), config, generator=generator, mirror=guide.mirror, prior=guide.prior)
+
+    def _draw_labelled(self, labelled: LabelledImages, turn: int) -> LabelledBatch:
+        config, guide = self._config, self._guide
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, turn, _LABELS))
+        chosen = labelled_indices(len(labelled.images), turn, config)
+        points = labelled.points[torch.from_numpy(chosen)].to(guide.barycenter.device)
+        crops = self._tensor(labelled.images[chosen])
+        return draw_labelled(crops, points, config, generator=generator, mirror=guide.mirror, prior=guide.prior)
+
+    def _tensor(self, crops: np.ndarray) -> Tensor:
+        return to_input(torch.from_numpy(crops)).to(self._guide.barycenter.device)
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -66,3 +114,16 @@ def batch_indices(count: int, iteration: int, config: TrainingConfig) -> np.ndar
     epoch, place = divmod(iteration, per_epoch)
     order = np.random.default_rng([config.seed, epoch]).permutation(count)
     return np.sort(order[place * config.batch_size : (place + 1) * config.batch_size])
+
+
+def labelled_indices(count: int, turn: int, config: TrainingConfig) -> np.ndarray:
+    """Which annotated images make a batch: epoch after epoch in a new order, batches running on from one into the next."""
+    size = config.labelled.batch_size or config.batch_size
+    epochs: dict[int, np.ndarray] = {}
+    chosen = []
+    for place in range(turn * size, (turn + 1) * size):
+        epoch, index = divmod(place, count)
+        if epoch not in epochs:
+            epochs[epoch] = np.random.default_rng([config.seed, epoch, _LABELS]).permutation(count)
+        chosen.append(epochs[epoch][index])
+    return np.array(chosen)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from brule.geometry import ShapePrior, SynchronizedWarp, mirrored
-from brule.training.config import Appearance, TrainingConfig
+from brule.training.config import TrainingConfig
+from brule.training.sections import Appearance
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def draw_views(
     generator: torch.Generator,
     mirror: Tensor | None = None,
     prior: ShapePrior | None = None,
+    both: bool = True,
 ) -> TwoViews:
     """Draw ``g`` for every image and make both views.
 
@@ -69,20 +71,62 @@ def draw_views(
         generator: the source of all randomness, on the CPU.
         mirror: the index permutation under mirroring; given, half of the images of either view are mirrored.
         prior: where ``warp.bends`` asks for deformations like those of the annotated shapes, they come from here.
+        both: whether the plain view is mirrored and recoloured too; else it is ``I`` as it comes.
     """
     device, batch = images.device, len(images)
     warp = _draw_warp(config, batch, generator, prior).to(device)
     flipped, first, second = None, images, images
     if mirror is not None:
         of_first, of_second = (torch.rand(2, batch, generator=generator) < 0.5).to(device)
+        of_first = of_first & both
         first, second = _flip(images, of_first), _flip(images, of_second)
         flipped = of_first ^ of_second
     size = config.crop.image_size
     plain_clean = central_crop(first, config)
-    plain = change_appearance(plain_clean, config.appearance, generator=generator)
+    plain = change_appearance(plain_clean, config.appearance, generator=generator) if both else plain_clean
     moved_clean = warp.image(second, size=size, context=second.shape[-1] / size)
     moved = change_appearance(moved_clean, config.appearance, generator=generator)
     return TwoViews(plain, moved, plain_clean, moved_clean, warp, flipped, mirror)
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Annotated images, moved and recoloured together with their landmarks.
+
+    Attributes:
+        images: ``(B, C, S, S)``.
+        points: ``(B, N, 2)`` in the unit square of the images, NaN where a landmark is missing.
+    """
+
+    images: Tensor
+    points: Tensor
+
+
+def draw_labelled(
+    images: Tensor,
+    points: Tensor,
+    config: TrainingConfig,
+    *,
+    generator: torch.Generator,
+    mirror: Tensor | None = None,
+    prior: ShapePrior | None = None,
+) -> LabelledBatch:
+    """Move annotated images by random maps ``g``, as :func:`draw_views` does, and their landmarks with them.
+
+    Args:
+        images: as for :func:`draw_views`.
+        points: ``(B, N, 2)`` in the unit square of the crop itself, NaN where a landmark is missing.
+        config: likewise.
+        generator: likewise.
+        mirror: likewise.
+        prior: likewise.
+    """
+    views = draw_views(images, config, generator=generator, mirror=mirror, prior=prior, both=False)
+    missing = ~points.isfinite().all(-1, keepdim=True)  # (B, N, 1)
+    moved = views.move(points.nan_to_num(0.5))
+    if views.flipped is not None and mirror is not None:
+        missing = torch.where(views.flipped[:, None, None], missing[:, mirror], missing)
+    return LabelledBatch(views.moved, moved.masked_fill(missing, float("nan")))
 
 
 def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:

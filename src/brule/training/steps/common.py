@@ -18,6 +18,8 @@ from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig
 from brule.training.views import TwoViews
 
+SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 a landmark distance is rounded off
+
 
 @dataclass(frozen=True)
 class Guide:
@@ -27,11 +29,14 @@ class Guide:
         barycenter: ``(1, N, 2)`` in the unit square of the crop.
         prior: the Gaussian over shapes, where the annotated shapes allowed one.
         mirror: the index permutation under mirroring, where the shape has a symmetry.
+        indexed: whether the encoder learns which landmark is which, from the prior or from annotated images; transport to
+            the barycenter doesn't say so.
     """
 
     barycenter: Tensor
     prior: ShapePrior | None = None
     mirror: Tensor | None = None
+    indexed: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,3 +127,20 @@ def finite(terms: dict[str, Tensor]) -> dict[str, float]:
 def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     """``Σ c_k · term_k``."""
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+def take_step(model: BruleModel, optimizer: torch.optim.Optimizer, total: Tensor, config: TrainingConfig) -> dict[str, float]:
+    """Move the encoder down the gradient, which is clipped first.
+
+    Returns:
+        The total, and the norm of the gradient.
+
+    Raises:
+        TrainingError: if either is NaN or infinite; the weights are left as they were.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), config.optimizer.clip or float("inf"))
+    values = finite({"the gradient": norm, "loss": total})
+    optimizer.step()
+    return {"loss": values["loss"], "gradient": values["the gradient"]}

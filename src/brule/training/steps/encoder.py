@@ -19,9 +19,10 @@ from brule.losses import (
 from brule.model import BruleModel
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig
-from brule.training.steps.common import Guide, Observation, autocast, encode, finite, frozen, weighted_sum
+from brule.training.steps.common import SOFTENING, Guide, Observation, autocast, encode, finite, frozen, take_step, weighted_sum
 from brule.training.steps.gan import Painter, Scene, resized
-from brule.training.views import TwoViews
+from brule.training.steps.supervised import supervised_terms, supervised_weights
+from brule.training.views import LabelledBatch, TwoViews
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def encoder_step(
     means: MeanPredictions,
     seen: Observation | None = None,
     studio: Studio | None = None,
+    labelled: LabelledBatch | None = None,
     shape_factor: float = 1.0,
 ) -> dict[str, float]:
     """Algorithm 2: one step of the encoder.
@@ -72,6 +74,7 @@ def encoder_step(
         means: the running mean predictions; the encoder's is brought up to date.
         seen: a teacher's landmarks, where it is to give the targets; the encoder then looks at ``gI`` alone.
         studio: the decoder, where its terms are to be computed.
+        labelled: annotated images that are to join the batch.
         shape_factor: multiplies the weights of ``R_b`` and of the shape prior (they may be annealed).
 
     Returns:
@@ -83,16 +86,13 @@ def encoder_step(
     """
     model.train()
     weights = _weights(config, guide, studio, shape_factor)
-    inputs = [views.moved] if seen is not None else [views.plain, views.moved]
-    count = sum(map(len, inputs))
+    parts = {"I": torch.cat([views.plain, views.moved]) if seen is None else views.moved}
     if studio is not None and {"L_rec^L", "drawn"} & set(weights):
-        inputs.append(_draw_fakes(studio, config))  # F = G(L, S_o(z))
-    # All in one batch: fewer calls, and one set of batch-norm statistics for all.
-    found = encode(model, torch.cat(inputs), config).stages
-    stages = [
-        _from_teacher(points[:count], views, seen) if seen is not None else _from_itself(points[:count], views)
-        for points in found
-    ]
+        parts["fakes"], drawn_from = _draw_fakes(studio, guide, config)  # F = G(L(X), S_o(z)), and X
+    if labelled is not None:
+        parts["labelled"] = labelled.images
+    found = _encode_together(model, parts, config)
+    stages = [_from_itself(points, views) if seen is None else _from_teacher(points, views, seen) for points in found["I"]]
     finite({"a predicted coordinate": stages[-1].moved.sum()})
     running_mean = torch.lerp(means.encoder, stages[-1].plain.mean(0), means.SHARE)
     terms = {
@@ -103,17 +103,26 @@ def encoder_step(
     if "population" in weights:
         terms["population"] = _population_term(running_mean, guide, means.SHARE)
     if studio is not None:
-        terms |= _redrawing_terms(studio, stages[-1].moved if seen is not None else stages[-1].plain, weights, config)
-        terms |= _fake_terms(studio, found[-1][count:], weights, config)
+        terms |= _redrawing_terms(studio, stages[-1].plain if seen is None else stages[-1].moved, weights, config)
+    if "fakes" in found:
+        terms |= _fake_terms(found["fakes"][-1], drawn_from, weights, config)
+    if labelled is not None:
+        weights |= supervised_weights(config)
+        terms |= supervised_terms(found["labelled"], labelled.points, config)
     values = finite(terms)
-    total = weighted_sum(terms, weights)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), config.optimizer.clip or float("inf"))
-    values |= finite({"the gradient": norm, "loss": total})
-    optimizer.step()
+    values |= take_step(model, optimizer, weighted_sum(terms, weights), config)
     means.encoder.copy_(running_mean.detach())
-    return {name: value for name, value in values.items() if name != "the gradient"} | {"gradient": values["the gradient"]}
+    return values
+
+
+def _encode_together(model: BruleModel, parts: dict[str, Tensor], config: TrainingConfig) -> dict[str, list[Tensor]]:
+    """The stages' landmarks of several sets of images, ``(B, N, 2)`` each.
+
+    All go through in one batch: fewer calls, and one set of batch-norm statistics for all.
+    """
+    stages = encode(model, torch.cat(list(parts.values())), config).stages
+    split = [points.split([len(images) for images in parts.values()]) for points in stages]
+    return {name: [points[index] for points in split] for index, name in enumerate(parts)}
 
 
 def _from_itself(points: Tensor, views: TwoViews) -> _Stage:
@@ -166,7 +175,7 @@ def _prior_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingCo
 
 
 def _equivariance_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
-    return 100 * landmark_distance(stage.moved, stage.target, softening=_SOFTENING)
+    return 100 * landmark_distance(stage.moved, stage.target, softening=SOFTENING)
 
 
 def _population_term(running_mean: Tensor, guide: Guide, share: float) -> Tensor:
@@ -193,29 +202,29 @@ def _redrawing_terms(studio: Studio, points: Tensor, weights: dict[str, float], 
 
 
 @torch.no_grad()
-def _draw_fakes(studio: Studio, config: TrainingConfig) -> Tensor:
-    """``F = G(L, S_o(z))`` for a share of the batch, at the size of the encoder's images."""
-    decoder, points = studio.painter.decoder, studio.scene.points
+def _draw_fakes(studio: Studio, guide: Guide, config: TrainingConfig) -> tuple[Tensor, Tensor]:
+    """``F = G(L(X), S_o(z))`` for a share of the batch, at the size of the encoder's images; and ``X``."""
+    decoder, points, generator = studio.painter.decoder, studio.scene.points, studio.generator
     points = points[: max(1, round(len(points) * config.loss.fakes))]
+    if guide.prior is not None and config.loss.fake_bends:
+        points = points + guide.prior.sample(len(points), strength=config.loss.fake_bends, generator=generator)
     with autocast(points, config):
-        fakes = decoder(points, decoder.random_style(len(points), studio.generator), generator=studio.generator)
-    return resized(fakes, config.crop.image_size).clamp(-1, 1)
+        fakes = decoder(points, decoder.random_style(len(points), generator), generator=generator)
+    return resized(fakes, config.crop.image_size).clamp(-1, 1), points
 
 
-def _fake_terms(studio: Studio, points: Tensor, weights: dict[str, float], config: TrainingConfig) -> dict[str, Tensor]:
+def _fake_terms(points: Tensor, target: Tensor, weights: dict[str, float], config: TrainingConfig) -> dict[str, Tensor]:
     """``L_rec^L``: the landmarks ``(B', N, 2)`` that the encoder finds on fakes against those they were drawn from."""
-    target, size, sigma = studio.scene.points[: len(points)], config.crop.image_size, config.loss.sigma
-    terms = {}
+    terms, size, sigma = {}, config.crop.image_size, config.loss.sigma
     if "L_rec^L" in weights:
         drawn, wanted = (skeleton_heatmap(one, size=size, sigma=sigma) for one in (points, target))
         loss = landmark_reconstruction(drawn, wanted, points, target, coordinates=config.loss.coordinates)
         terms["L_rec^L"] = loss.mean()
     if "drawn" in weights:
-        terms["drawn"] = 100 * landmark_distance(points, target, softening=_SOFTENING).mean()
+        terms["drawn"] = 100 * landmark_distance(points, target, softening=SOFTENING).mean()
     return terms
 
 
-_SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 the distance is rounded off
 _STAGE_TERMS = {
     "R_b": _barycenter_term,
     "R_g": _geometric_term,

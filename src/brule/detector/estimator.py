@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +11,31 @@ import torch
 from torch import Tensor
 
 from brule.coordinates import unit_to_pixels
-from brule.data import (
-    BadFiles,
-    Box,
-    CropCache,
-    Sample,
-    SampleList,
-    Shapes,
-    build_cache,
-    cache_from_arrays,
-    read_folder,
-    read_shapes,
+from brule.data import BadFiles, Box, CropCache, Sample
+from brule.detector.inputs import (
+    Annotated,
+    as_annotated,
+    as_shapes,
+    crops_one_by_one,
+    labelled_crops,
+    shapes_of,
+    unlabelled_crops,
 )
-from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
-from brule.data.shapes import to_crop
+from brule.detector.storage import CONFIG, DESCRIPTION, Stored, read_detector, write_detector
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder, Landmarks
 from brule.plots import preview_sheet, save_figure
-from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
-from brule.training.config import TrainingConfig, config_from_dict, lengthened, load_config
+from brule.training.checkpoint import Progress
+from brule.training.config import TrainingConfig, lengthened, load_config
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_decoder, build_guide, build_model
+from brule.training.run import CHECKPOINT, build_guide
 from brule.training.saving import Hooks, Trained
+from brule.training.source import LabelledImages
 from brule.training.views import to_input
 from brule.transport import free_support_barycenter
 
-__all__ = ["LandmarkDetector", "Landmarks"]
-
-FORMAT = "brule-detector-1"
-WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
+_BARYCENTER_SETS = 100  # at most so many shapes make the barycenter: more move it less than the last pixel
 
 
 class LandmarkDetector:
@@ -88,7 +81,7 @@ class LandmarkDetector:
 
     def fit(
         self,
-        images: Any,
+        images: Any = None,
         shapes: Any = None,
         labelled: Any = None,
         *,
@@ -98,15 +91,17 @@ class LandmarkDetector:
         skip_bad: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> LandmarkDetector:
-        """Train.
+        """Train, on unlabelled images, on annotated ones, or on both.
 
         Args:
             images: unlabelled images: a folder, files, globs, what :func:`brule.data.read_folder` returns, or a sequence
                 of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else.
+                ``None`` learns from ``labelled`` alone.
             shapes: about ten annotated shapes: ``.pts`` files, a folder, a JSON file, or ``(N, 2)`` arrays in any frame
-                whose y points down.
-            labelled: annotated images to learn from directly; not built yet.
-            boxes: the object's box in every image, pixels, where ``images`` are in memory.
+                whose y points down. By default those of ``labelled``.
+            labelled: annotated images to learn from directly: a folder, files, globs, what :func:`brule.data.read_folder`
+                returns, or a pair ``(images, points)`` in memory, points ``(B, N, 2)`` in pixels, NaN where one is missing.
+            boxes: the object's box in every one of ``images``, pixels, where these are in memory.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
             resume: go on with the run in ``directory``, with its own settings and shapes.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
@@ -120,21 +115,28 @@ class LandmarkDetector:
             ConfigError: on settings that are unknown or contradict each other.
             CheckpointError: if there is nothing to resume, or ``directory`` holds another run.
         """
-        if labelled is not None:
-            raise ConfigError("labelled: training on labelled images is not built yet; give their annotations as shapes")
+        if images is None and labelled is None:
+            raise DataError("fit: expected unlabelled images, annotated ones (labelled), or both, got neither")
         run = Path(directory) if directory is not None else None
+        annotated = None if labelled is None else as_annotated(labelled, skip_bad)
         if resume:
             self._take_up(run)
         else:
-            self._begin(run, shapes, skip_bad)
-        cache = self._crops(images, boxes, skip_bad, progress)
-        self.bad_files_.extend(cache.bad)
+            self._begin(run, shapes, annotated, skip_bad)
+        if annotated is not None:
+            self.bad_files_.extend(annotated.bad)
+        crop = self.config_.crop
+        cache = None if images is None else unlabelled_crops(images, boxes, crop, skip_bad=skip_bad, progress=progress)
+        examples = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=progress)
+        for store in (cache, examples):
+            self.bad_files_.extend(store.bad if store is not None else [])
         if run is not None:
             write_text(run / CONFIG, self.config_.to_json())
         trained = train(
-            cache.images,
+            None if cache is None else cache.images,
             self.barycenter_,
             self.config_,
+            labelled=None if examples is None else self._as_labels(examples),
             shapes=self.shapes_,
             directory=run,
             resume=resume,
@@ -142,8 +144,7 @@ class LandmarkDetector:
             device=self._device(),
             hooks=Hooks((lambda trained: self._write(run, trained)) if run else None, _save_preview),
         )
-        self.model_, self.decoder_ = trained.model, trained.decoder
-        self.progress_, self.finished_ = trained.progress, trained.finished
+        self._take(trained)
         return self
 
     def predict(
@@ -184,7 +185,7 @@ class LandmarkDetector:
         crop = self.config_.crop
         self.bad_files_ = BadFiles(skip=skip_bad)
         batch: list[tuple[Sample, np.ndarray, Box]] = []
-        for item in _crops_one_by_one(images, boxes, crop.image_size, crop.scale, self.bad_files_):
+        for item in crops_one_by_one(images, boxes, crop.image_size, crop.scale, self.bad_files_):
             batch.append(item)
             if len(batch) == batch_size:
                 yield _predict_batch(model, batch)
@@ -212,33 +213,33 @@ class LandmarkDetector:
         Raises:
             CheckpointError: if there is none, or it is damaged.
         """
-        folder = Path(directory)
-        config, progress, finished = _read_description(folder)
-        detector = cls(config.preset, device=device)
-        detector.config_, detector.progress_, detector.finished_ = config, progress, finished
+        stored = read_detector(Path(directory))
+        detector = cls(stored.config.preset, device=device)
+        detector.config_, detector.shapes_ = stored.config, stored.shapes
         detector.bad_files_ = BadFiles()
-        tensors, _ = read_safetensors(folder / WEIGHTS)
-        detector.shapes_ = tensors.pop("shapes", None)
-        if "barycenter" not in tensors:
-            raise CheckpointError(f"{folder / WEIGHTS}: expected the weights of a detector, found no barycenter")
-        detector.barycenter_ = tensors["barycenter"]
-        detector.model_ = build_model(detector.barycenter_, config).eval()
-        load_module(detector.model_, tensors, folder / WEIGHTS)
-        detector.decoder_ = _read_decoder(folder, config)
+        detector.barycenter_ = stored.trained.model.barycenter.clone()
+        detector._take(stored.trained)
         return detector
 
-    def _begin(self, run: Path | None, shapes: Any, skip_bad: bool) -> None:
+    def _take(self, trained: Trained) -> None:
+        self.model_, self.decoder_ = trained.model, trained.decoder
+        self.progress_, self.finished_ = trained.progress, trained.finished
+
+    def _begin(self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None and ((run / CHECKPOINT).exists() or (run / DESCRIPTION).exists()):
             raise CheckpointError(f"{run}: holds a run already; go on with it (resume), or choose another directory")
         self.config_ = load_config(self.preset, self.overrides)
         self.bad_files_ = BadFiles(skip=skip_bad)
-        given = _as_shapes(shapes, self.config_.crop.scale, skip_bad)
+        scale = self.config_.crop.scale
+        given = shapes_of(annotated, scale) if shapes is None and annotated is not None else as_shapes(shapes, scale, skip_bad)
         self.bad_files_.extend(given.bad)
         tensors = [torch.from_numpy(points) for points in given.points]
-        self.barycenter_ = free_support_barycenter(tensors, seed=self.config_.seed).points.float()
+        some = tensors[:: -(-len(tensors) // _BARYCENTER_SETS)]
+        self.barycenter_ = free_support_barycenter(some, seed=self.config_.seed).points.float()
         self.shapes_ = torch.stack(tensors).float() if given.n_points else None
-        build_guide(self.barycenter_, self.shapes_, self.config_)  # says now what can't be trained, not after decoding
+        # This says now what can't be trained, not after decoding.
+        build_guide(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 
     def _take_up(self, run: Path | None) -> None:
         if run is None or not (run / CHECKPOINT).exists():
@@ -248,34 +249,17 @@ class LandmarkDetector:
         self.shapes_, self.barycenter_ = stored.shapes_, stored.barycenter_
         self.bad_files_ = BadFiles()
 
-    def _crops(self, images: Any, boxes: Any, skip_bad: bool, progress: Callable[[int, int], object] | None) -> CropCache:
-        crop = self.config_.crop
-        size = round(crop.image_size * crop.context)
-        context = size / crop.image_size  # a whole number of pixels, and the same number everywhere
-        if _in_memory(images):
-            return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=context)
-        if boxes is not None:
-            raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
-        samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=skip_bad)
-        self.bad_files_.extend(samples.bad)
-        # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
-        return build_cache(samples.unlabelled(), size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
+    def _as_labels(self, cache: CropCache) -> LabelledImages:
+        points = torch.from_numpy(np.asarray(cache.points)).float()
+        if points.shape[1] != len(self.barycenter_):
+            raise DataError(
+                f"labelled: expected {len(self.barycenter_)} landmarks an image, as many as the shapes have, "
+                f"got {points.shape[1]}"
+            )
+        return LabelledImages(cache.images, points)
 
     def _write(self, directory: Path, trained: Trained) -> None:
-        tensors = dict(trained.model.state_dict())
-        if self.shapes_ is not None:
-            tensors["shapes"] = self.shapes_
-        if trained.decoder is not None:
-            write_safetensors(directory / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
-        write_safetensors(directory / WEIGHTS, tensors, {"format": FORMAT})
-        description = {
-            "format": FORMAT,
-            "landmarks": len(self.barycenter_),
-            "progress": asdict(trained.progress),
-            "finished": trained.finished,
-            "config": self.config_.model_dump(),
-        }
-        write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+        write_detector(directory, Stored(self.config_, trained, self.shapes_))
 
     def _fitted(self) -> BruleModel:
         if not hasattr(self, "model_"):
@@ -297,15 +281,6 @@ def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np
     save_figure(preview_sheet(crops, points, redrawn=redrawn, columns=4), path)
 
 
-def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
-    if not (folder / DECODER).exists():
-        return None
-    tensors, _ = read_safetensors(folder / DECODER)
-    decoder = build_decoder(config).eval()
-    load_module(decoder, tensors, folder / DECODER)
-    return decoder
-
-
 def _predict_batch(model: BruleModel, batch: list[tuple[Sample, np.ndarray, Box]]) -> tuple[list[Sample], Landmarks]:
     device = model.barycenter.device
     found = model.encode(to_input(torch.from_numpy(np.stack([crop for _, crop, _ in batch]))).to(device))
@@ -314,82 +289,3 @@ def _predict_batch(model: BruleModel, batch: list[tuple[Sample, np.ndarray, Box]
     in_pixels = torch.stack([unit_to_pixels(own, box) for own, box in zip(points, boxes, strict=True)])
     sides = torch.tensor([box[2] - box[0] for box in boxes])
     return [sample for sample, _, _ in batch], Landmarks(in_pixels, spread * sides[:, None])
-
-
-def _crops_one_by_one(
-    images: Any, boxes: Any, size: int, scale: float, bad: BadFiles
-) -> Iterator[tuple[Sample, np.ndarray, Box]]:
-    if boxes is not None and (not _in_memory(images) or len(boxes) != len(images)):
-        raise ConfigError(
-            "boxes: expected one for each image in memory (None where unknown); beside files, annotations give the boxes"
-        )
-    if _in_memory(images):
-        for index, image in enumerate(images):
-            picture = as_image(image, f"image {index}")
-            sample = Sample(Path(f"image {index}"), box=None if boxes is None else boxes[index])
-            place = sample.crop(scale) or whole_image_crop(*picture.size)
-            yield sample, crop_image(picture, place, size), place
-        return
-    samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=bad.skip)
-    bad.extend(samples.bad)
-    for sample in samples:
-        try:
-            crop, place = load_crop(sample, size, scale)
-        except DataError as error:
-            bad.reject_error(sample.path, error)
-            continue
-        yield sample, crop, place
-
-
-def _in_memory(images: Any) -> bool:
-    """Whether images are arrays or pictures rather than paths.
-
-    Raises:
-        DataError: if they are neither, or just one.
-    """
-    if isinstance(images, (str, Path, SampleList)):
-        return False
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return True
-    if not isinstance(images, (list, tuple)) or not images:
-        what = f"an array of shape {images.shape}" if isinstance(images, np.ndarray) else repr(type(images).__name__)
-        raise DataError(
-            f"images: expected a folder, files, globs, an array (B, H, W, C), or a list of arrays or pictures, got {what}; "
-            "put a single image in a list"
-        )
-    return not isinstance(images[0], (str, Path))
-
-
-def _as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
-    known = isinstance(shapes, (str, Path, Shapes, np.ndarray, Tensor, list, tuple))
-    if not known or (not isinstance(shapes, (str, Path)) and len(shapes) == 0):
-        raise DataError(
-            "shapes: expected about ten annotated shapes (.pts files, a folder, a JSON file, or a list of (N, 2) arrays), got "
-            f"{'none' if shapes is None or known else type(shapes).__name__}"
-        )
-    if isinstance(shapes, Shapes):
-        return shapes
-    if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
-        return read_shapes(shapes, scale=scale, skip_bad=skip_bad)
-    arrays = [np.asarray(points, dtype=np.float64) for points in shapes]
-    for index, points in enumerate(arrays):
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise DataError(f"shapes: expected (N, 2) points each, shape {index} is {points.shape}; put a single one in a list")
-    return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])
-
-
-def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool]:
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: damaged: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
-    try:
-        progress = Progress(**description["progress"])
-        return config_from_dict(description["config"]), progress, bool(description["finished"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

@@ -1,0 +1,200 @@
+"""What a detector is given, in any of its forms: images, shapes, annotated images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from brule.data import (
+    BadFiles,
+    Box,
+    CropCache,
+    Sample,
+    SampleList,
+    Shapes,
+    build_cache,
+    cache_from_arrays,
+    read_folder,
+    read_shapes,
+)
+from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
+from brule.data.shapes import to_crop
+from brule.errors import ConfigError, DataError
+from brule.training.sections import Crop
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Annotated images, as they were given.
+
+    Attributes:
+        images: samples with points, or images in memory.
+        points: of images in memory, pixels; ``None`` where the samples hold them.
+        bad: files that were left out.
+    """
+
+    images: Any
+    points: list[np.ndarray] | None
+    bad: BadFiles
+
+    def landmark_sets(self) -> list[tuple[str, np.ndarray]]:
+        """Names and landmarks ``(N, 2)`` in pixels."""
+        if self.points is not None:
+            return [(f"image {index}", points) for index, points in enumerate(self.points)]
+        return [(sample.name, sample.points) for sample in self.images if sample.points is not None]
+
+
+def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
+    """Annotated images in any of their forms.
+
+    Raises:
+        DataError: if there are none, or one lacks its landmarks.
+    """
+    pair = isinstance(labelled, tuple) and len(labelled) == 2 and not isinstance(labelled[0], (str, Path))
+    if pair:
+        images, points = labelled
+        if not in_memory(images) or len(images) != len(points):
+            raise DataError(
+                f"labelled: expected (images, points), one (N, 2) array for each image, got {len(images)} images and "
+                f"{len(points)} sets of points"
+            )
+        sets = [np.asarray(one, dtype=np.float64) for one in points]
+        for index, one in enumerate(sets):
+            if one.ndim != 2 or one.shape[1] != 2 or one.shape != sets[0].shape:
+                raise DataError(f"labelled: expected {sets[0].shape} points each, those of image {index} are {one.shape}")
+        return Annotated(images, sets, BadFiles())
+    if not isinstance(labelled, SampleList) and in_memory(labelled):
+        raise DataError("labelled: expected a folder, files, or a pair (images, points), got images without points")
+    samples = labelled if isinstance(labelled, SampleList) else read_folder(labelled, require_points=True, skip_bad=skip_bad)
+    without = next((sample.path for sample in samples if sample.points is None), None)
+    if without is not None or not samples:
+        raise DataError(f"{without or 'labelled'}: expected an annotated image, found no landmarks; put them beside the image")
+    return Annotated(samples, None, samples.bad)
+
+
+def shapes_of(annotated: Annotated, scale: float) -> Shapes:
+    """The shapes that annotated images show; those with missing landmarks are left out.
+
+    Raises:
+        DataError: if all of them lack landmarks.
+    """
+    whole = [(name, points) for name, points in annotated.landmark_sets() if np.isfinite(points).all()]
+    if not whole:
+        raise DataError("labelled: every image lacks landmarks, so no shape is complete; give complete ones as shapes")
+    return Shapes([to_crop(points, scale=scale) for _, points in whole], [name for name, _ in whole])
+
+
+def unlabelled_crops(images: Any, boxes: Any, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
+    """Crops of unlabelled images for training, ``crop.context`` times as wide as the encoder's input.
+
+    Args:
+        images: as :meth:`LandmarkDetector.fit` takes them.
+        boxes: of images in memory.
+        crop: the settings.
+        skip_bad: leave bad files out.
+        progress: called while files are decoded.
+    """
+    size, context = _stored(crop)
+    if in_memory(images):
+        return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=context)
+    if boxes is not None:
+        raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
+    samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=skip_bad)
+    # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
+    stripped = samples.unlabelled()
+    cache = build_cache(stripped, size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
+    return replace(cache, bad=BadFiles([*samples.bad, *cache.bad], skip=skip_bad))
+
+
+def labelled_crops(annotated: Annotated, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
+    """The same of annotated images; ``points`` of the result lie in the unit square of the crop without its context."""
+    size, context = _stored(crop)
+    scale = crop.scale
+    cache = (
+        cache_from_arrays(annotated.images, None, annotated.points, size=size, scale=scale, context=context)
+        if annotated.points is not None
+        else build_cache(annotated.images, size, scale=scale, context=context, skip_bad=skip_bad, progress=progress)
+    )
+    assert cache.points is not None
+    return replace(cache, points=(cache.points - 0.5) * context + 0.5)
+
+
+def _stored(crop: Crop) -> tuple[int, float]:
+    """Side of the stored crops, and how many crops they show across: a whole number of pixels, the same everywhere."""
+    size = round(crop.image_size * crop.context)
+    return size, size / crop.image_size
+
+
+def crops_one_by_one(
+    images: Any, boxes: Any, size: int, scale: float, bad: BadFiles
+) -> Iterator[tuple[Sample, np.ndarray, Box]]:
+    """Images cut to their objects, one after the other: ``(sample, crop, place)``; bad files are noted in ``bad``."""
+    if boxes is not None and (not in_memory(images) or len(boxes) != len(images)):
+        raise ConfigError(
+            "boxes: expected one for each image in memory (None where unknown); beside files, annotations give the boxes"
+        )
+    if in_memory(images):
+        for index, image in enumerate(images):
+            picture = as_image(image, f"image {index}")
+            sample = Sample(Path(f"image {index}"), box=None if boxes is None else boxes[index])
+            place = sample.crop(scale) or whole_image_crop(*picture.size)
+            yield sample, crop_image(picture, place, size), place
+        return
+    samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=bad.skip)
+    bad.extend(samples.bad)
+    for sample in samples:
+        try:
+            crop, place = load_crop(sample, size, scale)
+        except DataError as error:
+            bad.reject_error(sample.path, error)
+            continue
+        yield sample, crop, place
+
+
+def in_memory(images: Any) -> bool:
+    """Whether images are arrays or pictures rather than paths.
+
+    Raises:
+        DataError: if they are neither, or just one.
+    """
+    if isinstance(images, (str, Path, SampleList)):
+        return False
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return True
+    if not isinstance(images, (list, tuple)) or not images:
+        what = f"an array of shape {images.shape}" if isinstance(images, np.ndarray) else repr(type(images).__name__)
+        raise DataError(
+            f"images: expected a folder, files, globs, an array (B, H, W, C), or a list of arrays or pictures, got {what}; "
+            "put a single image in a list"
+        )
+    return not isinstance(images[0], (str, Path))
+
+
+def as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
+    """Annotated shapes in any of their forms.
+
+    Raises:
+        DataError: if there are none, or they are nothing of the kind.
+    """
+    known = isinstance(shapes, (str, Path, Shapes, np.ndarray, Tensor, list, tuple))
+    if not known or (not isinstance(shapes, (str, Path)) and len(shapes) == 0):
+        raise DataError(
+            "shapes: expected about ten annotated shapes (.pts files, a folder, a JSON file, or a list of (N, 2) arrays), got "
+            f"{'none' if shapes is None or known else type(shapes).__name__}"
+        )
+    if isinstance(shapes, Shapes):
+        return shapes
+    if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
+        return read_shapes(shapes, scale=scale, skip_bad=skip_bad)
+    arrays = [np.asarray(points, dtype=np.float64) for points in shapes]
+    for index, points in enumerate(arrays):
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise DataError(f"shapes: expected (N, 2) points each, shape {index} is {points.shape}; put a single one in a list")
+    return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])

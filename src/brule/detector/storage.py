@@ -1,0 +1,96 @@
+"""A trained detector on disk: weights in safetensors, everything else in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from brule.errors import CheckpointError, ConfigError
+from brule.files import write_text
+from brule.model import BruleModel, Decoder
+from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
+from brule.training.config import TrainingConfig, config_from_dict
+from brule.training.run import build_decoder, build_model
+from brule.training.saving import Trained
+
+FORMAT = "brule-detector-1"
+WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a folder holds.
+
+    Attributes:
+        config: the settings of the training.
+        trained: the networks, and how far training came.
+        shapes: ``(K, N, 2)`` the annotated shapes in the unit square of the crop, where they had one number of points.
+    """
+
+    config: TrainingConfig
+    trained: Trained
+    shapes: Tensor | None
+
+
+def write_detector(directory: Path, stored: Stored) -> None:
+    """Write a detector; each file appears whole or not at all, the description last."""
+    trained = stored.trained
+    tensors = dict(trained.model.state_dict())
+    if stored.shapes is not None:
+        tensors["shapes"] = stored.shapes
+    if trained.decoder is not None:
+        write_safetensors(directory / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
+    write_safetensors(directory / WEIGHTS, tensors, {"format": FORMAT})
+    description = {
+        "format": FORMAT,
+        "landmarks": len(trained.model.barycenter),
+        "progress": asdict(trained.progress),
+        "finished": trained.finished,
+        "config": stored.config.model_dump(),
+    }
+    write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+
+
+def read_detector(folder: Path) -> Stored:
+    """Read what :func:`write_detector` wrote.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    config, progress, finished = _read_description(folder)
+    tensors, _ = read_safetensors(folder / WEIGHTS)
+    shapes = tensors.pop("shapes", None)
+    if "barycenter" not in tensors:
+        raise CheckpointError(f"{folder / WEIGHTS}: expected the weights of a detector, found no barycenter")
+    model: BruleModel = build_model(tensors["barycenter"], config).eval()
+    load_module(model, tensors, folder / WEIGHTS)
+    return Stored(config, Trained(model, progress, finished, _read_decoder(folder, config)), shapes)
+
+
+def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
+    if not (folder / DECODER).exists():
+        return None
+    tensors, _ = read_safetensors(folder / DECODER)
+    decoder = build_decoder(config).eval()
+    load_module(decoder, tensors, folder / DECODER)
+    return decoder
+
+
+def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool]:
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
+    try:
+        progress = Progress(**description["progress"])
+        return config_from_dict(description["config"]), progress, bool(description["finished"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

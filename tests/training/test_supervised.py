@@ -1,0 +1,195 @@
+"""Learning from annotated images: alone, alternating, and in one batch with the unlabelled ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import brule.training.logging as run_logging
+from brule.data.shapes import to_crop
+from brule.data.synthetic import synthetic_faces
+from brule.errors import DataError, TrainingError
+from brule.geometry import mirror_permutation
+from brule.training.config import TrainingConfig, load_config
+from brule.training.loop import train
+from brule.training.run import build_model
+from brule.training.saving import Trained
+from brule.training.source import LabelledImages, labelled_indices
+from brule.training.steps import supervised_step
+from brule.training.views import LabelledBatch, draw_labelled, to_input
+
+FACES = synthetic_faces(12, size=32)
+SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
+IMAGES = to_input(torch.from_numpy(FACES.images))
+TINY = {
+    "crop.image_size": 32,
+    "crop.context": 1.0,
+    "encoder.width": 8,
+    "encoder.depth": 2,
+    "encoder.stacks": 1,
+    "encoder.stem_stride": 2,
+    "batch_size": 4,
+    "iterations": 6,
+    "time_limit": 0,
+    "preview_every": 0,
+    "log_every": 1,
+    "precision": "float32",
+    "gan.enabled": False,
+    "loss.sigma": 1.5,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)
+
+
+def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
+    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def run(config: TrainingConfig, *, unlabelled: bool = True, directory: Path | None = None, **keywords: object) -> Trained:
+    labels = LabelledImages(FACES.images[:5], SHAPES[:5])
+    images = FACES.images if unlabelled else None
+    return train(images, SHAPES.mean(0), config, labelled=labels, shapes=SHAPES, directory=directory, quiet=True, **keywords)
+
+
+def terms_of(directory: Path) -> list[set[str]]:
+    return [set(json.loads(line)) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("preset", "rate"), [("cpu", 3e-3), ("paper", 3e-4)])
+def test_it_overfits_one_annotated_batch(preset: str, rate: float) -> None:
+    config = settings(preset)
+    model = build_model(SHAPES.mean(0), config)
+    optimizer = torch.optim.Adam(model.encoder.parameters(), rate)
+    batch = LabelledBatch(IMAGES[:4], SHAPES[:4])
+    before = (model(batch.images).points - batch.points).norm(dim=-1).mean()
+    for _ in range(120):
+        supervised_step(model, optimizer, batch, config)
+    after = (model(batch.images).points - batch.points).norm(dim=-1).mean()
+    assert after < 0.35 * before
+
+
+def test_it_changes_the_encoder_and_nothing_else() -> None:
+    config = settings()
+    model = build_model(SHAPES.mean(0), config)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = torch.optim.Adam(model.encoder.parameters(), 1e-3)
+    terms = supervised_step(model, optimizer, LabelledBatch(IMAGES[:4], SHAPES[:4]), config)
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all(name.startswith("encoder.") for name in changed)
+    assert set(terms) == {"labels"}
+
+
+def test_both_of_its_terms_can_be_had() -> None:
+    config = settings(labelled__heatmap=10, labelled__distance=2)
+    model = build_model(SHAPES.mean(0), config)
+    optimizer = torch.optim.Adam(model.encoder.parameters(), 1e-3)
+    assert set(supervised_step(model, optimizer, LabelledBatch(IMAGES[:4], SHAPES[:4]), config)) == {"labels", "labels H"}
+
+
+@pytest.mark.parametrize("preset", ["cpu", "paper"])
+def test_a_missing_landmark_teaches_nothing(preset: str) -> None:
+    """Whatever stands for it, zeros or NaN: the gradient of its own output is zero, that of the others isn't."""
+    config = settings(preset)
+    model = build_model(SHAPES.mean(0), config)
+    points = SHAPES[:4].clone()
+    points[:, 10] = float("nan")
+    seen: list[torch.Tensor] = []
+
+    def keep(_: object, __: object, output: object) -> None:
+        output.points.retain_grad()
+        seen.append(output.points)
+
+    model.encoder.register_forward_hook(keep)
+    supervised_step(model, torch.optim.Adam(model.encoder.parameters(), 1e-3), LabelledBatch(IMAGES[:4], points), config)
+    gradient = seen[0].grad.norm(dim=-1)
+    if preset == "cpu":  # on a heatmap, the lines from a missing landmark to others remain, but on both sides alike
+        assert gradient[:, 10].max() == 0
+    assert gradient[:, 30].min() > 0
+
+
+def test_what_is_not_finite_is_refused() -> None:
+    config = settings()
+    model = build_model(SHAPES.mean(0), config)
+    with pytest.raises(TrainingError, match="labels"):
+        supervised_step(
+            model, torch.optim.Adam(model.parameters()), LabelledBatch(IMAGES[:2] * float("nan"), SHAPES[:2]), config
+        )
+
+
+def test_landmarks_move_with_the_image() -> None:
+    """Images that hold their own x and y as colours: at a moved landmark the colour is that of its old place."""
+    config = settings(appearance__brightness=0, appearance__contrast=0, appearance__saturation=0, appearance__tint=0,
+                      appearance__noise=0)  # fmt: skip
+    axis = (torch.arange(32) + 0.5) / 32
+    ramp = torch.stack([axis.expand(32, 32), axis[:, None].expand(32, 32), torch.zeros(32, 32)]).expand(6, 3, 32, 32)
+    points = 0.35 + 0.3 * torch.rand(6, 68, 2, generator=torch.Generator().manual_seed(0))
+    batch = draw_labelled(ramp, points, config, generator=torch.Generator().manual_seed(1))
+    inside = ((batch.points > 0.1) & (batch.points < 0.9)).all(-1)
+    found = _colours(batch)
+    assert inside.float().mean() > 0.5
+    assert (found - points)[inside].abs().max() < 0.03
+
+
+def _colours(batch: LabelledBatch) -> torch.Tensor:
+    grid = batch.points[:, :, None] * 2 - 1
+    found = torch.nn.functional.grid_sample(batch.images, grid, align_corners=False)
+    return found[:, :2, :, 0].transpose(1, 2)
+
+
+def test_missing_landmarks_stay_missing_when_indices_are_swapped() -> None:
+    mirror = mirror_permutation(SHAPES.mean(0))
+    assert mirror is not None
+    points = SHAPES[:8].clone()
+    points[:, 0] = float("nan")
+    batch = draw_labelled(IMAGES[:8], points, settings(), generator=torch.Generator().manual_seed(0), mirror=mirror)
+    gone = batch.points.isnan().any(-1)
+    assert gone.sum(1).tolist() == [1] * 8
+    assert set(gone.float().argmax(1).tolist()) == {0, int(mirror[0])}
+
+
+def test_every_annotated_image_comes_equally_often() -> None:
+    config = settings(labelled__batch_size=3)
+    drawn = np.concatenate([labelled_indices(5, turn, config) for turn in range(10)])
+    assert np.bincount(drawn, minlength=5).tolist() == [6] * 5
+    assert len(labelled_indices(2, 0, config)) == 3  # fewer images than a batch: they come again
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_both_kinds_of_images_teach(together: bool, tmp_path: Path) -> None:
+    run(settings(labelled__together=together, labelled__every=2), directory=tmp_path)
+    assert ["labels" in terms for terms in terms_of(tmp_path)] == [True, False] * 3
+    assert all("equivariance" in terms for terms in terms_of(tmp_path))
+
+
+def test_annotated_images_alone_teach_too(tmp_path: Path) -> None:
+    run(settings(labelled__every=2), unlabelled=False, directory=tmp_path)
+    assert all("labels" in terms and "equivariance" not in terms for terms in terms_of(tmp_path))
+
+
+@pytest.mark.parametrize("unlabelled", [True, False])
+def test_a_run_with_labels_is_taken_up_exactly(unlabelled: bool, tmp_path: Path) -> None:
+    steady = {"optimizer__schedule": "constant", "loss__anneal_until": 0}  # nothing that depends on the run's length
+    run(settings(iterations=3, **steady), unlabelled=unlabelled, directory=tmp_path)
+    longer = settings(**steady)
+    resumed = run(longer, unlabelled=unlabelled, directory=tmp_path, resume=True)
+    whole = run(longer, unlabelled=unlabelled)
+    assert all(torch.equal(tensor, resumed.model.state_dict()[name]) for name, tensor in whole.model.state_dict().items())
+
+
+def test_labels_say_which_landmark_is_which() -> None:
+    """Where the paper's preset would reorder by transport, annotated images rule."""
+    trained = run(settings("paper"))
+    assert torch.equal(trained.model.order, torch.arange(68))
+
+
+def test_something_to_learn_from_is_needed() -> None:
+    with pytest.raises(DataError, match="got neither"):
+        train(None, SHAPES.mean(0), settings(), quiet=True)
