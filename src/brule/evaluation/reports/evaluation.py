@@ -195,14 +195,13 @@ def _where(evaluation: Evaluation) -> Markup:
     floors = {name: one.value for name, one in evaluation.floor_by_region.items()}
     rows = [
         [
-            name,
-            str(len(evaluation.regions[name])),
+            f"{name} ({len(evaluation.regions[name])})",
             html.with_interval(*estimate_text("nme", one), strong=True) if np.isfinite(one.value) else "missing",
             html.with_interval(*estimate_text("nme", evaluation.floor_by_region[name])) if np.isfinite(one.value) else "",
         ]
         for name, one in evaluation.by_region.items()
     ]
-    header = ["region", "landmarks", "this detector", FLOOR_NAMES[0]]
+    header = ["region (landmarks)", "this detector", FLOOR_NAMES[0]]
     table = html.table(header, rows, label="Mean error by region", compact=True)
     return html.section(
         "Where it errs",

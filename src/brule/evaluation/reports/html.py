@@ -76,7 +76,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, label: str, c
     """
     head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header)
     body = "".join(
-        f'<tr><th scope="row">{_text(row[0])}</th>' + "".join(f"<td>{_text(cell)}</td>" for cell in row[1:]) + "</tr>"
+        f'<tr><th scope="row">{_text(row[0]).replace(" %", "&nbsp;%")}</th>'
+        + "".join(f"<td>{_text(cell)}</td>" for cell in row[1:])
+        + "</tr>"
         for row in rows
     )
     return Markup(
