@@ -20,7 +20,8 @@ def test_demo_end_to_end_and_again(brule, tmp_path: Path) -> None:
     assert scores["target_nme"] == scores["floor_nme"] / 2 and scores["reached"] is (scores["nme"] <= scores["target_nme"])
     assert ("reached" in found.out) and f"predict {out / 'run'}" in found.out and "train --images" in found.out
     page = (out / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 3 and "http" not in page
+    assert page.count("data:image/jpeg;base64,") == 19 and "http" not in page  # 18 faces and the barycenter
+    assert "brule demo" in page and "train --images" in page
     for name in ("predictions.png", "barycenter.png"):
         assert Image.open(out / name).width > 300
     folders = {name: {path.name for path in (out / name).glob("*.png")} for name in ("images", "held-out", "shapes")}

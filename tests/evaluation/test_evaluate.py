@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from html.parser import HTMLParser
-from pathlib import Path
+import importlib
+import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from brule.data import CropCache, cache_from_arrays
 from brule.errors import DataError
 from brule.evaluation import evaluate
-from brule.evaluation.report import Picture, figure_rows, page
 
 SIZE, N = 40, 7
 
@@ -21,6 +19,11 @@ SIZE, N = 40, 7
 @dataclass
 class Found:
     points: np.ndarray
+
+
+@dataclass
+class FoundWithSpread(Found):
+    spread: np.ndarray
 
 
 def crops(n: int = 5, n_points: int = N, seed: int = 0) -> CropCache:
@@ -119,26 +122,64 @@ def test_image_without_a_distance_is_named() -> None:
         evaluate(shifted(cache, 0.0), cache, barycenter=centre(5), normaliser="eyes")
 
 
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
+def test_every_error_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("brule.evaluation.evaluate")  # the package's attribute of that name is the function
+    measured, real = [], module.measure
+    monkeypatch.setattr(module, "measure", lambda *args, **more: measured.append(1) or real(*args, **more))
+    cache, barycenter = crops(), centre()
+    evaluate(shifted(cache, 0.0), cache, barycenter=barycenter, shapes=barycenter[None]).to_dict()
+    assert len(measured) == 3  # the predictor, the barycenter, the mean shape
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
-
-def test_page_needs_no_other_file(tmp_path: Path) -> None:
+def test_landmarks_and_regions_tell_the_same_error() -> None:
     cache = crops()
-    result = evaluate(shifted(cache, 0.02), cache, barycenter=centre())
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    text = page(
-        "a <title>", "summary", result, facts=[("n & m", "5")], pictures=[Picture(tmp_path / "a.png", "dots")],
-        commands=[("do", "brule predict 'a b'")],
-    )  # fmt: skip
-    links = _Links()
-    links.feed(text)
-    assert links.links and all(link.startswith("data:image/png;base64,") for link in links.links)
-    assert "http" not in text and "a &lt;title&gt;" in text and "n &amp; m" in text
-    assert "prefers-color-scheme: dark" in text
-    assert all(cell in text for row in figure_rows(result) for cell in row[1:3])
+    regions = {"first": [0, 1, 2], "rest": [3, 4, 5, 6]}
+    result = evaluate(shifted(cache, 0.05), cache, barycenter=centre(), regions=regions)
+    by_landmark = np.array([one.value for one in result.by_landmark])
+    assert by_landmark.mean() == pytest.approx(result.scores.nme)
+    assert result.by_region["first"].value == pytest.approx(by_landmark[:3].mean())
+    assert result.by_region["rest"].value == pytest.approx(by_landmark[3:].mean())
+    np.testing.assert_allclose(result.landmark_lengths, 0.05, rtol=1e-6)
+    weights = np.array([3, 4]) / 7
+    floors = [result.floor_by_region[name].value for name in regions]
+    assert weights @ floors == pytest.approx(result.scores.floor_nme)
+
+
+def test_missing_points_are_left_out_of_every_figure() -> None:
+    whole = crops()
+    points = np.array(whole.points)
+    points[0, 2] = points[3, 5] = np.nan
+    cache = replace(whole, points=points)
+    result = evaluate(shifted(whole, 0.05), cache, barycenter=centre(), normaliser=0.5)
+    np.testing.assert_allclose(result.errors, 10, rtol=1e-5)  # 0.05 / 0.5 for every point that is there
+    assert (result.per_image.w1 <= result.errors + 1e-9).all()
+    content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (content["missing_landmarks"], content["n"]) == (2, 5)
+    assert all(triple[0] == pytest.approx(10, rel=1e-5) for triple in content["by_landmark"])
+
+
+def test_other_distances_rescale_each_image() -> None:
+    cache = crops()
+    result = evaluate(shifted(cache, 0.05), cache, barycenter=centre())
+    sides = np.asarray(cache.points.max(1) - cache.points.min(1), dtype=float)
+    own, floor = result.by_distance["box size"]
+    assert own.value == pytest.approx((5 / np.sqrt(sides.prod(1))).mean(), rel=1e-5)
+    assert result.by_distance["box diagonal"][1].value == pytest.approx(result.scores.floor_nme)
+    assert floor.low < floor.value < floor.high
+
+
+def test_spread_is_taken_along() -> None:
+    cache = crops()
+    predict = shifted(cache, 0.0)
+    spreads = np.arange(5.0)[:, None] * np.full(N, 0.01)
+
+    def predict_all(images: np.ndarray) -> Found:
+        moved = predict(images).points + 0.1 * np.arange(5)[:, None, None]  # the surer, the nearer
+        return FoundWithSpread(moved, spreads)
+
+    result = evaluate(predict_all, cache, barycenter=centre(), normaliser=1.0)
+    np.testing.assert_allclose(result.mean_spread, np.arange(5.0))
+    assert result.rank_correlation is not None and result.rank_correlation.value == pytest.approx(1)
+    assert result.risk_coverage is not None and result.risk_coverage.area == pytest.approx(result.risk_coverage.oracle_area)
+    without = evaluate(shifted(cache, 0.0), cache, barycenter=centre())
+    assert without.mean_spread is None and without.to_dict()["spread_error_correlation"] is None

@@ -15,9 +15,14 @@ from brule.evaluation import (
     bootstrap_interval,
     cumulative_error_distribution,
     failure_rate,
+    fitting_kinds,
+    landmark_errors,
+    landmark_regions,
     normaliser,
     normalized_mean_error,
     per_landmark_error,
+    read_regions,
+    region_errors,
     score,
     wasserstein1_error,
 )
@@ -74,6 +79,25 @@ def test_normaliser_follows_the_number_of_points():
 def test_normaliser_box_ignores_missing_points():
     truth = np.array([[[0, 0], [3, 4], [NAN, 99], [1, 1]]])
     assert normaliser(truth)[1] == pytest.approx([5])  # the half-missing point takes no part, not even with its y
+
+
+def test_pupils_are_the_means_of_the_present_points():
+    face = face68()
+    face[0, 37:42] = NAN  # 36, at (0, 2), is all that is left of the one eye; the other's mean is (9, 2)
+    assert normaliser(face, "pupils")[1] == pytest.approx([9])
+    face[0, 36] = NAN
+    with pytest.raises(DataError, match="zero or missing in image 0"):
+        normaliser(face, "pupils")
+
+
+def test_fitting_kinds_are_those_that_all_images_have():
+    face = face68()
+    assert {name: float(d[0]) for name, d in fitting_kinds(face).items()} == pytest.approx(
+        {"outer eye corners": 10, "pupils": 8, "box diagonal": 20, "box size": np.sqrt(192)}
+    )
+    face[0, 36] = NAN
+    assert list(fitting_kinds(face)) == ["pupils", "box diagonal", "box size"]
+    assert list(fitting_kinds([[[0, 0], [3, 0]]])) == ["box diagonal"]  # a box without height has no size
 
 
 def test_normaliser_takes_one_number_for_each_image():
@@ -178,9 +202,74 @@ def test_w1_equals_nme_for_small_errors():
     assert wasserstein1_error(guess, truth, 5) == pytest.approx(normalized_mean_error(guess, truth, distance=5))
 
 
+def test_w1_with_missing_points_by_hand():
+    truth = np.array([[[0, 0], [10, 0], [NAN, NAN]]], dtype=float)
+    # Two present points take two of the three: 0→0 costs 0, (10, 0)→(10, 1) costs 1; (5, 5) is left over.
+    assert wasserstein1_error([[[10, 1], [0, 0], [5, 5]]], truth, 10) == pytest.approx([5])
+    # The prediction of the missing landmark is nearer to the second point: the index plays no part.
+    assert wasserstein1_error([[[0, 0], [10, 4], [10, 2]]], truth, 10) == pytest.approx([10])
+    assert wasserstein1_error([[[0, 0], [10, 4], [NAN, NAN]]], truth, 10) == pytest.approx([20])
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_w1_with_missing_points_ignores_the_order_and_is_zero_for_the_truth(seed):
+    guess, truth = clouds(seed)
+    generator = np.random.default_rng(seed)
+    holes = np.where(generator.random(truth.shape[:2]) < 0.4, NAN, 1.0)
+    holes[:, 0] = 1.0
+    order = generator.permutation(guess.shape[1])
+    partial = truth * holes[..., None]
+    assert wasserstein1_error(guess[:, order], partial, 1) == pytest.approx(wasserstein1_error(guess, partial, 1))
+    assert wasserstein1_error(truth[:, order], partial, 1) == pytest.approx(np.zeros(3), abs=1e-12)
+
+
 def test_w1_of_another_number_of_points():
     pytest.importorskip("ot")
     assert wasserstein1_error([[[3, 4], [6, 8]]], [[[0, 0]]], 10) == pytest.approx([75])  # lengths 5 and 10, half each
+
+
+# --- landmarks and regions -------------------------------------------------------------------------------------------
+
+
+def test_region_errors_by_hand():
+    errors = np.array([[10, 20, NAN, 40], [NAN, NAN, 6, 8]])
+    found = region_errors(errors, {"a": [0, 1], "b": [2, 3], "c": [3]})
+    assert found["a"] == pytest.approx([15, NAN], nan_ok=True)
+    assert found["b"] == pytest.approx([40, 7])
+    assert found["c"] == pytest.approx([40, 8])
+
+
+def test_the_regions_of_68_points_cover_each_once():
+    regions = landmark_regions(68)
+    assert list(regions) == ["jaw", "brows", "nose", "eyes", "mouth"]
+    assert [len(indices) for indices in regions.values()] == [17, 10, 9, 12, 20]
+    assert sorted(i for indices in regions.values() for i in indices) == list(range(68))
+
+
+def test_other_numbers_of_points_are_one_region():
+    assert landmark_regions(5) == {"all": (0, 1, 2, 3, 4)}
+    guess, truth = clouds(1)
+    errors = landmark_errors(guess, truth, distance=2)
+    assert region_errors(errors)["all"] == pytest.approx(normalized_mean_error(guess, truth, distance=2))
+
+
+@pytest.mark.parametrize("regions", [{}, {"a": []}, {"a": [0, 9]}, {"a": [-1]}, {"a": [1, 1]}, {"a": [True]}, {"a": ["x"]}])
+def test_impossible_regions_are_refused(regions):
+    with pytest.raises(DataError, match="region"):
+        landmark_regions(5, regions)
+
+
+def test_regions_from_a_file(tmp_path):
+    path = tmp_path / "regions.json"
+    path.write_text('{"left": [0, 1], "right": [3]}')
+    assert read_regions(path, 4) == {"left": (0, 1), "right": (3,)}
+    for text in ("{", "[]", '{"left": 3}', '{"left": [4]}', '{"left": [0.5]}', "{}"):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf"^{path}: "):
+            read_regions(path, 4)
+    with pytest.raises(DataError, match="can't be read"):
+        read_regions(tmp_path / "none.json", 4)
 
 
 # --- CED, AUC, FR ----------------------------------------------------------------------------------------------------
@@ -225,25 +314,6 @@ def test_ced_rises_from_at_least_zero_to_one(errors):
     assert ced[-1] == 1
 
 
-# --- bootstrap -------------------------------------------------------------------------------------------------------
-
-
-def test_bootstrap_agrees_with_the_central_limit_theorem():
-    values = np.random.default_rng(1).normal(5, 2, 1000)
-    low, high = bootstrap_interval(values)
-    half = 1.96 * values.std() / np.sqrt(len(values))
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
-
-
-def test_bootstrap_laws():
-    values = np.random.default_rng(2).gamma(3, size=50)
-    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
-    low, high = bootstrap_interval(values, confidence=0.8)
-    wider = bootstrap_interval(values, confidence=0.99)
-    assert wider[0] < low < values.mean() < high < wider[1]
-    assert bootstrap_interval([4.0, 4.0, 4.0]) == bootstrap_interval([4.0]) == (4, 4)
-
-
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +330,21 @@ def test_score_by_hand():
     assert scores.floor_nme == pytest.approx(30)
     assert 0 <= scores.w1 <= scores.nme
     assert 0 < scores.floor_w1 <= scores.floor_nme
+
+
+def test_every_figure_has_the_interval_of_its_own_mean():
+    truth = np.tile(face68(), (6, 1, 1))
+    guess = truth + np.arange(6)[:, None, None] * [0.30021, 0.40028]  # errors 0, 5.0035, … % off every sample of the CED
+    scores = score(guess, truth, floor=truth)
+    errors = 5.0035 * np.arange(6)
+    for name, values in {"nme": errors, "fr_8": errors > 8, "auc_10": [area_under_ced([e], 10) for e in errors]}.items():
+        assert scores.estimate(name).value == pytest.approx(np.mean(values))
+        assert scores.intervals[name] == pytest.approx(bootstrap_interval(np.asarray(values, dtype=float)))
+    written = scores.to_dict()
+    assert (written["fr_8_low"], written["fr_8_high"]) == scores.intervals["fr_8"]
+    assert {
+        f"{name}{end}" for name in ("nme", "w1", "auc_8", "fr_8", "auc_10", "fr_10") for end in ("", "_low", "_high")
+    } <= set(written)
 
 
 def test_score_names_the_distance_it_was_given():

@@ -1,4 +1,4 @@
-"""The command line: ``brule barycenter | train | evaluate | predict | demo``.
+"""The command line: ``brule barycenter | train | watch | evaluate | compare | predict | demo``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -13,11 +13,13 @@ from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
 from brule.cli.barycenter import barycenter
+from brule.cli.compare import compare
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.output import INTERRUPTED
 from brule.cli.predict import predict
 from brule.cli.train import train
+from brule.cli.watch import watch
 from brule.errors import BruleError
 
 _DEBUG = "--debug"
@@ -36,7 +38,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, evaluate, predict):
+for _command in (demo, barycenter, train, watch, evaluate, compare, predict):
     app.command(_command)
 
 

@@ -14,10 +14,12 @@ from cyclopts import Parameter
 from brule.cli.inputs import DataRecord, Material, annotated_shapes, training_images
 from brule.cli.options import Device, Output, checked_device
 from brule.cli.output import commands, note, say, say_commands, say_table, write_json
-from brule.errors import BruleError, ConfigError
+from brule.errors import ConfigError
 from brule.files import write_text
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from brule.data import SampleList
     from brule.detector import LandmarkDetector
     from brule.evaluation import Evaluation
@@ -141,8 +143,8 @@ def _draw_barycenter(output: Path) -> None:
 
 
 def _measure(output: Path, detector: LandmarkDetector, record: DataRecord) -> None:
-    from brule.cli.evaluate import annotated_samples, evaluate_detector, known_facts, report_dict
-    from brule.evaluation.report import Picture, page
+    from brule.cli.evaluate import annotated_samples, crop_reader, evaluate_detector, known_facts, report_dict
+    from brule.evaluation.reports import evaluation_page
 
     samples = annotated_samples([str(output / "held-out")])
     result, _ = evaluate_detector(detector, samples)
@@ -156,20 +158,18 @@ def _measure(output: Path, detector: LandmarkDetector, record: DataRecord) -> No
         f"{result.scores.floor_nme:.2f} %, the target is half of that, {target:.2f} %: "
         f"{'reached' if reached else 'NOT reached'}"
     )
-    captions = {
-        "predictions.png": "Predictions on held-out faces, coloured by index: a colour means the same place everywhere.",
-        "barycenter.png": "All that training knew about landmarks: the barycenter of ten annotated shapes.",
-        "errors.png": "What share of the held-out faces has at most a given error.",
-    }
-    _draw_errors(output / "errors.png", result)
-    shown = [Picture(output / name, caption) for name, caption in captions.items() if (output / name).is_file()]
     steps = _next_steps(output)
-    text = page(
-        "brule demo: landmarks learnt without labels",
-        f"Trained on {record.n_images} drawn faces of which only the boxes were used, and {len(record.shapes)} "
+    text = evaluation_page(
+        result,
+        title="Landmarks learnt without labels",
+        eyebrow="brule demo",
+        summary=f"Trained on {record.n_images} drawn faces of which only the boxes were used, and {len(record.shapes)} "
         f"annotated shapes. Mean error: {verdict}.",
-        result, facts=facts, pictures=shown, commands=steps,
-    )  # fmt: skip
+        crop=crop_reader(detector, samples, result),
+        facts=facts,
+        pictures=_shown_pictures(output),
+        commands=steps,
+    )
     write_text(output / "index.html", text)
     say()
     say_table(result, facts)
@@ -208,11 +208,12 @@ def _draw_predictions(path: Path, detector: LandmarkDetector, samples: SampleLis
     save_figure(preview_sheet(crops, result.predictions[:N_PICTURES], columns=6, tile=256), path)
 
 
-def _draw_errors(path: Path, result: Evaluation) -> None:
-    from brule.plots import ced_figure, save_figure
+def _shown_pictures(output: Path) -> list[tuple[Image, str]]:
+    """The barycenter, where matplotlib was there to draw it."""
+    from PIL import Image
 
-    limit = float(max(10.0, 1.5 * result.scores.floor_nme))
-    try:
-        save_figure(ced_figure({"this detector": result.errors, "constant barycenter": result.floor_errors}, limit), path)
-    except BruleError as error:  # without matplotlib the page does without
-        note(f"no picture: {error}")
+    path = output / "barycenter.png"
+    if not path.is_file():
+        return []
+    with Image.open(path) as picture:
+        return [(picture.convert("RGB"), "All that training knew about landmarks: the barycenter of ten annotated shapes.")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from brule.cli.inputs import DataRecord
-from brule.cli.options import Device, Many, SkipBad, checked_device
-from brule.cli.output import note_bad, progress_bar, say, say_table, write_json
+from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 Normaliser = Literal["auto", "outer-eye-corners", "pupils", "eyes", "box-diagonal", "box-size"]
 N_PICTURES = 24
-PICTURE_SIZE = 224
+LONGEST_NAME = 80
 
 
 def evaluate(
@@ -25,53 +27,129 @@ def evaluate(
     /,
     *,
     data: Annotated[list[str], Many],
+    output: Annotated[Path | None, Output] = None,
     json: Path | None = None,
     pictures: Path | None = None,
     only_validation: bool = False,
     normaliser: Normaliser = "auto",
+    regions: Path | None = None,
     batch_size: int = 64,
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
-    """Measure a detector on annotated images.
+    """Measure a detector on annotated images, and write a page about it.
 
     Prints the normalised mean error (NME) with its 95 % interval, the permutation-free error W₁, and, at 8 % and 10 %,
     the area under the cumulative error curve (AUC) and the share of failures. Beside them stand the same figures of two
     constant predictions, the barycenter and the mean of the annotated shapes: a detector that is no better has learnt
     nothing. Every image is cut out by its annotation's box, as in training.
 
+    Writes `index.html`, a page that opens from disk: figures, where the errors are, whether the detector knows when it
+    errs, the best and the worst images; `metrics.json`, all figures with their intervals; `per_image.csv`, a row for
+    each image. docs/evaluation.md defines every figure.
+
     **Examples**
 
         brule evaluate runs/first --data annotated-test/
+
+        brule evaluate runs/first --data annotated-test/ -o report/
 
         brule evaluate runs/first --data trainset/ --only-validation --json scores.json --pictures look.png
 
     Args:
         run: The folder of a run, or of a saved detector.
         data: Folders, files or globs of images with an annotation (`.pts`) of the same name beside each.
-        json: Write all figures, and the error of every image, to this file.
+        output: The folder to write to; by default `RUN/evaluation/NAME`, where NAME is that of the data's folder (and
+            `-validation` with --only-validation). An earlier evaluation there is replaced.
+        json: Write all figures, and the error of every image, to this file too.
         pictures: Write 24 predictions to this picture, coloured by index, with the truth as crosses.
         only_validation: Take only the validation tenth of the images, chosen by name; see `brule train
             --exclude-validation`.
         normaliser: The distance that errors are divided by. `auto`: outer eye corners for 68 points, the eyes for 5,
             the diagonal of the box otherwise.
+        regions: A JSON file that names regions by the 0-based indices of their landmarks, `{"left": [0, 1, 2], …}`. By
+            default jaw, brows, nose, eyes and mouth for 68 points, and one region of all points otherwise.
         batch_size: Images at a time.
     """
     from brule.detector import LandmarkDetector
+    from brule.evaluation import read_regions
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
+    record = DataRecord.read(run)
+    named = None if regions is None else read_regions(regions, len(detector.barycenter_))
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
-    result, bad = evaluate_detector(detector, samples, normaliser=normaliser, batch_size=batch_size, skip_bad=skip_bad)
-    facts = known_facts(detector, DataRecord.read(run), result)
+    folder = output or _default_folder(run, data, only_validation)
+    result, bad = evaluate_detector(
+        detector, samples, normaliser=normaliser, regions=named, batch_size=batch_size, skip_bad=skip_bad
+    )
+    facts = known_facts(detector, record, result)
     say_table(result, facts)
     note_bad(bad)
+    details = report_dict(detector, record, result) | {"run": str(run), "data": data}
+    say()
+    if folder is not None:
+        words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
+        _write_report(folder, detector, samples, result, facts=facts, details=details, words=words)
     if json is not None:
-        write_json(json, report_dict(detector, DataRecord.read(run), result) | {"run": str(run), "data": data})
-        say(f"\nfigures: {json}")
+        write_json(json, details)
+        say(f"figures: {json}")
     if pictures is not None:
         draw_predictions(detector, samples, result, pictures)
         say(f"pictures: {pictures}")
     return 0
+
+
+def _default_folder(run: Path, data: list[str], only_validation: bool) -> Path | None:
+    """A folder in the run that bears the data's name; ``None``, and a remark, where the run can't be written to."""
+    names = [re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "data" for path in data]
+    folder = run / "evaluation" / ("+".join(names)[:LONGEST_NAME] + ("-validation" if only_validation else ""))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        note(f"{folder}: can't be written ({error.strerror}), so there is no page; choose another folder with -o")
+        return None
+    return folder
+
+
+def _write_report(
+    folder: Path,
+    detector: LandmarkDetector,
+    samples: SampleList,
+    result: Evaluation,
+    *,
+    facts: list[tuple[str, str]],
+    details: dict[str, Any],
+    words: list[str],
+) -> None:
+    from brule.evaluation.reports import PAGE_FILE, write_evaluation
+
+    scores = result.scores
+    write_evaluation(
+        folder,
+        result,
+        title=f"{_shown_name(words[1])} on {', '.join(_shown_name(path) for path in details['data'])}",
+        summary=f"A mean error of {scores.nme:.2f} % on {scores.n:,} images. The constant prediction of the barycenter, which "
+        f"looks at no image, has {scores.floor_nme:.2f} %.",
+        crop=crop_reader(detector, samples, result),
+        facts=facts,
+        details=details,
+        commands=commands([("These figures again", words)]),
+    )
+    say(f"page: {folder / PAGE_FILE}")
+
+
+def _shown_name(path: str) -> str:
+    return Path(path).name or Path(path).resolve().name
+
+
+def crop_reader(detector: LandmarkDetector, samples: SampleList, result: Evaluation) -> Callable[[int], Any]:
+    """Index of an evaluated image → its crop as uint8, sharper than what the detector sees; the unit square is the same."""
+    from brule.data import load_crop
+    from brule.evaluation.reports.evaluation import PICTURE_SIDE
+
+    by_name = {str(sample.path): sample for sample in samples}
+    scale = detector.config_.crop.scale
+    return lambda i: load_crop(by_name[result.names[i]], PICTURE_SIDE, scale)[0]
 
 
 def annotated_samples(data: list[str], *, only_validation: bool = False, skip_bad: bool = False) -> SampleList:
@@ -96,6 +174,7 @@ def evaluate_detector(
     samples: SampleList,
     *,
     normaliser: str = "auto",
+    regions: dict[str, tuple[int, ...]] | None = None,
     batch_size: int = 64,
     skip_bad: bool = False,
 ) -> tuple[Evaluation, Any]:
@@ -119,6 +198,7 @@ def evaluate_detector(
             barycenter=detector.barycenter_.numpy(),
             shapes=None if detector.shapes_ is None else detector.shapes_.numpy(),
             normaliser=normaliser,
+            regions=regions,
             batch_size=batch_size,
             progress=progress,
         )
@@ -164,13 +244,11 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Ev
     """Draw 24 predictions, evenly spread over the images, with the truth as crosses and the error above."""
     import numpy as np
 
-    from brule.data import load_crop
     from brule.plots import overlay_grid, save_figure
 
-    by_name = {str(sample.path): sample for sample in samples}
+    crop = crop_reader(detector, samples, result)
     chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
-    # Sharper than what the detector sees; the unit square is the same.
-    crops = [load_crop(by_name[result.names[i]], PICTURE_SIZE, detector.config_.crop.scale)[0] for i in chosen]
+    crops = [crop(i) for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
     figure = overlay_grid(np.stack(crops), result.predictions[chosen], truth=result.truth[chosen], names=titles, columns=6)
     save_figure(figure, path)

@@ -46,7 +46,7 @@ def say_commands(lines: Sequence[tuple[str, str]]) -> None:
 
 def say_table(evaluation: Evaluation, facts: Sequence[tuple[str, str]]) -> None:
     """Print the figures beside their floors, and what has to be known about them."""
-    from brule.evaluation.report import HEADER, figure_rows
+    from brule.evaluation.reports import HEADER, figure_rows
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for index, column in enumerate(HEADER):

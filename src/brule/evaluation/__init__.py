@@ -1,30 +1,51 @@
 """How good predicted landmarks are: NME, W₁, AUC and failure rate, always beside the floor."""
 
+from brule.evaluation.comparison import PairedDifference, compare_errors, holm
+from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_coverage
+from brule.evaluation.distances import fitting_kinds, normaliser
 from brule.evaluation.evaluate import Evaluation, evaluate
+from brule.evaluation.intervals import Estimate, bootstrap_interval, estimate, mean_estimates
 from brule.evaluation.metrics import (
-    Scores,
     area_under_ced,
-    bootstrap_interval,
     cumulative_error_distribution,
     failure_rate,
-    normaliser,
+    landmark_errors,
     normalized_mean_error,
     per_landmark_error,
-    score,
+    region_errors,
     wasserstein1_error,
 )
+from brule.evaluation.regions import landmark_regions, read_regions
+from brule.evaluation.scores import ImageErrors, Scores, measure, score, summarise
 
 __all__ = [
+    "Estimate",
     "Evaluation",
+    "ImageErrors",
+    "PairedDifference",
+    "RiskCoverage",
     "Scores",
     "area_under_ced",
     "bootstrap_interval",
+    "compare_errors",
     "cumulative_error_distribution",
+    "estimate",
     "evaluate",
     "failure_rate",
+    "fitting_kinds",
+    "holm",
+    "landmark_errors",
+    "landmark_regions",
+    "mean_estimates",
+    "measure",
     "normaliser",
     "normalized_mean_error",
     "per_landmark_error",
+    "rank_correlation",
+    "read_regions",
+    "region_errors",
+    "risk_coverage",
     "score",
+    "summarise",
     "wasserstein1_error",
 ]

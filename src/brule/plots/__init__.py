@@ -1,8 +1,9 @@
 """Pictures and curves from arrays: no models, no files read.
 
-Two families: figures (matplotlib, the extra ``plot``; each function returns a :class:`matplotlib.figure.Figure` that no
-global pyplot state knows about) and fast overlays with NumPy and Pillow alone (:func:`draw_landmarks`,
-:func:`preview_sheet`). Both colour a landmark by its index, so that a swapped or shuffled order shows.
+Three families: figures (matplotlib, the extra ``plot``; each function returns a :class:`matplotlib.figure.Figure` that no
+global pyplot state knows about), fast overlays with NumPy and Pillow alone (:func:`draw_landmarks`,
+:func:`preview_sheet`), and charts for pages as SVG text, which need neither (:mod:`brule.plots.svg`). All colour a landmark by
+its index, so that a swapped or shuffled order shows.
 """
 
 from brule.plots.colours import index_colours

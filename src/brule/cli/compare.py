@@ -1,0 +1,131 @@
+"""``brule compare``: which of several detectors is better, on the same images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from brule.cli.evaluate import Normaliser, annotated_samples, evaluate_detector
+from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.output import note, note_bad, say, write_json
+from brule.errors import ConfigError
+
+if TYPE_CHECKING:
+    from brule.data import SampleList
+    from brule.evaluation.reports import ComparisonReport, StoredEvaluation
+
+
+def compare(
+    *runs: Path,
+    data: Annotated[list[str] | None, Many] = None,
+    output: Annotated[Path | None, Output] = None,
+    json: Path | None = None,
+    only_validation: bool = False,
+    normaliser: Normaliser = "auto",
+    batch_size: int = 64,
+    device: Device = None,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Measure several detectors on the same images, and test whether they differ.
+
+    Prints the figures of each side by side, and for every two of them the mean difference of their errors with its 95 %
+    interval (the images are drawn anew, each paired with itself) and the p-value of the Wilcoxon signed-rank test.
+
+    In the place of a run may stand the folder of a finished evaluation (`metrics.json` and `per_image.csv`, from `brule
+    evaluate`): nothing is predicted anew then. With `-o`, writes `index.html`, a page that opens from disk,
+    `comparison.json` and `per_image.csv`.
+
+    **Examples**
+
+        brule compare runs/first runs/second --data annotated-test/ -o comparison/
+
+        brule compare runs/first/evaluation/annotated-test runs/second/evaluation/annotated-test
+
+    Args:
+        runs: Folders of runs, of saved detectors, or of finished evaluations; two or more.
+        data: Folders, files or globs of annotated images; needed unless all evaluations are finished.
+        output: The folder to write to; without it, the figures are printed and nothing is written.
+        json: Write all figures to this file.
+        only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
+        normaliser: The distance that errors are divided by, as for `brule evaluate`.
+        batch_size: Images at a time.
+    """
+    from brule.evaluation.reports import METRICS_FILE, PAGE_FILE, ComparisonReport, read_evaluation, write_comparison
+
+    if len(runs) < 2:
+        raise ConfigError(f"compare: expected two or more runs or finished evaluations, got {len(runs)}")
+    finished = [(run / METRICS_FILE).is_file() and not (run / "detector.json").is_file() for run in runs]
+    if data is None and not all(finished):
+        unfinished = ", ".join(str(run) for run, done in zip(runs, finished, strict=True) if not done)
+        raise ConfigError(
+            f"compare: {unfinished}: no {METRICS_FILE} of a finished evaluation there; for runs, say on which images "
+            "to measure them (--data)"
+        )
+    checked = checked_device(device)
+    samples = (
+        annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad) if data and not all(finished) else None
+    )
+    found = [
+        read_evaluation(run)
+        if samples is None or done
+        else _measured(run, samples, normaliser=normaliser, batch_size=batch_size, device=checked, skip_bad=skip_bad)
+        for run, done in zip(runs, finished, strict=True)
+    ]
+    if len({one.run for one in found}) < len(found):  # one run evaluated twice, or two that were called the same
+        found = [replace(one, run=str(path)) for one, path in zip(found, runs, strict=True)]
+    report = ComparisonReport.of(found)
+    _say_report(report)
+    if json is not None:
+        write_json(json, report.to_dict())
+        say(f"figures: {json}")
+    if output is not None:
+        write_comparison(output, report, facts=[("evaluated", ", ".join(data) if samples is not None and data else "earlier")])
+        say(f"page: {output / PAGE_FILE}")
+    return 0
+
+
+def _measured(
+    run: Path, samples: SampleList, *, normaliser: str, batch_size: int, device: str | None, skip_bad: bool
+) -> StoredEvaluation:
+    from brule.detector import LandmarkDetector
+    from brule.evaluation.reports import StoredEvaluation
+
+    detector = LandmarkDetector.load(run, device=device)
+    result, bad = evaluate_detector(detector, samples, normaliser=normaliser, batch_size=batch_size, skip_bad=skip_bad)
+    note_bad(bad)
+    return StoredEvaluation.of(result, str(run))
+
+
+def _say_report(report: ComparisonReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from brule.evaluation.reports.comparison import p_text, verdict
+    from brule.evaluation.reports.rows import LABELS, shown, signed
+    from brule.evaluation.scores import FIGURES
+
+    if report.left_out:
+        note(f"{report.left_out} images were evaluated for some of them only and are left out")
+    figures = Table("(95 % interval)", *(one.name for one in report.candidates), box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for name in FIGURES:
+        figures.add_row(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates))
+    figures.add_row("floor NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates))
+    tests = Table(
+        "difference", "", "mean (95 % interval)", "Wilcoxon p", "corrected", "second better on",
+        box=None, pad_edge=False, padding=(0, 3, 0, 0),
+    )  # fmt: skip
+    for name, pairs in report.differences.items():
+        for one in pairs:
+            value, low, high = (signed(v, plus=True) for v in (one.difference, one.low, one.high))
+            tests.add_row(
+                f"{one.second} − {one.first}", LABELS[name].split(",")[0], f"{value}  ({low} to {high})",
+                p_text(one.p_value), p_text(one.p_adjusted), f"{100 * one.second_better:.0f} % of {one.n}",
+            )  # fmt: skip
+    console = Console()
+    console.print(figures, highlight=False, markup=False)
+    say()
+    console.print(tests, highlight=False, markup=False)
+    say()
+    say(verdict(report))
+    say()

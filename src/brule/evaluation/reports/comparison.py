@@ -1,0 +1,293 @@
+"""Several evaluations on the same images, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.errors import DataError
+from brule.evaluation.comparison import PairedDifference, compare_errors
+from brule.evaluation.evaluate import FLOOR_NAMES
+from brule.evaluation.intervals import Estimate, mean_estimates
+from brule.evaluation.reports import html
+from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, csv_text, metrics_json
+from brule.evaluation.reports.html import Markup
+from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
+from brule.evaluation.scores import FIGURES, LIMITS, Scores, summarise
+from brule.files import write_text
+from brule.plots.svg import ced_chart, difference_chart
+
+COMPARISON_FILE = "comparison.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One of those that are compared.
+
+    Attributes:
+        name: short, different from the others'.
+        scores: on the images that all have.
+        found: the errors behind them.
+    """
+
+    name: str
+    scores: Scores
+    found: StoredEvaluation
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonReport:
+    """Several evaluations on the same images.
+
+    Attributes:
+        candidates: in the order given.
+        names: the images that all have.
+        left_out: how many images some have and others don't.
+        differences: figure (``nme``, ``w1``) → a paired test for each two candidates.
+        by_region: candidate → region → mean error, for the regions that all have.
+    """
+
+    candidates: list[Candidate]
+    names: list[str]
+    left_out: int
+    differences: dict[str, list[PairedDifference]]
+    by_region: dict[str, dict[str, Estimate]]
+
+    @classmethod
+    def of(cls, evaluations: Sequence[StoredEvaluation]) -> ComparisonReport:
+        """Compare evaluations on the images that all of them have.
+
+        Images are told by their paths, or, where no path is common to all, by their file names.
+
+        Raises:
+            DataError: fewer than two, other normalising distances, or no image in common.
+        """
+        if len(evaluations) < 2:
+            raise DataError(f"compare: expected at least two runs or evaluations, got {len(evaluations)}")
+        kinds = {one.run: one.normaliser for one in evaluations}
+        if len(set(kinds.values())) > 1:
+            listed = ", ".join(f"{run}: {kind}" for run, kind in kinds.items())
+            raise DataError(f"compare: errors are divided by different distances ({listed}); evaluate with one --normaliser")
+        chosen, left_out = _in_common(evaluations)
+        names = short_names([one.run for one in evaluations])
+        candidates = [
+            Candidate(name, summarise(one.errors, floor=one.floor, normaliser=one.normaliser), one)
+            for name, one in zip(names, chosen, strict=True)
+        ]
+        differences = {
+            "nme": compare_errors({one.name: one.found.errors.nme for one in candidates}),
+            "w1": compare_errors({one.name: one.found.errors.w1 for one in candidates}),
+        }
+        return cls(candidates, chosen[0].names, left_out, differences, _by_region(candidates))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, ready for JSON."""
+        return {
+            "runs": [{"name": one.name, "run": one.found.run, **one.scores.to_dict()} for one in self.candidates],
+            "differences": {figure: [one.to_dict() for one in pairs] for figure, pairs in self.differences.items()},
+            "by_region": {name: {region: list(v) for region, v in found.items()} for name, found in self.by_region.items()},
+            "n": len(self.names),
+            "left_out": self.left_out,
+            "normaliser": self.candidates[0].scores.normaliser,
+            "unit": "percent of the normalising distance; a difference is second − first, negative where the second is better",
+        }
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """As much of each path's end as tells it from the others; the same path twice gets a number."""
+    parts = [Path(path).parts or (path,) for path in paths]
+    names = ["/".join(own[-1:]) for own in parts]
+    for depth in range(2, max(len(own) for own in parts) + 1):
+        twice = {name for name, count in Counter(names).items() if count > 1}
+        names = ["/".join(own[-depth:]) if name in twice else name for name, own in zip(names, parts, strict=True)]
+    seen: Counter[str] = Counter()
+    total = Counter(names)
+    for i, name in enumerate(names):
+        seen[name] += 1
+        names[i] = f"{name} ({seen[name]})" if total[name] > 1 else name
+    return names
+
+
+def write_comparison(directory: Path | str, report: ComparisonReport, *, facts: Sequence[tuple[str, str]] = ()) -> list[Path]:
+    """Write ``comparison.json``, ``per_image.csv`` (NME and W₁ of every candidate) and the page ``index.html``.
+
+    Args:
+        directory: where to; it is made. A comparison that is there already is replaced.
+        report: what was found.
+        facts: what has to be known: (name, value).
+
+    Returns:
+        The paths.
+    """
+    columns: dict[str, Sequence[object]] = {"image": report.names}
+    for one in report.candidates:
+        columns[f"{one.name} nme"] = [f"{v:.6f}" for v in one.found.errors.nme]
+        columns[f"{one.name} w1"] = [f"{v:.6f}" for v in one.found.errors.w1]
+    folder = Path(directory)
+    content = {
+        COMPARISON_FILE: metrics_json(report.to_dict()),
+        PER_IMAGE_FILE: csv_text(columns),
+        PAGE_FILE: comparison_page(report, facts=facts),
+    }
+    for name, text in content.items():
+        write_text(folder / name, text)
+    return [folder / name for name in content]
+
+
+def comparison_page(report: ComparisonReport, *, facts: Sequence[tuple[str, str]] = ()) -> str:
+    """One HTML page that needs no other file and no network.
+
+    Args:
+        report: what was found.
+        facts: what has to be known: (name, value).
+    """
+    names = [one.name for one in report.candidates]
+    known = [
+        ("images", f"{len(report.names):,} that all have" + (f", {report.left_out:,} left out" if report.left_out else "")),
+        ("errors in % of", report.candidates[0].scores.normaliser),
+        ("intervals", "95 %, bootstrap over images, 2000 resamples"),
+        ("test", "Wilcoxon signed-rank, two-sided; Holm's correction where there are several pairs"),
+        *facts,
+    ]
+    body = [_figures(report), _differences(report), html.section("How this was measured", html.facts(known))]
+    return html.page(
+        " or ".join(names) if len(names) < 4 else f"{len(names)} detectors", eyebrow="Detectors, side by side",
+        summary=verdict(report), body=body,
+    )  # fmt: skip
+
+
+def verdict(report: ComparisonReport) -> str:
+    """What the comparison says, in a sentence or two."""
+    best = min(report.candidates, key=lambda one: one.scores.nme)
+    told = f"On {len(report.names):,} images, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
+    open_pairs = [one for one in report.differences["nme"] if best.name in (one.first, one.second) and not _is_certain(one)]
+    if not open_pairs:
+        return f"{told} Against each other one the 95 % interval of the difference leaves zero out."
+    others = ", ".join(one.first if one.second == best.name else one.second for one in open_pairs)
+    return f"{told} Between it and {others} these images can't decide: the 95 % interval of the difference holds zero."
+
+
+def p_text(value: float) -> str:
+    """A p-value as people write it."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _in_common(evaluations: Sequence[StoredEvaluation]) -> tuple[list[StoredEvaluation], int]:
+    keyed = [{name: row for row, name in enumerate(one.names)} for one in evaluations]
+    if not set.intersection(*(set(one) for one in keyed)):
+        keyed = [_by_file_name(one) for one in evaluations]
+    shared = set.intersection(*(set(one) for one in keyed))
+    if not shared:
+        runs = ", ".join(one.run for one in evaluations)
+        raise DataError(f"compare: {runs} were evaluated on different images; evaluate them on the same (--data)")
+    order = [name for name in keyed[0] if name in shared]
+    left_out = len(set.union(*(set(one) for one in keyed))) - len(shared)
+    return [one.only([rows[name] for name in order]) for one, rows in zip(evaluations, keyed, strict=True)], left_out
+
+
+def _by_file_name(one: StoredEvaluation) -> dict[str, int]:
+    names = [Path(name).name for name in one.names]
+    counts = Counter(names)
+    return {name: row for row, name in enumerate(names) if counts[name] == 1}
+
+
+def _by_region(candidates: Sequence[Candidate]) -> dict[str, dict[str, Estimate]]:
+    shared = [name for name in candidates[0].found.regions if all(name in one.found.regions for one in candidates)]
+    if not shared:
+        return {}
+    return {
+        one.name: dict(zip(shared, mean_estimates(np.stack([one.found.regions[r] for r in shared], axis=1)), strict=True))
+        for one in candidates
+    }
+
+
+def _figures(report: ComparisonReport) -> Markup:
+    best = {name: _best(name, report.candidates) for name in FIGURES}
+    rows = [
+        [one.name, *(html.with_interval(*shown(one.scores, name), strong=one.name in best[name]) for name in FIGURES),
+         f"{one.scores.floor_nme:.2f} %"]
+        for one in report.candidates
+    ]  # fmt: skip
+    curves = {one.name: one.found.errors.nme for one in report.candidates}
+    drawn = html.chart(ced_chart(curves, floors=_floors(report.candidates), limits=LIMITS), _CED_CAPTION)
+    header = ["", *(LABELS[name] for name in FIGURES), "floor NME"]
+    return html.section(
+        "Side by side",
+        html.table(header, rows, label="Figures of each detector", compact=True),
+        html.side_by_side(drawn, *_regions(report)),
+        lead="The best of each column is bold. The floor is the constant barycenter of the run's own shapes. Intervals of two "
+        "detectors may overlap and their difference still be certain: that is what the next section is for.",
+    )
+
+
+def _best(name: str, candidates: Sequence[Candidate]) -> set[str]:
+    values = {one.name: getattr(one.scores, name) for one in candidates}
+    wanted = max(values.values()) if name.startswith("auc") else min(values.values())
+    return {run for run, value in values.items() if value == wanted} if len(set(values.values())) > 1 else set()
+
+
+def _floors(candidates: Sequence[Candidate]) -> Mapping[str, Any]:
+    first = candidates[0].found.floor.nme
+    if all(np.allclose(one.found.floor.nme, first) for one in candidates):
+        return {FLOOR_NAMES[0]: first}
+    return {f"{FLOOR_NAMES[0]} of {one.name}": one.found.floor.nme for one in candidates}
+
+
+def _differences(report: ComparisonReport) -> Markup:
+    several = len(report.differences["nme"]) > 1
+    rows = [
+        [
+            f"{one.second} − {one.first}",
+            LABELS[figure].split(",")[0],
+            _difference(one),
+            p_text(one.p_value),
+            *([p_text(one.p_adjusted)] if several else []),
+            f"{100 * one.second_better:.0f} %",
+        ]
+        for figure, pairs in report.differences.items()
+        for one in pairs
+    ]
+    header = ["", "figure", "mean difference", "Wilcoxon p", *(["p, corrected"] if several else []), "second better on"]
+    drawn = {f"{one.second} − {one.first}": (one.difference, one.low, one.high) for one in report.differences["nme"]}
+    return html.section(
+        "Is the difference real?",
+        html.side_by_side(
+            html.table(header, rows, label="Paired tests", compact=True),
+            html.chart(difference_chart(drawn), _DIFFERENCE_CAPTION),
+        ),
+        lead="Each image is compared with itself, so that hard and easy images cancel. In percent points; negative means that "
+        "the second one is better; bold where the 95 % interval leaves zero out.",
+    )
+
+
+def _difference(one: PairedDifference) -> Markup:
+    value, low, high = (signed(v, plus=True) for v in (one.difference, one.low, one.high))
+    return html.with_interval(value, f"({low} to {high})", strong=_is_certain(one))
+
+
+def _is_certain(one: PairedDifference) -> bool:
+    return one.low > 0 or one.high < 0
+
+
+def _regions(report: ComparisonReport) -> list[Markup]:
+    if not report.by_region:
+        return []
+    regions = list(next(iter(report.by_region.values())))
+    rows = []
+    for region in regions:
+        found = [report.by_region[one.name][region] for one in report.candidates]
+        least = min((one.value for one in found if np.isfinite(one.value)), default=np.nan)
+        rows.append([region, *(html.with_interval(*estimate_text("nme", one), strong=one.value == least) for one in found)])
+    table = html.table(
+        ["NME by region", *(one.name for one in report.candidates)], rows, label="Mean error by region", compact=True
+    )
+    return [table]
+
+
+_CED_CAPTION = "What share of the images has at most a given error; further to the upper left is better."
+_DIFFERENCE_CAPTION = "Difference of the NME with its 95 % interval. Left of zero the second one is better."
