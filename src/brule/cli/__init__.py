@@ -1,4 +1,4 @@
-"""The command line: ``brule barycenter | train | watch | evaluate | compare | predict | demo``.
+"""The command line: ``brule barycenter | train | watch | evaluate | compare | predict | study | demo``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -18,6 +18,7 @@ from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.output import INTERRUPTED
 from brule.cli.predict import predict
+from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch
 from brule.errors import BruleError
@@ -38,7 +39,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, compare, predict):
+for _command in (demo, barycenter, train, watch, evaluate, compare, predict, study):
     app.command(_command)
 
 

@@ -179,30 +179,18 @@ def evaluate_detector(
     skip_bad: bool = False,
 ) -> tuple[Evaluation, Any]:
     """Cut the samples out, predict, score; returns the evaluation and the files that were left out."""
-    from brule.data import BadFiles, build_cache
-    from brule.evaluation import evaluate as evaluate_crops
+    from brule.detector import measure_detector
 
-    expected, got = len(detector.barycenter_), samples.n_points
-    if got != expected:
-        raise DataError(
-            f"{samples[0].path}: its annotation has {got} landmarks, the detector finds {expected}; evaluate it on images "
-            "that are annotated as its shapes were"
-        )
-    crop = detector.config_.crop
-    with progress_bar("reading images") as progress:
-        cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=progress, skip_bad=skip_bad)
-    with progress_bar("predicting") as progress:
-        result = evaluate_crops(
-            detector.predict_crops,
-            cache,
-            barycenter=detector.barycenter_.numpy(),
-            shapes=None if detector.shapes_ is None else detector.shapes_.numpy(),
+    with progress_bar("reading images") as reading, progress_bar("predicting") as predicting:
+        return measure_detector(
+            detector,
+            samples,
             normaliser=normaliser,
             regions=regions,
             batch_size=batch_size,
-            progress=progress,
+            skip_bad=skip_bad,
+            progress=(reading, predicting),
         )
-    return result, BadFiles([*samples.bad, *cache.bad], skip=True)
 
 
 def report_dict(detector: LandmarkDetector, record: DataRecord | None, result: Evaluation) -> dict[str, Any]:

@@ -159,6 +159,7 @@ def annotated_shapes(
     scale: float = 1.3,
     exclude_validation: bool = False,
     skip_bad: bool = False,
+    warn: bool = True,
 ) -> Shapes:
     """Read the annotated shapes, or draw some of them.
 
@@ -170,7 +171,7 @@ def annotated_shapes(
 
     chosen = _outside_validation(paths) if exclude_validation else paths
     shapes = read_shapes(chosen, n_shapes=n_shapes, seed=seed, scale=scale, skip_bad=skip_bad)
-    if len(shapes) > MANY_SHAPES:
+    if warn and len(shapes) > MANY_SHAPES:
         note(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
     return shapes
 

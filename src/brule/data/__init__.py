@@ -19,7 +19,7 @@ from brule.data.samples import (
     landmark_box,
     split_by_name,
 )
-from brule.data.shapes import Shapes, read_shapes, write_shapes
+from brule.data.shapes import Shapes, draw_shapes, read_shapes, write_shapes
 
 __all__ = [
     "CROP_SCALE",
@@ -39,6 +39,7 @@ __all__ = [
     "cache_from_arrays",
     "crop_box",
     "crop_image",
+    "draw_shapes",
     "find_images",
     "image_size",
     "landmark_box",

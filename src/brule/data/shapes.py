@@ -76,7 +76,19 @@ def read_shapes(
             shapes.points.extend(points for _, points in read)
     if not shapes.points:
         raise DataError(f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}")
-    return shapes if n_shapes is None else _draw(shapes, n_shapes, seed)
+    return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed=seed)
+
+
+def draw_shapes(shapes: Shapes, n_shapes: int, *, seed: int) -> Shapes:
+    """Some of the shapes, drawn without replacement.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if not 1 <= n_shapes <= len(shapes):
+        raise DataError(f"expected to draw from 1 to {len(shapes)} shapes, as many as there are, got {n_shapes}")
+    drawn = sorted(np.random.default_rng(seed).choice(len(shapes), n_shapes, replace=False).tolist())
+    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad)
 
 
 def write_shapes(path: Path | str, shapes: Shapes) -> None:
@@ -140,10 +152,3 @@ def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise DataError(f"{path}: shape {number} isn't a list of finite [x, y]; expected {_JSON_EXAMPLE}")
     return points
-
-
-def _draw(shapes: Shapes, n_shapes: int, seed: int) -> Shapes:
-    if not 1 <= n_shapes <= len(shapes):
-        raise DataError(f"expected to draw from 1 to {len(shapes)} shapes, as many as there are, got {n_shapes}")
-    drawn = sorted(np.random.default_rng(seed).choice(len(shapes), n_shapes, replace=False).tolist())
-    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad)

@@ -8,10 +8,11 @@ its index, so that a swapped or shuffled order shows.
 
 from brule.plots.colours import index_colours
 from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet
-from brule.plots.figures import barycenter_figure, ced_figure, loss_curves, overlay_grid, training_curve
+from brule.plots.figures import ablation_figure, barycenter_figure, ced_figure, loss_curves, overlay_grid, training_curve
 from brule.plots.saving import save_figure
 
 __all__ = [
+    "ablation_figure",
     "barycenter_figure",
     "ced_figure",
     "contact_sheet",

@@ -144,6 +144,32 @@ def ced_figure(errors: Mapping[str, ArrayLike], limit: float = 10.0) -> Figure:
     return figure
 
 
+def ablation_figure(errors: Mapping[str, Sequence[float]]) -> Figure:
+    """What each part of a method is worth: a bar an arm at the median of its runs, a dot for every run.
+
+    Args:
+        errors: name of the arm → mean error of each run, in percent; the first arm is what the others are compared with.
+
+    Raises:
+        DataError: no runs, or an error that isn't finite.
+    """
+    if not errors or not all(len(values) and np.isfinite(values).all() for values in errors.values()):
+        raise DataError("an ablation needs at least one arm, and a finite error for each of its runs.")
+    figure, axes = _curve_axes("Mean error (% of the normalising distance)", "")
+    figure.set_size_inches(8, 1.2 + 0.55 * len(errors))
+    for row, values in enumerate(errors.values()):
+        colour = LINES[0] if row == 0 else LINES[1]
+        axes.barh(row, np.median(values), height=0.62, color=colour, alpha=0.35)
+        axes.plot(values, [row] * len(values), "o", color=colour, ms=6)
+        axes.annotate(
+            f"{np.median(values):.2f}", (max(values), row), (8, 0), textcoords="offset points", va="center", color=INK
+        )
+    axes.set_yticks(range(len(errors)), list(errors))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.15 * max(max(values) for values in errors.values()))
+    return figure
+
+
 def loss_curves(records: Iterable[Mapping[str, Any]], keys: Sequence[str] | None = None, *, x: str = "iteration") -> Figure:
     """One panel for each logged quantity, raw values faint and a running mean over them.
 

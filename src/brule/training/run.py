@@ -113,16 +113,20 @@ def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfi
     Raises:
         ConfigError: if nothing is left that ties the landmarks to the shape.
     """
-    loss = config.loss
+    loss, teacher = config.loss, config.teacher
     mirror = mirror_permutation(barycenter if shapes is None else shapes.mean(0)) if loss.mirror else None
-    prior = ShapePrior.fit(shapes, mirror=mirror) if loss.shape_prior and shapes is not None else None
-    if prior is None and not loss.barycenter and not indexed:
+    wanted = loss.shape_prior or loss.population or loss.fake_bends or config.warp.bends
+    wanted = wanted or (teacher.enabled and (teacher.centre or teacher.noise))
+    prior = ShapePrior.fit(shapes, mirror=mirror) if wanted and shapes is not None else None
+    held = loss.barycenter or (prior is not None and loss.shape_prior)
+    if loss.tied and not held and not indexed:
         raise ConfigError(
             "nothing ties the landmarks to the shape: the shape prior (loss.shape_prior) needs annotated shapes that all have "
             "the same points, and loss.barycenter is 0; give shapes of one number of points, or take the preset paper, which "
             "does without an index"
         )
-    return Guide(barycenter[None].float(), prior, mirror, indexed or prior is not None)
+    known = indexed or (prior is not None and loss.shape_prior > 0)
+    return Guide(barycenter[None].float(), prior, mirror, known)
 
 
 def guide_to(guide: Guide, device: torch.device) -> Guide:

@@ -148,6 +148,9 @@ class Loss(Section):
         description="Factor on the weights of R_b and the shape prior at the start; falls to 1 (not in the paper).",
     )
     anneal_until: float = Field(0.0, ge=0, le=1, description="Share of the run after which that factor is 1; 0 = at once.")
+    tied: bool = Field(
+        True, description="Refuse to train without a term that ties landmarks to the shape; only an ablation does without."
+    )
     mirror: bool = Field(
         False,
         description="Let g mirror half of the images, indices swapped by the shapes' own symmetry (not in the paper).",
