@@ -10,7 +10,7 @@ import pytest
 
 import brule.cli
 
-COMMANDS = ("barycenter", "demo", "evaluate", "predict", "train")
+COMMANDS = ("barycenter", "demo", "evaluate", "generate", "predict", "train")
 
 
 def test_help_lists_every_command_with_what_it_does(brule) -> None:

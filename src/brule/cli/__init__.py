@@ -1,4 +1,4 @@
-"""The command line: ``brule barycenter | train | evaluate | predict | demo``.
+"""The command line: ``brule barycenter | train | evaluate | predict | generate | demo``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -15,6 +15,7 @@ from brule import __version__
 from brule.cli.barycenter import barycenter
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
+from brule.cli.generate import generate
 from brule.cli.output import INTERRUPTED
 from brule.cli.predict import predict
 from brule.cli.train import train
@@ -36,7 +37,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, evaluate, predict):
+for _command in (demo, barycenter, train, evaluate, predict, generate):
     app.command(_command)
 
 

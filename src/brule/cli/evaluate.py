@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopts import Parameter
+
+from brule.cli.decoder import decoder_figures
 from brule.cli.inputs import DataRecord
 from brule.cli.options import Device, Many, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say, say_table, write_json
@@ -29,6 +32,7 @@ def evaluate(
     pictures: Path | None = None,
     only_validation: bool = False,
     normaliser: Normaliser = "auto",
+    decoder: Annotated[bool | None, Parameter(negative="--no-decoder")] = None,
     batch_size: int = 64,
     device: Device = None,
     skip_bad: SkipBad = False,
@@ -55,6 +59,8 @@ def evaluate(
             --exclude-validation`.
         normaliser: The distance that errors are divided by. `auto`: outer eye corners for 68 points, the eyes for 5,
             the diagonal of the box otherwise.
+        decoder: Measure the decoder too: what it redraws, and its fakes (docs/generate.md defines the figures). By
+            default wherever the run has one.
         batch_size: Images at a time.
     """
     from brule.detector import LandmarkDetector
@@ -64,9 +70,10 @@ def evaluate(
     result, bad = evaluate_detector(detector, samples, normaliser=normaliser, batch_size=batch_size, skip_bad=skip_bad)
     facts = known_facts(detector, DataRecord.read(run), result)
     say_table(result, facts)
+    drawn = decoder_figures(detector, samples, result, wanted=decoder, normaliser=normaliser, batch_size=batch_size)
     note_bad(bad)
     if json is not None:
-        write_json(json, report_dict(detector, DataRecord.read(run), result) | {"run": str(run), "data": data})
+        write_json(json, report_dict(detector, DataRecord.read(run), result) | {"run": str(run), "data": data} | drawn)
         say(f"\nfigures: {json}")
     if pictures is not None:
         draw_predictions(detector, samples, result, pictures)
