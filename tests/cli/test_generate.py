@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -178,16 +179,22 @@ def test_landmarks_outside_the_crop_are_mentioned(brule, drawing: Path, tmp_path
     assert found.code == 0 and "5 of 5 landmark sets reach outside" in found.err
 
 
-def test_random_styles_that_nothing_taught_are_mentioned(brule, drawing: Path, faces: Path, tmp_path: Path) -> None:
-    import shutil
-
+def test_where_no_random_styles_were_learnt_they_come_from_the_images(
+    brule, drawing: Path, faces: Path, tmp_path: Path
+) -> None:
     run = Path(shutil.copytree(drawing, tmp_path / "run"))
     description = json.loads((run / "detector.json").read_text())
     description["config"]["gan"]["adversarial"] = 0.0
     (run / "detector.json").write_text(json.dumps(description))
-    assert "gan.adversarial=0" in brule("generate", run, "-o", tmp_path / "a").err
-    image = next((faces / "test").glob("*.png"))
-    assert "adversarial" not in brule("generate", run, "--style-from", image, "-o", tmp_path / "b").err
+    images = sorted((faces / "images").glob("*.png"))[:3]
+    refused = brule("generate", run, "-o", tmp_path / "a")
+    assert refused.code == 2 and "gan.adversarial=0" in refused.err and "--style-from" in refused.err
+    own = brule("generate", run, "--images", *images, "--styles", 2, "-o", tmp_path / "b")
+    assert own.code == 0 and "gan.adversarial=0" in own.err
+    named = brule("generate", run, "--images", *images, "--style-from", *images[:2], "-o", tmp_path / "c")
+    assert named.code == 0 and "gan.adversarial" not in named.err
+    for key in ("styles", "style_names", "shapes"):
+        assert content(tmp_path / "b")[key] == content(tmp_path / "c")[key]
 
 
 def test_styles_of_another_decoder(brule, drawing: Path, tmp_path: Path) -> None:
