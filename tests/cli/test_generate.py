@@ -145,6 +145,7 @@ def test_without_a_decoder(brule, trained: Path, tmp_path: Path) -> None:
         (["--turn", "nan"], "finite"),
         (["--styles", "0"], "--styles: expected 1 to"),
         (["--styles", "900"], "a picture holds"),
+        (["--styles", "1", "--interpolate", "499"], "2001 landmark sets under 1 styles are 2001 images"),  # 5 + 4 · 499
         (["--interpolate", "-1"], "--interpolate: expected 0 to"),
         (["--mixing", "2"], "mixing: expected a share from 0 to 1"),
         (["--images", "nowhere"], "no such file"),

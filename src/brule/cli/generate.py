@@ -95,12 +95,8 @@ def generate(
     redrawer = Redrawer.load(run, device=checked_device(device))
     rows = read_rows(redrawer, images, landmarks, skip_bad)
     columns = read_columns(redrawer, rows, style_from, styles, mixing, seed, skip_bad)
+    _check_size(_count(len(rows), interpolate), _count(len(columns), interpolate_styles))
     rows, columns = rows.edited(edits).between(interpolate), columns.between(interpolate_styles)
-    if len(rows) * len(columns) > MOST_TILES:
-        raise ConfigError(
-            f"{len(rows)} landmark sets under {len(columns)} styles are {len(rows) * len(columns)} images; a picture holds "
-            f"{MOST_TILES}: give fewer"
-        )
     drawn = redrawer.grid(rows.points, columns.styles)
     _clear(output)
     _write_pictures(output, drawn, rows, columns, each=each)
@@ -130,6 +126,17 @@ def _check_numbers(styles: int, interpolate: int, interpolate_styles: int) -> No
     for name, steps in (("--interpolate", interpolate), ("--interpolate-styles", interpolate_styles)):
         if not 0 <= steps <= MOST_TILES:
             raise ConfigError(f"{name}: expected 0 to {MOST_TILES} steps, got {steps}")
+
+
+def _count(ends: int, steps: int) -> int:
+    return ends + (ends - 1) * steps
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if rows * columns > MOST_TILES:
+        raise ConfigError(
+            f"{rows} landmark sets under {columns} styles are {rows * columns} images; a picture holds {MOST_TILES}: give fewer"
+        )
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
