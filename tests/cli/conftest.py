@@ -73,6 +73,16 @@ def trained(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def drawing(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run with a decoder of 16 px; don't write here."""
+    run = tmp_path_factory.mktemp("drawing") / "run"
+    small = ("image_size=16", "width=2", "max_width=8", "style_dim=8", "noise_dim=8", "mapping_depth=2")
+    decoder = ("gan.enabled=true", "gan.adversarial=1", *(f"decoder.{setting}" for setting in small))
+    assert main([str(word) for word in train_words(faces, run, 2, *decoder, "--quiet")]) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
 def words() -> Callable[..., list[object]]:
     """:func:`train_words`, for tests in files that can't import a conftest."""
     return train_words

@@ -1,4 +1,4 @@
-"""The command line: ``brule barycenter | train | watch | evaluate | compare | predict | study | demo``.
+"""The command line: ``brule barycenter | train | watch | evaluate | compare | predict | generate | study | demo``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -16,6 +16,7 @@ from brule.cli.barycenter import barycenter
 from brule.cli.compare import compare
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
+from brule.cli.generate import generate
 from brule.cli.output import INTERRUPTED
 from brule.cli.predict import predict
 from brule.cli.study import study
@@ -39,7 +40,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, compare, predict, study):
+for _command in (demo, barycenter, train, watch, evaluate, compare, predict, generate, study):
     app.command(_command)
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopts import Parameter
+
+from brule.cli.decoder import decoder_figures
 from brule.cli.inputs import DataRecord
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
@@ -33,6 +36,7 @@ def evaluate(
     only_validation: bool = False,
     normaliser: Normaliser = "auto",
     regions: Path | None = None,
+    decoder: Annotated[bool | None, Parameter(negative="--no-decoder")] = None,
     batch_size: int = 64,
     device: Device = None,
     skip_bad: SkipBad = False,
@@ -69,6 +73,8 @@ def evaluate(
             the diagonal of the box otherwise.
         regions: A JSON file that names regions by the 0-based indices of their landmarks, `{"left": [0, 1, 2], …}`. By
             default jaw, brows, nose, eyes and mouth for 68 points, and one region of all points otherwise.
+        decoder: Measure the decoder too: what it redraws, and its fakes (docs/generate.md defines the figures). By
+            default wherever the run has one.
         batch_size: Images at a time.
     """
     from brule.detector import LandmarkDetector
@@ -84,8 +90,9 @@ def evaluate(
     )
     facts = known_facts(detector, record, result)
     say_table(result, facts)
+    drawn = decoder_figures(detector, samples, result, wanted=decoder, normaliser=normaliser, batch_size=batch_size)
     note_bad(bad)
-    details = report_dict(detector, record, result) | {"run": str(run), "data": data}
+    details = report_dict(detector, record, result) | {"run": str(run), "data": data} | drawn
     say()
     if folder is not None:
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]

@@ -1,5 +1,6 @@
-"""Skeleton heatmaps, random warps that move images and landmarks together, and the statistics of shapes."""
+"""Skeleton heatmaps, random warps that move images and landmarks together, the statistics of shapes, and edits by hand."""
 
+from brule.geometry.edits import between, interpolated, moved, scaled, turned
 from brule.geometry.shape_prior import ShapePrior
 from brule.geometry.skeleton import nearest_neighbour_edges, skeleton_heatmap, skeleton_heatmap_plain
 from brule.geometry.symmetry import mirror_permutation, mirrored
@@ -8,9 +9,14 @@ from brule.geometry.warps import SynchronizedWarp
 __all__ = [
     "ShapePrior",
     "SynchronizedWarp",
+    "between",
+    "interpolated",
     "mirror_permutation",
     "mirrored",
+    "moved",
     "nearest_neighbour_edges",
+    "scaled",
     "skeleton_heatmap",
     "skeleton_heatmap_plain",
+    "turned",
 ]

@@ -1,14 +1,15 @@
 """Pictures and curves from arrays: no models, no files read.
 
 Three families: figures (matplotlib, the extra ``plot``; each function returns a :class:`matplotlib.figure.Figure` that no
-global pyplot state knows about), fast overlays with NumPy and Pillow alone (:func:`draw_landmarks`,
-:func:`preview_sheet`), and charts for pages as SVG text, which need neither (:mod:`brule.plots.svg`). All colour a landmark by
-its index, so that a swapped or shuffled order shows.
+global pyplot state knows about), fast overlays with NumPy and Pillow alone (:func:`draw_landmarks`, :func:`preview_sheet`,
+:func:`style_grid`), and charts for pages as SVG text, which need neither (:mod:`brule.plots.svg`). All colour a landmark by its
+index, so that a swapped or shuffled order shows.
 """
 
 from brule.plots.colours import index_colours
 from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet
 from brule.plots.figures import ablation_figure, barycenter_figure, ced_figure, loss_curves, overlay_grid, training_curve
+from brule.plots.grids import style_grid
 from brule.plots.saving import save_figure
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "overlay_grid",
     "preview_sheet",
     "save_figure",
+    "style_grid",
     "training_curve",
 ]

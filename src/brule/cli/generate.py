@@ -1,0 +1,172 @@
+"""``brule generate``: images drawn from landmarks and styles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from brule.cli.generate_sources import MOST_TILES, Columns, Edits, Rows, read_columns, read_rows
+from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.output import note, say
+from brule.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+GRID, RECORD, EACH = "grid.png", "generated.json", "each"
+SMALLEST_TILE = 128  # pixels: what is drawn smaller is enlarged in the grid
+EACH_NAME = "[0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9].png"
+
+
+def generate(
+    run: Path,
+    /,
+    *,
+    output: Annotated[Path, Output],
+    images: Annotated[list[str] | None, Many] = None,
+    landmarks: Annotated[list[str] | None, Many] = None,
+    styles: int = 6,
+    style_from: Annotated[list[str] | None, Many] = None,
+    mixing: float | None = None,
+    seed: int = 0,
+    move: tuple[float, float] | None = None,
+    turn: float = 0.0,
+    scale: float = 1.0,
+    points: str | None = None,
+    interpolate: int = 0,
+    interpolate_styles: int = 0,
+    each: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    device: Device = None,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Draw images from landmarks and styles.
+
+    Writes `grid.png`: a row for each landmark set, a column for each style, on the left the landmarks, on the image they
+    were found on. Beside it `generated.json` keeps landmarks and styles. The run must have been trained with a
+    decoder: `brule train … --set gan.enabled=true`.
+
+    The landmarks are those that the detector finds on `--images`, and those of `--landmarks`; with neither, those of the
+    annotated shapes that the run was trained with. `--move`, `--turn`, `--scale` edit all of them alike, or some
+    indices (`--points`). The styles are drawn at random, or read off images (`--style-from`). A run without the adversarial
+    term (the preset `cpu`) learns no random styles; there they are read off `--images` instead.
+
+    **Examples**
+
+        brule generate runs/first --images photos/ -o drawn
+
+        brule generate runs/first --images me.jpg --style-from you.jpg -o transfer
+
+        brule generate runs/first --images a.jpg b.jpg --interpolate 5 --styles 3 -o between --each
+
+        brule generate runs/first --images a.jpg --points 48-67 --move 0 0.03 --scale 1.2 -o mouth
+
+        brule generate runs/first --landmarks drawn/generated.json --style-from drawn/generated.json -o again
+
+    Args:
+        run: The folder of a run, or of a saved detector.
+        output: The folder to write to: `grid.png`, `generated.json`, with --each `each/ROW-COLUMN.png`.
+        images: Images: files, folders, globs; taken in the order of their paths. An annotation beside one gives the box to
+            cut out, and nothing else.
+        landmarks: Landmark sets: `.pts` files, folders of them, JSON `{"shapes": [[[x, y], …], …]}`, each laid into its own
+            crop as in training; or a `generated.json`, taken as it is.
+        styles: How many styles, where they are drawn at random.
+        style_from: Images to read the styles off instead; or a `generated.json`, whose styles are taken.
+        mixing: The share of random styles whose coarse and fine halves are drawn apart; by default that of the training.
+        seed: Of the random styles.
+        move: Shift landmarks to the right and down, in shares of the crop: `--move 0.05 -0.02`.
+        turn: Turn landmarks about their centre, clockwise, in degrees.
+        scale: Enlarge landmarks about their centre by this factor.
+        points: The indices to edit, from 0: `36-47` or `17-26,48-67`; by default all.
+        interpolate: So many landmark sets between each two that follow each other; a turn stays a turn.
+        interpolate_styles: So many styles between each two that follow each other.
+        each: Write every drawn image too, at its own size.
+        overwrite: Replace what an earlier call wrote to that folder.
+    """
+    edits = Edits(move or (0.0, 0.0), turn, scale, _indices(points))
+    _check_numbers(styles, interpolate, interpolate_styles)
+    _check_output(output, overwrite)
+    from brule.redrawing import Recipe, Redrawer
+
+    redrawer = Redrawer.load(run, device=checked_device(device))
+    rows = read_rows(redrawer, images, landmarks, skip_bad)
+    columns = read_columns(redrawer, rows, style_from, styles, mixing, seed, skip_bad)
+    _check_size(_count(len(rows), interpolate), _count(len(columns), interpolate_styles))
+    rows, columns = rows.edited(edits).between(interpolate), columns.between(interpolate_styles)
+    drawn = redrawer.grid(rows.points, columns.styles)
+    _clear(output)
+    _write_pictures(output, drawn, rows, columns, each=each)
+    facts: dict[str, Any] = {"run": str(run), "seed": seed, "edits": asdict(edits), "image_size": redrawer.image_size}
+    Recipe(rows.points.numpy(), rows.names, columns.styles, columns.names).write(output / RECORD, **facts)
+    say(f"{len(rows)} landmark sets under {len(columns)} styles, {redrawer.image_size} px: written to {output}")
+    return 0
+
+
+def _indices(text: str | None) -> list[int] | None:
+    """``36-47,60`` → the indices it names."""
+    if text is None:
+        return None
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise ConfigError(f"--points: expected indices such as 36-47 or 17-26,60, got {text!r}")
+        # No detector has so many landmarks; a slip of the finger shouldn't fill the memory.
+        found.update(range(int(first), min(int(last if dash else first), int(first) + 100_000) + 1))
+    return sorted(found)
+
+
+def _check_numbers(styles: int, interpolate: int, interpolate_styles: int) -> None:
+    if not 1 <= styles <= MOST_TILES:
+        raise ConfigError(f"--styles: expected 1 to {MOST_TILES}, got {styles}")
+    for name, steps in (("--interpolate", interpolate), ("--interpolate-styles", interpolate_styles)):
+        if not 0 <= steps <= MOST_TILES:
+            raise ConfigError(f"{name}: expected 0 to {MOST_TILES} steps, got {steps}")
+
+
+def _count(ends: int, steps: int) -> int:
+    return ends + (ends - 1) * steps
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if rows * columns > MOST_TILES:
+        raise ConfigError(
+            f"{rows} landmark sets under {columns} styles are {rows * columns} images; a picture holds {MOST_TILES}: give fewer"
+        )
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"-o {output}: expected a folder, and there is a file of that name")
+    there = list(_written_before(output))
+    if there and not overwrite:
+        raise ConfigError(f"{there[0]}: is there already; choose another folder, or replace it with --overwrite")
+
+
+def _written_before(output: Path) -> Iterator[Path]:
+    yield from (path for path in (output / GRID, output / RECORD) if path.exists())
+    yield from sorted((output / EACH).glob(EACH_NAME))
+
+
+def _clear(output: Path) -> None:
+    for path in list(_written_before(output)):
+        path.unlink()
+
+
+def _write_pictures(output: Path, drawn: np.ndarray, rows: Rows, columns: Columns, *, each: bool) -> None:
+    from PIL import Image
+
+    from brule.plots import save_figure, style_grid
+
+    tile = max(SMALLEST_TILE, drawn.shape[2])
+    outside = ((rows.points < 0) | (rows.points > 1)).any(-1)
+    if bool(outside.any()):
+        note(f"{int(outside.any(-1).sum())} of {len(rows)} landmark sets reach outside the crop, where nothing is drawn")
+    save_figure(style_grid(drawn, rows.points.numpy(), originals=rows.crops, models=columns.crops, tile=tile), output / GRID)
+    for row, images in enumerate(drawn if each else ()):
+        for column, image in enumerate(images):
+            save_figure(Image.fromarray(image), output / EACH / f"{row:04d}-{column:04d}.png")

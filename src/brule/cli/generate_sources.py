@@ -1,0 +1,241 @@
+"""What ``brule generate`` draws from: rows of landmarks, columns of styles."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brule.cli.inputs import note_boxes
+from brule.cli.output import note, note_bad
+from brule.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from brule.redrawing import Recipe, Redrawer
+
+MOST_TILES = 2000  # a picture of 2000 tiles of 128 pixels has 33 million of them
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What is done to every landmark set.
+
+    Attributes:
+        move: to the right and down, in shares of the crop.
+        turn: degrees, clockwise.
+        scale: a factor.
+        points: the indices; all if ``None``.
+    """
+
+    move: tuple[float, float]
+    turn: float
+    scale: float
+    points: list[int] | None
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (*self.move, self.turn))):
+            raise ConfigError("--move, --turn: expected finite numbers")
+        if not self.scale > 0 or not math.isfinite(self.scale):
+            raise ConfigError(f"--scale: expected a positive factor, got {self.scale}; 1.2 enlarges by a fifth")
+
+    def __bool__(self) -> bool:
+        return self.move != (0, 0) or self.turn != 0 or self.scale != 1
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Landmark sets ``(R, N, 2)`` in the unit square, their names, and the crops they were found on, where there are any."""
+
+    points: Tensor
+    names: list[str]
+    crops: list[np.ndarray | None]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def edited(self, edits: Edits) -> Rows:
+        """The same, edited."""
+        from brule.geometry import moved, scaled, turned
+
+        n = self.points.shape[1]
+        if edits.points is not None and max(edits.points) >= n:
+            raise ConfigError(f"--points: expected landmarks from 0 to {n - 1}, got {max(edits.points)}")
+        if edits.points is not None and not edits:
+            raise ConfigError("--points says which landmarks to edit: give --move, --turn or --scale too")
+        if not edits:
+            return self
+        points = scaled(self.points, edits.scale, indices=edits.points)
+        points = moved(turned(points, edits.turn, indices=edits.points), edits.move, indices=edits.points)
+        return Rows(points, self.names, self.crops)
+
+    def between(self, steps: int) -> Rows:
+        """The same, with ``steps`` further ones between each two."""
+        from brule.geometry import interpolated
+
+        return Rows(interpolated(self.points, steps), _names_between(self.names, steps), _spread(self.crops, steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Styles ``(C, 2, D)``, their names, and the crops they were read off, where there are any."""
+
+    styles: Tensor
+    names: list[str]
+    crops: list[np.ndarray | None]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def between(self, steps: int) -> Columns:
+        """The same, with ``steps`` further ones between each two."""
+        from brule.redrawing import interpolated_styles
+
+        return Columns(interpolated_styles(self.styles, steps), _names_between(self.names, steps), _spread(self.crops, steps))
+
+
+def read_rows(redrawer: Redrawer, images: list[str] | None, landmarks: list[str] | None, skip_bad: bool) -> Rows:
+    """The landmarks of images, then those of files; with neither, those of the annotated shapes.
+
+    Raises:
+        DataError: a bad file, or one with another number of landmarks.
+    """
+    import torch
+
+    parts = []
+    if images:
+        crops, names = _crops(redrawer, images, skip_bad)
+        parts.append(Rows(redrawer.landmarks_of(crops), names, list(crops)))
+    for path in landmarks or ():
+        parts.append(_landmarks(redrawer, path, skip_bad))
+    if not parts:
+        parts.append(_known_shapes(redrawer))
+    points = torch.cat([part.points for part in parts])
+    return Rows(points, [name for part in parts for name in part.names], [crop for part in parts for crop in part.crops])
+
+
+def read_columns(
+    redrawer: Redrawer, rows: Rows, paths: list[str] | None, count: int, mixing: float | None, seed: int, skip_bad: bool
+) -> Columns:
+    """The styles of images and records, or random ones; those of the rows' images where no random ones were learnt.
+
+    Raises:
+        DataError: a bad file, or styles of another decoder.
+        ConfigError: a number out of range, or no image to take a style from.
+    """
+    if paths:
+        return _columns_from(redrawer, paths, skip_bad)
+    if not redrawer.knows_random_styles:
+        return _own_styles(redrawer, rows, count)
+    drawn = redrawer.random_styles(count, seed=seed, mixing=mixing)
+    return Columns(drawn, [f"random {number}" for number in range(1, count + 1)], [None] * count)
+
+
+def _own_styles(redrawer: Redrawer, rows: Rows, count: int) -> Columns:
+    """The styles of the first images that landmarks were found on, where random ones mean nothing."""
+    import numpy as np
+
+    crops = [(crop, name) for crop, name in zip(rows.crops, rows.names, strict=True) if crop is not None][:count]
+    reason = "this run learnt no random styles, for want of the adversarial term (gan.adversarial=0)"
+    if not crops:
+        raise ConfigError(f"{reason}: --style-from IMAGES takes styles from images")
+    note(f"{reason}: the columns have those of the images themselves; --style-from IMAGES takes others")
+    return Columns(
+        redrawer.styles_of(np.stack([crop for crop, _ in crops])), [name for _, name in crops], [c for c, _ in crops]
+    )
+
+
+def _columns_from(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> Columns:
+    import torch
+
+    styles: list[Tensor] = []
+    names: list[str] = []
+    crops: list[np.ndarray | None] = []
+    recipes = {path: recipe for path in paths if (recipe := _recipe(path)) is not None}
+    for path, recipe in recipes.items():
+        if recipe.styles.shape[2] != redrawer.style_dim:
+            raise DataError(f"{path}: its styles have {recipe.styles.shape[2]} entries, this decoder's {redrawer.style_dim}")
+        styles.append(recipe.styles)
+        names += recipe.style_names
+        crops += [None] * len(recipe.styles)
+    if others := [path for path in paths if path not in recipes]:
+        found, found_names = _crops(redrawer, others, skip_bad)
+        styles.append(redrawer.styles_of(found))
+        names += found_names
+        crops += list(found)
+    return Columns(torch.cat(styles), names, crops)
+
+
+def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.ndarray, list[str]]:
+    """The crops of images ``(B, S, S, 3)`` at the detector's size, and their files' names."""
+    import numpy as np
+
+    from brule.data import load_crop, read_folder
+
+    crop = redrawer.detector.config_.crop
+    samples = read_folder(paths, skip_bad=skip_bad)
+    if len(samples) > MOST_TILES:
+        raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MOST_TILES}: give fewer")
+    note_boxes(samples)
+    bad = samples.bad
+    crops, names = [], []
+    for sample in samples:
+        try:
+            crops.append(load_crop(sample, crop.image_size, crop.scale)[0])
+            names.append(str(sample.path))
+        except DataError as error:
+            bad.reject_error(sample.path, error)
+    note_bad(bad)
+    if not crops:
+        raise DataError(f"{', '.join(paths)}: none of the {len(samples)} images could be read")
+    return np.stack(crops), names
+
+
+def _landmarks(redrawer: Redrawer, path: str, skip_bad: bool) -> Rows:
+    import numpy as np
+    import torch
+
+    from brule.data import read_shapes
+
+    recipe = _recipe(path)
+    if recipe is not None:
+        sets, names = list(recipe.points), recipe.names
+    else:
+        shapes = read_shapes(path, scale=redrawer.detector.config_.crop.scale, skip_bad=skip_bad)
+        note_bad(shapes.bad)
+        sets, names = shapes.points, shapes.names
+    for own, name in zip(sets, names, strict=True):
+        if len(own) != redrawer.n_points:
+            raise DataError(f"{path}: {name} has {len(own)} landmarks, this detector {redrawer.n_points}")
+    return Rows(torch.from_numpy(np.stack(sets)).float(), names, [None] * len(names))
+
+
+def _recipe(path: str) -> Recipe | None:
+    from brule.redrawing import Recipe
+
+    file = Path(path)
+    return Recipe.read(file) if file.suffix.lower() == ".json" and file.is_file() else None
+
+
+def _known_shapes(redrawer: Redrawer) -> Rows:
+    detector = redrawer.detector
+    if detector.shapes_ is None:
+        return Rows(detector.barycenter_[None].float(), ["barycenter"], [None])
+    count = len(detector.shapes_)
+    return Rows(detector.shapes_.float(), [f"shape {number}" for number in range(1, count + 1)], [None] * count)
+
+
+def _names_between(names: Sequence[str], steps: int) -> list[str]:
+    more = [[f"{a} to {b}, {step} of {steps}" for step in range(1, steps + 1)] for a, b in itertools.pairwise(names)]
+    return [name for own, between in zip(names, [*more, []], strict=True) for name in (own, *between)]
+
+
+def _spread(crops: Sequence[np.ndarray | None], steps: int) -> list[np.ndarray | None]:
+    spread: list[np.ndarray | None] = [None] * (len(crops) + (len(crops) - 1) * steps)
+    spread[:: steps + 1] = crops
+    return spread

@@ -1,0 +1,162 @@
+"""How good a decoder is: what it redraws beside the originals, and what it makes up beside the landmarks it was given."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from brule.errors import DataError
+from brule.evaluation.metrics import normalized_mean_error
+from brule.evaluation.similarity import check_images, mean_absolute_difference, structural_similarity
+from brule.evaluation.two_samples import PatchDistance, patch_distance
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+HEADER = ("", "this decoder", "a constant", "real images")
+
+
+@dataclass(frozen=True)
+class DecoderScores:
+    """What a decoder is worth on images that it hasn't learnt from, each figure beside that of a constant answer.
+
+    Attributes:
+        l1: mean difference between the images and the same redrawn from their own landmarks and style, % of black to white.
+        floor_l1: that of the mean image of the set, for every image.
+        ssim: structural similarity between the same, 1 at best.
+        floor_ssim: that of the mean image.
+        consistency: the detector on fakes, against the landmarks they were drawn from: NME in % of the distance.
+        floor_consistency: that of the mean landmark set, for every fake.
+        patches: patch distance between real images and fakes with the same landmarks, halves of the set, in thousandths.
+        floor_patches: that of the mean image.
+        real_patches: that between one half of the real images and the other: what a perfect decoder comes near to.
+        patch_levels: side of the pyramid's level → ``patches`` at it.
+        real_patch_levels: side of the pyramid's level → ``real_patches`` at it.
+        n: number of images.
+        image_size: side of the decoder's images, pixels.
+        normaliser: the distance in ``consistency``.
+        styles: where the fakes' styles come from.
+        seed: of everything random.
+    """
+
+    l1: float
+    floor_l1: float
+    ssim: float
+    floor_ssim: float
+    consistency: float
+    floor_consistency: float
+    patches: float | None
+    floor_patches: float | None
+    real_patches: float | None
+    patch_levels: dict[int, float]
+    real_patch_levels: dict[int, float]
+    n: int
+    image_size: int
+    normaliser: str
+    styles: str
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON; the patch figures of a single image are missing (``None``)."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """The figures as text, under :data:`HEADER`."""
+        patches = ["" if v is None else f"{v:.1f}" for v in (self.patches, self.floor_patches, self.real_patches)]
+        return [
+            ("redrawn, L1", f"{self.l1:.2f} %", f"{self.floor_l1:.2f} %", "0"),
+            ("redrawn, SSIM", f"{self.ssim:.3f}", f"{self.floor_ssim:.3f}", "1"),
+            ("fakes, landmarks", f"{self.consistency:.2f} %", f"{self.floor_consistency:.2f} %", ""),
+            ("fakes, patches", patches[0], patches[1], patches[2]),
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What a decoder drew for a set of images.
+
+    Attributes:
+        real: ``(B, S, S, 3)`` uint8, the images at the decoder's size.
+        redrawn: the same from their own landmarks and style.
+        fakes: drawn with other styles.
+        points: ``(B, N, 2)``, the landmarks that ``redrawn`` and ``fakes`` were drawn from.
+        found: ``(B, N, 2)``, the detector's landmarks of the fakes, in the same frame.
+        styles: where the fakes' styles come from.
+    """
+
+    real: Array
+    redrawn: Array
+    fakes: Array
+    points: Array
+    found: Array
+    styles: str
+
+
+def score_decoder(drawn: Drawn, *, distance: ArrayLike, normaliser: str, seed: int = 0) -> DecoderScores:
+    """Every figure for what a decoder drew.
+
+    Args:
+        drawn: images and landmarks.
+        distance: what the landmark errors are divided by, ``(B,)`` or a number, in the frame of the points.
+        normaliser: its name.
+        seed: of the patches.
+
+    Raises:
+        DataError: if the arrays don't fit each other, or the images are smaller than 11 pixels.
+    """
+    check_images(drawn.real, drawn.fakes)
+    real = np.asarray(drawn.real)
+    constant = np.broadcast_to(mean_image(real), real.shape)
+    points = np.asarray(drawn.points, dtype=np.float64)
+    if len(points) != len(real):
+        raise DataError(f"decoder: expected a landmark set for each of {len(real)} images, got {len(points)}")
+    mean_points = np.broadcast_to(points.mean(axis=0), points.shape)
+    patches, floor, between_real = (
+        _of_halves(real, drawn.fakes, seed),
+        _of_halves(real, constant, seed),
+        _of_halves(real, _halves_swapped(real), seed),
+    )
+    return DecoderScores(
+        l1=float(mean_absolute_difference(drawn.redrawn, real).mean()),
+        floor_l1=float(mean_absolute_difference(constant, real).mean()),
+        ssim=float(structural_similarity(drawn.redrawn, real).mean()),
+        floor_ssim=float(structural_similarity(constant, real).mean()),
+        consistency=float(normalized_mean_error(drawn.found, points, distance=distance).mean()),
+        floor_consistency=float(normalized_mean_error(mean_points, points, distance=distance).mean()),
+        patches=patches.mean if patches else None,
+        floor_patches=floor.mean if floor else None,
+        real_patches=between_real.mean if between_real else None,
+        patch_levels=patches.levels if patches else {},
+        real_patch_levels=between_real.levels if between_real else {},
+        n=len(real),
+        image_size=int(real.shape[1]),
+        normaliser=normaliser,
+        styles=drawn.styles,
+        seed=seed,
+    )
+
+
+def mean_image(images: ArrayLike) -> Array:
+    """The mean over a set ``(B, H, W, C)`` of bytes, rounded to bytes ``(H, W, C)``."""
+    return np.rint(np.asarray(images).mean(axis=0, dtype=np.float64)).astype(np.uint8)
+
+
+def _of_halves(real: Array, other: ArrayLike, seed: int) -> PatchDistance | None:
+    """The mean over the even and the odd images of their distances: sets of the size that two *real* ones can have."""
+    if len(real) < 2:
+        return None
+    images = np.asarray(other)
+    even = len(real) // 2 * 2
+    halves = [patch_distance(real[start:even:2], images[start:even:2], seed=seed) for start in (0, 1)]
+    levels = {side: (halves[0].levels[side] + halves[1].levels[side]) / 2 for side in halves[0].levels}
+    return PatchDistance((halves[0].mean + halves[1].mean) / 2, levels)
+
+
+def _halves_swapped(images: Array) -> Array:
+    """Every even image in the place of the odd one that follows it, and the other way round."""
+    even = len(images) // 2 * 2
+    order = np.arange(len(images))
+    order[:even] = order[:even].reshape(-1, 2)[:, ::-1].ravel()
+    return images[order]
