@@ -50,6 +50,9 @@ class TrainingConfig(Section):
     )
     batch_size: int = Field(8, ge=1, description="Images an iteration.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Of the networks' activations.")
+    compile: bool = Field(
+        False, description="Compile encoder and generator first: a minute or two that long runs on a GPU win back."
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0 = PyTorch's choice.")
     checkpoint_every: int = Field(1000, ge=1, description="Iterations between checkpoints.")
     preview_every: int = Field(1000, ge=0, description="Iterations between preview pictures; 0 = none.")

@@ -153,11 +153,25 @@ def start_run(barycenter: Tensor, config: TrainingConfig, device: torch.device, 
         run.painter = _placed_painter(painter, device)
         run.decoder_average = copy.deepcopy(run.painter.decoder).eval()
         optimizers |= _painters_optimizers(run.painter, config, device)
+    if config.compile:
+        _compile(run)
     if resume:
         if directory is None:
             raise CheckpointError("resume: expected the directory of a run")
         run.progress = load_checkpoint(directory / CHECKPOINT, modules=run.modules, optimizers=run.optimizers)
     return run
+
+
+def _compile(run: Run) -> None:
+    """Compile in place what runs most: names and places of the weights stay as they are.
+
+    The discriminator stays out: its penalty needs second derivatives, which compiled code doesn't give.
+    """
+    parts: list[nn.Module] = [run.model.encoder, run.average.encoder]
+    if run.painter is not None:
+        parts += [run.painter.decoder.generator, run.painter.decoder.style_encoder]
+    for part in parts:
+        part.compile()
 
 
 def _painters_optimizers(painter: Painter, config: TrainingConfig, device: torch.device) -> dict[str, torch.optim.Optimizer]:
