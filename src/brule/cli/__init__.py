@@ -1,4 +1,4 @@
-"""The command line: ``brule barycenter | train | evaluate | predict | demo``.
+"""The command line: ``brule data | barycenter | train | evaluate | predict | demo``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
 from brule.cli.barycenter import barycenter
+from brule.cli.data import data
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.output import INTERRUPTED
@@ -38,6 +39,7 @@ app = App(
 )
 for _command in (demo, barycenter, train, evaluate, predict):
     app.command(_command)
+app.command(data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

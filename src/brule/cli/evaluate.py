@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from brule.cli.inputs import DataRecord
+from brule.cli.inputs import DataRecord, note_remarks
 from brule.cli.options import Device, Many, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError
@@ -48,7 +48,8 @@ def evaluate(
 
     Args:
         run: The folder of a run, or of a saved detector.
-        data: Folders, files or globs of images with an annotation (`.pts`) of the same name beside each.
+        data: Folders, files or globs of images with annotations beside them, in any format; annotation files that name
+            their images; or data sets as `NAME:SPLIT:ROOT`, such as `300w:common:downloads/300w`.
         json: Write all figures, and the error of every image, to this file.
         pictures: Write 24 predictions to this picture, coloured by index, with the truth as crosses.
         only_validation: Take only the validation tenth of the images, chosen by name; see `brule train
@@ -80,15 +81,16 @@ def annotated_samples(data: list[str], *, only_validation: bool = False, skip_ba
     Raises:
         DataError: there is none.
     """
-    from brule.data import SampleList, read_folder, split_by_name
+    from brule.data import read_samples, split_by_name
 
-    samples = read_folder(data, require_points=True, skip_bad=skip_bad)
+    samples = read_samples(data, require_points=True, skip_bad=skip_bad)
+    note_remarks(samples)
     if not only_validation:
         return samples
     kept = split_by_name(samples).validation
     if not kept:
         raise DataError(f"--only-validation: none of the {len(samples)} annotated images belongs to the validation tenth")
-    return SampleList(kept, bad=samples.bad)
+    return samples.replaced(kept)
 
 
 def evaluate_detector(

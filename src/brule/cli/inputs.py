@@ -61,9 +61,10 @@ def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: boo
     Raises:
         DataError: nothing there, a bad file, or nothing left.
     """
-    from brule.data import read_folder, split_by_name
+    from brule.data import read_samples, split_by_name
 
-    samples = read_folder(paths, skip_bad=skip_bad)
+    samples = read_samples(paths, skip_bad=skip_bad)
+    note_remarks(samples)
     if not exclude_validation:
         return samples
     kept = split_by_name(samples).train
@@ -71,6 +72,12 @@ def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: boo
         raise DataError(f"--exclude-validation leaves none of the {len(samples)} images")
     note(f"held out for validation: {len(samples) - len(kept)} of {len(samples)} images")
     return samples.replaced(kept)
+
+
+def note_remarks(samples: SampleList) -> None:
+    """Say what the readers remarked."""
+    for remark in samples.notes:
+        note(remark)
 
 
 def note_boxes(samples: SampleList) -> None:

@@ -56,9 +56,10 @@ def train(
         brule train -o runs/first --resume
 
     Args:
-        images: Folders, files or globs of the images to learn from.
-        shapes: The annotated shapes: `.pts` files, folders of them, or a JSON file (`brule barycenter` writes one; its shapes
-            are read, and their barycenter is computed anew).
+        images: Folders, files or globs of the images to learn from, or data sets as `NAME:SPLIT:ROOT`, such as
+            `wflw:train:downloads/wflw`.
+        shapes: The annotated shapes: annotations of any format, folders of them, data sets, or a JSON file (`brule
+            barycenter` writes one; its shapes are read, and their barycenter is computed anew).
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
         n_shapes: Draw so many of the shapes with the seed; by default all are used. Ten do.
         preset: Where the settings start: `cpu` (two cores, 20 minutes), `paper` (the paper's, for GPUs), or a `.toml`

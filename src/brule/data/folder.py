@@ -25,7 +25,12 @@ _Key = tuple[str, str]  # folder, name without suffix: what an image and its ann
 
 
 def read_folder(
-    directory: Paths, *, annotations: bool = True, require_points: bool = False, skip_bad: bool = False
+    directory: Paths,
+    *,
+    annotations: bool = True,
+    also: Iterable[Path] = (),
+    require_points: bool = False,
+    skip_bad: bool = False,
 ) -> SampleList:
     """Read a folder of images with their annotations, or without.
 
@@ -37,6 +42,7 @@ def read_folder(
         directory: the folder; also several, files, or globs, as for :func:`find_images`. An annotation file that names its
             images may be given alone.
         annotations: read the annotations; otherwise they are passed over.
+        also: further annotation files, of which counts what they say about these images.
         require_points: return labelled images only; the others are listed in ``bad`` of the result.
         skip_bad: leave bad files out and list them in ``bad`` of the result, rather than raise at the first.
 
@@ -50,7 +56,7 @@ def read_folder(
     """
     bad = BadFiles(skip=skip_bad)
     images = find_images_if_any(directory)
-    labels = read_labels(directory, images, bad) if annotations else Labels()
+    labels = read_labels(directory, images, bad, also=also) if annotations else Labels()
     known = {os.path.abspath(image) for image in images}
     images = sorted([*images, *(own[0].image for key, own in labels.by_image.items() if key not in known)])
     if not images:
@@ -184,7 +190,7 @@ def _annotations_beside(images: list[Path]) -> dict[_Key, list[Path]]:
 def _reject_orphans(annotations: list[Path], images: list[Path], bad: BadFiles) -> None:
     having_image = {_key(image) for image in images}
     for annotation in annotations:
-        if _key(annotation) not in having_image:
+        if annotation.suffix.lower() in READERS and _key(annotation) not in having_image:
             bad.reject(annotation, "there is no image of this name beside the annotation")
 
 

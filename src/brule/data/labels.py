@@ -10,7 +10,7 @@ from pathlib import Path
 
 from brule.data.annotations import parse_annotations
 from brule.data.finding import Paths, as_paths, find_annotations, visible
-from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations
+from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, Format
 from brule.data.formats.record import in_one_order
 from brule.data.locate import ImageFinder
 from brule.data.samples import BadFiles, Layout
@@ -47,7 +47,9 @@ class Labels:
     notes: list[str] = field(default_factory=list)
 
 
-def read_labels(paths: Paths, images: list[Path], bad: BadFiles) -> Labels:
+def read_labels(
+    paths: Paths, images: list[Path], bad: BadFiles, *, also: Iterable[Path] = (), only: Format | None = None
+) -> Labels:
     """Read the annotation files in ``paths``, and those beside ``images``.
 
     A file in ``paths`` counts whole: each of its images has to be there. Of a file that only lies beside an image, what it
@@ -57,18 +59,23 @@ def read_labels(paths: Paths, images: list[Path], bad: BadFiles) -> Labels:
         paths: files, folders, globs.
         images: the images that were found in them.
         bad: takes what is wrong.
+        also: further annotation files that count as if they lay beside the images.
+        only: take files to be of this format, and pass over those of another suffix.
 
     Raises:
         DataError: something is wrong, and ``bad`` doesn't skip it.
     """
     given = [path for path in find_annotations(paths) if path.suffix.lower() not in READERS]
     known = {os.path.abspath(path) for path in given}
-    beside = [path for path in _beside(images) if os.path.abspath(path) not in known]
+    near = {os.path.abspath(path): path for path in [*_beside(images), *also] if path.suffix.lower() not in READERS}
+    beside = [path for key, path in near.items() if key not in known]
     explicit = {os.path.abspath(path) for path in as_paths(paths)}
     sources: list[tuple[Path, ImageFinder, Annotations]] = []
     for path in [*given, *beside]:
         finder = ImageFinder(path, images)
-        found = _read(path, finder, bad, explicit=os.path.abspath(path) in explicit)
+        if only is not None and path.suffix.lower() not in only.suffixes:
+            continue
+        found = _read(path, finder, bad, only, explicit=os.path.abspath(path) in explicit)
         if found is not None:
             sources.append((path, finder, found))
     ordered, layout = in_one_order([found for _, _, found in sources])
@@ -90,9 +97,9 @@ def _beside(images: Iterable[Path]) -> list[Path]:
     return [file for file in found if file.suffix.lower() in ANNOTATION_SUFFIXES and file.suffix.lower() not in READERS]
 
 
-def _read(path: Path, finder: ImageFinder, bad: BadFiles, *, explicit: bool) -> Annotations | None:
+def _read(path: Path, finder: ImageFinder, bad: BadFiles, only: Format | None, *, explicit: bool) -> Annotations | None:
     try:
-        found = parse_annotations(path, finder.size)
+        found = parse_annotations(path, finder.size, format=only)
     except DataError as error:
         bad.reject_error(path, error)
         return None

@@ -65,7 +65,7 @@ class ImageFinder:
     def _by_last_part(self, name: str, parts: list[str]) -> Path:
         if self._by_name is None:
             self._by_name = defaultdict(list)
-            below = find_files(self._folder, IMAGE_SUFFIXES)
+            below = find_files(self._folder, IMAGE_SUFFIXES) if self._folder.is_dir() else []
             for path in {os.path.abspath(image): image for image in [*self._known, *below]}.values():
                 self._by_name[unicodedata.normalize("NFC", path.name)].append(path)
         last = unicodedata.normalize("NFC", parts[-1]) if parts else ""

@@ -16,6 +16,7 @@ from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotat
 from brule.data.formats.record import in_one_order
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import CROP_SCALE, BadFiles, Sample, crop_box, landmark_box
+from brule.data.sources import dataset_of, plain_paths, read_samples
 from brule.errors import DataError
 from brule.files import write_text
 
@@ -70,7 +71,7 @@ def read_shapes(
 
     Args:
         paths: one path or several: annotations of any format (docs/formats.md), folders of them (images beside them don't
-            matter), or JSON files ``{"shapes": [[[x, y], …], …]}`` in any frame with y pointing down. The latter are passed
+            matter), data sets as ``NAME:SPLIT:ROOT``, or JSON files ``{"shapes": [[[x, y], …], …]}`` in any frame with y pointing down. The latter are passed
             over in folders.
         n_shapes: how many to draw, without replacement, from the list sorted by path; None for all.
         seed: seed of that draw.
@@ -151,7 +152,11 @@ def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE) -> np.ndarray:
 
 
 def _read_all(paths: Paths, bad: BadFiles) -> list[tuple[Path, list[_Found] | Annotations]]:
-    """What each file holds, in the order of their paths."""
+    """What each data set and file holds, the files in the order of their paths."""
+    sets = [_of_dataset(path, bad) for path in as_paths(paths) if dataset_of(path) is not None]
+    paths = plain_paths(paths)
+    if sets and not paths:
+        return sets
     files = find_annotations(paths)
     if not files:
         raise DataError(_nothing(paths))
@@ -172,7 +177,15 @@ def _read_all(paths: Paths, bad: BadFiles) -> list[tuple[Path, list[_Found] | An
         raise DataError(_nothing(paths) + hint)
     for path, reason in damaged:
         bad.reject(path, reason)
-    return [(path, _complete(path, found, bad) if isinstance(found, Annotations) else found) for path, found in result]
+    return sets + [(path, _complete(path, found, bad) if isinstance(found, Annotations) else found) for path, found in result]
+
+
+def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotations]:
+    """The complete landmark sets of a data set."""
+    samples = read_samples(path, require_points=True, skip_bad=bad.skip)
+    bad.extend(samples.bad)
+    complete = [(one, one.points) for one in samples if one.points is not None and np.isfinite(one.points).all()]
+    return path, [_Found(one.name, points, [one.path.name]) for one, points in complete]
 
 
 def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
