@@ -62,3 +62,14 @@ def test_bad_image(brule, trained: Path, own_faces: Path) -> None:
     assert refused.code == 2 and image.name in refused.err
     taken = brule("evaluate", trained, "--data", own_faces / "test", "--skip-bad")
     assert taken.code == 0 and image.name in taken.err and "left out 1 file" in taken.err
+
+
+def test_annotations_of_another_format(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    assert brule("data", "convert", faces / "test", tmp_path / "faces.csv").code == 2  # csv or dlc?
+    assert brule("data", "convert", faces / "test", tmp_path / "faces.csv", "--to", "csv").code == 0
+    figures = []
+    for data in (faces / "test", tmp_path / "faces.csv"):
+        found = brule("evaluate", trained, "--data", data, "--json", tmp_path / "e.json", "--pictures", tmp_path / "look.png")
+        assert found.code == 0, found.err
+        figures.append(json.loads((tmp_path / "e.json").read_text())["nme"])
+    assert abs(figures[0] - figures[1]) < 1e-3

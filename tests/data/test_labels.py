@@ -216,3 +216,15 @@ def test_a_file_and_the_folder_of_its_images_are_given_together(tmp_path: Path) 
 def test_reading_a_file_alone_gives_its_records(tmp_path: Path) -> None:
     write_annotations(tmp_path / "c.json", records("far/a.png"), format=FORMATS["coco"])
     assert read_annotations(tmp_path / "c.json").items[0].image == "far/a.png"
+
+
+def test_a_file_that_is_given_beats_what_lies_beside_the_image(tmp_path: Path) -> None:
+    images(tmp_path / "images", "a.png")
+    write_pts(tmp_path / "images" / "a.pts", POINTS)
+    write_annotations(tmp_path / "images" / "b.tps", records("a.png"))
+    given = tmp_path / "given.csv"
+    write_annotations(given, Annotations([Annotation("images/a.png", POINTS + 2)]), format=FORMATS["csv"])
+    np.testing.assert_allclose(read_folder(given)[0].points, POINTS + 2)
+    for both in ([given, tmp_path / "images"], tmp_path / "images"):
+        with pytest.raises(DataError, match=r"a\.png: has more than one annotation"):
+            read_folder(both)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from brule.cli.output import note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError
 
 if TYPE_CHECKING:
-    from brule.data import SampleList
+    from brule.data import Sample, SampleList
     from brule.detector import LandmarkDetector
     from brule.evaluation import Evaluation
 
@@ -169,10 +170,14 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Ev
     from brule.data import load_crop
     from brule.plots import overlay_grid, save_figure
 
-    by_name = {str(sample.path): sample for sample in samples}
+    # An image may hold several objects: those of one name come in the same order in both.
+    by_name: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_name[str(sample.path)].append(sample)
+    scored = [by_name[name].pop(0) for name in result.names]
     chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
     # Sharper than what the detector sees; the unit square is the same.
-    crops = [load_crop(by_name[result.names[i]], PICTURE_SIZE, detector.config_.crop.scale)[0] for i in chosen]
+    crops = [load_crop(scored[i], PICTURE_SIZE, detector.config_.crop.scale)[0] for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
     figure = overlay_grid(np.stack(crops), result.predictions[chosen], truth=result.truth[chosen], names=titles, columns=6)
     save_figure(figure, path)

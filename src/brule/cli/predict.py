@@ -44,7 +44,8 @@ def predict(
     """Find the landmarks of images, and write them as files and pictures.
 
     Sub-folders are kept: `photos/a/1.jpg` becomes `OUTPUT/a/1.pts` if `photos` was given. An annotation beside an image
-    gives the box to cut out, as in training; without one, the whole image is taken. Coordinates are pixels of the
+    gives the box to cut out, as in training; without one, the whole image is taken. Where one image has boxes of several
+    objects, the second becomes `1-object2.pts`. Coordinates are pixels of the
     upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is: a
     standard deviation along one axis, in pixels.
 
@@ -118,7 +119,7 @@ def output_names(found: Sequence[Path], base: str) -> dict[Path, Path]:
 
 
 def numbered(name: Path, number: int) -> Path:
-    """Where the results of the second and further objects of an image go: ``a``, ``a-object2``, …"""
+    """Where the results of the second and further objects of an image go: ``a``, ``a-object2`` and so on."""
     return name if number == 1 else name.with_name(f"{name.name}-object{number}")
 
 

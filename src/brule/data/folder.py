@@ -62,11 +62,15 @@ def read_folder(
     if not images:
         images = find_images(directory) if not bad else images  # says that there is none
     beside = _annotations_beside(images) if annotations else {}
-    if annotations:
-        _reject_orphans(find_files(directory, READERS), images, bad)
+    given = find_files(directory, READERS) if annotations else []
+    _reject_orphans(given, images, bad)
+    known = {os.path.abspath(path) for path in given}
     samples = []
     for image, points in _pair(images, beside, bad):
-        samples += _read_image(image, points, labels.by_image.get(os.path.abspath(image), []), bad)
+        key = os.path.abspath(image)
+        if key in labels.given and points is not None and os.path.abspath(points) not in known:
+            points = None  # what was given beats what only lies there
+        samples += _read_image(image, points, labels.by_image.get(key, []), bad)
     samples = reject_odd_counts(samples, bad)
     if require_points:
         samples = _labelled_only(samples, bad, directory)

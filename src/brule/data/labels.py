@@ -40,11 +40,13 @@ class Labels:
         by_image: the objects of every image, by its absolute path.
         layout: names and edges of the landmarks.
         notes: what was passed over on purpose.
+        given: the images of which files say something that were given, rather than found beside them.
     """
 
     by_image: dict[str, list[Label]] = field(default_factory=dict)
     layout: Layout = field(default_factory=Layout)
     notes: list[str] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
 
 
 def read_labels(
@@ -53,7 +55,8 @@ def read_labels(
     """Read the annotation files in ``paths``, and those beside ``images``.
 
     A file in ``paths`` counts whole: each of its images has to be there. Of a file that only lies beside an image, what it
-    says about ``images`` counts. A file in a folder that is of no known format is something else, and passed over.
+    says about ``images`` counts, unless a file in ``paths`` says something about the same image. A file in a folder that is
+    of no known format is something else, and passed over.
 
     Args:
         paths: files, folders, globs.
@@ -83,10 +86,13 @@ def read_labels(
     labels = Labels(defaultdict(list), layout, [f"{path}: {note}" for path, _, found in sources for note in found.notes])
     for (path, finder, _), items in zip(sources, ordered, strict=True):
         for item in items:
-            image = _image(finder, item, path, bad, required=os.path.abspath(path) in known)
-            if image is None or (os.path.abspath(path) not in known and os.path.abspath(image) not in wanted):
+            is_given = os.path.abspath(path) in known
+            image = _image(finder, item, path, bad, required=is_given)
+            key = os.path.abspath(image) if image is not None else ""
+            if image is None or (not is_given and (key not in wanted or key in labels.given)):
                 continue
-            key = os.path.abspath(image)
+            if is_given and (item.labelled or item.box is not None):
+                labels.given.add(key)
             labels.by_image[key].append(Label(wanted.get(key, image), item, path))
     return labels
 

@@ -46,7 +46,7 @@ class ImageFinder:
         for start in range(len(parts)):
             candidate = self._folder.joinpath(*parts[start:]) if start or not _is_absolute(name) else Path(name)
             if os.path.isfile(candidate):
-                return self._take(candidate, name)
+                return self._take(Path(os.path.normpath(candidate)), name)
         if len(parts) > 1 and not _is_absolute(name) and os.path.isdir(self._folder / parts[0]):
             raise self._missing(name)
         return self._take(self._by_last_part(name, parts), name)

@@ -71,8 +71,8 @@ def read_shapes(
 
     Args:
         paths: one path or several: annotations of any format (docs/formats.md), folders of them (images beside them don't
-            matter), data sets as ``NAME:SPLIT:ROOT``, or JSON files ``{"shapes": [[[x, y], …], …]}`` in any frame with y pointing down. The latter are passed
-            over in folders.
+            matter), data sets as ``NAME:SPLIT:ROOT``, or JSON files ``{"shapes": [[[x, y], …], …]}`` in any frame with y
+            pointing down. The latter are passed over in folders.
         n_shapes: how many to draw, without replacement, from the list sorted by path; None for all.
         seed: seed of that draw.
         scale: the crop rule's side over the longer side of the landmark box.

@@ -32,7 +32,7 @@ def read_samples(paths: Paths, *, require_points: bool = False, skip_bad: bool =
     """
     files: list[str] = []
     parts: list[SampleList] = []
-    for path in [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else map(os.fspath, paths):
+    for path in _texts(paths):
         spelled = dataset_of(path)
         if spelled is None:
             files.append(path)
@@ -47,6 +47,11 @@ def read_samples(paths: Paths, *, require_points: bool = False, skip_bad: bool =
 def plain_paths(paths: Paths) -> list[Path]:
     """The paths that don't spell a data set."""
     return [path for path in as_paths(paths) if dataset_of(path) is None]
+
+
+def _texts(paths: Paths) -> list[str]:
+    # Not Path, which would take the slashes of NAME:SPLIT:ROOT apart.
+    return [os.fspath(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
 def _joined(parts: list[SampleList], bad: BadFiles) -> SampleList:

@@ -11,7 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from brule.data import FORMATS, Annotation, Annotations, Format, Layout, read_annotations, write_annotations
+from brule.data import DATASETS, FORMATS, Annotation, Annotations, Format, Layout, read_annotations, write_annotations
+from brule.data.datasets.celeba import CELEBA_COUNTS, MAFL_COUNTS
+from brule.data.datasets.cofw import RELEASE_COUNTS as COFW_COUNTS
+from brule.data.datasets.wflw import RELEASE_COUNTS as WFLW_COUNTS
 from brule.data.formats.format import FEATURES, present
 from brule.errors import ConfigError, DataError
 
@@ -169,3 +172,12 @@ def test_several_files_are_written_in_the_folders_of_their_images(tmp_path: Path
     with pytest.raises(DataError, match=r"one object an image, and a\.png has 2"):
         write_annotations(tmp_path / "other", two, format=FORMATS["pts"])
     assert not (tmp_path / "other").exists()
+
+
+def test_the_documentation_lists_every_format_and_data_set() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for name, format in FORMATS.items():
+        assert any(line.startswith(f"| `{name}` | `{format.suffixes[0]}`") for line in text.splitlines()), name
+    assert all(f"`{name}`" in text for name in DATASETS)
+    for counts in (CELEBA_COUNTS, MAFL_COUNTS, WFLW_COUNTS, COFW_COUNTS):
+        assert all(f"{count:,}" in text for count in counts.values())

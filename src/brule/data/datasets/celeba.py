@@ -60,8 +60,8 @@ def read_celeba(root: Path | str, split: str = "train", *, wild: bool = False, s
         notes = [f"celeba: {in_partition - len(wanted):,} test images of MAFL are kept out of {split}"]
     elif split != "test":
         notes = [
-            f"celeba: {root / 'MAFL/testing.txt'} isn't there, so MAFL's test images are not kept out of {split}: don't measure "
-            "on MAFL what you train on this"
+            f"celeba: {root / 'MAFL/testing.txt'} isn't there, so MAFL's test images are not kept out of {split}: don't "
+            "measure on MAFL what you train on this"
         ]
     result = _read(root, list(wanted), wild, skip_bad)
     result.counts[split] = in_partition
