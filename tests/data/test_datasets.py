@@ -262,3 +262,30 @@ def test_release_counts_are_those_of_the_papers() -> None:
     assert wflw.RELEASE_COUNTS["train"] + wflw.RELEASE_COUNTS["test"] == 10_000
     assert sum(celeba.CELEBA_COUNTS.values()) == 202_599 and sum(celeba.MAFL_COUNTS.values()) == 20_000
     assert sum(cofw.RELEASE_COUNTS.values()) == 1852
+
+
+LISTS = {
+    "wflw": [f"{wflw.LISTS}/list_98pt_rect_attr_train.txt"],
+    "celeba-wild": ["Anno/list_landmarks_celeba.txt", "Anno/list_bbox_celeba.txt", "Eval/list_eval_partition.txt"],
+    "mafl": ["MAFL/training.txt", "MAFL/testing.txt"],
+}
+POISON = ["", "nan", "1e999", "9" * 400, "x" * 3000, "\0", "é", "\n", " ", "-1", "000001.jpg", "../"]
+
+
+@pytest.mark.parametrize(("name", "listing"), [(name, listing) for name, own in LISTS.items() for listing in own])
+def test_damaged_lists_give_samples_or_a_data_error(tmp_path: Path, name: str, listing: str) -> None:
+    WRITERS[name](tmp_path)
+    path = tmp_path / listing
+    good = path.read_text()
+    rng = np.random.default_rng(0)
+    contents = [b"", b"\xff\xfe\0", good.encode("utf-16")] + [good[: rng.integers(len(good))].encode() for _ in range(20)]
+    for _ in range(60):
+        start, stop = sorted(rng.integers(0, len(good), 2))
+        contents.append((good[:start] + str(rng.choice(POISON)) + good[min(stop, start + 9) :]).encode())
+    for content in contents:
+        path.write_bytes(content)
+        for skip_bad in (False, True):
+            try:
+                assert read_dataset(name, tmp_path, skip_bad=skip_bad)
+            except DataError as error:
+                assert str(tmp_path) in str(error) and len(str(error)) < 5000

@@ -65,7 +65,7 @@ def convert(
         note(remark)
     note_bad(done.bad)
     for what in done.lost:
-        note(f"{done.format.title} can't hold {what}: left out")
+        note(f"{done.format.title} can't hold {what}")
     files = f"{len(done.files)} files in {target}" if done.format.one_image else f"{target}"
     say(f"{done.n_objects} annotated objects in {done.n_images} images, as {done.format.title}: {files}")
     return 0

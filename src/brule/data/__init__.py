@@ -24,8 +24,8 @@ from brule.data.samples import (
     landmark_box,
     split_by_name,
 )
-from brule.data.shapes import Shapes, draw_shapes, read_shapes, shapes_of, write_shapes
-from brule.data.sources import dataset_of, plain_paths, read_samples
+from brule.data.shapes import Shapes, draw_shapes, read_shapes, write_shapes
+from brule.data.sources import read_samples
 
 __all__ = [
     "CROP_SCALE",
@@ -55,7 +55,6 @@ __all__ = [
     "convert",
     "crop_box",
     "crop_image",
-    "dataset_of",
     "draw_shapes",
     "find_annotations",
     "find_images",
@@ -64,7 +63,6 @@ __all__ = [
     "landmark_box",
     "load_crop",
     "load_image",
-    "plain_paths",
     "read_300w",
     "read_annotations",
     "read_celeba",
@@ -77,7 +75,6 @@ __all__ = [
     "read_samples",
     "read_shapes",
     "read_wflw",
-    "shapes_of",
     "split_by_name",
     "whole_image_crop",
     "write_annotations",

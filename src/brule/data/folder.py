@@ -86,9 +86,14 @@ def _read_image(image: Path, annotation: Path | None, labels: list[Label], bad: 
     if len(sources) > 1:
         bad.reject(image, f"has more than one annotation: {', '.join(map(str, sources))}; keep one")
         return []
+    try:
+        size = image_size(image)
+    except DataError as error:
+        bad.reject_error(image, error)
+        return []
     samples = []
-    reads: list[Callable[[], Sample]] = [partial(_labelled_sample, image, label) for label in labels]
-    for read in reads or [partial(_read_sample, image, annotation)]:
+    reads: list[Callable[[], Sample]] = [partial(_labelled_sample, image, size, label) for label in labels]
+    for read in reads or [partial(_read_sample, image, size, annotation)]:
         try:
             samples.append(read())
         except DataError as error:
@@ -96,8 +101,7 @@ def _read_image(image: Path, annotation: Path | None, labels: list[Label], bad: 
     return samples
 
 
-def _read_sample(image: Path, annotation: Path | None) -> Sample:
-    size = image_size(image)
+def _read_sample(image: Path, size: tuple[int, int], annotation: Path | None) -> Sample:
     if annotation is None:
         return Sample(image)
     points = read_points(annotation)
@@ -105,8 +109,8 @@ def _read_sample(image: Path, annotation: Path | None) -> Sample:
     return Sample(image, points=points)
 
 
-def _labelled_sample(image: Path, label: Label) -> Sample:
-    size, known = image_size(image), label.annotation.size
+def _labelled_sample(image: Path, size: tuple[int, int], label: Label) -> Sample:
+    known = label.annotation.size
     where = f"{label.source}: {image.name}"
     if known is not None and known != size:
         turned = " (it is turned by its EXIF data)" if known == size[::-1] else ""

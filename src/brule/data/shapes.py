@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 
@@ -15,7 +15,7 @@ from brule.data.finding import Paths, as_paths, find_annotations, listed, suffix
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
 from brule.data.formats.record import in_one_order
 from brule.data.images import IMAGE_SUFFIXES
-from brule.data.samples import CROP_SCALE, BadFiles, Sample, crop_box, landmark_box
+from brule.data.samples import CROP_SCALE, BadFiles, crop_box, landmark_box
 from brule.data.sources import dataset_of, plain_paths, read_samples
 from brule.errors import DataError
 from brule.files import write_text
@@ -106,18 +106,6 @@ def read_shapes(
         why = f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}" if bad else _nothing(paths)
         raise DataError(why)
     return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
-
-
-def shapes_of(samples: Iterable[Sample], *, scale: float = CROP_SCALE) -> Shapes:
-    """The landmarks of labelled samples as shapes; samples without, or with a missing landmark, are passed over.
-
-    Raises:
-        DataError: none is left.
-    """
-    complete = [(one.name, one.points) for one in samples if one.points is not None and np.isfinite(one.points).all()]
-    if not complete:
-        raise DataError("expected samples with all their landmarks, got none")
-    return Shapes([to_crop(points, scale=scale) for _, points in complete], [name for name, _ in complete])
 
 
 def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from brule.data.formats.values import load_text
+from brule.data.formats.values import load_text, number
 from brule.data.samples import SampleList
 from brule.errors import ConfigError, DataError
 
@@ -61,8 +61,6 @@ def numbers_of(fields: list[str], where: str) -> list[float]:
     Raises:
         DataError: a field holds none.
     """
-    from brule.data.formats.values import number
-
     return [number(field, where, "a value") for field in fields]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from brule.data.datasets.layout import checked_split, expect, first_there, lines_of, note_counts, numbers_of
-from brule.data.formats.values import box
+from brule.data.formats.values import box, shown
 from brule.data.samples import BadFiles, Sample, SampleList
 from brule.errors import DataError
 
@@ -76,8 +77,8 @@ def _sample(where: str, line: str, images: Path, attribute: str) -> Sample | Non
     if attribute and not flags[attribute]:
         return None
     path = images / fields[-1]
-    if not path.is_file():
-        raise DataError(f"{where}: the image {fields[-1]!r} isn't in {images}")
+    if not os.path.isfile(path):  # of a name of any length
+        raise DataError(f"{where}: the image {shown(fields[-1])} isn't in {images}")
     left, top, right, bottom = values[2 * N_POINTS : 2 * N_POINTS + 4]
     points = np.array(values[: 2 * N_POINTS], dtype=np.float32).reshape(N_POINTS, 2)
     return Sample(path, points, box((left, top, right, bottom), where))

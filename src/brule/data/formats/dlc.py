@@ -54,7 +54,8 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
 
 def _refuse_animals(path: Path, individuals: list[str]) -> None:
     if len(set(filter(None, individuals))) > 1:
-        raise DataError(f"{path}: holds several animals ({', '.join(sorted(set(individuals))[:4])}); expected one an image")
+        names = ", ".join(name[:60] for name in sorted(set(individuals))[:4])
+        raise DataError(f"{path}: holds several animals ({names}); expected one an image")
 
 
 def _columns(path: Path, parts: list[str], coords: list[str], first: int) -> dict[str, tuple[int, int]]:

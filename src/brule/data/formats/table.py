@@ -13,7 +13,7 @@ import numpy as np
 
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order
-from brule.data.formats.values import Table, box, cell, cells_point, csv_text, load_table, number, size, text
+from brule.data.formats.values import Table, box, cell, cells_point, csv_text, load_table, number, shown, size, text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
@@ -37,7 +37,7 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     if not head or head[0].lower() not in IMAGE:
         raise DataError(f"{path}: expected a first row image,x0,y0,x1,y1,… or image,point,x,y")
     if twice := next((name for i, name in enumerate(head) if name in head[:i]), None):
-        raise DataError(f"{path}: two columns are called {twice!r}; expected different names")
+        raise DataError(f"{path}: two columns are called {shown(twice)}; expected different names")
     point_column = next((columns[name] for name in _POINT if name in columns), None)
     if point_column is not None and "x" in columns and "y" in columns:
         return _parse_long(path, table, columns, point_column)
@@ -77,9 +77,9 @@ def _point_columns(path: Path, head: list[str]) -> tuple[list[tuple[int, int]], 
         if match := _NUMBERED.fullmatch(name.lower()):
             key, axis = str(int(match[2])), match[1]
         elif match := _NAMED.fullmatch(name):
-            key, axis, numbered = match[1], match[2], False
+            key, axis, numbered = text(match[1], f"{path}: first row", "a landmark's name"), match[2], False
         else:
-            unused.append(name)
+            unused.append(name[:60])
             continue
         if axis in found.setdefault(key, {}):
             raise DataError(f"{path}: two columns hold {axis} of the landmark {key!r}; expected one")
