@@ -39,7 +39,7 @@ NEIGHBOURLY = {"detector", "redrawing", "studies", "export", "cli", "web"}
 
 PUBLIC = {"LandmarkDetector", "Landmarks"}  # `from brule import …` of these is an import of brule.detector
 OPTIONAL = {"matplotlib", "mpl_toolkits", "ot", "onnx", "onnxscript", "onnxruntime"}
-OPTIONAL |= {"tensorboard", "starlette", "uvicorn"}
+OPTIONAL |= {"tensorboard", "starlette", "uvicorn", "h5py"}
 OPTIONAL_MODULES = ("torch.onnx", "torch.utils.tensorboard")  # of torch, but they need an optional package
 HEAVY = ("torch", "scipy", "matplotlib", "ot", "onnx", "onnxruntime", "tensorboard")
 

@@ -110,11 +110,11 @@ def test_crops_of_any_size_give_landmarks_and_styles(redrawer: Redrawer) -> None
 
 
 def test_without_a_decoder_it_says_how_to_get_one(tmp_path: Path) -> None:
-    plain = fitted()
+    plain = fitted(**{"gan.enabled": False})
     with pytest.raises(ConfigError, match=r"--set gan.enabled=true"):
         Redrawer(plain)
     with pytest.raises(ConfigError, match="without a decoder"):
-        Redrawer(LandmarkDetector())
+        Redrawer(LandmarkDetector(**{"gan.enabled": False}))
     plain.save(tmp_path)
     with pytest.raises(CheckpointError, match=rf"{tmp_path.name}: was trained without a decoder.*gan.enabled=true"):
         Redrawer.load(tmp_path)

@@ -51,6 +51,37 @@ def box_edges(box: tuple[float, float, float, float]) -> tuple[float, float, flo
     return (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)
 
 
+def box_from_edges(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """A box counted from the image's corner → the same box in pixels; the inverse of :func:`box_edges`."""
+    left, top, right, bottom = box
+    return (left - 0.5, top - 0.5, right - 0.5, bottom - 0.5)
+
+
+def from_corner(points: Points) -> Points:
+    """Points counted from the corner of the image, where the first pixel spans 0 … 1 → pixels, its centre at 0."""
+    return points - 0.5  # type: ignore[operator, return-value]
+
+
+def to_corner(points: Points) -> Points:
+    """Pixels → counted from the corner of the image; the inverse of :func:`from_corner`."""
+    return points + 0.5  # type: ignore[operator, return-value]
+
+
+def from_lower_corner(points: Points, height: int) -> Points:
+    """Points counted from the lower left corner of an image, with y pointing up → pixels.
+
+    Args:
+        points: ``(..., 2)``.
+        height: of the image, in pixels.
+    """
+    return from_corner(points * _like(points, (1.0, -1.0)) + _like(points, (0.0, float(height))))  # type: ignore[operator]
+
+
+def to_lower_corner(points: Points, height: int) -> Points:
+    """Pixels → counted from the lower left corner; the inverse of :func:`from_lower_corner`."""
+    return to_corner(points) * _like(points, (1.0, -1.0)) + _like(points, (0.0, float(height)))  # type: ignore[operator]
+
+
 def unit_to_grid(points: Points) -> Points:
     """Unit square → sampling grid."""
     return 2.0 * points - 1.0  # type: ignore[operator, return-value]

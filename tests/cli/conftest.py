@@ -13,7 +13,15 @@ import torch
 from brule.cli import main
 from brule.data.synthetic import write_synthetic_faces
 
-TINY = ("batch_size=4", "preview_every=0", "encoder.width=8", "encoder.depth=2", "threads=1", "log_every=1")
+TINY = (
+    "batch_size=4",
+    "preview_every=0",
+    "encoder.width=8",
+    "encoder.depth=2",
+    "threads=1",
+    "log_every=1",
+    "gan.enabled=false",
+)
 
 
 @dataclass

@@ -104,3 +104,14 @@ def test_a_run_that_cannot_be_written_to(brule, trained: Path, faces: Path, tmp_
     (run / "evaluation").write_text("in the way")
     found = brule("evaluate", run, "--data", faces / "test")
     assert found.code == 0 and "NME" in found.out and "choose another folder with -o" in found.err and "page:" not in found.out
+
+
+def test_annotations_of_another_format(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    assert brule("data", "convert", faces / "test", tmp_path / "faces.csv").code == 2  # csv or dlc?
+    assert brule("data", "convert", faces / "test", tmp_path / "faces.csv", "--to", "csv").code == 0
+    figures = []
+    for data in (faces / "test", tmp_path / "faces.csv"):
+        found = brule("evaluate", trained, "--data", data, "--json", tmp_path / "e.json", "--pictures", tmp_path / "look.png")
+        assert found.code == 0, found.err
+        figures.append(json.loads((tmp_path / "e.json").read_text())["nme"])
+    assert abs(figures[0] - figures[1]) < 1e-3

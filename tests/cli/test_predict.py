@@ -13,7 +13,7 @@ from PIL import Image
 
 from brule import LandmarkDetector
 from brule.cli.predict import common_folder, output_names
-from brule.data import read_pts
+from brule.data import FORMATS, Annotation, Annotations, read_pts, write_annotations
 
 
 def files(folder: Path) -> set[str]:
@@ -55,6 +55,23 @@ def test_globs(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
     pattern = f"{faces}/test/**/*.png"
     assert brule("predict", trained, pattern, "-o", out, "--format", "pts", "--no-overlays").code == 0
     assert len(files(out)) == 6 and "sub/face_000300.pts" in files(out)
+
+
+def test_boxes_of_any_format_are_used_and_an_image_may_hold_two_objects(
+    brule, trained: Path, faces: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    (folder / "photos").mkdir(parents=True)
+    shutil.copy(faces / "test" / "face_000200.png", folder / "photos" / "a.png")
+    boxes = [Annotation("photos/a.png", box=(4, 4, 30, 30)), Annotation("photos/a.png", box=(10, 10, 44, 44))]
+    write_annotations(folder / "boxes.xml", Annotations(boxes), format=FORMATS["imglab"])
+    (folder / "settings.json").write_text("{}")
+    found = brule("predict", trained, folder, "-o", out)
+    assert found.code == 0 and "taken whole" not in found.err
+    assert {"photos/a.pts", "photos/a-object2.pts", "overlays/photos/a-object2.jpg"} <= files(out)
+    # Three iterations teach nothing: each set of landmarks is the barycenter, about in the middle of its box.
+    middles = [read_pts(out / "photos" / name).mean(axis=0) for name in ("a.pts", "a-object2.pts")]
+    assert (middles[0] < middles[1]).all()
 
 
 def test_same_names_do_not_meet(brule, trained: Path, faces: Path, tmp_path: Path) -> None:

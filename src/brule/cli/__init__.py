@@ -1,4 +1,4 @@
-"""The command line: ``brule barycenter | train | watch | evaluate | compare | predict | generate | study | demo``.
+"""The command line: ``brule data | barycenter | train | watch | evaluate | compare | predict | generate | study | demo``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from brule import __version__
 from brule.cli.barycenter import barycenter
 from brule.cli.compare import compare
+from brule.cli.data import data
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.generate import generate
@@ -42,6 +43,7 @@ app = App(
 )
 for _command in (demo, barycenter, train, watch, evaluate, compare, predict, generate, study):
     app.command(_command)
+app.command(data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

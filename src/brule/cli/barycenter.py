@@ -43,8 +43,8 @@ def barycenter(
         brule barycenter trainset/ --n-shapes 10 --seed 3 -o barycenter.json --picture look.png
 
     Args:
-        shapes: Annotations (`.pts`), folders of them (images beside them don't matter), or JSON files
-            `{"shapes": [[[x, y], …], …]}`.
+        shapes: Annotations of any format, folders of them (images beside them don't matter), data sets as
+            `NAME:SPLIT:ROOT`, or JSON files `{"shapes": [[[x, y], …], …]}`.
         output: The JSON file to write: barycenter, shapes, names, objective and its history. Coordinates are in the
             unit square of the crop (0 = left or top edge, 1 = right or bottom edge).
         n_shapes: Draw so many of the shapes, without replacement; by default all are used.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from brule.cli.decoder import decoder_figures
-from brule.cli.inputs import DataRecord
+from brule.cli.inputs import DataRecord, note_remarks
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError
 
 if TYPE_CHECKING:
-    from brule.data import SampleList
+    from brule.data import Sample, SampleList
     from brule.detector import LandmarkDetector
     from brule.evaluation import Evaluation
 
@@ -62,7 +63,8 @@ def evaluate(
 
     Args:
         run: The folder of a run, or of a saved detector.
-        data: Folders, files or globs of images with an annotation (`.pts`) of the same name beside each.
+        data: Folders, files or globs of images with annotations beside them, in any format; annotation files that name
+            their images; or data sets as `NAME:SPLIT:ROOT`, such as `300w:common:downloads/300w`.
         output: The folder to write to; by default `RUN/evaluation/NAME`, where NAME is that of the data's folder (and
             `-validation` with --only-validation). An earlier evaluation there is replaced.
         json: Write all figures, and the error of every image, to this file too.
@@ -154,9 +156,13 @@ def crop_reader(detector: LandmarkDetector, samples: SampleList, result: Evaluat
     from brule.data import load_crop
     from brule.evaluation.reports.evaluation import PICTURE_SIDE
 
-    by_name = {str(sample.path): sample for sample in samples}
+    # An image may hold several objects: those of one name come in the same order in both.
+    by_name: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_name[str(sample.path)].append(sample)
+    scored = [by_name[name].pop(0) for name in result.names]
     scale = detector.config_.crop.scale
-    return lambda i: load_crop(by_name[result.names[i]], PICTURE_SIDE, scale)[0]
+    return lambda i: load_crop(scored[i], PICTURE_SIDE, scale)[0]
 
 
 def annotated_samples(data: list[str], *, only_validation: bool = False, skip_bad: bool = False) -> SampleList:
@@ -165,15 +171,16 @@ def annotated_samples(data: list[str], *, only_validation: bool = False, skip_ba
     Raises:
         DataError: there is none.
     """
-    from brule.data import SampleList, read_folder, split_by_name
+    from brule.data import read_samples, split_by_name
 
-    samples = read_folder(data, require_points=True, skip_bad=skip_bad)
+    samples = read_samples(data, require_points=True, skip_bad=skip_bad)
+    note_remarks(samples)
     if not only_validation:
         return samples
     kept = split_by_name(samples).validation
     if not kept:
         raise DataError(f"--only-validation: none of the {len(samples)} annotated images belongs to the validation tenth")
-    return SampleList(kept, bad=samples.bad)
+    return samples.replaced(kept)
 
 
 def evaluate_detector(

@@ -175,10 +175,10 @@ def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.nda
     """The crops of images ``(B, S, S, 3)`` at the detector's size, and their files' names."""
     import numpy as np
 
-    from brule.data import load_crop, read_folder
+    from brule.data import load_crop, read_samples
 
     crop = redrawer.detector.config_.crop
-    samples = read_folder(paths, skip_bad=skip_bad)
+    samples = read_samples(paths, skip_bad=skip_bad)
     if len(samples) > MOST_TILES:
         raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MOST_TILES}: give fewer")
     note_boxes(samples)

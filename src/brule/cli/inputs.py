@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import json
-from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.output import note, write_json
-from brule.errors import CheckpointError, ConfigError
+from brule.errors import CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
     from brule.data import BadFile, SampleList, Shapes
@@ -103,17 +101,23 @@ def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: boo
     Raises:
         DataError: nothing there, a bad file, or nothing left.
     """
-    from brule.data import SampleList, read_folder, split_by_name
-    from brule.errors import DataError
+    from brule.data import read_samples, split_by_name
 
-    samples = read_folder(paths, skip_bad=skip_bad)
+    samples = read_samples(paths, skip_bad=skip_bad)
+    note_remarks(samples)
     if not exclude_validation:
         return samples
     kept = split_by_name(samples).train
     if not kept:
         raise DataError(f"--exclude-validation leaves none of the {len(samples)} images")
     note(f"held out for validation: {len(samples) - len(kept)} of {len(samples)} images")
-    return SampleList(kept, bad=samples.bad, counts=samples.counts)
+    return samples.replaced(kept)
+
+
+def note_remarks(samples: SampleList) -> None:
+    """Say what the readers remarked."""
+    for remark in samples.notes:
+        note(remark)
 
 
 def labelled_images(
@@ -126,10 +130,10 @@ def labelled_images(
     """
     import numpy as np
 
-    from brule.data import SampleList, read_folder, split_by_name
-    from brule.errors import DataError
+    from brule.data import read_samples, split_by_name
 
-    found = read_folder(paths, require_points=True, skip_bad=skip_bad)
+    found = read_samples(paths, require_points=True, skip_bad=skip_bad)
+    note_remarks(found)
     kept = list(split_by_name(found).train if exclude_validation else found)
     if not kept:
         raise DataError(f"--exclude-validation leaves none of the {len(found)} annotated images")
@@ -138,7 +142,7 @@ def labelled_images(
             raise DataError(f"--n-labelled: expected 1 to {len(kept)}, as many as there are, got {n_labelled}")
         drawn = np.random.default_rng(seed).choice(len(kept), n_labelled, replace=False)
         kept = [kept[index] for index in sorted(drawn.tolist())]
-    return SampleList(kept, bad=found.bad, counts=found.counts)
+    return found.replaced(kept)
 
 
 def note_boxes(samples: SampleList) -> None:
@@ -169,36 +173,21 @@ def annotated_shapes(
     """
     from brule.data import read_shapes
 
-    chosen = _outside_validation(paths) if exclude_validation else paths
-    shapes = read_shapes(chosen, n_shapes=n_shapes, seed=seed, scale=scale, skip_bad=skip_bad)
+    keep = _outside_validation if exclude_validation else None
+    shapes = read_shapes(paths, n_shapes=n_shapes, seed=seed, scale=scale, keep=keep, skip_bad=skip_bad)
     if warn and len(shapes) > MANY_SHAPES:
         note(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
     return shapes
 
 
-def _outside_validation(paths: list[str]) -> list[str]:
-    """The annotations whose images aren't held out."""
-    from brule.data import READERS, Sample, split_by_name
-    from brule.data.folder import find_files
-    from brule.data.images import IMAGE_SUFFIXES
-    from brule.errors import DataError
+def _outside_validation(annotation: Path, images: list[str]) -> bool:
+    """Whether the image of an annotation isn't held out."""
+    from brule.data import Sample, split_by_name
 
-    found = [path for path in find_files(paths, READERS) if path.suffix.lower() not in IMAGE_SUFFIXES]
-    kept = []
-    for annotation in found:
-        images = [] if annotation.suffix.lower() == ".json" else _images_beside(annotation, IMAGE_SUFFIXES)
-        if not images:
-            raise ConfigError(
-                f"--exclude-validation: {annotation} has no image beside it whose name could decide; give .pts files that "
-                "lie beside their images, or leave the option out if no shape is of an image that you evaluate on"
-            )
-        if not split_by_name(map(Sample, images)).validation:
-            kept.append(str(annotation))
-    if not kept:
-        raise DataError(f"--exclude-validation leaves none of the {len(found)} shapes in {', '.join(paths)}")
-    return kept
-
-
-def _images_beside(annotation: Path, suffixes: Collection[str]) -> list[Path]:
-    same_name = annotation.parent.glob(f"{glob.escape(annotation.stem)}.*")
-    return [path for path in same_name if path.suffix.lower() in suffixes]
+    if not images:
+        raise ConfigError(
+            f"--exclude-validation: {annotation} has no image whose name could decide; give .pts files that lie beside "
+            "their images, or annotations that name them, or leave the option out if no shape is of an image that you "
+            "evaluate on"
+        )
+    return not split_by_name(Sample(Path(image)) for image in images).validation

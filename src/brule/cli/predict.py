@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,8 @@ def predict(
     """Find the landmarks of images, and write them as files and pictures.
 
     Sub-folders are kept: `photos/a/1.jpg` becomes `OUTPUT/a/1.pts` if `photos` was given. An annotation beside an image
-    gives the box to cut out, as in training; without one, the whole image is taken. Coordinates are pixels of the
+    gives the box to cut out, as in training; without one, the whole image is taken. Where one image has boxes of several
+    objects, the second becomes `1-object2.pts`. Coordinates are pixels of the
     upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is: a
     standard deviation along one axis, in pixels.
 
@@ -63,7 +65,7 @@ def predict(
         overlays: Draw the landmarks on every image, coloured by index.
         batch_size: Images at a time; memory doesn't grow with their number.
     """
-    from brule.data import find_images, read_folder
+    from brule.data import find_annotations, find_images, read_folder
     from brule.detector import LandmarkDetector
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
@@ -74,7 +76,8 @@ def predict(
     names = output_names(found, common_folder(paths, found))
     if "pts" in format:
         _refuse_overwriting(names, output)
-    samples: SampleList = read_folder(list(found), skip_bad=skip_bad)
+    annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
+    samples: SampleList = read_folder(list(found), also=annotations, skip_bad=skip_bad)
     note_boxes(samples)
     count = _write_all(detector, samples, names, output, formats=set(format), overlays=overlays, batch_size=batch_size)
     note_bad(detector.bad_files_)
@@ -115,6 +118,11 @@ def output_names(found: Sequence[Path], base: str) -> dict[Path, Path]:
     return names
 
 
+def numbered(name: Path, number: int) -> Path:
+    """Where the results of the second and further objects of an image go: ``a``, ``a-object2`` and so on."""
+    return name if number == 1 else name.with_name(f"{name.name}-object{number}")
+
+
 def _write_all(
     detector: LandmarkDetector,
     samples: SampleList,
@@ -129,6 +137,7 @@ def _write_all(
     from brule.data import write_pts
 
     done = 0
+    objects: Counter[Path] = Counter()
     with (
         _Table(output / "landmarks.csv", "csv" in formats, len(detector.barycenter_)) as table,
         _List(output / "landmarks.json", "json" in formats, len(detector.barycenter_)) as listing,
@@ -136,7 +145,8 @@ def _write_all(
     ):
         for batch, landmarks in detector.iter_predict(samples, batch_size=batch_size, skip_bad=samples.bad.skip):
             for sample, points, spread in zip(batch, landmarks.points.numpy(), landmarks.spread.numpy(), strict=True):
-                name = names[sample.path]
+                objects[sample.path] += 1
+                name = numbered(names[sample.path], objects[sample.path])
                 if "pts" in formats:
                     target = output / f"{name}.pts"
                     write_pts(target, points)

@@ -61,9 +61,11 @@ def train(
         brule train -o runs/first --resume
 
     Args:
-        images: Folders, files or globs of the unlabelled images to learn from. Without any, `--labelled` alone teaches.
-        shapes: The annotated shapes: `.pts` files, folders of them, or a JSON file (`brule barycenter` writes one; its shapes
-            are read, and their barycenter is computed anew). By default the shapes of `--labelled`.
+        images: Folders, files or globs of the unlabelled images to learn from, or data sets as `NAME:SPLIT:ROOT`, such as
+            `wflw:train:downloads/wflw`. Without any, `--labelled` alone teaches.
+        shapes: The annotated shapes: annotations of any format, folders of them, data sets, or a JSON file (`brule
+            barycenter` writes one; its shapes are read, and their barycenter is computed anew). By default those of
+            `--labelled`.
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
         n_shapes: Draw so many of the shapes with the seed; by default all are used. Ten do.
         preset: Where the settings start: `cpu` (two cores, 20 minutes), `paper` (the paper's, for GPUs), or a `.toml`
@@ -73,7 +75,8 @@ def train(
         seed: Of everything random, the draw of the shapes included; the setting `seed`.
         resume: Go on with the run in OUTPUT, with its own settings, shapes and images. Only its length may be changed
             (`--time-limit`, `--set iterations=…`).
-        labelled: Folders, files or globs of annotated images to learn from directly: five are worth it, and any number helps.
+        labelled: Folders, files or globs of annotated images, or data sets, to learn from directly: five are worth it, and
+            any number helps.
         n_labelled: Draw so many of these with the seed; by default all are used.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.

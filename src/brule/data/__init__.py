@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from brule.data.annotations import read_annotations, write_annotations
 from brule.data.cache import CropCache, build_cache, cache_directory, cache_from_arrays
-from brule.data.datasets import DATASETS, read_300w
-from brule.data.folder import find_images, read_folder
-from brule.data.formats import READERS, read_points, read_pts, write_pts
+from brule.data.conversion import Conversion, convert
+from brule.data.datasets import DATASETS, read_300w, read_celeba, read_cofw, read_dataset, read_mafl, read_wflw
+from brule.data.finding import find_annotations, find_images
+from brule.data.folder import read_folder
+from brule.data.formats import FORMATS, READERS, Annotation, Annotations, Format, read_points, read_pts, write_pts
 from brule.data.images import as_image, crop_image, image_size, load_crop, load_image, whole_image_crop
+from brule.data.inspection import Inspection, Sheet, contact_sheet, inspect_data
 from brule.data.samples import (
     CROP_SCALE,
     BadFile,
     BadFiles,
     Box,
+    Layout,
     Sample,
     SampleList,
     Split,
@@ -20,38 +25,59 @@ from brule.data.samples import (
     split_by_name,
 )
 from brule.data.shapes import Shapes, draw_shapes, read_shapes, write_shapes
+from brule.data.sources import read_samples
 
 __all__ = [
     "CROP_SCALE",
     "DATASETS",
+    "FORMATS",
     "READERS",
+    "Annotation",
+    "Annotations",
     "BadFile",
     "BadFiles",
     "Box",
+    "Conversion",
     "CropCache",
+    "Format",
+    "Inspection",
+    "Layout",
     "Sample",
     "SampleList",
     "Shapes",
+    "Sheet",
     "Split",
     "as_image",
     "build_cache",
     "cache_directory",
     "cache_from_arrays",
+    "contact_sheet",
+    "convert",
     "crop_box",
     "crop_image",
     "draw_shapes",
+    "find_annotations",
     "find_images",
     "image_size",
+    "inspect_data",
     "landmark_box",
     "load_crop",
     "load_image",
     "read_300w",
+    "read_annotations",
+    "read_celeba",
+    "read_cofw",
+    "read_dataset",
     "read_folder",
+    "read_mafl",
     "read_points",
     "read_pts",
+    "read_samples",
     "read_shapes",
+    "read_wflw",
     "split_by_name",
     "whole_image_crop",
+    "write_annotations",
     "write_pts",
     "write_shapes",
 ]

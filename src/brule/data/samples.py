@@ -110,15 +110,63 @@ class Sample:
             raise DataError(f"{self.path}: {error}") from error
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What the landmarks of a set of annotations are called, and which of them are joined by lines.
+
+    Args:
+        names: one name a landmark, all different; None if they have none.
+        edges: pairs of indices, from 0.
+        curves: how many of the last landmarks lie along each curve, in their order (TPS files say so).
+        kind: what the object is called.
+
+    Raises:
+        DataError: two names are the same, or an edge leads to a landmark that isn't there.
+    """
+
+    names: tuple[str, ...] | None = None
+    edges: tuple[tuple[int, int], ...] = ()
+    curves: tuple[int, ...] = ()
+    kind: str = "object"
+
+    def __post_init__(self) -> None:
+        if self.names is None:
+            return
+        if twice := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise DataError(f"two landmarks are called {twice[0]!r}; give each a name of its own")
+        if outside := [edge for edge in self.edges if not all(0 <= end < len(self.names) for end in edge)]:
+            raise DataError(f"the edge {outside[0]} leads to a landmark that isn't there; there are {len(self.names)}")
+
+
 class SampleList(list[Sample]):
-    """Samples, the files that were left out (``bad``), and how many samples each part gave (``counts``)."""
+    """Samples, and what is known of them together.
+
+    Args:
+        samples: the samples.
+        bad: the files that were left out.
+        counts: how many samples each part gave.
+        layout: the names and edges of the landmarks, if the annotations tell them.
+        notes: what the user should know about the reading, one plain sentence each.
+    """
 
     def __init__(
-        self, samples: Iterable[Sample] = (), *, bad: BadFiles | None = None, counts: dict[str, int] | None = None
+        self,
+        samples: Iterable[Sample] = (),
+        *,
+        bad: BadFiles | None = None,
+        counts: dict[str, int] | None = None,
+        layout: Layout | None = None,
+        notes: Iterable[str] = (),
     ) -> None:
         super().__init__(samples)
         self.bad = BadFiles() if bad is None else bad
         self.counts = {} if counts is None else counts
+        self.layout = Layout() if layout is None else layout
+        self.notes = list(notes)
+
+    def replaced(self, samples: Iterable[Sample]) -> SampleList:
+        """Other samples, with all that is known of these."""
+        return SampleList(samples, bad=self.bad, counts=self.counts, layout=self.layout, notes=self.notes)
 
     @property
     def n_points(self) -> int | None:
@@ -131,7 +179,7 @@ class SampleList(list[Sample]):
 
     def unlabelled(self) -> SampleList:
         """The same images with their boxes and without landmarks: what training without labels may see."""
-        return SampleList((sample.unlabelled() for sample in self), bad=self.bad, counts=self.counts)
+        return self.replaced(sample.unlabelled() for sample in self)
 
 
 def landmark_box(points: np.ndarray) -> Box:

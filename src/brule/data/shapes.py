@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import glob
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from brule.coordinates import pixels_to_unit
-from brule.data.folder import Paths, as_paths, find_files
-from brule.data.formats import READERS, read_points
+from brule.data.finding import Paths, as_paths, find_annotations, listed, suffixes_text
+from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
+from brule.data.formats.record import in_one_order
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import CROP_SCALE, BadFiles, crop_box, landmark_box
+from brule.data.sources import dataset_of, plain_paths, read_samples
 from brule.errors import DataError
 from brule.files import write_text
+
+Keep = Callable[[Path, list[str]], bool]
 
 _JSON_EXAMPLE = '{"shapes": [[[x, y], …], …]}'
 
@@ -44,43 +49,67 @@ class Shapes:
         return counts.pop() if len(counts) == 1 else None
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A landmark set as a file gives it."""
+
+    name: str
+    points: np.ndarray
+    images: list[str]  # the names of the image files that it may be of
+
+
 def read_shapes(
-    paths: Paths, *, n_shapes: int | None = None, seed: int = 0, scale: float = CROP_SCALE, skip_bad: bool = False
+    paths: Paths,
+    *,
+    n_shapes: int | None = None,
+    seed: int = 0,
+    scale: float = CROP_SCALE,
+    keep: Keep | None = None,
+    skip_bad: bool = False,
 ) -> Shapes:
     """Read landmark sets and put each into the unit square of its own crop.
 
     Args:
-        paths: one path or several: annotations (``.pts``), folders of them (images beside them don't matter), or JSON
-            files ``{"shapes": [[[x, y], …], …]}`` in any frame with y pointing down. JSON files in folders are passed
-            over.
+        paths: one path or several: annotations of any format (docs/formats.md), folders of them (images beside them don't
+            matter), data sets as ``NAME:SPLIT:ROOT``, or JSON files ``{"shapes": [[[x, y], …], …]}`` in any frame with y
+            pointing down. The latter are passed over in folders.
         n_shapes: how many to draw, without replacement, from the list sorted by path; None for all.
         seed: seed of that draw.
         scale: the crop rule's side over the longer side of the landmark box.
+        keep: asked for every shape, with its file and the names of the image files that it may be of (none: not known),
+            whether to keep it.
         skip_bad: leave bad files out and list them, rather than raise at the first.
 
     Returns:
         The shapes in the order of their paths; their numbers of points may differ.
 
     Raises:
-        DataError: nothing there, fewer shapes than ``n_shapes``, or a bad file without ``skip_bad``.
+        DataError: nothing there, fewer shapes than ``n_shapes``, or a bad file without ``skip_bad``. A shape that lacks a
+            point is bad.
     """
     bad = BadFiles(skip=skip_bad)
     shapes = Shapes([], [], bad)
-    for path in _find(paths):
+    dropped = 0
+    for path, found in _in_one_order(_read_all(paths, bad)):
         try:
-            read = [(name, to_crop(points, scale=scale)) for name, points in _read(path)]
+            kept = [one for one in found if keep is None or keep(path, one.images)]
+            read = [(one.name, to_crop(one.points, scale=scale)) for one in kept]
         except DataError as error:
             bad.reject_error(path, error)
         else:
+            dropped += len(found) - len(kept)
             shapes.names.extend(name for name, _ in read)
             shapes.points.extend(points for _, points in read)
+    if not shapes.points and dropped:
+        raise DataError(f"{listed(paths)}: none of the {dropped} shapes is kept")
     if not shapes.points:
-        raise DataError(f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}")
-    return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed=seed)
+        why = f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}" if bad else _nothing(paths)
+        raise DataError(why)
+    return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
 
 
-def draw_shapes(shapes: Shapes, n_shapes: int, *, seed: int) -> Shapes:
-    """Some of the shapes, drawn without replacement.
+def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
+    """Draw some of the shapes, without replacement; they stay in their order.
 
     Raises:
         DataError: there are fewer.
@@ -110,19 +139,59 @@ def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE) -> np.ndarray:
     return pixels_to_unit(points, crop_box(landmark_box(points), scale=scale))
 
 
-def _find(paths: Paths) -> list[Path]:
-    # A shell writes out `faces/*` with the images in it.
-    found = [path for path in find_files(paths, READERS) if path.suffix.lower() not in IMAGE_SUFFIXES]
-    if not found:
-        listed = ", ".join(str(path) for path in as_paths(paths)) or "(no path given)"
-        raise DataError(f"{listed}: no shape found; expected {', '.join(READERS)} files, a folder of them, or JSON")
-    return found
+def _read_all(paths: Paths, bad: BadFiles) -> list[tuple[Path, list[_Found] | Annotations]]:
+    """What each data set and file holds, the files in the order of their paths."""
+    sets = [_of_dataset(path, bad) for path in as_paths(paths) if dataset_of(path) is not None]
+    paths = plain_paths(paths)
+    if sets and not paths:
+        return sets
+    files = find_annotations(paths)
+    if not files:
+        raise DataError(_nothing(paths))
+    walked = {path for path in files if _in_folder(path, paths)}
+    result: list[tuple[Path, list[_Found] | Annotations]] = []
+    damaged: list[tuple[Path, str]] = []
+    for path in files:
+        try:
+            found = _read(path, explicit=path not in walked)
+        except DataError as error:
+            damaged.append((path, str(error).removeprefix(f"{path}: ")))
+            continue
+        if found is not None:
+            result.append((path, found))
+        damaged += [(path, problem) for problem in found.problems] if isinstance(found, Annotations) else []
+    if not result and walked.issuperset(path for path, _ in damaged):
+        hint = f"; {damaged[0][0]} can't be read: {damaged[0][1]}" if damaged else ""
+        raise DataError(_nothing(paths) + hint)
+    for path, reason in damaged:
+        bad.reject(path, reason)
+    return sets + [(path, _complete(path, found, bad) if isinstance(found, Annotations) else found) for path, found in result]
 
 
-def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotations]:
+    """The complete landmark sets of a data set."""
+    samples = read_samples(path, require_points=True, skip_bad=bad.skip)
+    bad.extend(samples.bad)
+    complete = [(one, one.points) for one in samples if one.points is not None and np.isfinite(one.points).all()]
+    return path, [_Found(one.name, points, [one.path.name]) for one, points in complete]
+
+
+def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
+    """The landmark sets in a file; None for a file in a folder that is something else."""
+    if path.suffix.lower() in READERS:
+        return [_Found(path.stem, read_points(path), _images_beside(path))]
+    format, content = load(path)
+    if format is not None:
+        # A shape may lie anywhere, so an image's height doesn't matter where y counts from the bottom.
+        return format.parse(path, content, lambda image: (0, 0))
+    if not explicit:
+        return None
     if path.suffix.lower() != ".json":
-        return iter([(path.stem, read_points(path))])
-    content = _load_json(path)
+        raise DataError(f"{path}: no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md")
+    return _json_shapes(path, content)
+
+
+def _json_shapes(path: Path, content: object) -> list[_Found]:
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected {_JSON_EXAMPLE}")
     shapes = content.get("shapes")
@@ -132,16 +201,7 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     if not isinstance(names, list) or len(names) != len(shapes):
         names = [f"{path.stem} {number}" for number in range(1, len(shapes) + 1)]
     named = enumerate(zip(names, shapes, strict=True), 1)
-    return iter([(str(name), _as_shape(path, number, shape)) for number, (name, shape) in named])
-
-
-def _load_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected {_JSON_EXAMPLE}") from error
+    return [_Found(str(name), _as_shape(path, number, shape), []) for number, (name, shape) in named]
 
 
 def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
@@ -152,3 +212,45 @@ def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise DataError(f"{path}: shape {number} isn't a list of finite [x, y]; expected {_JSON_EXAMPLE}")
     return points
+
+
+def _complete(path: Path, annotations: Annotations, bad: BadFiles) -> Annotations:
+    """The records with landmarks, all of them there."""
+    items = []
+    for item in annotations.items:
+        if item.points is None or not item.labelled:
+            continue
+        missing = np.flatnonzero(~np.isfinite(item.points).all(axis=1))
+        if len(missing):
+            name = annotations.names(len(item.points))[missing[0]]
+            bad.reject(path, f"{item.image}: the point {name!r} is missing; a shape needs all its points")
+        else:
+            items.append(item)
+    return replace(annotations, items=items)
+
+
+def _in_one_order(found: list[tuple[Path, list[_Found] | Annotations]]) -> Iterator[tuple[Path, list[_Found]]]:
+    """Bring the landmarks of the files that name them into one order."""
+    named = [own for _, own in found if isinstance(own, Annotations)]
+    ordered = iter(in_one_order(named)[0])
+    for path, own in found:
+        yield path, [_from_item(item) for item in next(ordered)] if isinstance(own, Annotations) else own
+
+
+def _from_item(item: Annotation) -> _Found:
+    image = PureWindowsPath(item.image)  # takes both kinds of slashes
+    return _Found(image.stem, np.asarray(item.points), [image.name])
+
+
+def _images_beside(annotation: Path) -> list[str]:
+    same_name = annotation.parent.glob(f"{glob.escape(annotation.stem)}.*")
+    return sorted(path.name for path in same_name if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _in_folder(path: Path, paths: Paths) -> bool:
+    """Whether a file was found by walking a folder, rather than given by its name or a glob."""
+    return any(folder.is_dir() and path.is_relative_to(folder) for folder in as_paths(paths))
+
+
+def _nothing(paths: Paths) -> str:
+    return f"{listed(paths)}: no shape found; expected {suffixes_text(ANNOTATION_SUFFIXES)} files, or a folder of them"

@@ -94,12 +94,12 @@ class LandmarkDetector:
         """Train, on unlabelled images, on annotated ones, or on both.
 
         Args:
-            images: unlabelled images: a folder, files, globs, what :func:`brule.data.read_folder` returns, or a sequence
+            images: unlabelled images: a folder, files, globs, what :func:`brule.data.read_samples` returns, or a sequence
                 of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else.
                 ``None`` learns from ``labelled`` alone.
             shapes: about ten annotated shapes: ``.pts`` files, a folder, a JSON file, or ``(N, 2)`` arrays in any frame
                 whose y points down. By default those of ``labelled``.
-            labelled: annotated images to learn from directly: a folder, files, globs, what :func:`brule.data.read_folder`
+            labelled: annotated images to learn from directly: a folder, files, globs, what :func:`brule.data.read_samples`
                 returns, or a pair ``(images, points)`` in memory, points ``(B, N, 2)`` in pixels, NaN where one is missing.
             boxes: the object's box in every one of ``images``, pixels, where these are in memory.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.

@@ -19,7 +19,7 @@ from brule.data import (
     Shapes,
     build_cache,
     cache_from_arrays,
-    read_folder,
+    read_samples,
     read_shapes,
 )
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
@@ -72,7 +72,7 @@ def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
         return Annotated(images, sets, BadFiles())
     if not isinstance(labelled, SampleList) and in_memory(labelled):
         raise DataError("labelled: expected a folder, files, or a pair (images, points), got images without points")
-    samples = labelled if isinstance(labelled, SampleList) else read_folder(labelled, require_points=True, skip_bad=skip_bad)
+    samples = labelled if isinstance(labelled, SampleList) else read_samples(labelled, require_points=True, skip_bad=skip_bad)
     without = next((sample.path for sample in samples if sample.points is None), None)
     if without is not None or not samples:
         raise DataError(f"{without or 'labelled'}: expected an annotated image, found no landmarks; put them beside the image")
@@ -106,7 +106,7 @@ def unlabelled_crops(images: Any, boxes: Any, crop: Crop, *, skip_bad: bool, pro
         return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=context)
     if boxes is not None:
         raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
-    samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=skip_bad)
+    samples = images if isinstance(images, SampleList) else read_samples(images, skip_bad=skip_bad)
     # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
     stripped = samples.unlabelled()
     cache = build_cache(stripped, size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
@@ -147,7 +147,7 @@ def crops_one_by_one(
             place = sample.crop(scale) or whole_image_crop(*picture.size)
             yield sample, crop_image(picture, place, size), place
         return
-    samples = images if isinstance(images, SampleList) else read_folder(images, skip_bad=bad.skip)
+    samples = images if isinstance(images, SampleList) else read_samples(images, skip_bad=bad.skip)
     bad.extend(samples.bad)
     for sample in samples:
         try:

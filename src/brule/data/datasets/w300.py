@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from brule.data.datasets.layout import checked_split, expect, first_there, note_counts
 from brule.data.folder import read_folder
 from brule.data.samples import BadFiles, SampleList
-from brule.errors import ConfigError, DataError
+from brule.errors import DataError
 
 N_POINTS = 68
 
@@ -25,6 +26,12 @@ RELEASE_COUNTS: dict[str, int] = {
     "lfpw/testset": 224,
     "ibug": 135,
 }
+TREE = """
+afw/          (337 images, and a .pts file of the same name beside each)
+helen/        (trainset: 2,000; testset: 330)
+ibug/         (135)
+lfpw/         (trainset: 811; testset: 224)
+"""
 
 
 def read_300w(root: Path | str, split: str = "train", *, skip_bad: bool = False) -> SampleList:
@@ -36,23 +43,19 @@ def read_300w(root: Path | str, split: str = "train", *, skip_bad: bool = False)
         skip_bad: leave bad files out and list them in ``bad`` of the result, rather than raise at the first.
 
     Returns:
-        The samples, folder by folder; ``counts`` says how many each gave, to compare with ``RELEASE_COUNTS``.
+        The samples, folder by folder; ``counts`` says how many each gave, and ``notes`` where the release has more.
 
     Raises:
         ConfigError: no such split.
         DataError: a folder is missing, a file is bad, or a face hasn't 68 landmarks.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"expected a split of 300-W, one of {', '.join(SPLITS)}; got {split!r}")
+    checked_split("300-W", split, SPLITS)
     root = Path(root)
-    missing = [part for part in SPLITS[split] if not (root / part).is_dir()]
-    if missing:
-        expected = ", ".join(SPLITS[split])
-        raise DataError(f"{root}: expected the 300-W release with {expected} in it; missing: {', '.join(missing)}")
+    expect(root, "300-W", TREE, {part: first_there(root, part) for part in SPLITS[split]})
     result = SampleList(bad=BadFiles(skip=skip_bad))
     for part in SPLITS[split]:
         _add_part(result, root, part, skip_bad)
-    return result
+    return note_counts(result, "300-W", RELEASE_COUNTS)
 
 
 def _add_part(result: SampleList, root: Path, part: str, skip_bad: bool) -> None:

@@ -1,26 +1,39 @@
-"""Annotation formats: one file each, and one line here.
-
-A reader takes the path of an annotation and returns ``(N, 2)`` float32 points in pixels; it raises
-:class:`~brule.errors.DataError`, starting with the file's name, for anything that isn't right.
-"""
+"""Annotation formats: one file each, and one line here. ``docs/formats.md`` has the table of what they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from brule.data.formats.pts import read_pts, write_pts
-from brule.errors import DataError
+from brule.data.formats.coco import COCO
+from brule.data.formats.cvat import CVAT
+from brule.data.formats.dlc import DLC
+from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.imglab import IMGLAB
+from brule.data.formats.labelme import LABELME
+from brule.data.formats.labelstudio import LABELSTUDIO
+from brule.data.formats.pts import PTS, read_pts, write_pts
+from brule.data.formats.record import Annotation, Annotations
+from brule.data.formats.table import TABLE
+from brule.data.formats.tps import TPS
+from brule.errors import ConfigError, DataError
 
+FORMATS: dict[str, Format] = {
+    format.name: format for format in (PTS, COCO, DLC, TPS, LABELME, CVAT, LABELSTUDIO, IMGLAB, TABLE)
+}
+ANNOTATION_SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
+
+# Annotations that name no image: that of the same name beside them is meant.
 READERS: dict[str, Callable[[Path], np.ndarray]] = {
     ".pts": read_pts,
 }
 
 
 def read_points(path: Path | str) -> np.ndarray:
-    """Read one annotation file of any known format.
+    """Read an annotation file that holds nothing but the points of one image.
 
     Returns:
         ``(N, 2)`` float32 in pixels, the centre of the first pixel at (0, 0).
@@ -35,4 +48,64 @@ def read_points(path: Path | str) -> np.ndarray:
     return reader(path)
 
 
-__all__ = ["READERS", "read_points", "read_pts", "write_pts"]
+def format_named(name: str) -> Format:
+    """The format of a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"expected a format, one of {', '.join(FORMATS)}; got {name!r}")
+    return FORMATS[name]
+
+
+def format_for(path: Path) -> Format:
+    """The format to write a file in, by its suffix.
+
+    Raises:
+        ConfigError: no format, or several, have this suffix.
+    """
+    found = [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
+    if not found:
+        suffixes = ", ".join(sorted(ANNOTATION_SUFFIXES))
+        raise ConfigError(f"{path}: expected a file that ends in {suffixes}, or the name of a format")
+    if len(found) > 1:
+        names = ", ".join(format.name for format in found)
+        raise ConfigError(f"{path}: several formats end in {path.suffix.lower()}: say which one ({names})")
+    return found[0]
+
+
+def load(path: Path) -> tuple[Format | None, Any]:
+    """Read an annotation file as far as is needed to tell its format, from the suffix and from what is in it.
+
+    Returns:
+        The format, None if the file is of no known one, and the content for ``format.parse``.
+
+    Raises:
+        DataError: it can't be read, or is damaged.
+    """
+    candidates = [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
+    if not candidates:
+        suffixes = ", ".join(sorted(ANNOTATION_SUFFIXES))
+        raise DataError(f"{path}: expected an annotation ({suffixes}), got {path.suffix or 'no suffix'!r}")
+    content = candidates[0].load(path)  # formats that share a suffix share the loader
+    if len(candidates) == 1:
+        return candidates[0], content
+    return next((format for format in candidates if format.recognises(content)), None), content
+
+
+__all__ = [
+    "ANNOTATION_SUFFIXES",
+    "FORMATS",
+    "READERS",
+    "Annotation",
+    "Annotations",
+    "Format",
+    "SizeOf",
+    "format_for",
+    "format_named",
+    "load",
+    "read_points",
+    "read_pts",
+    "write_pts",
+]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.record import Annotation, Annotations
 from brule.errors import DataError
 from brule.files import write_text
 
@@ -34,7 +36,10 @@ def read_pts(path: Path | str) -> np.ndarray:
             it holds, or holds something that isn't a finite number. The message starts with the file's name.
     """
     path = Path(path)
-    text = _read_text(path)
+    return _points(path, _read_text(path))
+
+
+def _points(path: Path, text: str) -> np.ndarray:
     match = _BODY.match(text)
     if match is None:
         raise DataError(f"{path}: {_what_is_wrong(text)}")
@@ -55,13 +60,20 @@ def write_pts(path: Path | str, points: np.ndarray) -> None:
         DataError: ``points`` has another shape, or holds NaN or infinity, which the format can't say.
     """
     path = Path(path)
+    try:
+        write_text(path, _content(points))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _content(points: np.ndarray) -> str:
     array = np.asarray(points, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
-        raise DataError(f"{path}: expected points of shape (N, 2) with N ≥ 1 to write, got {array.shape}")
+        raise DataError(f"expected points of shape (N, 2) with N ≥ 1 to write, got {array.shape}")
     if not np.isfinite(array).all():
-        raise DataError(f"{path}: a .pts file can't hold missing points (NaN or infinity); write CSV or JSON instead")
+        raise DataError("a .pts file can't hold missing points (NaN or infinity); write CSV or JSON instead")
     rows = "\n".join(f"{x:.6f} {y:.6f}" for x, y in array + FIRST_PIXEL)
-    write_text(path, f"version: 1\nn_points: {len(array)}\n{{\n{rows}\n}}\n")
+    return f"version: 1\nn_points: {len(array)}\n{{\n{rows}\n}}\n"
 
 
 def _read_text(path: Path) -> str:
@@ -112,3 +124,27 @@ def _check_count(path: Path, header: str, found: int) -> None:
 def _shown(text: str) -> str:
     text = text.strip()
     return repr(text if len(text) <= 60 else text[:57] + "…")
+
+
+def _parse(path: Path, content: str, size_of: SizeOf) -> Annotations:
+    return Annotations([Annotation("", _points(path, content))])
+
+
+def _dump(annotations: Annotations) -> str:
+    (item,) = annotations.items
+    if item.points is None:
+        raise DataError(f"a .pts file can't hold an image without landmarks ({item.image})")
+    return _content(item.points)
+
+
+PTS = Format(
+    name="pts",
+    title="ibug .pts",
+    suffixes=(".pts",),
+    load=_read_text,
+    recognises=lambda content: "{" in content,
+    parse=_parse,
+    dump=_dump,
+    holds=frozenset({"images", "fractions"}),  # the image is the one of the same name
+    one_image=True,
+)

@@ -1,0 +1,146 @@
+"""``brule data convert | inspect``: annotations from one format to another, and a look at data before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from brule.cli.options import SkipBad
+from brule.cli.output import note, note_bad, say
+
+if TYPE_CHECKING:
+    from brule.data.inspection import Inspection
+
+SHOWN = 10
+Picture = Parameter(name=["--output", "-o"])
+
+data = App(
+    name="data",
+    help=(
+        "Convert annotations, and look at data before you train on it.\n\n"
+        "`brule data convert` goes from one tool's files to another's; `brule data inspect` tells what is in a folder and what "
+        "is wrong with which file."
+    ),
+    result_action="return_value",
+)
+
+
+@data.command
+def convert(
+    source: Path,
+    target: Path,
+    /,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    force: bool = False,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Convert annotations from one format to another.
+
+    Formats: `pts`, `coco`, `dlc` (DeepLabCut), `tps`, `labelme`, `cvat`, `labelstudio`, `imglab`, `csv`. Missing points stay
+    missing. What the target format can't hold is said. Images are named by their paths from the target, where they are found.
+
+    **Examples**
+
+        brule data convert annotated/ annotated.csv --to csv
+
+        brule data convert person_keypoints.json skeletons.xml --to cvat
+
+        brule data convert wings.tps wings/ --to labelme
+
+    Args:
+        source: An annotation file, or a folder of images and annotations.
+        target: The file to write; the folder, for `pts` and `labelme`, which have a file an image.
+        from_: The format of SOURCE; by default its suffix and content say.
+        to: The format to write; by default the suffix of TARGET says, if only one has it.
+        force: Replace files that are there.
+    """
+    from brule.data import convert as convert_annotations
+
+    done = convert_annotations(source, target, read_as=from_, write_as=to, force=force, skip_bad=skip_bad)
+    for remark in done.notes:
+        note(remark)
+    note_bad(done.bad)
+    for what in done.lost:
+        note(f"{done.format.title} can't hold {what}")
+    files = f"{len(done.files)} files in {target}" if done.format.one_image else f"{target}"
+    say(f"{done.n_objects} annotated objects in {done.n_images} images, as {done.format.title}: {files}")
+    return 0
+
+
+@data.command
+def inspect(
+    paths: list[str],
+    /,
+    *,
+    output: Annotated[Path | None, Picture] = None,
+    pictures: int = 24,
+) -> int:
+    """Tell what is in a folder of images, and what is wrong with which file.
+
+    Counts images and annotations, sizes, landmarks and missing points; finds images of the same name, landmarks and boxes
+    that reach outside, and every file that can't be used. Ends with exit code 2 if there is such a file, else 0.
+
+    **Examples**
+
+        brule data inspect annotated/ -o sheet.png
+
+        brule data inspect coco.json images/
+
+        brule data inspect 300w:train:downloads/300w
+
+    Args:
+        paths: Folders, annotation files, images, globs, or data sets as `NAME:SPLIT:ROOT`.
+        output: A picture to draw: crops as training cuts them, with the landmarks coloured by index.
+        pictures: How many crops to draw, evenly spread over the data.
+    """
+    from brule.data import contact_sheet, inspect_data
+    from brule.plots import preview_sheet, save_figure
+
+    found = inspect_data(paths)
+    _tell(found)
+    if output is not None:
+        sheet = contact_sheet(found.samples, count=pictures)
+        edges = [edge for edge in found.layout.edges if max(edge) < (found.n_points or 0)]
+        save_figure(preview_sheet(sheet.images, sheet.points, edges=edges or None), output)
+        say(f"\npicture     {output}")
+    return 2 if found.bad else 0
+
+
+def _tell(found: Inspection) -> None:
+    say(f"images      {found.n_images}")
+    sizes = [f"{width} × {height} ({count})" for (width, height), count in found.sizes.items()]
+    say(f"sizes       {_some(sizes)}")
+    say(f"labelled    {found.n_labelled} of {len(found.samples)} objects; {found.n_boxes} have a box of their own")
+    if found.n_points is not None:
+        names = found.layout.names or tuple(map(str, range(found.n_points)))
+        say(f"landmarks   {found.n_points}" + (f": {_some(names)}" if found.layout.names else ""))
+        missing = [f"{names[i]} ({count})" for i, count in found.missing.items()]
+        say(f"missing     {sum(found.missing.values())} points" + (f": {_some(missing)}" if missing else ""))
+    for paths in found.doubles[:SHOWN]:
+        say(f"same name   {', '.join(map(str, paths))}")
+    _count("same name", len(found.doubles))
+    for path, count in list(found.points_outside.items())[:SHOWN]:
+        say(f"outside     {path}: {count} landmarks lie outside the image")
+    _count("outside", len(found.points_outside))
+    for path in found.boxes_outside[:SHOWN]:
+        say(f"outside     {path}: the box reaches outside the image")
+    _count("outside", len(found.boxes_outside))
+    for remark in found.notes:
+        say(f"note        {remark}")
+    for one in found.bad:
+        say(f"bad         {one}")
+    say(f"\n{len(found.bad)} files can't be used" if found.bad else "\nnothing is wrong")
+
+
+def _count(what: str, count: int) -> None:
+    if count > SHOWN:
+        say(f"{what:<12}… and {count - SHOWN} more")
+
+
+def _some(words: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more

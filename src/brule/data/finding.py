@@ -1,0 +1,125 @@
+"""Find files: in folders at any depth, by globs, or by their names.
+
+Folders are walked to any depth. Symbolic links are followed, every folder once, so that a loop of links does no harm.
+Hidden files and folders and ``__MACOSX`` are passed over.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from brule.data.formats import ANNOTATION_SUFFIXES
+from brule.data.images import IMAGE_SUFFIXES
+from brule.errors import DataError
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def find_images(paths: Paths) -> list[Path]:
+    """Find image files.
+
+    Args:
+        paths: one path or several: files (taken whatever their suffix, unless it is that of an annotation), folders,
+            globs (``**`` for any depth).
+
+    Returns:
+        The files, sorted, none twice.
+
+    Raises:
+        DataError: a path leads nowhere, or there is no image at all.
+    """
+    found = find_images_if_any(paths)
+    if not found:
+        raise DataError(f"{listed(paths)}: no image found; expected files ending in {suffixes_text(IMAGE_SUFFIXES)}")
+    return found
+
+
+def find_images_if_any(paths: Paths) -> list[Path]:
+    """The same; none at all is no error."""
+    # A shell writes out `faces/*` with the annotations in it.
+    return [file for file in find_files(paths, IMAGE_SUFFIXES) if file.suffix.lower() not in ANNOTATION_SUFFIXES]
+
+
+def find_annotations(paths: Paths) -> list[Path]:
+    """Find files that may hold annotations, by their suffix; none at all is no error.
+
+    A ``.json``, ``.csv`` or ``.xml`` file in a folder may be something else altogether.
+    """
+    return [file for file in find_files(paths, ANNOTATION_SUFFIXES) if file.suffix.lower() not in IMAGE_SUFFIXES]
+
+
+def find_files(paths: Paths, suffixes: Collection[str]) -> list[Path]:
+    """Find files of the given suffixes (lower case, with the dot), as :func:`find_images`; none at all is no error."""
+    found: dict[str, Path] = {}
+    visited: set[tuple[int, int]] = set()
+    for path in as_paths(paths):
+        for file in _expand(path, suffixes, visited):
+            found.setdefault(os.path.abspath(file), file)
+    return sorted(found.values())
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """One path or several → a list of them."""
+    return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
+
+
+def listed(paths: Paths) -> str:
+    """Paths as an error message begins with them."""
+    return ", ".join(str(path) for path in as_paths(paths)) or "(no path given)"
+
+
+def suffixes_text(suffixes: Iterable[str]) -> str:
+    """Suffixes as a message lists them."""
+    return ", ".join(sorted(suffixes))
+
+
+def visible(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files (broken links among them: they get reported) and the folders in a folder.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    files, folders = [], []
+    try:
+        for path in folder.iterdir():
+            if path.name.startswith(".") or path.name == "__MACOSX":
+                continue
+            if path.is_dir():
+                folders.append(path)
+            elif path.is_file() or path.is_symlink():
+                files.append(path)
+    except OSError as error:
+        raise DataError(f"{folder}: the folder can't be read ({error.strerror})") from error
+    return files, folders
+
+
+def _expand(path: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) -> Iterable[Path]:
+    if path.is_dir():
+        return _walk(path, suffixes, visited)
+    if path.exists() or path.is_symlink():
+        return [path]
+    if not glob.has_magic(str(path)):
+        raise DataError(f"{path}: no such file or folder")
+    found = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    if not found:
+        raise DataError(f"{path}: nothing matches this pattern")
+    found = [match for match in found if "__MACOSX" not in match.parts]
+    files = [file for file in found if not file.is_dir() and file.suffix.lower() in suffixes]
+    return files + [file for folder in found if folder.is_dir() for file in _walk(folder, suffixes, visited)]
+
+
+def _walk(root: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) -> list[Path]:
+    found, waiting = [], [root]
+    while waiting:
+        folder = waiting.pop()
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in visited:
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        files, folders = visible(folder)
+        found += [file for file in files if file.suffix.lower() in suffixes]
+        waiting += sorted(folders, reverse=True)
+    return found

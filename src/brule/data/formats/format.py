@@ -1,0 +1,95 @@
+"""What a format is: how its files are recognised, read and written, and what they can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.data.formats.record import Annotations
+from brule.errors import DataError
+
+SizeOf = Callable[[str], tuple[int, int]]
+
+FEATURES = {
+    "images": "the names of the images",
+    "missing": "missing points",
+    "boxes": "boxes",
+    "names": "the names of the landmarks",
+    "edges": "the edges between landmarks",
+    "occluded": "which landmarks are hidden",
+    "several": "several objects in one image",
+    "unlabelled": "images without landmarks",
+    "fractions": "fractions of a pixel",
+    "curves": "curves",
+    "scale": "the length of a pixel",
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of annotation files.
+
+    Args:
+        name: as ``--from`` and ``--to`` call it.
+        title: as people call it.
+        suffixes: of its files, lower case, with the dot.
+        load: from a path to the content of a file: text, a JSON value, an XML element or a table. Formats that share a
+            suffix share this function.
+        recognises: whether such content is of this format.
+        parse: from path (for errors), content and the images' sizes to annotations.
+        dump: from annotations to the text of a file.
+        holds: what it can hold, of :data:`FEATURES`.
+        one_image: whether every image has a file of its own.
+        needs_size: whether writing needs the images' sizes.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    load: Callable[[Path], Any]
+    recognises: Callable[[Any], bool]
+    parse: Callable[[Path, Any, SizeOf], Annotations]
+    dump: Callable[[Annotations], str]
+    holds: frozenset[str]
+    one_image: bool = False
+    needs_size: bool = False
+
+    def lost(self, annotations: Annotations) -> list[str]:
+        """What of these annotations the format can't hold, in words; empty if nothing is lost."""
+        return [text for feature, text in FEATURES.items() if feature in present(annotations) - self.holds]
+
+
+def present(annotations: Annotations) -> set[str]:
+    """Which of :data:`FEATURES` these annotations make use of."""
+    items, layout = annotations.items, annotations.layout
+    images = [item.image for item in items]
+    points = [item.points for item in items if item.points is not None]
+    found = {
+        "images": any(images),
+        "missing": any(not np.isfinite(own).all() for own in points),
+        "boxes": any(item.box is not None for item in items),
+        "names": layout.names is not None,
+        "edges": bool(layout.edges),
+        "occluded": any(item.occluded is not None and item.occluded.any() for item in items),
+        "several": len(set(images)) < len(images),
+        "unlabelled": any(not item.labelled for item in items),
+        "fractions": any((own % 1 != 0)[np.isfinite(own)].any() for own in points),
+        "curves": bool(layout.curves),
+        "scale": any(item.scale is not None for item in items),
+    }
+    return {feature for feature, there in found.items() if there}
+
+
+def size_needed(item_size: tuple[int, int] | None, image: str, title: str) -> tuple[int, int]:
+    """The size of an image.
+
+    Raises:
+        DataError: it isn't known.
+    """
+    if item_size is None:
+        raise DataError(f"{title} needs the size of {image or 'every image'}, which isn't known; the image must be there")
+    return item_size

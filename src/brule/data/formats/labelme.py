@@ -1,0 +1,155 @@
+"""labelme: a JSON file an image, with shapes that have a label. Points count from the corner of the image.
+
+A missing landmark simply isn't there. labelme carries keys that it doesn't know along: we keep the landmarks' order and
+edges in two of them, ``landmarks`` and ``skeleton``. Shapes with the same ``group_id`` make an object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
+from brule.data.formats.format import FEATURES, Format, SizeOf
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
+from brule.data.formats.values import as_dict, as_list, box, load_json, number, point, shown, size, text, tidy
+from brule.data.samples import Layout
+from brule.errors import DataError
+
+VERSION = "5.5.0"
+
+
+def _recognises(content: Any) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
+    content = as_dict(content, str(path), "labelme's annotation")
+    image = text(content.get("imagePath"), str(path), "an 'imagePath'")
+    known = size(content.get("imageWidth"), content.get("imageHeight"), str(path))
+    groups: dict[object, NamedPoints] = {}
+    problems = Problems(path)
+    others = 0
+    for position, shape in enumerate(as_list(content.get("shapes"), f"{path}: shapes", "shapes"), 1):
+        with problems.caught():
+            shape = as_dict(shape, f"{path}: shape {position}", "a shape")
+            kind = shape.get("shape_type", "polygon")
+            if kind not in ("point", "rectangle"):
+                others += 1
+                continue
+            _add(groups.setdefault(shown(shape.get("group_id")), NamedPoints(image, known)), shape, f"{path}: shape {position}")
+    notes = [f"{others} shapes that are neither points nor rectangles are passed over"] if others else []
+    stated, layout = stated_layout(content, str(path))
+    items, layout = from_named(list(groups.values()), stated, layout)
+    return Annotations(items or [Annotation(image, size=known)], layout, problems, notes)
+
+
+def stated_layout(content: dict[str, Any], where: str) -> tuple[list[str] | None, Layout]:
+    """The landmarks in their order and the edges, where a file of ours states them.
+
+    Raises:
+        DataError: they aren't lists of names and of pairs of indices.
+    """
+    if "landmarks" not in content:
+        return None, Layout()
+    names = [text(name, f"{where}: landmarks") for name in as_list(content["landmarks"], f"{where}: landmarks", "names")]
+    edges = []
+    for pair in as_list(content.get("skeleton") or [], f"{where}: skeleton", "pairs"):
+        ends = [number(end, f"{where}: skeleton", "an index") for end in as_list(pair, f"{where}: skeleton", "two indices")]
+        if len(ends) != 2 or any(end != int(end) or not 0 <= end < len(names) for end in ends):
+            raise DataError(f"{where}: expected pairs of indices below {len(names)} in 'skeleton', got {shown(pair)}")
+        edges.append((int(ends[0]), int(ends[1])))
+    try:
+        return names, Layout(tuple(names), tuple(edges))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def stated_content(annotations: Annotations) -> dict[str, Any]:
+    """What :func:`stated_layout` reads."""
+    content: dict[str, Any] = {"landmarks": annotations.names(annotations.n_points or 0)}
+    if annotations.layout.edges:
+        content["skeleton"] = [list(edge) for edge in annotations.layout.edges]
+    return content
+
+
+def _add(one: NamedPoints, shape: dict[str, Any], where: str) -> None:
+    corners = [_corner(pair, where) for pair in as_list(shape.get("points"), f"{where}: points", "[x, y]")]
+    if shape["shape_type"] == "rectangle":
+        if len(corners) != 2:
+            raise DataError(f"{where}: expected two corners of a rectangle, got {len(corners)}")
+        (x0, y0), (x1, y1) = corners
+        found = box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), where)
+        if one.box is not None:
+            raise DataError(f"{where}: a second box of one object; give each object a group_id of its own")
+        one.box = None if found is None else box_from_edges(found)
+        return
+    if len(corners) != 1:
+        raise DataError(f"{where}: expected one [x, y] of a point, got {len(corners)}")
+    flags = shape.get("flags")
+    hidden = isinstance(flags, dict) and flags.get("occluded") is True
+    x, y = from_corner(np.array(corners[0])).tolist()
+    one.add(text(shape.get("label"), where, "a label"), (x, y), where, occluded=hidden)
+
+
+def _corner(pair: object, where: str) -> tuple[float, float]:
+    pair = as_list(pair, where, "x and y")
+    if len(pair) != 2:
+        raise DataError(f"{where}: expected [x, y], got {shown(pair)}")
+    return point(pair[0], pair[1], where)
+
+
+def _dump(annotations: Annotations) -> str:
+    items = annotations.items
+    names = annotations.names(annotations.n_points or 0)
+    shapes: list[dict[str, Any]] = []
+    for number_, item in enumerate(items, 1):
+        shapes += _shapes(item, names, number_ if len(items) > 1 else None, annotations.layout.kind)
+    known = items[0].size or (None, None)
+    content = {
+        "version": VERSION,
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": items[0].image,
+        "imageData": None,
+        "imageHeight": known[1],
+        "imageWidth": known[0],
+        **stated_content(annotations),
+    }
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _shapes(item: Annotation, names: Sequence[str], group: int | None, kind: str) -> list[dict[str, Any]]:
+    found = []
+    if item.box is not None:
+        left, top, right, bottom = map(tidy, box_edges(item.box))
+        found.append(_shape(kind, [[left, top], [right, bottom]], "rectangle", group, False))
+    if item.points is None:
+        return found
+    hidden = item.occluded if item.occluded is not None else np.zeros(len(item.points), dtype=bool)
+    for name, (x, y), behind in zip(names, to_corner(item.points.astype(np.float64)).tolist(), hidden.tolist(), strict=True):
+        if np.isfinite((x, y)).all():
+            found.append(_shape(name, [[tidy(x), tidy(y)]], "point", group, behind))
+    return found
+
+
+def _shape(label: str, points: list[list[float]], kind: str, group: int | None, hidden: bool) -> dict[str, Any]:
+    flags = {"occluded": True} if hidden else {}
+    return {"label": label, "points": points, "group_id": group, "description": "", "shape_type": kind, "flags": flags}
+
+
+LABELME = Format(
+    name="labelme",
+    title="labelme JSON",
+    suffixes=(".json",),
+    load=load_json,
+    recognises=_recognises,
+    parse=_parse,
+    dump=_dump,
+    holds=frozenset(FEATURES) - {"curves", "scale"},
+    one_image=True,
+)

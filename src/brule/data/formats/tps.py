@@ -1,0 +1,167 @@
+"""TPS, the text files of geometric morphometrics: ``LM=``, ``CURVES=``, ``IMAGE=``, ``ID=``, ``SCALE=``.
+
+Points count from the lower left *corner* of the image, y pointing up, so the image's height is needed to read and to
+write them. Points of curves are landmarks behind the others, joined by edges. Missing landmarks are ``NA NA``, or, as tpsDig
+writes them, negative in both coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from brule.coordinates import from_lower_corner, to_lower_corner
+from brule.data.formats.format import Format, SizeOf, size_needed
+from brule.data.formats.record import Annotation, Annotations, Problems
+from brule.data.formats.values import cells_point, load_text, number, shown, text, tidy
+from brule.data.samples import Layout
+from brule.errors import DataError
+
+_KEY = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_]*)\s*=(.*)$")
+_LINE = "[\r\n]"
+
+
+@dataclass
+class _Specimen:
+    where: str
+    landmarks: list[tuple[float, float]] = field(default_factory=list)
+    curves: list[list[tuple[float, float]]] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+def _recognises(content: str) -> bool:
+    return bool(re.match(r"\s*LM3?\s*=", content, re.IGNORECASE))
+
+
+def _parse(path: Path, content: str, size_of: SizeOf) -> Annotations:
+    problems = Problems(path)
+    items, curves = [], []
+    for specimen in _specimens(path, content):
+        with problems.caught():
+            items.append(_item(specimen, size_of))
+            curves.append(tuple(len(curve) for curve in specimen.curves))
+    same = set(curves)
+    notes = [] if len(same) < 2 else ["the specimens have different curves: they are read as plain landmarks"]
+    layout = Layout()
+    if len(same) == 1 and any(curves[0]) and len({len(item.points) for item in items if item.points is not None}) == 1:
+        layout = Layout(edges=_edges(len(items[0].points) - sum(curves[0]), curves[0]), curves=curves[0])  # type: ignore[arg-type]
+    return Annotations(items, layout, problems, notes)
+
+
+def _specimens(path: Path, content: str) -> Iterator[_Specimen]:
+    lines = iter([(i, line) for i, line in enumerate(re.split(r"\r\n|\r|\n", content), 1) if line.strip()])
+    one: _Specimen | None = None
+    outline = False
+    for position, line in lines:
+        where = f"{path}: line {position}"
+        match = _KEY.match(line)
+        if match is None:
+            raise DataError(f"{where}: expected KEY=value, got {shown(line.strip())}")
+        key, value = match[1].upper(), match[2].strip()
+        if key == "LM3":
+            raise DataError(f"{where}: LM3=: points in space; expected points in a plane (LM=)")
+        if key == "LM":
+            if one is not None:
+                yield one
+            one, outline = _Specimen(where), False
+            one.landmarks = _coordinates(where, value, lines)
+        elif one is None:
+            raise DataError(f"{where}: expected a TPS file, which begins with LM=, got {shown(line.strip())}")
+        elif key == "POINTS":
+            points = _coordinates(where, value, lines)
+            if not outline:
+                one.curves.append(points)
+        else:
+            outline = key == "OUTLINES" or (outline and key != "CURVES")
+            one.keys[key] = value
+    if one is None:
+        raise DataError(f"{path}: expected a TPS file, which begins with LM=")
+    yield one
+
+
+def _coordinates(where: str, count: str, lines: Iterator[tuple[int, str]]) -> list[tuple[float, float]]:
+    wanted = number(count, where, "the number of points")
+    if wanted != int(wanted) or not 0 <= wanted <= 1e6:
+        raise DataError(f"{where}: expected the number of points, got {shown(count)}")
+    points: list[tuple[float, float]] = []
+    for _ in range(int(wanted)):
+        _, line = next(lines, (0, ""))
+        cells = line.replace(",", ".").split() if line.count(",") == 2 and "." not in line else line.split()
+        if len(cells) != 2 or "=" in line:
+            what = shown(line.strip()) if line else "the end of the file"
+            raise DataError(f"{where}: expected {int(wanted)} lines 'x y', the line {len(points) + 1} of them is {what}")
+        x, y = cells_point(cells[0], cells[1], f"{where}: point {len(points) + 1}")
+        points.append((math.nan, math.nan) if x < 0 and y < 0 else (x, y))
+    return points
+
+
+def _item(specimen: _Specimen, size_of: SizeOf) -> Annotation:
+    where = specimen.where
+    if "IMAGE" not in specimen.keys:
+        raise DataError(f"{where}: the specimen has no IMAGE=, so its image, and where the points are in it, isn't known")
+    image = text(specimen.keys["IMAGE"], where, "an image's name")
+    scale = number(specimen.keys["SCALE"], f"{where}: SCALE", "a scale") if specimen.keys.get("SCALE") else None
+    points = [*specimen.landmarks, *(one for curve in specimen.curves for one in curve)]
+    width, height = size_of(image)
+    known = (width, height) if width else None  # the height alone doesn't matter where only shapes are wanted
+    if not points:
+        return Annotation(image, size=known, scale=scale)
+    array = from_lower_corner(np.array(points, dtype=np.float64), height).astype(np.float32)
+    return Annotation(image, array, size=known, scale=scale)
+
+
+def _edges(start: int, curves: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Each curve's points joined in their order."""
+    edges = []
+    for count in curves:
+        edges += [(start + i, start + i + 1) for i in range(count - 1)]
+        start += count
+    return tuple(edges)
+
+
+def _dump(annotations: Annotations) -> str:
+    curves = annotations.layout.curves
+    lines = []
+    for position, item in enumerate(annotations.items):
+        if item.points is None:
+            continue
+        if re.search(_LINE, item.image):
+            raise DataError(f"TPS can't hold the name {shown(item.image)}, which has a line break")
+        height = size_needed(item.size, item.image, "TPS")[1]
+        points = [_line(x, y) for x, y in to_lower_corner(item.points.astype(np.float64), height).tolist()]
+        own = curves if sum(curves) <= len(points) else ()
+        landmarks = len(points) - sum(own)
+        lines += [f"LM={landmarks}", *points[:landmarks]]
+        lines += [f"CURVES={len(own)}"] if own else []
+        for count in own:
+            lines += [f"POINTS={count}", *points[landmarks : landmarks + count]]
+            landmarks += count
+        lines += [f"IMAGE={item.image}", f"ID={position}"]
+        lines += [f"SCALE={item.scale!r}"] if item.scale is not None else []
+    return "\n".join(lines) + "\n"
+
+
+def _line(x: float, y: float) -> str:
+    if math.isnan(x) or math.isnan(y):
+        return "NA NA"
+    if x < 0 and y < 0:
+        raise DataError(f"TPS can't hold the point ({x:g}, {y:g}), left of the image and below it: it would count as missing")
+    return f"{tidy(x)} {tidy(y)}"
+
+
+TPS = Format(
+    name="tps",
+    title="TPS",
+    suffixes=(".tps",),
+    load=load_text,
+    recognises=_recognises,
+    parse=_parse,
+    dump=_dump,
+    holds=frozenset({"images", "missing", "several", "fractions", "curves", "scale"}),
+    needs_size=True,
+)
