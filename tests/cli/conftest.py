@@ -91,6 +91,12 @@ def drawing(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Settings of a training that takes a second, for ``--set``."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def words() -> Callable[..., list[object]]:
     """:func:`train_words`, for tests in files that can't import a conftest."""
     return train_words

@@ -185,3 +185,37 @@ def test_wrong_point_count(brule, words, own_faces: Path, tmp_path: Path) -> Non
     write_pts(own_faces / "images" / "face_000002.pts", [[10, 10], [20, 30], [30, 10]])
     refused = brule(*words(own_faces, tmp_path / "run"))
     assert refused.code == 2 and "face_000002" in refused.err and "3 points" in refused.err
+
+
+def test_annotated_images_teach(brule, tiny, faces: Path, tmp_path: Path) -> None:
+    """Beside unlabelled ones, with shapes of their own or not; some of them drawn; and taken up again."""
+    run = tmp_path / "run"
+    labels = ["--labelled", faces / "shapes", "--n-labelled", 4]
+    start = ["train", "--images", faces / "images", *labels, "-o", run, "--quiet", "--seed", 3, "--set", *tiny]
+    found = brule(*start, "iterations=2")
+    assert found.code == 0, found.err
+    record = json.loads((run / "data.json").read_text())
+    assert (record["n_labelled"], record["labelled"], len(record["shapes"])) == (4, [str(faces / "shapes")], 4)
+    drawn = record["shapes"]
+    again = brule("train", "-o", run, "--resume", "--quiet", "--set", "iterations=3")
+    assert again.code == 0, again.err
+    assert json.loads((run / "data.json").read_text())["shapes"] == drawn
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 3 and all("labels" in line and "equivariance" in line for line in lines)
+
+
+def test_annotated_images_teach_alone(brule, tiny, faces: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = brule("train", "--labelled", faces / "shapes", "-o", run, "--quiet", "--set", *tiny, "iterations=2")
+    assert found.code == 0, found.err
+    (line, _) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+    assert "labels" in line and "equivariance" not in line
+    assert brule("evaluate", run, "--data", faces / "test").code == 0
+
+
+def test_a_plan_with_annotated_images(brule, faces: Path, tmp_path: Path) -> None:
+    found = brule("train", "--labelled", faces / "shapes", "-o", tmp_path / "run", "--dry-run")
+    assert found.code == 0, found.err
+    assert "labelled 5" in found.out and "shapes   5 of 68 landmarks" in found.out
+    found = brule("train", "--labelled", faces / "shapes", "--n-labelled", 6, "-o", tmp_path / "run")
+    assert found.code == 2 and "1 to 5" in found.err

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import brule.training.loop as loop
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.model import BruleModel
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig, load_config
-from brule.training.run import build_guide, start_run
+from brule.training.run import build_decoder, build_guide, start_run
 from brule.training.steps import Guide, Observation, Painter, Scene, Studio, encoder_step, gan_step, observe, resized
 from brule.training.views import TwoViews, draw_views, to_input
 
@@ -234,3 +236,43 @@ def test_in_bfloat16_too() -> None:
     bench = Bench(settings(precision="bfloat16"))
     assert set(bench.paint()) == {"L_d", "penalty", "L_g", "redrawn", "L_style"}
     assert "L_rec^L" in bench.learn()
+
+
+@pytest.mark.slow
+def test_the_papers_iteration_runs_at_its_real_size() -> None:
+    """256 px, two stacks of 256 channels, all five networks, all terms: one iteration of both algorithms (of two images)."""
+    config = load_config("paper", {"iterations": 1, "batch_size": 2, "preview_every": 0})
+    faces = synthetic_faces(2, size=256)
+    shapes = torch.stack([torch.as_tensor(to_crop(points)) for points in faces.points]).float()
+    told: list[dict[str, float]] = []
+    genuine = loop._iterate
+
+    def keep(*given: object) -> dict[str, float]:
+        told.append(genuine(*given))
+        return told[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_iterate", keep)
+        trained = loop.train(faces.images, shapes.mean(0), config, shapes=shapes, quiet=True)
+    assert trained.progress.iteration == 1
+    assert trained.decoder is not None
+    assert trained.decoder.image_size == 256
+    expected = {"L_d", "penalty", "L_g", "redrawn", "L_style", "R_b", "R_g", "L_g of E", "L_rec^I", "L_rec^L"}
+    assert expected <= set(told[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs g++, which isn't there")
+def test_a_compiled_generator_is_the_plain_one() -> None:
+    config = settings()
+    plain, compiled = build_decoder(config), build_decoder(config)
+    compiled.generator.compile()
+    results = []
+    for decoder in (plain, compiled):
+        points = SHAPES[:2].clone().requires_grad_()
+        image = decoder(points, decoder.random_style(2, seeded()), generator=seeded())
+        image.square().sum().backward()
+        results.append((image.detach(), points.grad, decoder.generator.start.grad))
+    assert list(plain.state_dict()) == list(compiled.state_dict())  # so checkpoints fit
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * one.abs().max())

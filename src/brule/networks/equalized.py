@@ -66,12 +66,12 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def downsample(x: Tensor) -> Tensor:
-    """Half the size, behind the blur [1, 3, 3, 1] of StyleGAN2; the border is repeated, so that constants stay."""
-    channels = x.shape[1]
-    wide = widened(x)
+    """Half the size, behind the blur [1, 3, 3, 1] of StyleGAN2; at the border its weights are scaled so that constants stay."""
+    channels, wide = x.shape[1], widened(x)
     line = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=wide.dtype)
     kernel = torch.outer(line, line).div(64).expand(channels, 1, 4, 4)
     # CPUs do a depthwise convolution six times faster in float32 than in bfloat16, conversion included.
     with torch.autocast(x.device.type, enabled=False):
-        padded = F.pad(wide, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, kernel, stride=2, groups=channels).to(x.dtype)
+        blurred = F.conv2d(wide, kernel, stride=2, padding=1, groups=channels)
+        seen = F.conv2d(torch.ones_like(wide[:1, :1]), kernel[:1], stride=2, padding=1)
+        return (blurred / seen).to(x.dtype)
