@@ -9,9 +9,9 @@ SETTINGS = ("iterations=2", "batch_size=4", "preview_every=0", "encoder.width=8"
 SMALL = ("decoder.width=4", "decoder.max_width=8", "decoder.style_dim=8", "decoder.noise_dim=8", "decoder.mapping_depth=2")
 
 
-def words(faces: Path, out: Path, *more: object) -> list[object]:
+def words(faces: Path, out: Path, *more: object, shapes: int = 4) -> list[object]:
     data = ["--images", faces / "images", "--shapes", faces / "shapes", "--data", faces / "test"]
-    return ["study", "ablation", *data, "-o", out, "--n-shapes", 4, "--quiet", "--set", *SETTINGS, *SMALL, *more]
+    return ["study", "ablation", *data, "-o", out, "--n-shapes", shapes, "--quiet", "--set", *SETTINGS, *SMALL, *more]
 
 
 def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
@@ -21,7 +21,8 @@ def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: P
     assert "| without R_g |" in found.out and found.err.count("NME") == 2
     assert {path.name for path in (tmp_path / "study").glob("*.*")} == {"ablation.json", "ablation.md", "ablation.png"}
     scores = json.loads((tmp_path / "study" / "ablation.json").read_text())
-    assert [(score["arm"], score["seed"], len(score["errors"])) for score in scores] == [("full loss", 0, 6), ("without R_g", 0, 6)]
+    found_runs = [(score["arm"], score["seed"], len(score["errors"])) for score in scores]
+    assert found_runs == [("full loss", 0, 6), ("without R_g", 0, 6)]
     again = brule(*words(faces, tmp_path / "study", *chosen))
     assert again.code == 0 and again.out == found.out
 
@@ -29,6 +30,6 @@ def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: P
 def test_what_is_wrong_is_said_first(brule, faces: Path, tmp_path: Path) -> None:
     found = brule(*words(faces, tmp_path / "study", "--arms", "without R_q"))
     assert found.code == 2 and "'without R_q' is none of the arms" in found.err and "without R_g" in found.err
-    found = brule(*words(faces, tmp_path / "study", "--n-shapes", 9))
+    found = brule(*words(faces, tmp_path / "study", shapes=9))
     assert found.code == 2 and "at most 5" in found.err
     assert not (tmp_path / "study").exists()
