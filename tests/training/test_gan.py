@@ -212,6 +212,20 @@ def test_a_teachers_step_redraws_the_moved_image() -> None:
     assert {"L_rec^I", "L_rec^L"} <= set(bench.learn(seen))
 
 
+def test_fakes_may_have_the_styles_of_other_images() -> None:
+    """Read off the images of the batch, none its own; or random, with the images unseen."""
+    for source in ("images", "random"):
+        bench = Bench(settings(loss__fake_styles=source, loss__image_reconstruction=0, loss__adversarial=0, loss__fakes=0.5))
+        seen: list[Tensor] = []
+        bench.painter.decoder.style_encoder.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        assert "L_rec^L" in bench.learn()
+        if source == "random":
+            assert not seen
+        else:
+            (models,) = seen
+            assert torch.equal(models, bench.scene.models[[3, 2]])
+
+
 @pytest.mark.parametrize("term", ["L_d", "redrawn", "L_rec^I"])
 def test_what_is_not_finite_is_refused_with_its_name(term: str) -> None:
     bench = Bench(settings())

@@ -124,6 +124,10 @@ class Loss(Section):
     fakes: float = Field(
         1.0, gt=0, le=1, description="Share of a batch that is drawn with random styles for L_rec^L and `drawn`."
     )
+    fake_styles: Literal["random", "images"] = Field(
+        "random",
+        description="Styles of these: drawn at random, as in the paper, or read off other images of the batch.",
+    )
     fake_bends: float = Field(
         0.0,
         ge=0,

@@ -203,13 +203,17 @@ def _redrawing_terms(studio: Studio, points: Tensor, weights: dict[str, float], 
 
 @torch.no_grad()
 def _draw_fakes(studio: Studio, guide: Guide, config: TrainingConfig) -> tuple[Tensor, Tensor]:
-    """``F = G(L(X), S_o(z))`` for a share of the batch, at the size of the encoder's images; and ``X``."""
+    """``F = G(L(X), S)`` for a share of the batch, at the size of the encoder's images; and ``X``."""
     decoder, points, generator = studio.painter.decoder, studio.scene.points, studio.generator
     points = points[: max(1, round(len(points) * config.loss.fakes))]
     if guide.prior is not None and config.loss.fake_bends:
         points = points + guide.prior.sample(len(points), strength=config.loss.fake_bends, generator=generator)
     with autocast(points, config):
-        fakes = decoder(points, decoder.random_style(len(points), generator), generator=generator)
+        if config.loss.fake_styles == "images":
+            style = decoder.style_of(studio.scene.models[-len(points) :].flip(0))  # each of another image
+        else:
+            style = decoder.random_style(len(points), generator)
+        fakes = decoder(points, style, generator=generator)
     return resized(fakes, config.crop.image_size).clamp(-1, 1), points
 
 
