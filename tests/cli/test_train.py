@@ -219,3 +219,24 @@ def test_a_plan_with_annotated_images(brule, faces: Path, tmp_path: Path) -> Non
     assert "labelled 5" in found.out and "shapes   5 of 68 landmarks" in found.out
     found = brule("train", "--labelled", faces / "shapes", "--n-labelled", 6, "-o", tmp_path / "run")
     assert found.code == 2 and "1 to 5" in found.err
+
+
+def test_boxes_from_a_file_cut_the_object_out(brule, tiny, faces: Path, tmp_path: Path) -> None:
+    """Bare images with a CSV of boxes are cut as annotated ones are; without it they are taken whole, which is said."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    rows = ["image,left,top,right,bottom"]
+    for path in sorted((faces / "images").glob("*.png")):
+        shutil.copy(path, bare)
+        rows.append(f"{path.name},10,12,40,44")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
+    start = ["train", "--images", bare, "--shapes", faces / "shapes", "--quiet"]
+    whole = brule(*start, "-o", tmp_path / "whole", "--dry-run", "--set", *tiny)
+    assert whole.code == 0 and "they are taken whole" in whole.err.replace("\n", " ")
+    boxed = brule(*start, "--boxes", tmp_path / "boxes.csv", "-o", tmp_path / "run", "--set", *tiny, "iterations=1")
+    assert boxed.code == 0 and "taken whole" not in boxed.err, boxed.err
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["boxes"] == [str(tmp_path / "boxes.csv")]
+    found = brule("predict", tmp_path / "run", bare, "--boxes", tmp_path / "boxes.csv", "-o", tmp_path / "out", "--no-overlays")
+    assert found.code == 0 and "taken whole" not in found.err, found.err
+    missing = brule(*start, "--boxes", tmp_path / "none.csv", "-o", tmp_path / "other")
+    assert missing.code == 2 and "none.csv: no such file" in missing.err

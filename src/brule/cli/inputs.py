@@ -29,6 +29,7 @@ class DataRecord:
         device: where it was trained.
         labelled: the paths of the annotated images that were given.
         n_labelled: how many of these were used.
+        boxes: the files that boxes of the unlabelled images were read from.
     """
 
     images: list[str]
@@ -38,6 +39,7 @@ class DataRecord:
     device: str
     labelled: list[str] = field(default_factory=list)
     n_labelled: int = 0
+    boxes: list[str] = field(default_factory=list)
 
     def write(self, run: Path) -> None:
         """Keep it in a run."""
@@ -95,7 +97,22 @@ class Material:
         return [sample.name for sample in self.labelled or ()]
 
 
-def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: bool) -> SampleList:
+def box_files(paths: list[str] | None) -> list[Path]:
+    """The files of ``--boxes``.
+
+    Raises:
+        ConfigError: one isn't there.
+    """
+    files = [Path(path) for path in paths or ()]
+    for path in files:
+        if not path.is_file():
+            raise ConfigError(f"--boxes {path}: no such file; expected annotations with boxes, such as CSV or COCO")
+    return files
+
+
+def training_images(
+    paths: list[str], *, exclude_validation: bool, skip_bad: bool, boxes: list[str] | None = None
+) -> SampleList:
     """The images to train on.
 
     Raises:
@@ -103,7 +120,7 @@ def training_images(paths: list[str], *, exclude_validation: bool, skip_bad: boo
     """
     from brule.data import read_samples, split_by_name
 
-    samples = read_samples(paths, skip_bad=skip_bad)
+    samples = read_samples(paths, also=box_files(boxes), skip_bad=skip_bad)
     note_remarks(samples)
     if not exclude_validation:
         return samples

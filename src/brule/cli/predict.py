@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import note_boxes
-from brule.cli.options import Device, Output, SkipBad, checked_device
+from brule.cli.inputs import box_files, note_boxes
+from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
 from brule.files import written_whole
@@ -37,6 +37,7 @@ def predict(
     output: Annotated[Path, Output],
     format: Annotated[list[Format], Parameter(name="--format")] = list(ALL_FORMATS),  # noqa: B006
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
+    boxes: Annotated[list[str] | None, Many] = None,
     batch_size: int = 64,
     device: Device = None,
     skip_bad: SkipBad = False,
@@ -63,6 +64,8 @@ def predict(
         output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
         format: What to write: `pts`, `csv`, `json`; repeat the option for several.
         overlays: Draw the landmarks on every image, coloured by index.
+        boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
+            annotation format that holds boxes.
         batch_size: Images at a time; memory doesn't grow with their number.
     """
     from brule.data import find_annotations, find_images, read_folder
@@ -77,7 +80,7 @@ def predict(
     if "pts" in format:
         _refuse_overwriting(names, output)
     annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
-    samples: SampleList = read_folder(list(found), also=annotations, skip_bad=skip_bad)
+    samples: SampleList = read_folder(list(found), also=[*annotations, *box_files(boxes)], skip_bad=skip_bad)
     note_boxes(samples)
     count = _write_all(detector, samples, names, output, formats=set(format), overlays=overlays, batch_size=batch_size)
     note_bad(detector.bad_files_)

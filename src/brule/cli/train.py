@@ -33,6 +33,7 @@ def train(
     resume: bool = False,
     labelled: Annotated[list[str] | None, Many] = None,
     n_labelled: int | None = None,
+    boxes: Annotated[list[str] | None, Many] = None,
     exclude_validation: bool = False,
     skip_bad: SkipBad = False,
     device: Device = None,
@@ -78,6 +79,8 @@ def train(
         labelled: Folders, files or globs of annotated images, or data sets, to learn from directly: five are worth it, and
             any number helps.
         n_labelled: Draw so many of these with the seed; by default all are used.
+        boxes: Files that say where the object is in `--images`: a CSV with the columns `image,left,top,right,bottom`
+            (pixels), or any annotation format that holds boxes.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
         dry_run: Read and check everything, say what would be done, and write nothing.
@@ -104,7 +107,7 @@ def train(
     refuse_existing(run)
     reading = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
     material = Material(
-        training_images(images, **reading) if images else None,
+        training_images(images, boxes=boxes, **reading) if images else None,
         labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
         annotated_shapes(shapes, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading) if shapes else None,
     )
@@ -113,6 +116,7 @@ def train(
     if dry_run:
         return _tell_plan(run, config, material)
     record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
+    record = replace(record, boxes=list(boxes or ()))
     return train_run(
         run, material, record, preset=preset or PRESET, overrides=overrides, device=where, skip_bad=skip_bad, quiet=quiet
     )
@@ -215,14 +219,22 @@ def _resume(
     reading = {"exclude_validation": record.exclude_validation, "skip_bad": skip_bad}
     count = record.n_labelled or None
     material = Material(
-        training_images(images, **reading) if images else None,
+        training_images(images, boxes=record.boxes, **reading) if images else None,
         labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
     )
     now = DataRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
+    now = replace(now, shapes=record.shapes, boxes=record.boxes)
     return train_run(
-        run, material, replace(now, shapes=record.shapes), preset=config.preset, overrides=overrides, resume=True,
-        device=device, skip_bad=skip_bad, quiet=quiet,
-    )  # fmt: skip
+        run,
+        material,
+        now,
+        preset=config.preset,
+        overrides=overrides,
+        resume=True,
+        device=device,
+        skip_bad=skip_bad,
+        quiet=quiet,
+    )
 
 
 def _list_settings(config: TrainingConfig) -> int:

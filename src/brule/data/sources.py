@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from brule.data.datasets import DATASETS, read_dataset
@@ -18,11 +19,14 @@ def dataset_of(path: str | os.PathLike[str]) -> tuple[str, str, Path] | None:
     return (name, split, Path(root or ".")) if name in DATASETS and colon else None
 
 
-def read_samples(paths: Paths, *, require_points: bool = False, skip_bad: bool = False) -> SampleList:
+def read_samples(
+    paths: Paths, *, also: Iterable[Path] = (), require_points: bool = False, skip_bad: bool = False
+) -> SampleList:
     """Read images and their annotations from folders, annotation files and data sets.
 
     Args:
         paths: one path or several, as for :func:`~brule.data.read_folder`; also data sets, spelled ``NAME:SPLIT:ROOT``.
+        also: further annotation files, such as boxes, of which counts what they say about these images; not of data sets.
         require_points: return labelled images only.
         skip_bad: leave bad files out and list them in ``bad`` of the result.
 
@@ -40,7 +44,7 @@ def read_samples(paths: Paths, *, require_points: bool = False, skip_bad: bool =
             name, split, root = spelled
             parts.append(read_dataset(name, root, split, skip_bad=skip_bad))
     if files or not parts:
-        parts.append(read_folder(files, require_points=require_points, skip_bad=skip_bad))
+        parts.append(read_folder(files, also=also, require_points=require_points, skip_bad=skip_bad))
     return parts[0] if len(parts) == 1 else _joined(parts, BadFiles(skip=skip_bad))
 
 
