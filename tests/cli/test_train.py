@@ -240,3 +240,10 @@ def test_boxes_from_a_file_cut_the_object_out(brule, tiny, faces: Path, tmp_path
     assert found.code == 0 and "taken whole" not in found.err, found.err
     missing = brule(*start, "--boxes", tmp_path / "none.csv", "-o", tmp_path / "other")
     assert missing.code == 2 and "none.csv: no such file" in missing.err
+
+
+def test_training_ends_with_a_report_where_it_can(brule, words, faces: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = brule(*words(faces, run, 2, "--quiet"), "--data", faces / "test")
+    assert found.code == 0 and "NME" in found.out, found.err
+    assert (run / "evaluation" / "test" / "index.html").is_file()

@@ -30,6 +30,7 @@ class DataRecord:
         labelled: the paths of the annotated images that were given.
         n_labelled: how many of these were used.
         boxes: the files that boxes of the unlabelled images were read from.
+        data: annotated images that the detector is measured on when training ends.
     """
 
     images: list[str]
@@ -40,6 +41,7 @@ class DataRecord:
     labelled: list[str] = field(default_factory=list)
     n_labelled: int = 0
     boxes: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
 
     def write(self, run: Path) -> None:
         """Keep it in a run."""

@@ -34,6 +34,7 @@ def train(
     labelled: Annotated[list[str] | None, Many] = None,
     n_labelled: int | None = None,
     boxes: Annotated[list[str] | None, Many] = None,
+    data: Annotated[list[str] | None, Many] = None,
     exclude_validation: bool = False,
     skip_bad: SkipBad = False,
     device: Device = None,
@@ -81,6 +82,8 @@ def train(
         n_labelled: Draw so many of these with the seed; by default all are used.
         boxes: Files that say where the object is in `--images`: a CSV with the columns `image,left,top,right,bottom`
             (pixels), or any annotation format that holds boxes.
+        data: Annotated images to measure the detector on when training ends, as `brule evaluate` does: a page in the run shows
+            what it can and what it can't. With --exclude-validation only their validation tenth.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
         dry_run: Read and check everything, say what would be done, and write nothing.
@@ -97,7 +100,7 @@ def train(
     where = checked_device(device)
     if resume:
         return _resume(
-            run, images, labelled, preset, overrides, exclude_validation=exclude_validation, skip_bad=skip_bad,
+            run, images, labelled, preset, overrides, data=data, exclude_validation=exclude_validation, skip_bad=skip_bad,
             device=where, quiet=quiet,
         )  # fmt: skip
     if not labelled:
@@ -116,7 +119,7 @@ def train(
     if dry_run:
         return _tell_plan(run, config, material)
     record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
-    record = replace(record, boxes=list(boxes or ()))
+    record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
     return train_run(
         run, material, record, preset=preset or PRESET, overrides=overrides, device=where, skip_bad=skip_bad, quiet=quiet
     )
@@ -156,7 +159,14 @@ def train_run(
         )
     note_bad(detector.bad_files_)
     _tell_end(run, detector, hints)
-    return 0 if detector.finished_ else INTERRUPTED
+    if not detector.finished_:
+        return INTERRUPTED
+    if record.data:
+        from brule.cli.evaluate import evaluate
+
+        say()
+        return evaluate(run, data=record.data, only_validation=record.exclude_validation, device=device, skip_bad=skip_bad)
+    return 0
 
 
 def default_device() -> str:
@@ -195,6 +205,7 @@ def _resume(
     preset: str | None,
     overrides: dict[str, Any],
     *,
+    data: list[str] | None,
     exclude_validation: bool,
     skip_bad: bool,
     device: str | None,
@@ -223,7 +234,7 @@ def _resume(
         labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
     )
     now = DataRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
-    now = replace(now, shapes=record.shapes, boxes=record.boxes)
+    now = replace(now, shapes=record.shapes, boxes=record.boxes, data=data or record.data)
     return train_run(
         run,
         material,
