@@ -118,7 +118,7 @@ def test_a_run_taken_up_after_ctrl_c_goes_on_bit_for_bit(preset: str, tmp_path: 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of the log behind the checkpoint are written again, and not twice."""
-    config = settings(checkpoint_every=2)
+    config = settings(checkpoint_every=2, gan__enabled=False)  # one network, so one average an iteration
     whole = run(config, tmp_path / "whole")
 
     def killed(*arguments: Any) -> None:
@@ -275,12 +275,15 @@ def test_a_checkpoint_is_handed_on_when_due_and_at_the_end() -> None:
     assert seen == [4, 6]
 
 
-def test_previews_show_crops_with_their_landmarks(tmp_path: Path) -> None:
-    seen: list[tuple[Path, np.ndarray, np.ndarray]] = []
-    run(settings(preview_every=3), tmp_path, hooks=Hooks(preview=lambda *given: seen.append(given)))
+@pytest.mark.parametrize("decoder", [True, False])
+def test_previews_show_crops_with_their_landmarks(decoder: bool, tmp_path: Path) -> None:
+    seen: list[tuple[Path, np.ndarray, np.ndarray, np.ndarray | None]] = []
+    config = settings(preview_every=3, gan__enabled=decoder)
+    run(config, tmp_path, hooks=Hooks(preview=lambda *given: seen.append(given)))
     assert len(seen) == 2
     path, crops, points, redrawn = seen[0]
-    assert redrawn is None
+    assert (redrawn is not None) == decoder
+    assert redrawn is None or (redrawn.shape == crops.shape and redrawn.dtype == np.uint8)
     assert path.parent.is_dir()
     assert crops.shape[1:] == (32, 32, 3)
     assert crops.dtype == np.uint8
