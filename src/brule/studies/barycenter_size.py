@@ -192,7 +192,7 @@ def _read_draws(path: Path) -> Iterator[Draw]:
         content = _parsed(line, place, hint)
         try:
             draw = Draw(**content)
-            sound = np.isfinite([draw.n, draw.number, draw.w2_squared, draw.nme]).all()
+            sound = bool(np.isfinite([draw.n, draw.number, draw.w2_squared, draw.nme]).all())
         except TypeError:
             sound = False
         if not sound:
