@@ -46,3 +46,15 @@ def test_how_many_shapes_are_enough(brule, faces: Path, tmp_path: Path) -> None:
     assert brule(*asked).out == found.out
     assert brule(*asked, "--seed", 1).code == 2
     assert brule(*asked[:-1], "--draws", 0).code == 2
+
+
+def test_a_sweep_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
+    data = ["--images", faces / "images", "--shapes", faces / "shapes", "--data", faces / "test", "--n-shapes", 4, "--seeds", 0]
+    asked = ["study", "sweep", "R_g", *data, "-o", tmp_path, "--quiet", "--set", *SETTINGS, *SMALL, "--values", 0, 1]
+    found = brule(*asked)
+    assert found.code == 0, found.err
+    assert "R_g (loss.equivariance)" in found.out and found.err.count("NME") == 2
+    assert {path.name for path in tmp_path.glob("*.*")} == {"sweep.json", "sweep.md", "sweep.png", "predictions.png"}
+    assert brule(*asked).out == found.out
+    found = brule(*asked[:2], "R_q", *asked[3:])
+    assert found.code == 2 and "R_b, R_g" in found.err

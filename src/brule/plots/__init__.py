@@ -7,7 +7,7 @@ index, so that a swapped or shuffled order shows.
 """
 
 from brule.plots.colours import index_colours
-from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet
+from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet, titled_sheets
 from brule.plots.figures import ablation_figure, barycenter_figure, ced_figure, loss_curves, overlay_grid, training_curve
 from brule.plots.grids import style_grid
 from brule.plots.saving import save_figure
@@ -28,6 +28,7 @@ __all__ = [
     "save_figure",
     "style_grid",
     "sweep_figure",
+    "titled_sheets",
     "training_curve",
     "two_shapes_figure",
 ]

@@ -42,7 +42,8 @@ def sample_size_figure(
         sizes = sorted(by_size)
         low, middle, high = (np.array([np.quantile(by_size[n], q) for n in sizes]) for q in (0.25, 0.5, 0.75))
         colour = LINES[i % len(LINES)]
-        axes.errorbar(sizes, middle, yerr=(middle - low, high - middle), fmt="o", color=colour, ms=5, capsize=3, label=name)
+        beside = np.array(sizes) * 1.05 ** (i - (len(errors) - 1) / 2)  # bars of two errors would hide each other
+        axes.errorbar(beside, middle, yerr=(middle - low, high - middle), fmt="o", color=colour, ms=5, capsize=3, label=name)
     for i, (name, (x, y)) in enumerate((lines or {}).items()):
         axes.plot(x, y, color=LINES[i % len(LINES)], lw=1.3, ls=(0, (5, 3)), label=name)
     axes.set(xscale="log", yscale="log")

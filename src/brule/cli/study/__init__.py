@@ -6,7 +6,8 @@ from cyclopts import App
 
 from brule.cli.study.ablation import ablation
 from brule.cli.study.barycenter_size import barycenter_size
+from brule.cli.study.sweep import sweep
 
 study = App(name="study", help="Repeat the paper's studies on images of your own; each can be stopped and taken up again.")
-for _command in (barycenter_size, ablation):
+for _command in (barycenter_size, ablation, sweep):
     study.command(_command)

@@ -53,7 +53,7 @@ def ablation(
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.
         quiet: No progress bars.
     """
-    from brule.studies import ablation_arms, run_ablation, tell_ablation
+    from brule.studies import ablation_arms, run_arms, tell_ablation
     from brule.training.config import load_config, parse_overrides
 
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
@@ -63,7 +63,7 @@ def ablation(
             raise ConfigError(f"--arms: {name!r} is none of the arms of these settings: {', '.join(known)}")
     chosen = [known[name] for name in arms or known]
     material = study_material(images, shapes, data, n_shapes, exclude_validation)
-    scores = run_ablation(output, chosen, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
+    scores = run_arms(output, chosen, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if scores is None:
         return stopped()
     say(tell_ablation(output, scores))
