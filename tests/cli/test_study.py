@@ -33,3 +33,28 @@ def test_what_is_wrong_is_said_first(brule, faces: Path, tmp_path: Path) -> None
     found = brule(*words(faces, tmp_path / "study", shapes=9))
     assert found.code == 2 and "at most 5" in found.err
     assert not (tmp_path / "study").exists()
+
+
+def test_how_many_shapes_are_enough(brule, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "size"
+    asked = ["study", "barycenter-size", "--shapes", faces / "shapes", "-o", out, "--sizes", 2, 3, "--draws", 2, "--quiet"]
+    found = brule(*asked)
+    assert found.code == 0, found.err
+    assert "outer eye corners" in found.out and "| 5 | 1 | 0.00 | 0.00 | 0.00 |" in found.out and "a = " in found.out
+    names = {"barycenter-size.json", "barycenter-size.md", "barycenter-size.png", "barycenters.png"}
+    assert {path.name for path in out.iterdir()} == names | {"reference.json", "draws.jsonl"}
+    assert brule(*asked).out == found.out
+    assert brule(*asked, "--seed", 1).code == 2
+    assert brule(*asked[:-1], "--draws", 0).code == 2
+
+
+def test_a_sweep_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
+    data = ["--images", faces / "images", "--shapes", faces / "shapes", "--data", faces / "test", "--n-shapes", 4, "--seeds", 0]
+    asked = ["study", "sweep", "R_g", *data, "-o", tmp_path, "--quiet", "--set", *SETTINGS, *SMALL, "--values", 0, 1]
+    found = brule(*asked)
+    assert found.code == 0, found.err
+    assert "R_g (loss.equivariance)" in found.out and found.err.count("NME") == 2
+    assert {path.name for path in tmp_path.glob("*.*")} == {"sweep.json", "sweep.md", "sweep.png", "predictions.png"}
+    assert brule(*asked).out == found.out
+    found = brule(*asked[:2], "R_q", *asked[3:])
+    assert found.code == 2 and "R_b, R_g" in found.err

@@ -9,40 +9,9 @@ from typing import Any
 import pytest
 
 import brule.studies.runs as runs
-import brule.training.logging as run_logging
-from brule.data import Shapes, read_folder
-from brule.data.shapes import to_crop
-from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.errors import CheckpointError
-from brule.studies import Arm, Score, StudyMaterial, ablation_arms, run_ablation, run_arm, tell_ablation
+from brule.studies import Arm, Score, StudyMaterial, ablation_arms, run_arm, run_arms, tell_ablation
 from brule.training.config import load_config
-
-TINY: dict[str, Any] = {
-    "crop.image_size": 32,
-    "encoder.width": 8,
-    "encoder.depth": 2,
-    "batch_size": 4,
-    "iterations": 2,
-    "time_limit": 0,
-    "preview_every": 0,
-    "gan.enabled": True,
-    "decoder.width": 4,
-    "decoder.max_width": 8,
-}
-
-
-@pytest.fixture(autouse=True)
-def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> StudyMaterial:
-    folder = tmp_path_factory.mktemp("faces")
-    write_synthetic_faces(folder, 8, size=40)
-    samples = read_folder(folder)
-    points = [to_crop(one) for one in synthetic_faces(6, size=40, seed=5).points]
-    return StudyMaterial(samples, Shapes(points, [f"shape {i}" for i in range(6)]), 4, samples)
 
 
 def test_arms_leave_out_one_part_each() -> None:
@@ -60,19 +29,21 @@ def test_arms_leave_out_one_part_each() -> None:
         assert left == expected, arm.name
 
 
-def test_every_arm_of_every_preset_trains(material: StudyMaterial, tmp_path: Path) -> None:
-    for arm in ablation_arms(load_config("cpu", TINY)):
-        score = run_arm(tmp_path, arm, 0, material, preset="cpu", overrides=TINY, quiet=True)
+def test_every_arm_of_every_preset_trains(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    for arm in ablation_arms(load_config("cpu", tiny)):
+        score = run_arm(tmp_path, arm, 0, material, preset="cpu", overrides=tiny, quiet=True)
         assert score is not None
         assert score.iterations == 2
         assert len(score.errors) == 8
         assert score.nme == pytest.approx(sum(score.errors) / 8)
 
 
-def test_a_study_goes_on_where_it_was(material: StudyMaterial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_goes_on_where_it_was(
+    material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arms, told = [Arm("full loss"), Arm("without R_g", {"loss.equivariance": 0})], []
-    options = {"preset": "cpu", "overrides": TINY, "quiet": True}
-    first = run_ablation(tmp_path, arms[:1], [0, 1], material, say=told.append, **options)
+    options = {"preset": "cpu", "overrides": tiny, "quiet": True}
+    first = run_arms(tmp_path, arms[:1], [0, 1], material, say=told.append, **options)
     assert len(told) == 2
 
     genuine, trained = runs.LandmarkDetector.fit, []
@@ -82,7 +53,7 @@ def test_a_study_goes_on_where_it_was(material: StudyMaterial, tmp_path: Path, m
         return genuine(self, *given, **keywords)
 
     monkeypatch.setattr(runs.LandmarkDetector, "fit", spy)
-    both = run_ablation(tmp_path, arms, [0, 1], material, say=told.append, **options)
+    both = run_arms(tmp_path, arms, [0, 1], material, say=told.append, **options)
     assert both is not None
     assert first is not None
     assert [path.parent.name for path in trained] == ["without-r-g"] * 2
@@ -90,18 +61,18 @@ def test_a_study_goes_on_where_it_was(material: StudyMaterial, tmp_path: Path, m
     assert {score.seed for score in both} == {0, 1}
 
 
-def test_another_setting_needs_another_folder(material: StudyMaterial, tmp_path: Path) -> None:
-    run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=TINY, quiet=True)
+def test_another_setting_needs_another_folder(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny, quiet=True)
     with pytest.raises(CheckpointError, match="iterations=2, now it is 3"):
-        run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=TINY | {"iterations": 3}, quiet=True)
+        run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
 
 
-def test_a_damaged_score_is_named(material: StudyMaterial, tmp_path: Path) -> None:
-    run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=TINY, quiet=True)
+def test_a_damaged_score_is_named(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny, quiet=True)
     path = tmp_path / "full-loss" / "seed-0" / runs.SCORE
     path.write_text(path.read_text()[:20])
     with pytest.raises(CheckpointError, match=r"score\.json: damaged"):
-        run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=TINY, quiet=True)
+        run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny, quiet=True)
 
 
 def test_the_table_says_median_and_difference(tmp_path: Path) -> None:

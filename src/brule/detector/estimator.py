@@ -90,6 +90,7 @@ class LandmarkDetector:
         resume: bool = False,
         skip_bad: bool = False,
         progress: Callable[[int, int], object] | None = None,
+        on_checkpoint: Callable[[LandmarkDetector], object] | None = None,
     ) -> LandmarkDetector:
         """Train, on unlabelled images, on annotated ones, or on both.
 
@@ -106,6 +107,8 @@ class LandmarkDetector:
             resume: go on with the run in ``directory``, with its own settings and shapes.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
             progress: called as ``progress(done, total)`` while image files are decoded.
+            on_checkpoint: called with the detector, as it stands then, every ``checkpoint_every`` iterations and at the end. It
+                may predict; it must not change anything.
 
         Returns:
             The detector itself.
@@ -142,7 +145,7 @@ class LandmarkDetector:
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            hooks=Hooks((lambda trained: self._write(run, trained)) if run else None, _save_preview),
+            hooks=Hooks(lambda trained: self._at_checkpoint(run, trained, on_checkpoint), _save_preview),
         )
         self._take(trained)
         return self
@@ -220,6 +223,13 @@ class LandmarkDetector:
         detector.barycenter_ = stored.trained.model.barycenter.clone()
         detector._take(stored.trained)
         return detector
+
+    def _at_checkpoint(self, run: Path | None, trained: Trained, then: Callable[[LandmarkDetector], object] | None) -> None:
+        if run is not None:
+            self._write(run, trained)
+        if then is not None:
+            self._take(trained)
+            then(self)
 
     def _take(self, trained: Trained) -> None:
         self.model_, self.decoder_ = trained.model, trained.decoder

@@ -7,10 +7,11 @@ index, so that a swapped or shuffled order shows.
 """
 
 from brule.plots.colours import index_colours
-from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet
+from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet, titled_sheets
 from brule.plots.figures import ablation_figure, barycenter_figure, ced_figure, loss_curves, overlay_grid, training_curve
 from brule.plots.grids import style_grid
 from brule.plots.saving import save_figure
+from brule.plots.studies import learning_curves_figure, sample_size_figure, sweep_figure, two_shapes_figure
 
 __all__ = [
     "ablation_figure",
@@ -19,10 +20,15 @@ __all__ = [
     "contact_sheet",
     "draw_landmarks",
     "index_colours",
+    "learning_curves_figure",
     "loss_curves",
     "overlay_grid",
     "preview_sheet",
+    "sample_size_figure",
     "save_figure",
     "style_grid",
+    "sweep_figure",
+    "titled_sheets",
     "training_curve",
+    "two_shapes_figure",
 ]

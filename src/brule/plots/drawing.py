@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -110,6 +110,24 @@ def contact_sheet(tiles: Sequence[Image.Image], columns: int, *, gap: int = 4) -
         row, column = divmod(i, columns)
         sheet.paste(picture, (gap + column * (width + gap), gap + row * (height + gap)))
     return sheet
+
+
+def titled_sheets(sheets: Mapping[str, Image.Image]) -> Image.Image:
+    """Contact sheets of one width below each other, a title above each.
+
+    Args:
+        sheets: title → picture.
+    """
+    band = 30
+    font = ImageFont.load_default(size=17)
+    width = max(sheet.width for sheet in sheets.values())
+    whole = Image.new("RGB", (width, sum(sheet.height + band for sheet in sheets.values())), SHEET_BACKGROUND)
+    top = 0
+    for title, sheet in sheets.items():
+        ImageDraw.Draw(whole).text((8, top + band / 2), title, fill="white", font=font, anchor="lm")
+        whole.paste(sheet, (0, top + band))
+        top += band + sheet.height
+    return whole
 
 
 def _window(canvas: Array, low: Array, high: Array) -> tuple[Array, Array, Array] | None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from brule.coordinates import image_box, unit_to_pixels
-from brule.errors import BruleError, DataError
+from brule.errors import DataError
+from brule.plots.axes import INK, LINES, MUTED, curve_axes, legend, new_figure, style_axes
 from brule.plots.checks import Array, check_batch, check_columns, check_edges, check_landmarks
 from brule.plots.colours import index_colours
 from brule.plots.drawing import outward
@@ -17,11 +18,6 @@ from brule.plots.drawing import outward
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-INK = "#22262b"
-MUTED = "#8a929c"
-GRID = "#e6e8eb"
-LINES = ("#3b6fd4", "#e0692f", "#2a9d74", "#a24fc0", "#c9a117", "#d2456f")  # told apart in grey and by the colour-blind
 
 
 def overlay_grid(
@@ -61,7 +57,7 @@ def overlay_grid(
     height, width = stack.shape[1:3]
     side = 3.2 if indices else 2.0
     top = 0.24 if names is not None else 0.06
-    figure = _new_figure(columns * side, rows * (side * height / width + top))
+    figure = new_figure(columns * side, rows * (side * height / width + top))
     for i, image in enumerate(stack):
         row, column = divmod(i, columns)
         cell = (rows - row - 1) / rows, 1 / rows
@@ -92,7 +88,7 @@ def barycenter_figure(barycenter: ArrayLike, sets: Sequence[ArrayLike], indices:
     """
     centre = check_landmarks(barycenter)
     clouds = [check_landmarks(points) for points in sets]
-    figure = _new_figure(6.4, 6.4)
+    figure = new_figure(6.4, 6.4)
     axes = figure.add_axes((0.03, 0.03, 0.94, 0.88))
     axes.set_axis_off()
     for cloud in clouds:
@@ -127,7 +123,7 @@ def ced_figure(errors: Mapping[str, ArrayLike], limit: float = 10.0) -> Figure:
     """
     if not errors or not limit > 0:
         raise DataError("a CED needs at least one named list of errors and a positive limit.")
-    figure, axes = _curve_axes("Error (% of the normalising distance)", "Images with at most this error")
+    figure, axes = curve_axes("Error (% of the normalising distance)", "Images with at most this error")
     for i, (name, values) in enumerate(errors.items()):
         ordered = np.sort(np.asarray(values, dtype=np.float64).ravel())
         if not len(ordered) or not np.isfinite(ordered).all():
@@ -140,7 +136,7 @@ def ced_figure(errors: Mapping[str, ArrayLike], limit: float = 10.0) -> Figure:
         axes.step(within, np.append(share, 1.0), where="post", color=LINES[i % len(LINES)], lw=2, ls=style, label=label)
     axes.set(xlim=(0, limit), ylim=(0, 1.005))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -155,7 +151,7 @@ def ablation_figure(errors: Mapping[str, Sequence[float]]) -> Figure:
     """
     if not errors or not all(len(values) and np.isfinite(values).all() for values in errors.values()):
         raise DataError("an ablation needs at least one arm, and a finite error for each of its runs.")
-    figure, axes = _curve_axes("Mean error (% of the normalising distance)", "")
+    figure, axes = curve_axes("Mean error (% of the normalising distance)", "")
     figure.set_size_inches(8, 1.2 + 0.55 * len(errors))
     for row, values in enumerate(errors.values()):
         colour = LINES[0] if row == 0 else LINES[1]
@@ -193,11 +189,11 @@ def loss_curves(records: Iterable[Mapping[str, Any]], keys: Sequence[str] | None
         raise DataError(f"the log holds no numbers for {', '.join(missing) or 'any key'}: nothing to draw.")
     columns = min(3, len(series))
     lines = -(-len(series) // columns)
-    figure = _new_figure(3.6 * columns, 2.5 * lines)
+    figure = new_figure(3.6 * columns, 2.5 * lines)
     figure.set_layout_engine("constrained")
     for i, (key, steps, values) in enumerate(series):
         axes = figure.add_subplot(lines, columns, i + 1)
-        _style_axes(axes)
+        style_axes(axes)
         _plot_smoothed(axes, steps, values, LINES[i % len(LINES)])
         axes.set_title(key, fontsize=10, color=INK, loc="left", weight="bold")
         if i >= len(series) - columns:
@@ -225,7 +221,7 @@ def training_curve(
     steps, values = _column(list(records), key, x)
     if not len(values):
         raise DataError(f"the log holds no numbers for {key}: nothing to draw.")
-    figure, axes = _curve_axes(x, f"{key} (%)")
+    figure, axes = curve_axes(x, f"{key} (%)")
     axes.plot(steps, values, color=LINES[0], lw=2, marker="o", ms=3.5 if len(values) < 60 else 0)
     best = int(np.argmin(values))
     axes.plot(steps[best], values[best], "o", ms=9, mfc="white", mec=LINES[0], mew=2, zorder=4)
@@ -241,41 +237,6 @@ def training_curve(
         )  # fmt: skip
     axes.set_ylim(0, 1.12 * max([*values, floor or 0.0]) or 1.0)
     return figure
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BruleError("figures need matplotlib: install it with `pip install 'brule[plot]'`.") from error
-    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _curve_axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    figure = _new_figure(6.4, 4.2)
-    figure.set_layout_engine("constrained")
-    axes = figure.add_subplot()
-    _style_axes(axes)
-    axes.set_xlabel(xlabel, color=INK, fontsize=10)
-    axes.set_ylabel(ylabel, color=INK, fontsize=10)
-    return figure, axes
-
-
-def _style_axes(axes: Axes) -> None:
-    axes.grid(True, color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(MUTED)
-
-
-def _legend(axes: Axes) -> None:
-    # Above the axes, where it can't hide a curve.
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9.5, labelcolor=INK, handlelength=1.6)
 
 
 def _marker_diameter(n: int) -> float:

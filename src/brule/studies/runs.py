@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brule.data import SampleList, Shapes, draw_shapes
 from brule.detector import CHECKPOINT, LandmarkDetector, measure_detector
 from brule.errors import CheckpointError
+from brule.evaluation import compare_errors
 from brule.files import write_text
 
 SCORE = "score.json"
+Watch = Callable[[LandmarkDetector], object]
 
 
 @dataclass(frozen=True)
@@ -33,26 +37,43 @@ class Arm:
         """The name as a folder's."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower()).strip("-")
 
+    def run(self, directory: Path, seed: int) -> Path:
+        """The folder of its run with a seed, in that of the study."""
+        return directory / self.folder / f"seed-{seed}"
+
 
 @dataclass(frozen=True)
 class StudyMaterial:
     """What every run of a study learns from and is measured on.
 
     Attributes:
-        images: unlabelled.
-        shapes: annotated ones; every seed draws its own.
+        images: unlabelled; ``None`` to learn from annotated ones alone.
+        shapes: annotated ones; every seed draws its own. ``None`` for those of the annotated images.
         n_shapes: how many a run gets; ``None`` for all.
         measured: annotated images that no run learns from.
+        labelled: annotated images to learn from; every seed draws its own.
+        n_labelled: how many of these a run gets; ``None`` for all.
     """
 
-    images: SampleList
-    shapes: Shapes
+    images: SampleList | None
+    shapes: Shapes | None
     n_shapes: int | None
     measured: SampleList
+    labelled: SampleList | None = None
+    n_labelled: int | None = None
 
-    def drawn(self, seed: int) -> Shapes:
+    def drawn(self, seed: int) -> Shapes | None:
         """The shapes of a seed."""
-        return self.shapes if self.n_shapes is None else draw_shapes(self.shapes, self.n_shapes, seed=seed)
+        if self.shapes is None or self.n_shapes is None:
+            return self.shapes
+        return draw_shapes(self.shapes, self.n_shapes, seed=seed)
+
+    def drawn_labels(self, seed: int) -> SampleList | None:
+        """The annotated images of a seed, in their order."""
+        if self.labelled is None or self.n_labelled is None:
+            return self.labelled
+        chosen = np.random.default_rng(seed).choice(len(self.labelled), self.n_labelled, replace=False)
+        return self.labelled.replaced([self.labelled[i] for i in sorted(chosen.tolist())])
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,7 @@ def run_arm(
     preset: str,
     overrides: Mapping[str, Any],
     quiet: bool = False,
+    watch: Watch | None = None,
 ) -> Score | None:
     """Train and measure one arm with one seed, or read what an earlier call found.
 
@@ -102,6 +124,7 @@ def run_arm(
         preset: where settings start.
         overrides: settings that all arms share.
         quiet: no progress bar.
+        watch: called with the detector at every checkpoint of a training.
 
     Returns:
         The score; ``None`` if Ctrl-C ended the training, which the next call takes up.
@@ -109,14 +132,20 @@ def run_arm(
     Raises:
         CheckpointError: if the folder holds a run with other settings.
     """
-    folder = directory / arm.folder / f"seed-{seed}"
+    folder = arm.run(directory, seed)
     settings = {**overrides, **arm.overrides, "seed": seed}
     if (folder / SCORE).is_file():
         return read_score(folder, settings)
     resume = (folder / CHECKPOINT).exists()
     detector = LandmarkDetector(preset, quiet=quiet, **settings)
     detector.fit(
-        material.images, shapes=None if resume else material.drawn(seed), directory=folder, resume=resume, skip_bad=True
+        material.images,
+        shapes=None if resume else material.drawn(seed),
+        labelled=material.drawn_labels(seed),
+        directory=folder,
+        resume=resume,
+        skip_bad=True,
+        on_checkpoint=watch,
     )
     if not detector.finished_:
         return None
@@ -134,6 +163,43 @@ def run_arm(
     )
     write_text(folder / SCORE, json.dumps(asdict(score), indent=1) + "\n")
     return score
+
+
+def run_arms(
+    directory: Path,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    material: StudyMaterial,
+    *,
+    preset: str,
+    overrides: Mapping[str, Any],
+    quiet: bool = False,
+    say: Callable[[str], object] = print,
+) -> list[Score] | None:
+    """Run every arm with every seed, seed by seed; runs that are there already are read.
+
+    Args:
+        directory: of the study.
+        arms: what is compared.
+        seeds: of the runs.
+        material: what is learnt from and measured on.
+        preset: where settings start.
+        overrides: settings that all arms share.
+        quiet: no progress bars.
+        say: told how each run ended.
+
+    Returns:
+        All scores; ``None`` if Ctrl-C ended the study, which the next call takes up.
+    """
+    scores = []
+    for seed in seeds:
+        for arm in arms:
+            score = run_arm(directory, arm, seed, material, preset=preset, overrides=overrides, quiet=quiet)
+            if score is None:
+                return None
+            say(f"{arm.name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")
+            scores.append(score)
+    return scores
 
 
 def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
@@ -156,3 +222,25 @@ def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
             f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
         )
     return score
+
+
+def scores_by_arm(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """Scores by the name of their arm, in the order in which arms first come, those of an arm by seed."""
+    found: dict[str, list[Score]] = {}
+    for score in scores:
+        found.setdefault(score.arm, []).append(score)
+    return {name: sorted(own, key=lambda score: score.seed) for name, own in found.items()}
+
+
+def paired_difference(full: Sequence[Score], other: Sequence[Score]) -> str:
+    """How much more the other arm errs on the same images, with the 95 % interval over images, as text.
+
+    The errors of each image are averaged over the seeds that both arms have; empty if there are none.
+    """
+    mine, theirs = ({score.seed: np.array(score.errors) for score in scores} for scores in (full, other))
+    shared = sorted(mine.keys() & theirs.keys())
+    if not shared:
+        return ""
+    errors = {name: np.mean([own[seed] for seed in shared], axis=0) for name, own in (("full", mine), ("other", theirs))}
+    (pair,) = compare_errors(errors)  # other − full
+    return f"{pair.difference:+.2f} ({pair.low:+.2f} to {pair.high:+.2f})"

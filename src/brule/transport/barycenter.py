@@ -81,14 +81,13 @@ def free_support_barycenter(
 
 def _descend(start: Tensor, clouds: list[Tensor], share: np.ndarray) -> Barycenter:
     """Alternate plans and barycentric projections until the objective stops falling."""
-    points, history = start, [_objective(start, clouds, share)]
+    points = start
+    plans, objective = _transported(points, clouds, share)
+    history = [objective]
     for _ in range(_MAX_ITERATIONS):
-        projected = sum(
-            float(s) * len(points) * (transport_plan(points[None], cloud[None])[0] @ cloud)
-            for s, cloud in zip(share, clouds, strict=True)
-        )
+        projected = sum(float(s) * len(points) * (plan @ cloud) for s, plan, cloud in zip(share, plans, clouds, strict=True))
         assert isinstance(projected, Tensor)
-        objective = _objective(projected, clouds, share)
+        plans, objective = _transported(projected, clouds, share)
         if objective >= history[-1] - 1e-12:  # a fixed point, up to rounding
             break
         points = projected
@@ -96,12 +95,11 @@ def _descend(start: Tensor, clouds: list[Tensor], share: np.ndarray) -> Barycent
     return Barycenter(points, history[-1], tuple(history))
 
 
-def _objective(points: Tensor, clouds: list[Tensor], share: np.ndarray) -> float:
-    total = 0.0
-    for s, cloud in zip(share, clouds, strict=True):
-        plan = transport_plan(points[None], cloud[None])[0]
-        total += float(s) * float((plan * torch.cdist(points, cloud).square()).sum())
-    return total
+def _transported(points: Tensor, clouds: list[Tensor], share: np.ndarray) -> tuple[list[Tensor], float]:
+    """The plans to all sets, and the objective at these points."""
+    plans = [transport_plan(points[None], cloud[None])[0] for cloud in clouds]
+    costs = [(plan * torch.cdist(points, cloud).square()).sum() for plan, cloud in zip(plans, clouds, strict=True)]
+    return plans, sum(float(s) * float(cost) for s, cost in zip(share, costs, strict=True))
 
 
 def _starts(clouds: list[Tensor], n: int, seed: int) -> list[Tensor]:

@@ -1,26 +1,18 @@
-"""``brule study``: the paper's studies on images of one's own."""
+"""``brule study ablation``: what each part of the loss is worth."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from brule.cli.inputs import annotated_shapes, training_images
 from brule.cli.options import Many, Output
-from brule.cli.output import INTERRUPTED, note, say
-from brule.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from brule.studies import StudyMaterial
-
-study = App(name="study", help="Repeat the paper's studies on images of your own; each can be stopped and taken up again.")
-
-_SEEDS = (0, 1, 2)
+from brule.cli.output import note, say
+from brule.cli.study.material import SEEDS, stopped, study_material
+from brule.errors import ConfigError
 
 
-@study.command
 def ablation(
     *,
     images: Annotated[list[str], Many],
@@ -61,7 +53,7 @@ def ablation(
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.
         quiet: No progress bars.
     """
-    from brule.studies import ablation_arms, run_ablation, tell_ablation
+    from brule.studies import ablation_arms, run_arms, tell_ablation
     from brule.training.config import load_config, parse_overrides
 
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
@@ -70,23 +62,9 @@ def ablation(
         if name not in known:
             raise ConfigError(f"--arms: {name!r} is none of the arms of these settings: {', '.join(known)}")
     chosen = [known[name] for name in arms or known]
-    material = _material(images, shapes, data, n_shapes, exclude_validation)
-    scores = run_ablation(output, chosen, seeds or _SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
+    material = study_material(images, shapes, data, n_shapes, exclude_validation)
+    scores = run_arms(output, chosen, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if scores is None:
-        note("stopped; the same command goes on from here")
-        return INTERRUPTED
+        return stopped()
     say(tell_ablation(output, scores))
     return 0
-
-
-def _material(
-    images: list[str], shapes: list[str], data: list[str], n_shapes: int | None, exclude_validation: bool
-) -> StudyMaterial:
-    from brule.cli.evaluate import annotated_samples
-    from brule.studies import StudyMaterial
-
-    outlines = annotated_shapes(shapes, n_shapes=None, seed=0, exclude_validation=exclude_validation, warn=n_shapes is None)
-    if n_shapes is not None and n_shapes > len(outlines):
-        raise DataError(f"--n-shapes: expected at most {len(outlines)}, as many as there are, got {n_shapes}")
-    learnt = training_images(images, exclude_validation=exclude_validation, skip_bad=False)
-    return StudyMaterial(learnt, outlines, n_shapes, annotated_samples(data, only_validation=exclude_validation))

@@ -1,0 +1,13 @@
+"""``brule study``: the paper's studies on images of one's own; a file a study."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from brule.cli.study.ablation import ablation
+from brule.cli.study.barycenter_size import barycenter_size
+from brule.cli.study.sweep import sweep
+
+study = App(name="study", help="Repeat the paper's studies on images of your own; each can be stopped and taken up again.")
+for _command in (barycenter_size, ablation, sweep):
+    study.command(_command)

@@ -1,0 +1,174 @@
+"""One setting at several values, and what its extremes do to the landmarks (the paper's Figs. 10 and 11)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from brule.data import SampleList, load_crop
+from brule.detector import LandmarkDetector
+from brule.errors import ConfigError
+from brule.files import write_text
+from brule.plots import preview_sheet, save_figure, sweep_figure, titled_sheets
+from brule.studies.runs import Arm, Score, scores_by_arm
+from brule.training.config import TrainingConfig, dotted_keys, load_config, setting
+
+# The paper's names: first its own weight, then what stands in its place where a preset has that at 0.
+TERMS: dict[str, tuple[str, ...]] = {
+    "R_b": ("loss.barycenter", "loss.shape_prior"),
+    "R_g": ("loss.geometric", "loss.equivariance"),
+    "L_rec^I": ("loss.image_reconstruction",),
+    "L_rec^L": ("loss.landmark_reconstruction", "loss.drawn"),
+    "L_g": ("loss.adversarial",),
+    "L_style": ("gan.style",),
+    "lambda": ("gan.penalty",),
+    "sigma": ("loss.sigma",),
+}
+PICTURES = 8
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One setting at several values.
+
+    Attributes:
+        term: as it was asked for.
+        key: the setting.
+        values: as the settings have them, lowest first where they are numbers.
+    """
+
+    term: str
+    key: str
+    values: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """For titles: the term, and the setting where that is called otherwise."""
+        return self.term if self.term == self.key else f"{self.term} ({self.key})"
+
+    @property
+    def arms(self) -> list[Arm]:
+        """An arm a value. None is refused for leaving nothing that ties landmarks to the shape: to see that is the purpose."""
+        return [Arm(f"{self.key} = {value}", {self.key: value, "loss.tied": False}) for value in self.values]
+
+
+def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: Mapping[str, Any]) -> Sweep:
+    """Find the setting that a term means, and check its values, before anything is trained.
+
+    A name of the paper (those of :data:`TERMS`; case, ``_`` and ``^`` don't matter) means the paper's own weight, or, where the
+    settings have that at 0, what stands in its place: ``R_b`` is ``loss.barycenter`` in the preset ``paper`` and
+    ``loss.shape_prior`` in ``cpu``. A dotted key means itself.
+
+    Args:
+        term: a name of the paper, or a dotted key.
+        values: of the setting; text is read as TOML would.
+        preset: where settings start.
+        overrides: settings that all runs share.
+
+    Raises:
+        ConfigError: the term is unknown, a value is out of range, there are fewer than two different ones, or the overrides
+            set what is to be swept.
+    """
+    config = load_config(preset, overrides)
+    key = _key(term, config)
+    if key in overrides:
+        raise ConfigError(f"--set {key}: this is the setting that the study sweeps; give its values with --values")
+    if key in ("seed", "iterations", "time_limit"):
+        raise ConfigError(f"sweep: {key} can't be swept: all runs have the same iterations, and each seed is a run of its own")
+    found = [setting(load_config(preset, {**overrides, key: value}), key) for value in values]
+    distinct = list(dict.fromkeys(found))
+    if len(distinct) < 2:
+        raise ConfigError(f"--values: expected at least two different values of {key}, got {', '.join(map(str, values))}")
+    numbers = all(_is_number(value) for value in distinct)
+    return Sweep(term, key, tuple(sorted(distinct) if numbers else distinct))
+
+
+def tell_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> str:
+    """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.png``, and ``predictions.png``.
+
+    The last shows predictions on some of the measured images, evenly spread, of the runs with the first seed: at the lowest
+    value, at the best and at the highest.
+
+    Args:
+        directory: of the study, in which the runs are.
+        sweep: what was swept.
+        scores: of all runs.
+        measured: the images they were measured on.
+
+    Returns:
+        The table, as Markdown.
+    """
+    table = sweep_table(sweep, scores)
+    content = {"term": sweep.term, "setting": sweep.key, "values": sweep.values, "runs": [asdict(score) for score in scores]}
+    write_text(directory / "sweep.json", json.dumps(content, indent=1) + "\n")
+    write_text(directory / "sweep.md", table)
+    errors = {value: [score.nme for score in own] for value, own in _by_value(sweep, scores).items()}
+    floor = median(score.floor_nme for score in scores)
+    save_figure(sweep_figure(errors, name=sweep.name, floor=floor), directory / "sweep.png")
+    save_figure(_pictures(directory, sweep, scores, measured), directory / "predictions.png")
+    return table
+
+
+def sweep_table(sweep: Sweep, scores: Sequence[Score]) -> str:
+    """A row a value: NME of every seed, their median, mean W₁ and floor."""
+    lines = [
+        f"| {sweep.name} | NME (%) a seed | median | mean W₁ (%) | floor (%) | iterations |",
+        "|---|---|---|---|---|---|",
+    ]
+    for value, found in _by_value(sweep, scores).items():
+        each = ", ".join(f"{score.nme:.2f}" for score in found)
+        w1, floor = mean(score.w1 for score in found), median(score.floor_nme for score in found)
+        counts = ", ".join(str(count) for count in sorted({score.iterations for score in found}))
+        lines.append(f"| {value} | {each} | {median(score.nme for score in found):.2f} | {w1:.2f} | {floor:.2f} | {counts} |")
+    return "\n".join(lines) + "\n"
+
+
+def _key(term: str, config: TrainingConfig) -> str:
+    plain = {_plain(name): keys for name, keys in TERMS.items()}
+    keys = plain.get(_plain(term))
+    if keys is not None:
+        return next((key for key in keys if setting(config, key)), keys[0])
+    if term not in dotted_keys():
+        try:
+            load_config(config.preset, {term: 0})  # says which setting is nearest
+        except ConfigError as error:
+            raise ConfigError(f"{error}; of the paper's terms there are {', '.join(TERMS)}") from None
+    return term
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.replace("λ", "lambda").replace("σ", "sigma").casefold() if letter.isalnum())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _by_value(sweep: Sweep, scores: Sequence[Score]) -> dict[Any, list[Score]]:
+    by_arm = scores_by_arm(scores)
+    return {value: by_arm[arm.name] for value, arm in zip(sweep.values, sweep.arms, strict=True) if arm.name in by_arm}
+
+
+def _pictures(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> Image.Image:
+    """A row of predictions for the lowest, the best and the highest value."""
+    by_value = _by_value(sweep, scores)
+    best = min(by_value, key=lambda value: median(score.nme for score in by_value[value]))
+    arms = dict(zip(sweep.values, sweep.arms, strict=True))
+    chosen = np.unique(np.linspace(0, len(measured) - 1, PICTURES).round().astype(int))
+    rows = {}
+    for value in dict.fromkeys([next(iter(by_value)), best, list(by_value)[-1]]):
+        score = by_value[value][0]
+        detector = LandmarkDetector.load(arms[value].run(directory, score.seed))
+        crop = detector.config_.crop
+        crops = np.stack([load_crop(measured[i], crop.image_size, crop.scale)[0] for i in chosen])
+        points = detector.predict_crops(crops).points.numpy()
+        mark = ", the best" if value == best else ""
+        rows[f"{sweep.key} = {value}{mark}: {score.nme:.2f} %"] = preview_sheet(crops, points, columns=PICTURES)
+    return titled_sheets(rows)

@@ -1,0 +1,94 @@
+"""One setting at several values: which setting a name means, what is refused, what is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from brule.errors import ConfigError
+from brule.plots import titled_sheets
+from brule.studies import Score, StudyMaterial, Sweep, resolve_sweep, run_arms, tell_sweep
+from brule.studies.sweep import TERMS, sweep_table
+from brule.training.config import dotted_keys
+
+
+def test_names_of_the_paper_mean_its_own_weights() -> None:
+    for term, keys in TERMS.items():
+        assert set(keys) <= set(dotted_keys())
+        assert resolve_sweep(term, ["1", "2"], preset="paper", overrides={}).key == keys[0]
+
+
+def test_where_the_paper_s_weight_is_zero_its_stand_in_is_meant() -> None:
+    assert resolve_sweep("R_b", [1, 2], preset="cpu", overrides={}).key == "loss.shape_prior"
+    assert resolve_sweep("R_b", [1, 2], preset="cpu", overrides={"loss.shape_prior": 0}).key == "loss.barycenter"
+    assert resolve_sweep("L_rec^I", [1, 2], preset="cpu", overrides={}).key == "loss.image_reconstruction"  # none stands in
+    assert resolve_sweep("loss.barycenter", [1, 2], preset="cpu", overrides={}).key == "loss.barycenter"
+
+
+@pytest.mark.parametrize("name", ["R_g", "rg", "r_G", "R_{g}"])
+def test_spelling_does_not_matter(name: str) -> None:
+    assert resolve_sweep(name, [1, 2], preset="paper", overrides={}).key == "loss.geometric"
+
+
+def test_values_are_those_of_the_settings_in_order() -> None:
+    found = resolve_sweep("R_b", ["10", "0", "1e-1", "0.1"], preset="paper", overrides={})
+    assert found.values == (0.0, 0.1, 10.0)
+    assert found.name == "R_b (loss.barycenter)"
+    heads = resolve_sweep("encoder.head", ["softmax", "convolution"], preset="paper", overrides={})
+    assert heads.values == ("softmax", "convolution")
+    assert len({arm.folder for arm in found.arms}) == 3
+
+
+@pytest.mark.parametrize(
+    ("term", "values", "overrides", "message"),
+    [
+        ("R_q", [1, 2], {}, "'R_q' is unknown.*R_b, R_g"),
+        ("loss.barycentre", [1, 2], {}, "did you mean 'loss.barycenter'"),
+        ("loss", [1, 2], {}, "'loss' is unknown"),
+        ("R_b", ["1", "-1"], {}, "loss.barycenter: .*greater than or equal to 0"),
+        ("R_b", ["many", 1], {}, "loss.barycenter"),
+        ("R_b", ["1", "1.0"], {}, "at least two different values"),
+        ("R_b", [1, 2], {"loss.barycenter": 3}, "is the setting that the study sweeps"),
+        ("iterations", [1, 2], {}, "can't be swept"),
+    ],
+)
+def test_what_can_t_be_swept_is_refused(term: str, values: list[Any], overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_sweep(term, values, preset="paper", overrides=overrides)
+
+
+def test_a_sweep_down_to_nothing_is_told_with_pictures(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    found = resolve_sweep("R_b", [0, 0.1], preset="cpu", overrides=tiny)
+    scores = run_arms(tmp_path, found.arms, [0], material, preset="cpu", overrides=tiny, quiet=True, say=lambda text: None)
+    assert scores is not None
+    table = tell_sweep(tmp_path, found, scores, material.measured)
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| 0.0", "| 0.1"]
+    assert (tmp_path / "sweep.md").read_text(encoding="utf-8") == table
+    content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    assert (content["setting"], content["values"], len(content["runs"])) == ("loss.shape_prior", [0, 0.1], 2)
+    assert (tmp_path / "sweep.png").stat().st_size > 1000
+    with Image.open(tmp_path / "predictions.png") as picture:
+        assert picture.width > 3 * picture.height  # two rows of eight images
+
+
+def test_the_table_has_a_row_a_value() -> None:
+    def score(value: float, seed: int, nme: float) -> Score:
+        return Score(f"R_b = {value}", seed, nme, nme / 2, 20.0, [nme], 100, 1.0, {})
+
+    table = sweep_table(Sweep("R_b", "R_b", (0.0, 1.0)), [score(1.0, 1, 5.0), score(1.0, 0, 4.0), score(0.0, 0, 18.0)])
+    assert table.splitlines()[2:] == [
+        "| 0.0 | 18.00 | 18.00 | 9.00 | 20.00 | 100 |",
+        "| 1.0 | 4.00, 5.00 | 4.50 | 2.25 | 20.00 | 100 |",
+    ]
+
+
+def test_titles_stand_above_their_sheets() -> None:
+    whole = titled_sheets({"a": Image.new("RGB", (50, 20), "red"), "b": Image.new("RGB", (50, 10), "blue")})
+    band = (whole.height - 30) // 2
+    assert whole.getpixel((25, band)) == whole.getpixel((25, band + 19)) == (255, 0, 0)
+    assert whole.getpixel((25, whole.height - 1)) == (0, 0, 255)
+    assert whole.getpixel((49, band - 1)) not in ((255, 0, 0), (0, 0, 255))
