@@ -19,3 +19,7 @@ class CheckpointError(BruleError):
 
 class TrainingError(BruleError):
     """Training can't go on: a loss became NaN or infinite, for example."""
+
+
+class ExportError(BruleError):
+    """A detector can't be exported: a package is missing, or what came out doesn't compute the same."""

@@ -1,4 +1,6 @@
-"""The command line: ``brule data | barycenter | train | watch | evaluate | compare | predict | generate | study | demo``.
+"""The command line.
+
+``brule data | barycenter | train | watch | evaluate | compare | predict | generate | export | study | demo``
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -17,6 +19,7 @@ from brule.cli.compare import compare
 from brule.cli.data import data
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
+from brule.cli.export import export
 from brule.cli.generate import generate
 from brule.cli.output import INTERRUPTED
 from brule.cli.predict import predict
@@ -41,7 +44,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, compare, predict, generate, study):
+for _command in (demo, barycenter, train, watch, evaluate, compare, predict, generate, export, study):
     app.command(_command)
 app.command(data)
 

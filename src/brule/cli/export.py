@@ -1,0 +1,92 @@
+"""``brule export``: a detector as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from brule.cli.options import Many, Output, SkipBad
+from brule.cli.output import note_bad, say
+from brule.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from brule.detector import LandmarkDetector
+    from brule.export import Exported
+
+CALIBRATION = 200  # images at most: the ranges of the activations hardly change after that
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    output: Annotated[Path, Output],
+    whole_image: Annotated[bool, Parameter(negative="")] = False,
+    opset: int | None = None,
+    int8: Annotated[list[str] | None, Many] = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Write a detector as an ONNX file, which runs without brule and without PyTorch.
+
+    What comes before and after the network is inside. The file takes `images`, a batch of crops as bytes `(B, S, S, 3)`, RGB,
+    and gives `points` `(B, N, 2)` and `spread` `(B, N)` in the unit square of each crop. With `--whole-image` it takes one
+    `image` of any size `(H, W, 3)` and the `box` of the object `(left, top, right, bottom)` in pixels, cuts the object out
+    itself, and answers in pixels of the image; a box of zeros stands for the whole image.
+
+    Nothing is left behind unless onnxruntime gives what PyTorch gives, to 1e-4 of the crop's side, on random and on drawn
+    images. A JSON file beside it tells size, crop rule, order, inputs and outputs. Needs `pip install 'brule[export]'`.
+
+    **Examples**
+
+        brule export runs/first -o model.onnx
+
+        brule export runs/first -o model.onnx --whole-image
+
+        brule export runs/first -o small.onnx --int8 photos/
+
+    Args:
+        run: The folder of a run, or of a saved detector.
+        output: The `.onnx` file to write; the JSON file beside it has the same name.
+        whole_image: Take an image of any size and a box rather than a batch of crops.
+        opset: Version of ONNX's operators, 18 or more; by default that of torch's exporter.
+        int8: Quantise the convolutions to int8, with ranges found on these images (files, folders, globs; at most 200 are
+            taken): a quarter of the size. What that costs is measured on half of them, and told.
+        overwrite: Replace an earlier file.
+    """
+    if output.exists() and not overwrite:
+        raise ConfigError(f"{output}: is there already; choose another name, or replace it with --overwrite")
+    from brule.detector import LandmarkDetector
+    from brule.export import check_packages, export_detector
+
+    check_packages()
+    detector = LandmarkDetector.load(run, device="cpu")
+    calibration = None if int8 is None else _crops(detector, int8, skip_bad)
+    _tell(export_detector(detector, output, whole_image=whole_image, opset=opset, calibration=calibration))
+    return 0
+
+
+def _crops(detector: LandmarkDetector, paths: list[str], skip_bad: bool) -> np.ndarray:
+    """Crops of images spread evenly over those that there are."""
+    from brule.data import build_cache, read_samples
+
+    samples, crop = read_samples(paths, skip_bad=skip_bad), detector.config_.crop
+    some = samples.replaced(list(samples)[:: -(-len(samples) // CALIBRATION)])
+    cache = build_cache(some.unlabelled(), crop.image_size, scale=crop.scale, skip_bad=skip_bad)
+    note_bad(cache.bad)
+    return cache.images
+
+
+def _tell(written: Exported) -> None:
+    say(f"written: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB), {written.description}")
+    say(f"onnxruntime and PyTorch differ by at most {written.difference:.1g} of a crop's side")
+    if written.int8 is not None:
+        report = written.int8
+        say(
+            f"int8 moves the landmarks by {100 * report.mean:.2f} % of the crop's side on average, {100 * report.p99:.2f} % in "
+            f"the worst hundredth, {100 * report.largest:.2f} % at most ({report.images} images)"
+        )

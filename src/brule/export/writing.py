@@ -1,0 +1,234 @@
+"""From a detector to an ONNX file that was seen to compute the same."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from brule import __version__
+from brule.detector import LandmarkDetector
+from brule.errors import ConfigError, ExportError
+from brule.export.checking import Inputs, example_inputs, largest_difference
+from brule.export.graph import CropDetector, Finder, ImageDetector
+from brule.export.int8 import Int8Report, check_calibration, quantise
+from brule.export.running import check_packages
+from brule.files import write_text
+from brule.model import BruleModel
+
+FORMAT = "brule-onnx-1"
+TOLERANCE = 1e-4  # of the crop's side
+_LOWEST_OPSET = 18  # what torch's exporter writes
+
+_CROP_RULE = "the square about the centre of the object's box, its side crop_scale times the box's longer side"
+_FRAMES = {
+    "crops": "unit square of the crop: 0 at its left or upper edge, 1 at the opposite one",
+    "image": "pixels of the image, the centre of the first one at (0, 0)",
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the ``.onnx`` file.
+        description: the JSON file beside it.
+        difference: the largest difference between onnxruntime and PyTorch that was found in float32, in crops' sides.
+        int8: how far the quantised file is from PyTorch, where one was asked for.
+    """
+
+    path: Path
+    description: Path
+    difference: float
+    int8: Int8Report | None = None
+
+
+def export_detector(
+    detector: LandmarkDetector,
+    path: Path | str,
+    *,
+    whole_image: bool = False,
+    opset: int | None = None,
+    calibration: np.ndarray | None = None,
+) -> Exported:
+    """Write a detector as an ONNX file with a JSON file beside it, and see that onnxruntime computes the same.
+
+    Args:
+        detector: a trained one.
+        path: ends in ``.onnx``; what lies there is replaced.
+        whole_image: take an image and a box (:class:`brule.export.graph.ImageDetector`) rather than a batch of crops
+            (:class:`brule.export.graph.CropDetector`).
+        opset: of ONNX; by default that of torch's exporter.
+        calibration: ``(K, S, S, 3)`` bytes, crops to find the ranges of int8 with; the file is then quantised.
+
+    Returns:
+        What was written, and how far it is from PyTorch.
+
+    Raises:
+        ExportError: a package is missing, torch can't export it, or the file differs from PyTorch by more than
+            ``TOLERANCE`` (int8: by more than its own limit); nothing is left behind, and an older file stays.
+        DataError: too few calibration images, or of another size.
+        ConfigError: on a name that doesn't end in ``.onnx``, an unknown opset, or int8 with ``whole_image``.
+    """
+    path = Path(path)
+    size, scale = detector.config_.crop.image_size, detector.config_.crop.scale
+    _check(path, opset, whole_image, calibration)
+    if calibration is not None:
+        check_calibration(calibration, size)
+    check_packages()
+    model = copy.deepcopy(detector.model_).cpu().float().eval()
+    facts = _facts(detector, "image" if whole_image else "crops")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".brule-export-", dir=path.parent) as folder, torch.no_grad():
+        written = Path(folder) / "float32.onnx"
+        examples = example_inputs(size, whole_image)
+        wanted = _graph(lambda images: _found(model, images), size, scale, whole_image)
+        _write(_graph(Finder(model), size, scale, whole_image), examples[0], written, facts, opset)
+        difference = largest_difference(written, wanted, examples)
+        if not difference <= TOLERANCE:  # NaN isn't, either
+            raise ExportError(
+                f"{path}: not written: onnxruntime differs from PyTorch by {difference:.2g} of a crop's side, more than "
+                f"{TOLERANCE:g}; try another --opset or other versions of onnxruntime and torch"
+            )
+        report = None
+        if calibration is not None:
+            quantised = Path(folder) / "int8.onnx"
+            report = quantise(written, quantised, wanted, calibration, name=path)
+            written, facts = quantised, facts | {"precision": "int8"}
+            _describe_model(written, facts)
+        description = path.with_suffix(".json")
+        text = json.dumps(_description(written, facts, detector, difference, report), indent=1) + "\n"
+        os.replace(written, path)
+        write_text(description, text)
+    return Exported(path, description, difference, report)
+
+
+def _check(path: Path, opset: int | None, whole_image: bool, calibration: np.ndarray | None) -> None:
+    if path.suffix != ".onnx" or path.is_dir():
+        raise ConfigError(f"{path}: expected the name of a file that ends in .onnx, such as {path.with_suffix('.onnx')}")
+    if opset is not None and opset < _LOWEST_OPSET:
+        raise ConfigError(f"opset: expected {_LOWEST_OPSET} or more, got {opset}")
+    if whole_image and calibration is not None:
+        raise ConfigError("int8: only for a file that takes crops; leave whole_image out")
+
+
+def _found(model: BruleModel, images: Tensor) -> tuple[Tensor, Tensor]:
+    found = model.encode(images)
+    return found.points, found.spread
+
+
+def _graph(find: Any, size: int, scale: float, whole_image: bool) -> nn.Module:
+    module = ImageDetector(find, size=size, scale=scale) if whole_image else CropDetector(find)
+    return module.eval()
+
+
+def _facts(detector: LandmarkDetector, takes: str) -> dict[str, str]:
+    """What the file says of itself, as text."""
+    crop = detector.config_.crop
+    return {
+        "format": FORMAT,
+        "brule_version": __version__,
+        "takes": takes,
+        "landmarks": str(len(detector.barycenter_)),
+        "order": "that of the annotated shapes and of the barycenter; the index of an output is that of the landmark",
+        "image_size": str(crop.image_size),
+        "crop_scale": repr(crop.scale),
+        "crop_rule": _CROP_RULE,
+        "frame": _FRAMES[takes],
+        "precision": "float32",
+    }
+
+
+def _write(module: nn.Module, example: Inputs, path: Path, facts: dict[str, str], opset: int | None) -> None:
+    from torch.export import Dim
+
+    names: tuple[str, ...] = ("images",)
+    shapes: dict[str, Any] = {"images": {0: Dim("batch")}}
+    if len(example) == 2:
+        names, shapes = ("image", "box"), {"image": {0: Dim("height"), 1: Dim("width")}, "box": None}
+    try:
+        with _quiet():
+            program: Any = torch.onnx.export(
+                module,
+                tuple(torch.from_numpy(value) for value in example),
+                dynamo=True,
+                verbose=False,
+                input_names=names,
+                output_names=("points", "spread"),
+                dynamic_shapes=shapes,
+                opset_version=opset,
+            )
+            program.model.metadata_props.update(facts)
+            program.save(path)
+    except Exception as error:  # the exporter's own, and whatever torch meets on the way
+        raise ExportError(f"torch can't export this detector: {str(error).strip().splitlines()[0]}") from error
+    got = program.model.opset_imports[""]
+    if opset is not None and got != opset:
+        raise ExportError(f"opset: torch wrote opset {got} rather than {opset}, which it can't convert to; ask for {got}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on packages that nobody needs here off the screen."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _describe_model(path: Path, facts: dict[str, str]) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, facts)
+    onnx.save(model, path)
+
+
+def _description(
+    path: Path, facts: dict[str, str], detector: LandmarkDetector, difference: float, report: Int8Report | None
+) -> dict[str, Any]:
+    """The JSON file: the facts with their types, inputs and outputs, the barycenter, what the check found."""
+    import onnx
+
+    model = onnx.load(path)
+    numbers: dict[str, Any] = {
+        "landmarks": int(facts["landmarks"]),
+        "image_size": int(facts["image_size"]),
+        "crop_scale": float(facts["crop_scale"]),
+    }
+    return {
+        **facts,
+        **numbers,
+        "opset": next(one.version for one in model.opset_import if not one.domain),
+        "inputs": [_signature(value) for value in model.graph.input],
+        "outputs": [_signature(value) for value in model.graph.output],
+        "barycenter": detector.barycenter_.tolist(),
+        "difference_to_pytorch": difference,
+        "int8": None if report is None else asdict(report),
+    }
+
+
+def _signature(value: Any) -> dict[str, Any]:
+    import onnx
+
+    tensor = value.type.tensor_type
+    shape = [axis.dim_param or axis.dim_value for axis in tensor.shape.dim]
+    return {"name": value.name, "type": onnx.TensorProto.DataType.Name(tensor.elem_type).lower(), "shape": shape}

@@ -1,0 +1,38 @@
+"""``brule export``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_and_tells_so(brule, trained: Path, tmp_path: Path) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule[export]'")
+    target = tmp_path / "sub" / "model.onnx"
+    found = brule("export", trained, "-o", target)
+    assert found.code == 0, found.err
+    assert f"written: {target}" in found.out and "of a crop's side" in found.out
+    assert {path.name for path in target.parent.iterdir()} == {"model.onnx", "model.json"}
+    assert json.loads((target.parent / "model.json").read_text())["landmarks"] == 68
+    again = brule("export", trained, "-o", target)
+    assert again.code == 2 and "--overwrite" in again.err
+
+
+def test_what_is_wrong_is_said(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    found = brule("export", tmp_path / "nowhere", "-o", tmp_path / "model.onnx")
+    assert found.code == 2 and "nowhere" in found.err
+    found = brule("export", trained, "-o", tmp_path / "model.pt")
+    assert found.code == 2 and ".onnx" in found.err
+    found = brule("export", trained, "-o", tmp_path / "model.onnx", "--int8", faces / "shapes")
+    assert found.code == 2 and "at least 8 images" in found.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_packages_are_named(brule, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brule.export.running.find_spec", lambda name: None)
+    found = brule("export", trained, "-o", tmp_path / "model.onnx")
+    assert found.code == 2 and "pip install 'brule[export]'" in found.err
