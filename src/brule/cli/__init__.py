@@ -1,4 +1,4 @@
-"""The command line: ``brule data | barycenter | train | watch | evaluate | compare | predict | generate | study | demo``.
+"""The command line: ``brule data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | …``.
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
 from brule.cli.barycenter import barycenter
+from brule.cli.calibrate import calibrate
 from brule.cli.compare import compare
 from brule.cli.data import data
 from brule.cli.demo import demo
@@ -41,7 +42,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, compare, predict, generate, study):
+for _command in (demo, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, study):
     app.command(_command)
 app.command(data)
 
