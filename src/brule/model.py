@@ -19,11 +19,15 @@ class Landmarks:
 
     Attributes:
         points: ``(B, N, 2)``; the frame is said where they are returned.
-        spread: ``(B, N)``, how far off each landmark may be: a standard deviation along one axis, same unit.
+        spread: ``(B, N)``, how far off each landmark may be, same unit. Of a calibrated detector the expected distance from
+            the truth; else a standard deviation along one axis, whose size means little (``docs/confidence.md``).
+        doubt: ``(B,)``, which images most need a person's look: the higher, the sooner. Of a calibrated detector the
+            expected error in sides of the crop; else only its order counts. ``None`` where nobody worked it out.
     """
 
     points: Tensor
     spread: Tensor
+    doubt: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)

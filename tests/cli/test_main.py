@@ -10,7 +10,19 @@ import pytest
 
 import brule.cli
 
-COMMANDS = ("barycenter", "compare", "demo", "evaluate", "export", "generate", "predict", "study ablation", "train", "watch")
+COMMANDS = (
+    "barycenter",
+    "calibrate",
+    "compare",
+    "demo",
+    "evaluate",
+    "export",
+    "generate",
+    "predict",
+    "study ablation",
+    "train",
+    "watch",
+)
 
 
 def test_help_lists_every_command_with_what_it_does(brule) -> None:
@@ -24,7 +36,7 @@ def test_help_lists_every_command_with_what_it_does(brule) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_teaches(brule, command: str) -> None:
     text = brule(*command.split(), "--help").out
-    assert "Examples" in text and f"brule {command} " in text and ("--output" in text or command == "watch")
+    assert "Examples" in text and f"brule {command} " in text and ("--output" in text or command in ("calibrate", "watch"))
     options = [line for line in text.splitlines() if line.lstrip("│ *").startswith("--")]
     assert options and all(len(line.replace("│", "").split()) > 3 for line in options), options
 

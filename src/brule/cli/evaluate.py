@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from brule.cli.decoder import decoder_figures
 from brule.cli.inputs import DataRecord, note_remarks
-from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError
 
@@ -39,6 +39,7 @@ def evaluate(
     regions: Path | None = None,
     decoder: Annotated[bool | None, Parameter(negative="--no-decoder")] = None,
     batch_size: int = 64,
+    views: Views = 1,
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
@@ -88,16 +89,17 @@ def evaluate(
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
     folder = output or _default_folder(run, data, only_validation)
     result, bad = evaluate_detector(
-        detector, samples, normaliser=normaliser, regions=named, batch_size=batch_size, skip_bad=skip_bad
+        detector, samples, normaliser=normaliser, regions=named, batch_size=batch_size, views=views, skip_bad=skip_bad
     )
-    facts = known_facts(detector, record, result)
+    facts = known_facts(detector, record, result) + ([("views", str(views))] if views > 1 else [])
     say_table(result, facts)
     drawn = decoder_figures(detector, samples, result, wanted=decoder, normaliser=normaliser, batch_size=batch_size)
     note_bad(bad)
-    details = report_dict(detector, record, result) | {"run": str(run), "data": data} | drawn
+    details = report_dict(detector, record, result) | {"run": str(run), "data": data, "views": views} | drawn
     say()
     if folder is not None:
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
+        words += ["--views", str(views)] if views > 1 else []
         _write_report(folder, detector, samples, result, facts=facts, details=details, words=words)
     if json is not None:
         write_json(json, details)
@@ -190,6 +192,7 @@ def evaluate_detector(
     normaliser: str = "auto",
     regions: dict[str, tuple[int, ...]] | None = None,
     batch_size: int = 64,
+    views: int = 1,
     skip_bad: bool = False,
 ) -> tuple[Evaluation, Any]:
     """Cut the samples out, predict, score; returns the evaluation and the files that were left out."""
@@ -202,6 +205,7 @@ def evaluate_detector(
             normaliser=normaliser,
             regions=regions,
             batch_size=batch_size,
+            views=views,
             skip_bad=skip_bad,
             progress=(reading, predicting),
         )

@@ -17,6 +17,14 @@ Device = Annotated[
     ),
 ]
 
+Views = Annotated[
+    int,
+    Parameter(
+        help="How often to look at each image, 1 to 6: as it is, mirrored, turned a little, …. The answer is the mean, and how "
+        "far the looks differ tells about the error. It takes as many times as long."
+    ),
+]
+
 
 def checked_device(name: str | None) -> str | None:
     """The name of a device that is there.

@@ -13,8 +13,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from brule.cli.inputs import box_files, note_boxes
-from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import note_bad, progress_bar, say
+from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
 from brule.files import written_whole
 
@@ -39,6 +40,8 @@ def predict(
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
     boxes: Annotated[list[str] | None, Many] = None,
     batch_size: int = 64,
+    views: Views = 1,
+    rank: bool = False,
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
@@ -47,8 +50,9 @@ def predict(
     Sub-folders are kept: `photos/a/1.jpg` becomes `OUTPUT/a/1.pts` if `photos` was given. An annotation beside an image
     gives the box to cut out, as in training; without one, the whole image is taken. Where one image has boxes of several
     objects, the second becomes `1-object2.pts`. Coordinates are pixels of the
-    upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is: a
-    standard deviation along one axis, in pixels.
+    upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is, in
+    pixels: once the detector is calibrated (`brule calibrate`), the distance that it is expected to be off; before, the
+    standard deviation of a belief, which says little. docs/confidence.md has more.
 
     **Examples**
 
@@ -57,6 +61,8 @@ def predict(
         brule predict runs/first new1.jpg new2.png -o landmarks --format csv --no-overlays
 
         brule predict runs/first "scans/**/*.png" -o landmarks --skip-bad
+
+        brule predict runs/first photos/ -o landmarks --views 4 --rank
 
     Args:
         run: The folder of a run, or of a saved detector.
@@ -67,6 +73,8 @@ def predict(
         boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
         batch_size: Images at a time; memory doesn't grow with their number.
+        rank: List the images that most need a person's look, the highest expected error first: ten on the terminal, all of
+            them in `rank.csv`.
     """
     from brule.data import find_annotations, find_images, read_folder
     from brule.detector import LandmarkDetector
@@ -82,11 +90,25 @@ def predict(
     annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
     samples: SampleList = read_folder(list(found), also=[*annotations, *box_files(boxes)], skip_bad=skip_bad)
     note_boxes(samples)
-    count = _write_all(detector, samples, names, output, formats=set(format), overlays=overlays, batch_size=batch_size)
+    ranking = Ranking(detector.calibration_ is not None)
+    count = _write_all(
+        detector,
+        samples,
+        names,
+        output,
+        ranking,
+        formats=set(format),
+        overlays=overlays,
+        batch_size=batch_size,
+        views=views,
+    )
     note_bad(detector.bad_files_)
     if not count:
         raise DataError(f"none of the {len(found)} images could be read")
     say(f"{count} images, {len(detector.barycenter_)} landmarks each: written to {output}")
+    if rank:
+        ranking.tell()
+        say(f"all of them: {ranking.write(output)}")
     return 0
 
 
@@ -131,10 +153,12 @@ def _write_all(
     samples: SampleList,
     names: dict[Path, Path],
     output: Path,
+    ranking: Ranking,
     *,
     formats: set[Format],
     overlays: bool,
     batch_size: int,
+    views: int,
 ) -> int:
     """Predict a batch at a time and write it at once; returns how many images there were."""
     from brule.data import write_pts
@@ -143,12 +167,15 @@ def _write_all(
     objects: Counter[Path] = Counter()
     with (
         _Table(output / "landmarks.csv", "csv" in formats, len(detector.barycenter_)) as table,
-        _List(output / "landmarks.json", "json" in formats, len(detector.barycenter_)) as listing,
+        _List(output / "landmarks.json", "json" in formats, len(detector.barycenter_), ranking.calibrated) as listing,
         progress_bar("predicting") as progress,
     ):
-        for batch, landmarks in detector.iter_predict(samples, batch_size=batch_size, skip_bad=samples.bad.skip):
+        found = detector.iter_predict(samples, batch_size=batch_size, views=views, skip_bad=samples.bad.skip)
+        for batch, landmarks in found:
+            numbers = []
             for sample, points, spread in zip(batch, landmarks.points.numpy(), landmarks.spread.numpy(), strict=True):
                 objects[sample.path] += 1
+                numbers.append(objects[sample.path])
                 name = numbered(names[sample.path], objects[sample.path])
                 if "pts" in formats:
                     target = output / f"{name}.pts"
@@ -157,6 +184,7 @@ def _write_all(
                 listing.add(sample.path, points, spread)
                 if overlays:
                     _draw(sample.path, points, output / "overlays" / f"{name}.jpg")
+            ranking.add(batch, landmarks, numbers)
             done += len(batch)
             progress(done, len(samples))
     return done
@@ -165,8 +193,8 @@ def _write_all(
 class _Stream:
     """A text file that grows while predictions come, and gets its name when all are in."""
 
-    def __init__(self, path: Path, wanted: bool, n_points: int) -> None:
-        self._wanted, self._n = wanted, n_points
+    def __init__(self, path: Path, wanted: bool, n_points: int, calibrated: bool = False) -> None:
+        self._wanted, self._n, self._calibrated = wanted, n_points, calibrated
         self._whole = written_whole(path)
         self._file: IO[str] | None = None
 
@@ -210,13 +238,14 @@ class _Table(_Stream):
 
 
 class _List(_Stream):
-    """``{"landmarks": N, "frame": …, "images": [{"path", "points", "spread"}, …]}``."""
+    """``{"landmarks": N, "frame": …, "spread": …, "images": [{"path", "points", "spread"}, …]}``."""
 
     _separator = "\n"
 
     def _head(self) -> str:
         frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
-        return f'{{"landmarks": {self._n}, "frame": "{frame}", "images": ['
+        spread = "expected distance from the truth" if self._calibrated else "standard deviation of a belief along one axis"
+        return f'{{"landmarks": {self._n}, "frame": "{frame}", "spread": "{spread}, pixels", "images": ['
 
     def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
         import json

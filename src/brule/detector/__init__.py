@@ -1,9 +1,27 @@
 """``LandmarkDetector``: the whole library in one class."""
 
+from brule.detector.calibrating import CalibrationReport, Quality, calibrate_detector
+from brule.detector.confidence import CALIBRATION, MAX_VIEWS, Calibration, write_calibration
 from brule.detector.estimator import LandmarkDetector
 from brule.detector.measuring import measure_detector
 from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, WEIGHTS
 from brule.model import Landmarks
 from brule.training.run import CHECKPOINT
 
-__all__ = ["CHECKPOINT", "CONFIG", "DECODER", "DESCRIPTION", "WEIGHTS", "LandmarkDetector", "Landmarks", "measure_detector"]
+__all__ = [
+    "CALIBRATION",
+    "CHECKPOINT",
+    "CONFIG",
+    "DECODER",
+    "DESCRIPTION",
+    "MAX_VIEWS",
+    "WEIGHTS",
+    "Calibration",
+    "CalibrationReport",
+    "LandmarkDetector",
+    "Landmarks",
+    "Quality",
+    "calibrate_detector",
+    "measure_detector",
+    "write_calibration",
+]

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from brule.coordinates import unit_to_pixels
 from brule.data import BadFiles, Box, CropCache, Sample
+from brule.detector.confidence import Calibration, Reader, ShapeKnowledge
+from brule.detector.confidence.reading import in_other_frame, joined
 from brule.detector.inputs import (
     Annotated,
     as_annotated,
@@ -32,7 +34,6 @@ from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_guide
 from brule.training.saving import Hooks, Trained
 from brule.training.source import LabelledImages
-from brule.training.views import to_input
 from brule.transport import free_support_barycenter
 
 _BARYCENTER_SETS = 100  # at most so many shapes make the barycenter: more move it less than the last pixel
@@ -55,6 +56,8 @@ class LandmarkDetector:
         progress_: iterations done and seconds spent.
         finished_: whether training came to its end.
         bad_files_: files that ``skip_bad`` left out.
+        calibration_: from signals of doubt to expected errors, see :func:`brule.detector.calibrate_detector`; ``None`` until
+            that was called.
 
     Example:
         >>> from brule.data.synthetic import synthetic_faces
@@ -72,6 +75,8 @@ class LandmarkDetector:
     progress_: Progress
     finished_: bool
     bad_files_: BadFiles
+    calibration_: Calibration | None
+    _knowledge: ShapeKnowledge | None
 
     def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
         self.preset = preset
@@ -156,6 +161,7 @@ class LandmarkDetector:
         *,
         boxes: Sequence[Box | None] | np.ndarray | None = None,
         batch_size: int = 64,
+        views: int = 1,
         skip_bad: bool = False,
     ) -> Landmarks:
         """Find the landmarks of images.
@@ -165,15 +171,23 @@ class LandmarkDetector:
             boxes: the object's box in each image, pixels; by default that of the annotation beside a file, else the whole
                 image.
             batch_size: images at a time; memory doesn't grow with the number of images.
+            views: how often to look at each image, 1 … 6: as it is, mirrored, turned a little, …. The points are the mean
+                of all answers, and how far these differ tells about the error. It takes as many times as long.
             skip_bad: leave out files that can't be read.
 
         Returns:
-            Points ``(B, N, 2)`` and spread ``(B, N)``, in pixels of each image.
+            Points ``(B, N, 2)`` and spread ``(B, N)`` in pixels of each image, and the doubt ``(B,)``. Once the detector is
+            calibrated, the spread is the expected error.
+
+        Raises:
+            DataError: on bad images.
+            ConfigError: another number of views, or more than the detector was calibrated with.
         """
-        found = [landmarks for _, landmarks in self.iter_predict(images, boxes=boxes, batch_size=batch_size, skip_bad=skip_bad)]
+        batches = self.iter_predict(images, boxes=boxes, batch_size=batch_size, views=views, skip_bad=skip_bad)
+        found = [landmarks for _, landmarks in batches]
         if not found:
             raise DataError("predict: expected at least one image, none could be read")
-        return Landmarks(torch.cat([one.points for one in found]), torch.cat([one.spread for one in found]))
+        return joined(found)
 
     def iter_predict(
         self,
@@ -181,33 +195,47 @@ class LandmarkDetector:
         *,
         boxes: Sequence[Box | None] | np.ndarray | None = None,
         batch_size: int = 64,
+        views: int = 1,
         skip_bad: bool = False,
     ) -> Iterator[tuple[list[Sample], Landmarks]]:
         """Like :meth:`predict`, a batch at a time: ``(samples, landmarks)``, for more images than memory holds."""
-        model = self._ready(batch_size)
+        reader = self.reader(batch_size)
         crop = self.config_.crop
         self.bad_files_ = BadFiles(skip=skip_bad)
         batch: list[tuple[Sample, np.ndarray, Box]] = []
         for item in crops_one_by_one(images, boxes, crop.image_size, crop.scale, self.bad_files_):
             batch.append(item)
             if len(batch) == batch_size:
-                yield _predict_batch(model, batch)
+                yield _predict_batch(reader, batch, views)
                 batch = []
         if batch:
-            yield _predict_batch(model, batch)
+            yield _predict_batch(reader, batch, views)
 
-    def predict_crops(self, crops: np.ndarray, *, batch_size: int = 64) -> Landmarks:
-        """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop."""
+    def predict_crops(self, crops: np.ndarray, *, batch_size: int = 64, views: int = 1) -> Landmarks:
+        """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop; ``views`` as in :meth:`predict`."""
+        reader = self.reader(batch_size)
+        parts = range(0, len(crops), batch_size)
+        return joined([reader.read(np.asarray(crops[start : start + batch_size]), views=views) for start in parts])
+
+    def reader(self, batch_size: int = 1) -> Reader:
+        """What turns crops into landmarks and their doubt, on the detector's device.
+
+        Args:
+            batch_size: is checked here, before any image is read.
+
+        Raises:
+            BruleError: the detector isn't trained.
+            ConfigError: the batch size isn't positive.
+        """
         model = self._ready(batch_size)
-        parts = [
-            model.encode(to_input(torch.from_numpy(np.asarray(crops[start : start + batch_size]))).to(self._device()))
-            for start in range(0, len(crops), batch_size)
-        ]
-        return Landmarks(torch.cat([part.points.cpu() for part in parts]), torch.cat([part.spread.cpu() for part in parts]))
+        if self._knowledge is None:
+            self._knowledge = ShapeKnowledge.of(self.barycenter_, self.shapes_, mirror=self.config_.loss.mirror)
+        return Reader(model, self._knowledge, self.calibration_)
 
     def save(self, directory: Path | str) -> None:
-        """Write the detector: ``model.safetensors`` and ``detector.json``."""
-        self._write(Path(directory), Trained(self._fitted(), self.progress_, self.finished_, self.decoder_))
+        """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
+        trained = Trained(self._fitted(), self.progress_, self.finished_, self.decoder_)
+        write_detector(Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_))
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> LandmarkDetector:
@@ -222,6 +250,7 @@ class LandmarkDetector:
         detector.bad_files_ = BadFiles()
         detector.barycenter_ = stored.trained.model.barycenter.clone()
         detector._take(stored.trained)
+        detector.calibration_ = stored.calibration
         return detector
 
     def _at_checkpoint(self, run: Path | None, trained: Trained, then: Callable[[LandmarkDetector], object] | None) -> None:
@@ -234,6 +263,7 @@ class LandmarkDetector:
     def _take(self, trained: Trained) -> None:
         self.model_, self.decoder_ = trained.model, trained.decoder
         self.progress_, self.finished_ = trained.progress, trained.finished
+        self.calibration_ = self._knowledge = None  # other weights err elsewhere
 
     def _begin(self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
@@ -291,11 +321,9 @@ def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np
     save_figure(preview_sheet(crops, points, redrawn=redrawn, columns=4), path)
 
 
-def _predict_batch(model: BruleModel, batch: list[tuple[Sample, np.ndarray, Box]]) -> tuple[list[Sample], Landmarks]:
-    device = model.barycenter.device
-    found = model.encode(to_input(torch.from_numpy(np.stack([crop for _, crop, _ in batch]))).to(device))
-    points, spread = found.points.cpu(), found.spread.cpu()
+def _predict_batch(reader: Reader, batch: list[tuple[Sample, np.ndarray, Box]], views: int) -> tuple[list[Sample], Landmarks]:
+    found = reader.read(np.stack([crop for _, crop, _ in batch]), views=views)
     boxes = [box for _, _, box in batch]
-    in_pixels = torch.stack([unit_to_pixels(own, box) for own, box in zip(points, boxes, strict=True)])
+    in_pixels = torch.stack([unit_to_pixels(own, box) for own, box in zip(found.points, boxes, strict=True)])
     sides = torch.tensor([box[2] - box[0] for box in boxes])
-    return [sample for sample, _, _ in batch], Landmarks(in_pixels, spread * sides[:, None])
+    return [sample for sample, _, _ in batch], in_other_frame(found, in_pixels, sides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from brule.data import BadFiles, SampleList, build_cache
 from brule.detector.estimator import LandmarkDetector
@@ -19,6 +20,7 @@ def measure_detector(
     normaliser: str = "auto",
     regions: dict[str, tuple[int, ...]] | None = None,
     batch_size: int = 64,
+    views: int = 1,
     skip_bad: bool = False,
     progress: tuple[Progress | None, Progress | None] = (None, None),
 ) -> tuple[Evaluation, BadFiles]:
@@ -30,6 +32,7 @@ def measure_detector(
         normaliser: the distance that errors are divided by, see :func:`brule.evaluation.evaluate`.
         regions: names of regions with the indices of their landmarks.
         batch_size: images at a time.
+        views: how often to look at each image, see :meth:`LandmarkDetector.predict`.
         skip_bad: leave files out that can't be decoded.
         progress: called while images are decoded, and while landmarks are predicted.
 
@@ -39,16 +42,11 @@ def measure_detector(
     Raises:
         DataError: the annotation has another number of landmarks, or a file is bad.
     """
-    expected, got = len(detector.barycenter_), samples.n_points
-    if got != expected:
-        raise DataError(
-            f"{samples[0].path}: its annotation has {got} landmarks, the detector finds {expected}; evaluate it on images "
-            "that are annotated as its shapes were"
-        )
+    check_annotation(detector, samples)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
     result = evaluate(
-        detector.predict_crops,
+        partial(detector.predict_crops, views=views),
         cache,
         barycenter=detector.barycenter_.numpy(),
         shapes=None if detector.shapes_ is None else detector.shapes_.numpy(),
@@ -58,3 +56,19 @@ def measure_detector(
         progress=predicting,
     )
     return result, BadFiles([*samples.bad, *cache.bad], skip=True)
+
+
+def check_annotation(detector: LandmarkDetector, samples: SampleList) -> None:
+    """Refuse samples whose annotation isn't that of the detector's shapes.
+
+    Raises:
+        DataError: there is none, or it has another number of landmarks.
+    """
+    expected, got = len(detector.barycenter_), samples.n_points
+    if not samples:
+        raise DataError("expected annotated images, got none")
+    if got != expected:
+        raise DataError(
+            f"{samples[0].path}: its annotation has {got} landmarks, the detector finds {expected}; evaluate it on images "
+            "that are annotated as its shapes were"
+        )

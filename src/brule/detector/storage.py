@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from brule.detector.confidence import CALIBRATION, SIGNALS, Calibration, read_calibration, write_calibration
 from brule.errors import CheckpointError, ConfigError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder
@@ -28,16 +29,19 @@ class Stored:
         config: the settings of the training.
         trained: the networks, and how far training came.
         shapes: ``(K, N, 2)`` the annotated shapes in the unit square of the crop, where they had one number of points.
+        calibration: of the detector, if it was calibrated.
     """
 
     config: TrainingConfig
     trained: Trained
     shapes: Tensor | None
+    calibration: Calibration | None = None
 
 
 def write_detector(directory: Path, stored: Stored) -> None:
     """Write a detector; each file appears whole or not at all, the description last."""
     trained = stored.trained
+    (directory / CALIBRATION).unlink(missing_ok=True)  # first, so that none is ever beside weights that it doesn't belong to
     tensors = dict(trained.model.state_dict())
     if stored.shapes is not None:
         tensors["shapes"] = stored.shapes
@@ -52,6 +56,8 @@ def write_detector(directory: Path, stored: Stored) -> None:
         "config": stored.config.model_dump(),
     }
     write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+    if stored.calibration is not None:
+        write_calibration(directory, stored.calibration)
 
 
 def read_detector(folder: Path) -> Stored:
@@ -67,7 +73,9 @@ def read_detector(folder: Path) -> Stored:
         raise CheckpointError(f"{folder / WEIGHTS}: expected the weights of a detector, found no barycenter")
     model: BruleModel = build_model(tensors["barycenter"], config).eval()
     load_module(model, tensors, folder / WEIGHTS)
-    return Stored(config, Trained(model, progress, finished, _read_decoder(folder, config)), shapes)
+    signals = tuple(name for name in SIGNALS if name != "energy" or shapes is not None)
+    calibration = read_calibration(folder, landmarks=len(model.barycenter), signals=signals)
+    return Stored(config, Trained(model, progress, finished, _read_decoder(folder, config)), shapes, calibration)
 
 
 def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:

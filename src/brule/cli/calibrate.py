@@ -1,0 +1,109 @@
+"""``brule calibrate``: what a detector says of its own errors becomes an expected error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from brule.cli.evaluate import annotated_samples
+from brule.cli.inputs import DataRecord
+from brule.cli.options import Device, Many, SkipBad, checked_device
+from brule.cli.output import note, note_bad, progress_bar, say
+
+if TYPE_CHECKING:
+    from brule.detector import CalibrationReport
+
+
+def calibrate(
+    run: Path,
+    /,
+    *,
+    data: Annotated[list[str], Many],
+    only_validation: bool = False,
+    views: int = 4,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: Device = None,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Learn from annotated images how far a detector errs, so that `spread` becomes an expected error.
+
+    Fits, for every landmark and every number of views up to `--views`, a map from signals of doubt (how broad the belief
+    is, how far the answers to several views differ, how unlikely the shape is) to the distance from the truth, and writes
+    it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images do, fifty are plenty;
+    their landmarks must not have been trained on.
+
+    Prints, by cross-validation, how well expected and true errors agree: their rank correlation, the error of what is kept
+    when the least sure images are laid aside, and the two errors in four groups of images. docs/confidence.md explains
+    all of it.
+
+    **Examples**
+
+        brule calibrate runs/first --data annotated-test/
+
+        brule calibrate runs/first --data trainset/ --only-validation --views 6
+
+    Args:
+        run: The folder of a run, or of a saved detector; its calibration is replaced.
+        data: Annotated images, as for `brule evaluate`.
+        only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
+        views: The largest number of views, 1 to 6, that `brule predict --views` can be asked for afterwards.
+        seed: Of the division into folds for the cross-validation; the map doesn't depend on it.
+        batch_size: Images at a time.
+    """
+    from brule.detector import LandmarkDetector, calibrate_detector, write_calibration
+
+    detector = LandmarkDetector.load(run, device=checked_device(device))
+    record = DataRecord.read(run)
+    samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
+    if record is not None and record.n_labelled and not (only_validation and record.exclude_validation):
+        note(
+            f"this run learnt from {record.n_labelled} annotated images: if they are among these, the errors expected will be "
+            "too small; train with --exclude-validation and calibrate with --only-validation"
+        )
+    with progress_bar("reading images") as reading, progress_bar("predicting") as predicting:
+        report = calibrate_detector(
+            detector,
+            samples,
+            views=views,
+            seed=seed,
+            batch_size=batch_size,
+            skip_bad=skip_bad,
+            progress=(reading, predicting),
+        )
+    _say(report)
+    note_bad(report.bad)
+    say(f"calibration: {write_calibration(run, report.calibration)}")
+    return 0
+
+
+def _say(report: CalibrationReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from brule.detector.calibrating import FOLDS, KEPT
+
+    def table(*columns: str) -> Table:
+        return Table(*columns, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+
+    console = Console()
+    best = table("views", "error", "correlation (95 %)", *(f"surest {100 * share:.0f} %" for share in KEPT))
+    for one in report.quality:
+        value, low, high = one.correlation
+        kept = [f"{own:.2f} ({oracle:.2f})" for own, oracle in map(one.kept, KEPT)]
+        best.add_row(str(one.views), f"{one.error:.2f}", f"{value:.2f} ({low:.2f} to {high:.2f})", *kept)
+    console.print(best, highlight=False)
+    say()
+    say("Spearman's rank correlation of expected and true error; the error of the surest images beside (in brackets) that of")
+    say("those with the smallest errors. So many views take so many times as long. Before calibration, the spread of one view")
+    say(f"has a correlation of {report.before.value:.2f}.")
+    say()
+    last = report.quality[-1]
+    groups = table("", "surest quarter", "second", "third", "least sure quarter")
+    for name, column in (("expected", 0), ("true", 1)):
+        groups.add_row(name, *(f"{pair[column]:.2f}" for pair in last.groups))
+    console.print(groups, highlight=False)
+    say()
+    say(f"images   {report.calibration.images}, {FOLDS}-fold cross-validation; the quarters with {last.views} views")
+    say("errors   mean distance of a landmark from its true place, in % of the crop's side")
+    say()

@@ -1,0 +1,70 @@
+"""Which predictions most need a person's look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brule.cli.output import note, say
+from brule.files import written_whole
+
+if TYPE_CHECKING:
+    from brule.data import Sample
+    from brule.model import Landmarks
+
+RANK = "rank.csv"
+SHOWN = 10
+HEADER = ("rank", "path", "object", "doubt", "expected_error_px", "worst_landmark")
+
+
+@dataclass
+class Ranking:
+    """Predictions in the order in which they should be looked at.
+
+    Attributes:
+        calibrated: whether the spreads are expected errors.
+        rows: doubt, path, object's number in its image, mean spread in pixels, 0-based index of the largest spread.
+    """
+
+    calibrated: bool
+    rows: list[tuple[float, str, int, float, int]] = field(default_factory=list)
+
+    def add(self, batch: list[Sample], landmarks: Landmarks, objects: list[int]) -> None:
+        """Take a batch in; ``objects`` numbers the objects of each image, from 1."""
+        assert landmarks.doubt is not None
+        for sample, spread, doubt, number in zip(batch, landmarks.spread, landmarks.doubt, objects, strict=True):
+            self.rows.append((float(doubt), str(sample.path), number, float(spread.mean()), int(spread.argmax())))
+
+    def ordered(self) -> list[tuple[float, str, int, float, int]]:
+        """The least sure first; equal ones by path."""
+        return sorted(self.rows, key=lambda row: (-row[0], row[1:]))
+
+    def write(self, folder: Path) -> Path:
+        """Write ``rank.csv``, whole or not at all; returns its path.
+
+        The doubt of a calibrated detector is the expected error in percent of the crop's side, so that large images don't
+        come first for being large; that of another has no unit, and the error in pixels stays empty.
+        """
+        import csv
+
+        path = folder / RANK
+        with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(HEADER)
+            for rank, (doubt, name, number, pixels, worst) in enumerate(self.ordered(), 1):
+                shown = f"{pixels:.3f}" if self.calibrated else ""
+                table.writerow([rank, name, number, f"{100 * doubt:.4f}", shown, worst])
+        return path
+
+    def tell(self) -> None:
+        """Print the first of them."""
+        if not self.calibrated:
+            note(
+                "this detector isn't calibrated: it says which images it doubts most, but not how far it may be off; "
+                "brule calibrate teaches it that"
+            )
+        say("look at these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
+        for doubt, name, number, pixels, _ in self.ordered()[:SHOWN]:
+            figures = f"{100 * doubt:6.2f} %  {pixels:7.1f} px  " if self.calibrated else "  "
+            say(f"{figures}{name}{f' (object {number})' if number > 1 else ''}")

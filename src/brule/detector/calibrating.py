@@ -1,0 +1,182 @@
+"""Calibrating a detector: on annotated images that it wasn't trained on, from signals of doubt to an expected error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from brule.data import BadFiles, SampleList, build_cache
+from brule.detector.confidence import Calibration, ErrorMap, Looks, Signals, chosen_views
+from brule.detector.estimator import LandmarkDetector
+from brule.detector.measuring import check_annotation
+from brule.errors import DataError
+from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_coverage
+from brule.evaluation.checks import Array
+from brule.evaluation.metrics import mean_of_present
+
+Progress = Callable[[int, int], object]
+
+FOLDS = 5
+FEWEST_IMAGES = 10
+DEFAULT_VIEWS = 4
+KEPT = (0.9, 0.75, 0.5)  # shares of the images for which the risk is told
+_GROUPS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """How well expected errors foretell the true ones, for one number of views. Errors are in percent of the crop's side.
+
+    What an image is expected to err comes from a map that was fitted without it (cross-validation).
+
+    Attributes:
+        views: how often each image was looked at.
+        error: the mean error of the predictions.
+        correlation: Spearman's ρ of expected and true error over images.
+        risk: the true error of what is kept if the least sure images are laid aside.
+        groups: expected and true mean error of four groups of images, from the surest to the least sure.
+    """
+
+    views: int
+    error: float
+    correlation: Estimate
+    risk: RiskCoverage
+    groups: list[tuple[float, float]]
+
+    def kept(self, share: float) -> tuple[float, float]:
+        """The mean error of the surest ``share`` of the images, and of those with the smallest errors."""
+        index = max(0, round(share * len(self.risk.risk)) - 1)
+        return float(self.risk.risk[index]), float(self.risk.oracle[index])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "views": self.views,
+            "error": self.error,
+            "rank_correlation": [value if np.isfinite(value) else None for value in self.correlation],
+            "risk_coverage_area": self.risk.area,
+            "risk_coverage_oracle_area": self.risk.oracle_area,
+            "kept": {f"{share:g}": self.kept(share) for share in KEPT},
+            "groups": self.groups,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport:
+    """What a calibration found.
+
+    Attributes:
+        calibration: the maps, fitted to all images; the detector has them now.
+        before: Spearman's ρ of the belief's spread alone, which an uncalibrated detector returns, and the error.
+        quality: for 1, 2, … views.
+        bad: files that were left out.
+    """
+
+    calibration: Calibration
+    before: Estimate
+    quality: list[Quality]
+    bad: BadFiles
+
+
+def calibrate_detector(
+    detector: LandmarkDetector,
+    samples: SampleList,
+    *,
+    views: int = DEFAULT_VIEWS,
+    seed: int = 0,
+    batch_size: int = 64,
+    skip_bad: bool = False,
+    progress: tuple[Progress | None, Progress | None] = (None, None),
+) -> CalibrationReport:
+    """Calibrate a detector: from now on the spread that it predicts is an expected error.
+
+    Keep it with :meth:`LandmarkDetector.save`, or with :func:`brule.detector.write_calibration` in its folder.
+
+    Args:
+        detector: a trained one; its ``calibration_`` is set.
+        samples: annotated as the detector's shapes were, and not trained on with their landmarks.
+        views: the largest number of views to predict with; there is a map for every smaller one, too.
+        seed: of the division into folds.
+        batch_size: images at a time.
+        skip_bad: leave files out that can't be decoded.
+        progress: called while images are decoded, and while landmarks are predicted.
+
+    Returns:
+        The calibration and how good it is, by cross-validation.
+
+    Raises:
+        DataError: fewer than ten images, another number of landmarks, or a bad file.
+        ConfigError: a number of views that there isn't.
+    """
+    chosen_views(views, mirror=True)
+    check_annotation(detector, samples)
+    crop, (decoding, predicting) = detector.config_.crop, progress
+    cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
+    if len(cache) < FEWEST_IMAGES:
+        raise DataError(f"calibrate: expected at least {FEWEST_IMAGES} annotated images, got {len(cache)}; fifty are plenty")
+    truth = np.asarray(cache.points, dtype=np.float64)
+    missing = np.asarray(np.isnan(truth).any(axis=2))
+    bare = np.flatnonzero(missing.all(axis=1))
+    if len(bare):
+        raise DataError(f"{cache.samples[bare[0]].path}: expected annotated landmarks, all of them are missing; leave it out")
+    looks = _look_at_all(detector, cache.images, views, batch_size, predicting)
+    reader = detector.reader()
+    folds = _folds(len(truth), seed)
+    maps, quality, before = {}, [], None
+    for count in range(1, views + 1):
+        seen = looks.first(count)
+        signals = reader.signals(seen)
+        errors = np.linalg.norm(seen.mean.double().numpy() - truth, axis=2)
+        maps[count] = ErrorMap.fit(signals, errors)
+        quality.append(_quality(count, _held_out(signals, errors, folds), errors))
+        before = before or rank_correlation(signals.belief.mean(axis=1), mean_of_present(errors, axis=1))
+    assert before is not None
+    facts = {"unit": "percent of the crop's side", "folds": FOLDS, "seed": seed, "quality": [one.to_dict() for one in quality]}
+    detector.calibration_ = Calibration(maps, len(truth), facts)
+    return CalibrationReport(detector.calibration_, before, quality, BadFiles([*samples.bad, *cache.bad], skip=True))
+
+
+def _look_at_all(detector: LandmarkDetector, images: Array, views: int, batch_size: int, progress: Progress | None) -> Looks:
+    reader = detector.reader(batch_size)
+    parts = []
+    for start in range(0, len(images), batch_size):
+        crops = np.array(images[start : start + batch_size])  # a copy: PyTorch warns of read-only memory
+        parts.append(reader.look(crops, views=views))
+        if progress is not None:
+            progress(min(start + batch_size, len(images)), len(images))
+    return Looks(torch.cat([part.points for part in parts], 1), torch.cat([part.belief for part in parts], 1))
+
+
+def _folds(n: int, seed: int) -> Array:
+    """The fold of each image, ``(B,)``, as even as can be."""
+    order = np.random.default_rng(seed).permutation(n)
+    folds = np.empty(n, dtype=np.int64)
+    folds[order] = np.arange(n) % FOLDS
+    return folds
+
+
+def _held_out(signals: Signals, errors: Array, folds: Array) -> Array:
+    """Expected errors ``(B, N)``, each image's from a map that was fitted without its fold."""
+    expected = np.empty_like(errors)
+    for fold in range(FOLDS):
+        own = folds == fold
+        expected[own] = ErrorMap.fit(signals.some(~own), errors[~own]).expected(signals.some(own))
+    return expected
+
+
+def _quality(views: int, expected: Array, errors: Array) -> Quality:
+    # Both means run over the landmarks that are annotated, or an image that lacks the hard ones would look too sure.
+    foretold = 100 * mean_of_present(np.where(np.isfinite(errors), expected, np.nan), axis=1)
+    true = 100 * mean_of_present(errors, axis=1)
+    groups = np.array_split(np.argsort(foretold, kind="stable"), _GROUPS)
+    return Quality(
+        views=views,
+        error=float(true.mean()),
+        correlation=rank_correlation(foretold, true),
+        risk=risk_coverage(foretold, true),
+        groups=[(float(foretold[group].mean()), float(true[group].mean())) for group in groups],
+    )

@@ -1,0 +1,101 @@
+"""Crops → landmarks that carry their doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brule.detector.confidence.calibration import Calibration, ErrorMap
+from brule.detector.confidence.signals import Signals
+from brule.detector.confidence.views import Looks, look
+from brule.geometry import ShapePrior, mirror_permutation
+from brule.model import BruleModel, Landmarks
+from brule.training.views import to_input
+
+# Exponents for a detector that wasn't calibrated: rounded from those of two runs on 300-W, validation images. They order
+# images; they tell no error.
+_USUAL_EXPONENTS = {"belief": 0.2, "disagreement": 0.05, "energy": 0.13}
+
+
+@dataclass(frozen=True)
+class ShapeKnowledge:
+    """What a detector's shapes say that helps to doubt a prediction.
+
+    Attributes:
+        mirror: the permutation of the landmarks under mirroring; ``None`` if there is none, or training used none.
+        prior: of the annotated shapes; ``None`` where they have different numbers of points.
+    """
+
+    mirror: Tensor | None
+    prior: ShapePrior | None
+
+    @classmethod
+    def of(cls, barycenter: Tensor, shapes: Tensor | None, *, mirror: bool) -> ShapeKnowledge:
+        """That of a detector.
+
+        Args:
+            barycenter: ``(N, 2)``.
+            shapes: ``(K, N, 2)``, or ``None``.
+            mirror: whether training mirrored images; only then the detector has seen any.
+        """
+        permutation = mirror_permutation(barycenter if shapes is None else shapes.mean(0)) if mirror else None
+        return cls(permutation, None if shapes is None else ShapePrior.fit(shapes, mirror=permutation))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model with all that it takes to say how sure it is.
+
+    Attributes:
+        model: in evaluation mode.
+        knowledge: of its shapes.
+        calibration: ``None`` if it wasn't calibrated.
+    """
+
+    model: BruleModel
+    knowledge: ShapeKnowledge
+    calibration: Calibration | None = None
+
+    def look(self, crops: np.ndarray, *, views: int) -> Looks:
+        """The answers to several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
+        device = self.model.barycenter.device
+        images = to_input(torch.from_numpy(crops)).to(device)
+        mirror = self.knowledge.mirror
+        looks = look(self.model, images, views=views, mirror=None if mirror is None else mirror.to(device))
+        return Looks(looks.points.float().cpu(), looks.belief.float().cpu())
+
+    def signals(self, looks: Looks) -> Signals:
+        """The signals of doubt."""
+        return Signals.of(looks, self.knowledge.prior)
+
+    def read(self, crops: np.ndarray, *, views: int = 1) -> Landmarks:
+        """Landmarks of crops ``(B, S, S, 3)`` uint8 in the unit square of each.
+
+        Raises:
+            ConfigError: too many views, none, or more than the detector was calibrated with.
+        """
+        if self.calibration is not None:
+            self.calibration.check_views(views)
+        looks = self.look(crops, views=views)
+        signals = self.signals(looks)
+        if self.calibration is None:
+            usual = ErrorMap({name: _USUAL_EXPONENTS[name] for name in signals.names}, np.ones(1))
+            doubt = torch.from_numpy(usual.expected(signals).mean(axis=1)).float()
+            return Landmarks(looks.mean, looks.spread, doubt)
+        expected = torch.from_numpy(self.calibration.expected(signals, views)).float()
+        return Landmarks(looks.mean, expected, expected.mean(1))
+
+
+def in_other_frame(landmarks: Landmarks, points: Tensor, sides: Tensor) -> Landmarks:
+    """The same landmarks at ``points`` of another frame in which a crop's side is ``sides`` long, ``(B,)``."""
+    return replace(landmarks, points=points, spread=landmarks.spread * sides[:, None])
+
+
+def joined(parts: list[Landmarks]) -> Landmarks:
+    """The landmarks of several batches, one after the other."""
+    doubts = [part.doubt for part in parts if part.doubt is not None]
+    doubt = torch.cat(doubts) if len(doubts) == len(parts) else None
+    return Landmarks(torch.cat([part.points for part in parts]), torch.cat([part.spread for part in parts]), doubt)
