@@ -388,3 +388,22 @@ def test_missing_landmarks_are_learnt_around() -> None:
 def test_bad_annotated_images_are_refused(keywords: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         untrained().fit(**keywords)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_who_watches_checkpoints_sees_the_detector_and_changes_nothing(
+    kept: bool, trained: LandmarkDetector, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, torch.Tensor]] = []
+
+    def watch(detector: LandmarkDetector) -> None:
+        seen.append((detector.progress_.iteration, detector.predict(FACES.images[:2]).points))
+
+    watched = untrained(checkpoint_every=2)
+    directory = tmp_path / "run" if kept else None
+    watched.fit(FACES.images, shapes=FACES.points[:10], boxes=BOXES, directory=directory, on_checkpoint=watch)
+    assert [iteration for iteration, _ in seen] == [2, 3]
+    found = watched.predict(FACES.images[:2]).points
+    assert torch.equal(seen[-1][1], found)
+    assert not torch.equal(seen[0][1], found)
+    assert torch.equal(trained.predict(FACES.images[:2]).points, found)

@@ -58,3 +58,30 @@ def test_a_sweep_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path)
     assert brule(*asked).out == found.out
     found = brule(*asked[:2], "R_q", *asked[3:])
     assert found.code == 2 and "R_b, R_g" in found.err
+
+
+def test_labels_alone_and_with_unlabelled_images(brule, faces: Path, tmp_path: Path) -> None:
+    data = ["--labelled", faces / "shapes", "--images", faces / "images", "--data", faces / "test", "--n-labelled", 4]
+    settings = ["--set", *SETTINGS, *SMALL, "gan.enabled=false"]
+    asked = ["study", "regularizer", *data, "--seeds", 0, "-o", tmp_path, "--quiet", *settings]
+    found = brule(*asked)
+    assert found.code == 0, found.err
+    assert "| labels alone |" in found.out and "| labels with BRULÈ |" in found.out and found.err.count("NME") == 2
+    assert {path.name for path in tmp_path.glob("*.*")} == {f"regularizer.{end}" for end in ("json", "md", "png")}
+    curve = (tmp_path / "labels-alone" / "seed-0" / "curve.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in curve] == [1, 2]  # two iterations have no twenty points
+    assert brule(*asked).out == found.out
+    found = brule(*asked, "--data", faces / "shapes")
+    assert found.code == 2 and "learnt from and measured on" in found.err
+
+
+def test_a_finished_evaluation_is_a_row(brule, faces: Path, trained: Path, tmp_path: Path) -> None:
+    done = tmp_path / "report"
+    assert brule("evaluate", trained, "--data", faces / "test", "-o", done).code == 0
+    found = brule("study", "table", done, "-o", tmp_path / "table")
+    assert found.code == 0, found.err
+    assert f"| {trained} | {faces / 'test'}, 6 |" in found.out and "arXiv 2006.11643" in found.out
+    assert "| 5 | 0 | 12 |" in found.out  # shapes, annotated and unlabelled images
+    assert {path.name for path in (tmp_path / "table").iterdir()} == {"table.json", "table.md"}
+    assert brule("study", "table", done).out == found.out
+    assert brule("study", "table", tmp_path / "nothing").code == 2

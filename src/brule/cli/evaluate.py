@@ -217,6 +217,7 @@ def report_dict(detector: LandmarkDetector, record: DataRecord | None, result: E
     return result.to_dict() | {
         "n_shapes": _n_shapes(detector, record),
         "n_training_images": record.n_images if record else None,
+        "n_labelled": record.n_labelled if record else None,
         "validation_excluded": record.exclude_validation if record else None,
         "crop_rule": f"square about the landmarks' box, side {config.crop.scale:g} x its longer side",
         "crop_scale": config.crop.scale,

@@ -3,13 +3,20 @@
 from brule.studies.ablation import ablation_arms, tell_ablation
 from brule.studies.barycenter_report import PowerLaw, SizeLaws, fit_power_law, tell_barycenter_size
 from brule.studies.barycenter_size import Draw, SizeStudy, run_barycenter_size
+from brule.studies.regularizer import CurvePoint, LearningCurve, run_regularizer, tell_regularizer
 from brule.studies.runs import Arm, Score, StudyMaterial, run_arm, run_arms
 from brule.studies.sweep import Sweep, resolve_sweep, tell_sweep
+from brule.studies.table import QUOTED, MeasuredRow, QuotedRow, measured_table, quoted_table, read_rows, tell_table
 
 __all__ = [
+    "QUOTED",
     "Arm",
+    "CurvePoint",
     "Draw",
+    "LearningCurve",
+    "MeasuredRow",
     "PowerLaw",
+    "QuotedRow",
     "Score",
     "SizeLaws",
     "SizeStudy",
@@ -17,11 +24,17 @@ __all__ = [
     "Sweep",
     "ablation_arms",
     "fit_power_law",
+    "measured_table",
+    "quoted_table",
+    "read_rows",
     "resolve_sweep",
     "run_arm",
     "run_arms",
     "run_barycenter_size",
+    "run_regularizer",
     "tell_ablation",
     "tell_barycenter_size",
+    "tell_regularizer",
     "tell_sweep",
+    "tell_table",
 ]

@@ -6,8 +6,10 @@ from cyclopts import App
 
 from brule.cli.study.ablation import ablation
 from brule.cli.study.barycenter_size import barycenter_size
+from brule.cli.study.regularizer import regularizer
 from brule.cli.study.sweep import sweep
+from brule.cli.study.table import table
 
 study = App(name="study", help="Repeat the paper's studies on images of your own; each can be stopped and taken up again.")
-for _command in (barycenter_size, ablation, sweep):
+for _command in (barycenter_size, ablation, sweep, regularizer, table):
     study.command(_command)

@@ -1,0 +1,242 @@
+"""Labels alone against labels with BRULÈ on unlabelled images, over the training (the paper's §6.2 and Fig. 3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from brule.data import CropCache, SampleList, build_cache
+from brule.detector import LandmarkDetector
+from brule.errors import CheckpointError, DataError
+from brule.evaluation import normaliser, normalized_mean_error
+from brule.files import write_text
+from brule.plots import learning_curves_figure, save_figure
+from brule.studies.runs import Arm, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
+
+ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
+PARTS = ("held-out images", "images learnt from")
+CURVE = "curve.jsonl"
+_MOST_LEARNT = 200  # of the images learnt from, so many are measured at every checkpoint
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Errors at one moment of a training.
+
+    Attributes:
+        iteration: done by then.
+        held_out: NME on the images that no run learns from, %.
+        learnt: NME on the annotated images learnt from, or 200 of them, unmoved, %.
+    """
+
+    iteration: int
+    held_out: float
+    learnt: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """A run of the study.
+
+    Attributes:
+        score: how it ended.
+        points: on the way, by iteration.
+    """
+
+    score: Score
+    points: list[CurvePoint]
+
+
+@dataclass
+class CurveRecorder:
+    """Measures a detector at its checkpoints, and adds a line to a file with each.
+
+    Args:
+        path: of the file; points that it holds already aren't measured again.
+        held_out: annotated images that the run doesn't learn from.
+        learnt: those that it does.
+    """
+
+    path: Path
+    held_out: SampleList
+    learnt: SampleList
+    points: dict[int, CurvePoint] = field(init=False)
+    _caches: tuple[CropCache, CropCache] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.points = {point.iteration: point for point in read_curve(self.path)} if self.path.is_file() else {}
+        chosen = np.unique(np.linspace(0, len(self.learnt) - 1, _MOST_LEARNT).round().astype(int))
+        self.learnt = self.learnt.replaced([self.learnt[i] for i in chosen])
+
+    def __call__(self, detector: LandmarkDetector) -> None:
+        """Measure, if this iteration hasn't been yet."""
+        iteration = detector.progress_.iteration
+        if iteration in self.points:
+            return
+        if self._caches is None:
+            crop = detector.config_.crop
+            parts = (self.held_out, self.learnt)
+            held, learnt = (build_cache(part, crop.image_size, scale=crop.scale, skip_bad=True) for part in parts)
+            self._caches = held, learnt
+        errors = [_mean_error(detector, cache) for cache in self._caches]
+        self.points[iteration] = CurvePoint(iteration, *errors)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self.points[iteration])) + "\n")
+
+
+def run_regularizer(
+    directory: Path,
+    seeds: Sequence[int],
+    material: StudyMaterial,
+    *,
+    preset: str,
+    overrides: Mapping[str, Any],
+    quiet: bool = False,
+    say: Callable[[str], object] = print,
+) -> list[LearningCurve] | None:
+    """Train on the annotated images of each seed, alone and beside the unlabelled ones; finished runs are read.
+
+    Args:
+        directory: of the study.
+        seeds: of the runs; each draws its own annotated images.
+        material: with annotated images to learn from.
+        preset: where settings start.
+        overrides: settings that both arms share; ``checkpoint_every`` says how often errors are measured.
+        quiet: no progress bars.
+        say: told how each run ended.
+
+    Returns:
+        All runs; ``None`` if Ctrl-C ended the study, which the next call takes up.
+
+    Raises:
+        DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.
+        CheckpointError: the directory holds runs with other settings, or damaged ones.
+    """
+    _check_apart(material)
+    found = []
+    for seed in seeds:
+        learnt = material.drawn_labels(seed)
+        assert learnt is not None
+        for name, own in ((ALONE, replace(material, images=None)), (REGULARIZED, material)):
+            arm = Arm(name)
+            folder = arm.run(directory, seed)
+            folder.mkdir(parents=True, exist_ok=True)
+            recorder = CurveRecorder(folder / CURVE, material.measured, learnt)
+            score = run_arm(directory, arm, seed, own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
+            if score is None:
+                return None
+            say(f"{name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")
+            found.append(LearningCurve(score, _ended(recorder, score)))
+    return found
+
+
+def read_curve(path: Path) -> list[CurvePoint]:
+    """The points of a run's file, by iteration; a last line that was cut off is taken away from it.
+
+    Raises:
+        CheckpointError: a line is damaged.
+    """
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    points = {}
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            point = CurvePoint(**json.loads(line))
+            sound = bool(np.isfinite([point.iteration, point.held_out, point.learnt]).all())
+        except (ValueError, TypeError):
+            sound = False
+        if not sound:
+            raise CheckpointError(
+                f"{path}: line {number}: damaged: expected iteration, held_out and learnt; remove the run's folder, and it is "
+                "trained anew"
+            )
+        points[point.iteration] = point
+    return [points[iteration] for iteration in sorted(points)]
+
+
+def tell_regularizer(directory: Path, curves: Sequence[LearningCurve]) -> str:
+    """Write ``regularizer.json``, ``regularizer.md`` and the learning curves, ``regularizer.png``.
+
+    Returns:
+        The table, as Markdown.
+    """
+    table = regularizer_table(curves)
+    write_text(directory / "regularizer.json", json.dumps([asdict(curve) for curve in curves], indent=1) + "\n")
+    write_text(directory / "regularizer.md", table)
+    drawn: dict[str, list[list[tuple[float, float, float]]]] = {}
+    for curve in curves:
+        points = [(float(point.iteration), point.held_out, point.learnt) for point in curve.points]
+        drawn.setdefault(curve.score.arm, []).append(points)
+    floor = median(curve.score.floor_nme for curve in curves)
+    save_figure(learning_curves_figure(drawn, parts=PARTS, floor=floor), directory / "regularizer.png")
+    return table
+
+
+def regularizer_table(curves: Sequence[LearningCurve]) -> str:
+    """A row an arm: held-out error at the end, that on the images learnt from, and the gap between them."""
+    scores = [curve.score for curve in curves]
+    by_arm = scores_by_arm(scores)
+    lines = [
+        "| | held-out (%) a seed | median | learnt from (%) | gap | lowest held-out | over alone (95 %) | iterations |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, found in by_arm.items():
+        own = [curve.points for curve in curves if curve.score.arm == name]
+        each = ", ".join(f"{score.nme:.2f}" for score in found)
+        learnt = median(points[-1].learnt for points in own)
+        gap = median(points[-1].held_out - points[-1].learnt for points in own)
+        lowest = median(min(point.held_out for point in points) for points in own)
+        over = paired_difference(by_arm[ALONE], found) if name != ALONE and ALONE in by_arm else ""
+        counts = ", ".join(str(count) for count in sorted({score.iterations for score in found}))
+        middle = f"{median(score.nme for score in found):.2f} | {learnt:.2f} | {gap:.2f} | {lowest:.2f}"
+        lines.append(f"| {name} | {each} | {middle} | {over} | {counts} |")
+    floor = median(score.floor_nme for score in scores)
+    lines += [
+        "",
+        f"Errors are NME in %. Floor (the barycenter for every image), median: {floor:.2f}. All figures but those of each seed",
+        "are medians over the seeds; the last difference is that of the errors on the same images, with an interval over them.",
+        "The lowest held-out error on the way is chosen on the held-out images: beside the last one it shows overfitting, it",
+        "is no result.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ended(recorder: CurveRecorder, score: Score) -> list[CurvePoint]:
+    points = [recorder.points[iteration] for iteration in sorted(recorder.points)]
+    if not points or points[-1].iteration != score.iterations:
+        raise CheckpointError(
+            f"{recorder.path}: doesn't reach iteration {score.iterations}, where the run ended; remove the run's folder, and "
+            "it is trained anew"
+        )
+    return points
+
+
+def _mean_error(detector: LandmarkDetector, cache: CropCache) -> float:
+    truth = np.asarray(cache.points, dtype=np.float64)
+    found = detector.predict_crops(np.array(cache.images)).points.numpy()
+    return float(normalized_mean_error(found, truth, distance=normaliser(truth)[1]).mean())
+
+
+def _check_apart(material: StudyMaterial) -> None:
+    if not material.labelled or not material.images:
+        raise DataError("regularizer: expected annotated images to learn from, and unlabelled ones beside them")
+    if material.n_labelled is not None and not 1 <= material.n_labelled <= len(material.labelled):
+        raise DataError(
+            f"regularizer: expected to draw from 1 to {len(material.labelled)} annotated images, as many as there are, got "
+            f"{material.n_labelled}"
+        )
+    learnt = {sample.path.resolve() for sample in material.labelled}
+    both = [sample.path for sample in material.measured if sample.path.resolve() in learnt]
+    if both:
+        raise DataError(
+            f"{both[0]}: is learnt from and measured on, as are {len(both) - 1} others; measure on other images "
+            "(--exclude-validation keeps those of one folder apart)"
+        )
