@@ -10,7 +10,19 @@ import pytest
 
 import brule.cli
 
-COMMANDS = ("barycenter", "compare", "demo", "evaluate", "export", "generate", "predict", "study ablation", "train", "watch")
+COMMANDS = (
+    "barycenter",
+    "bench",
+    "compare",
+    "demo",
+    "evaluate",
+    "export",
+    "generate",
+    "predict",
+    "study ablation",
+    "train",
+    "watch",
+)
 
 
 def test_help_lists_every_command_with_what_it_does(brule) -> None:
