@@ -12,6 +12,7 @@ import brule.cli
 
 COMMANDS = (
     "barycenter",
+    "bench",
     "calibrate",
     "compare",
     "demo",

@@ -1,6 +1,6 @@
 """The command line.
 
-``brule data | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | study | demo``
+``brule data | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | bench | study | demo``
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
 from brule.cli.barycenter import barycenter
+from brule.cli.bench import bench
 from brule.cli.calibrate import calibrate
 from brule.cli.compare import compare
 from brule.cli.data import data
@@ -45,7 +46,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, study):
+for _command in (demo, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, bench, study):
     app.command(_command)
 app.command(data)
 

@@ -1,0 +1,131 @@
+"""Runs through the parts and the rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from typing import TypeVar
+
+import torch
+
+from brule.benchmarks import geometry, networks
+from brule.benchmarks.record import Against, Record, Result, machine_facts
+from brule.benchmarks.rivals import RIVALS, Rival, largest_relative_difference
+from brule.benchmarks.roofline import Peaks, count, measure_peaks, roofline
+from brule.benchmarks.timing import Timing, free_memory, peak_memory, time_call
+from brule.benchmarks.work import Case, Part, Plan, Work
+from brule.errors import BruleError, ConfigError
+
+PARTS: dict[str, Part] = {part.name: part for part in (*geometry.PARTS, *networks.PARTS)}
+Say = Callable[[str], object]
+Measured = TypeVar("Measured")
+
+
+def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = False, say: Say = lambda line: None) -> Record:
+    """Measure parts of the library.
+
+    Args:
+        plan: what, and how long.
+        only: names of parts; all by default.
+        against: run what people would use instead beside ours, rather than the parts alone.
+        say: told what comes next.
+
+    Returns:
+        What was measured, and what was skipped and why.
+
+    Raises:
+        ConfigError: a name is unknown, or the settings are.
+    """
+    chosen = _chosen(only)
+    config = plan.config()  # says now what is wrong with the settings
+    peaks = None if against else measure_peaks(plan.device, quick=plan.quick)
+    settings = {"preset": plan.preset, "overrides": dict(plan.overrides), "precision": config.precision}
+    limits = {"repeats": plan.repeats, "seconds": plan.seconds, "quick": plan.quick}
+    record = Record(machine_facts(plan.device), settings | limits, peaks)
+    if against:
+        rivals = [rival for rival in RIVALS if rival.part in chosen]
+        record.against.extend(_every(_fights(rivals, plan), record.skipped, say))
+    elif peaks is not None:
+        tasks = ((case, _measuring(part, case, plan, peaks)) for part in chosen.values() for case in part.cases(plan))
+        record.results.extend(_every(((str(case), task) for case, task in tasks), record.skipped, say))
+    return record
+
+
+def _chosen(only: Sequence[str]) -> dict[str, Part]:
+    for name in only:
+        if name not in PARTS:
+            raise ConfigError(f"--only: {name!r} is none of the parts: {', '.join(PARTS)}")
+    return {name: PARTS[name] for name in only or PARTS}
+
+
+def _every(tasks: Iterator[tuple[str, Callable[[], Measured]]], skipped: list[str], say: Say) -> Iterator[Measured]:
+    """Run one after the other; what can't be run is noted, and the rest goes on."""
+    for name, task in tasks:
+        say(name)
+        try:
+            yield task()
+        except (BruleError, torch.OutOfMemoryError, MemoryError) as error:
+            skipped.append(f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+
+
+def _measuring(part: Part, case: Case, plan: Plan, peaks: Peaks) -> Callable[[], Result]:
+    def measure() -> Result:
+        work = part.build(case, plan)
+        _check_room(work.needs, plan)
+        timing = _time(work, plan)
+        result = Result(case, timing, work.precision, memory=peak_memory(work.run, plan.device))
+        if not work.roofline:
+            return result
+        counts = count(work.countable or work.run)
+        flops, moved = counts.flops // work.per_run, counts.bytes // work.per_run
+        line = roofline(replace(counts, flops=flops, bytes=moved), timing.median, peaks, work.precision)
+        return replace(result, flops=flops, bytes=moved, **({} if line is None else asdict(line)))
+
+    return measure
+
+
+def _time(work: Work, plan: Plan) -> Timing:
+    if work.clock is not None:
+        return Timing.of(work.clock(plan.repeats, plan.seconds))
+    repeats = max(plan.repeats, 0 if plan.quick else work.repeats)
+    return time_call(work.run, plan.device, repeats=repeats, seconds=plan.seconds, warm_up=0 if plan.quick else 2)
+
+
+def _check_room(needs: int, plan: Plan) -> None:
+    free = free_memory(plan.device)
+    if free is not None and needs > free / 2:
+        raise ConfigError(f"it takes about {needs / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+
+
+def _fights(rivals: Sequence[Rival], plan: Plan) -> Iterator[tuple[str, Callable[[], Against]]]:
+    for rival in rivals:
+        part = Part(rival.part, rival.name, rival.axes, PARTS[rival.part].build)
+        for case in part.cases(plan):
+            yield f"{case}, against {rival.name}", _fighting(rival, case, plan)
+
+
+def _fighting(rival: Rival, case: Case, plan: Plan) -> Callable[[], Against]:
+    def fight() -> Against:
+        missing = [name for name in rival.packages if find_spec(name) is None]
+        if missing:
+            raise ConfigError(f"needs {' and '.join(missing)}, not installed here")
+        try:
+            return _fought(rival, case, plan)
+        except BruleError:
+            raise
+        except Exception as error:  # of somebody else's library, whose next version may want something else
+            raise ConfigError(f"{rival.name} failed: {type(error).__name__}: {error}") from error
+
+    return fight
+
+
+def _fought(rival: Rival, case: Case, plan: Plan) -> Against:
+    duel = rival.build(case, plan)
+    _check_room(duel.needs, plan)
+    difference = largest_relative_difference(duel.ours(), duel.theirs())
+    ours, theirs = (
+        time_call(run, plan.device, repeats=plan.repeats, seconds=plan.seconds, warm_up=0 if plan.quick else 1)
+        for run in (duel.ours, duel.theirs)
+    )
+    return Against(case, rival.name, ours, theirs, difference)
