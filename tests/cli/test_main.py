@@ -10,7 +10,19 @@ import pytest
 
 import brule.cli
 
-COMMANDS = ("barycenter", "calibrate", "compare", "demo", "evaluate", "generate", "predict", "study ablation", "train", "watch")
+COMMANDS = (
+    "barycenter",
+    "calibrate",
+    "choose",
+    "compare",
+    "demo",
+    "evaluate",
+    "generate",
+    "predict",
+    "study ablation",
+    "train",
+    "watch",
+)
 
 
 def test_help_lists_every_command_with_what_it_does(brule) -> None:

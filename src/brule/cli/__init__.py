@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from brule import __version__
 from brule.cli.barycenter import barycenter
 from brule.cli.calibrate import calibrate
+from brule.cli.choose import choose
 from brule.cli.compare import compare
 from brule.cli.data import data
 from brule.cli.demo import demo
@@ -42,7 +43,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, study):
+for _command in (demo, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, study):
     app.command(_command)
 app.command(data)
 
