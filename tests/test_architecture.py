@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots"),
     ("training", "evaluation"),
-    ("detector", "redrawing", "studies", "export", "benchmarks"),
+    ("detector", "choosing", "redrawing", "studies", "export", "benchmarks"),
     ("cli", "web"),
     ("__main__",),
 )
@@ -35,7 +35,7 @@ LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package 
 FOUNDATION = {"errors", "files", "coordinates"}
 ONLY = {"losses": {"transport", "geometry"}, "model": {"networks", "geometry"}, "plots": {"data"}}
 # Here one neighbour may use another (a study a detector, a command the page), as long as it isn't mutual.
-NEIGHBOURLY = {"detector", "redrawing", "studies", "export", "benchmarks", "cli", "web"}
+NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "benchmarks", "cli", "web"}
 
 PUBLIC = {"LandmarkDetector", "Landmarks"}  # `from brule import …` of these is an import of brule.detector
 OPTIONAL = {"matplotlib", "mpl_toolkits", "ot", "onnx", "onnxscript", "onnxruntime"}

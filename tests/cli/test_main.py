@@ -14,6 +14,7 @@ COMMANDS = (
     "barycenter",
     "bench",
     "calibrate",
+    "choose",
     "compare",
     "demo",
     "evaluate",

@@ -1,6 +1,7 @@
 """The command line.
 
-``brule data | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | bench | study | demo``
+``brule data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | bench | study |
+demo``
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -17,6 +18,7 @@ from brule import __version__
 from brule.cli.barycenter import barycenter
 from brule.cli.bench import bench
 from brule.cli.calibrate import calibrate
+from brule.cli.choose import choose
 from brule.cli.compare import compare
 from brule.cli.data import data
 from brule.cli.demo import demo
@@ -46,7 +48,9 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (demo, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, bench, study):
+for _command in (
+    demo, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, bench, study
+):  # fmt: skip
     app.command(_command)
 app.command(data)
 

@@ -68,7 +68,7 @@ def regularizer(
     reading = {"exclude_validation": exclude_validation, "skip_bad": False}
     outlines = annotated_shapes(shapes, n_shapes=None, seed=0, warn=n_shapes is None, **reading) if shapes else None
     material = StudyMaterial(
-        training_images(images, **reading),
+        training_images(images, exclude_validation=exclude_validation, skip_bad=False),
         outlines,
         n_shapes,
         annotated_samples(data, only_validation=exclude_validation),

@@ -1,0 +1,16 @@
+"""Which images to annotate: a few that stand for all of them."""
+
+from brule.choosing.descriptors import plain_descriptors, seen_descriptors
+from brule.choosing.measuring import ChoiceScore, measure_choice
+from brule.choosing.selection import Choice, choose, coverage, k_means
+
+__all__ = [
+    "Choice",
+    "ChoiceScore",
+    "choose",
+    "coverage",
+    "k_means",
+    "measure_choice",
+    "plain_descriptors",
+    "seen_descriptors",
+]

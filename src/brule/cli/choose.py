@@ -1,0 +1,167 @@
+"""``brule choose``: which images to annotate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from brule.cli.inputs import note_boxes, note_remarks
+from brule.cli.options import Device, Output, SkipBad, checked_device
+from brule.cli.output import note_bad, progress_bar, say
+from brule.errors import ConfigError, DataError
+from brule.files import write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from brule.choosing import Choice, ChoiceScore
+    from brule.choosing.measuring import Against
+    from brule.data import CropCache, Sample, SampleList
+    from brule.detector import LandmarkDetector
+
+LIST, SHEET, COPIES = "chosen.txt", "chosen.png", "images"
+_SIDE = 64  # pixels of the crops to compare where there is no run
+_TILE, _COLUMNS = 192, 5
+
+
+def choose(
+    paths: list[str],
+    /,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-n"])] = 10,
+    output: Annotated[Path, Output],
+    run: Path | None = None,
+    copy: bool = False,
+    measure: bool = False,
+    seed: int = 0,
+    device: Device = None,
+    skip_bad: SkipBad = False,
+) -> int:
+    """Propose images to annotate: a few that stand for all of them.
+
+    Images are sorted into as many clusters as there are to be chosen (k-means), and of each the one nearest to the centre
+    is taken. With `--run` they are compared by what the encoder of a run sees, which may have been trained without a label
+    (start with a rough shape, annotate what is chosen, train again); without, by small thumbnails and their gradients.
+
+    Writes the list (a path a line, the one that stands for most images first) and a picture of the chosen ones, and says how
+    close they are to all the others, beside random choices. Where one image has boxes of several objects, the first counts.
+
+    **Examples**
+
+        brule choose photos/ -n 10 -o chosen.txt
+
+        brule choose photos/ -n 10 --run runs/first -o to-annotate/ --copy
+
+        brule choose trainset/ -n 10 -o chosen/ --measure
+
+    Args:
+        paths: Images: files, folders, globs, or data sets as `NAME:SPLIT:ROOT`.
+        count: How many to choose.
+        output: A text file for the list, `chosen.txt`, with the picture beside it, `chosen.png`; or a folder for both.
+        run: The folder of a run, or of a saved detector, whose encoder compares the images.
+        copy: Copy the chosen images to the folder's `images`.
+        measure: Compare the chosen images' true shapes, too, with those of random choices; needs annotated images. The choice
+            doesn't see them.
+        seed: Of the clustering and of the random choices.
+    """
+    from brule.choosing import choose as choose_images
+    from brule.choosing import measure_choice
+    from brule.data import read_samples
+    from brule.detector import LandmarkDetector
+
+    as_list = output.suffix.lower() == ".txt"
+    if as_list and copy:
+        raise ConfigError(f"-o {output}: --copy needs a folder to copy to; leave the .txt out")
+    detector = None if run is None else LandmarkDetector.load(run, device=checked_device(device))
+    samples = _one_an_image(read_samples(paths, require_points=measure, skip_bad=skip_bad))
+    note_remarks(samples)
+    note_boxes(samples)
+    cache = _crops(samples if measure else samples.unlabelled(), detector, skip_bad=skip_bad)
+    if not 1 <= count <= len(cache):
+        raise DataError(f"--count: expected 1 to {len(cache)}, as many as there are images, got {count}")
+    descriptors = _descriptors(cache.images, detector)
+    choice = choose_images(descriptors, count, seed=seed)
+    score = measure_choice(descriptors, choice.indices, shapes=cache.points if measure else None, seed=seed)
+    chosen = [cache.samples[index] for index in choice.indices]
+    listed, sheet = (output, output.with_suffix(".png")) if as_list else (output / LIST, output / SHEET)
+    write_text(listed, "".join(f"{sample.path}\n" for sample in chosen))
+    _draw(chosen, sheet, detector)
+    say(f"{count} of {len(cache)} images, by {'their thumbnails' if run is None else f'what the encoder of {run} sees'}")
+    _tell(choice, score)
+    note_bad(cache.bad)
+    say(f"list: {listed}")
+    say(f"picture: {sheet}")
+    if copy:
+        _copy(chosen, output / COPIES)
+        say(f"copies: {output / COPIES}")
+    return 0
+
+
+def _one_an_image(samples: SampleList) -> SampleList:
+    first: dict[Path, Sample] = {}
+    for sample in samples:
+        first.setdefault(sample.path, sample)
+    return samples.replaced(first.values())
+
+
+def _crops(samples: SampleList, detector: LandmarkDetector | None, *, skip_bad: bool) -> CropCache:
+    from dataclasses import replace
+
+    from brule.data import CROP_SCALE, BadFiles, build_cache
+
+    size, scale = (_SIDE, CROP_SCALE) if detector is None else (detector.config_.crop.image_size, detector.config_.crop.scale)
+    with progress_bar("reading images") as progress:
+        cache = build_cache(samples, size, scale=scale, skip_bad=skip_bad, progress=progress)
+    return replace(cache, bad=BadFiles([*samples.bad, *cache.bad], skip=True))
+
+
+def _descriptors(crops: np.ndarray, detector: LandmarkDetector | None) -> np.ndarray:
+    from brule.choosing import plain_descriptors, seen_descriptors
+
+    return plain_descriptors(crops) if detector is None else seen_descriptors(detector, crops)
+
+
+def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -> None:
+    from PIL import Image
+
+    from brule.data import CROP_SCALE, load_crop
+    from brule.plots import contact_sheet, save_figure
+
+    scale = CROP_SCALE if detector is None else detector.config_.crop.scale
+    tiles = [Image.fromarray(load_crop(sample, _TILE, scale)[0]) for sample in chosen]
+    save_figure(contact_sheet(tiles, min(_COLUMNS, len(tiles))), path)
+
+
+def _tell(choice: Choice, score: ChoiceScore) -> None:
+    say(f"each stands for {', '.join(str(size) for size in choice.sizes)} images")
+    say(f"distance of an image to the nearest chosen one: {_beside(score.coverage)}")
+    if score.shape_coverage is not None and score.mean_shape is not None:
+        say(f"the same for true shapes, % of the crop's side: {_beside(score.shape_coverage)}")
+        say(f"their mean shape is off by, % of the crop's side: {_beside(score.mean_shape)}")
+
+
+def _beside(figure: Against) -> str:
+    return (
+        f"{figure.own:.3f}; at random {figure.random:.3f} ({figure.low:.3f} to {figure.high:.3f} in nine of ten draws), "
+        f"{100 * figure.beaten:.0f} % of the draws are worse"
+    )
+
+
+def _copy(chosen: list[Sample], folder: Path) -> None:
+    """Copy the images; names that meet get the number of their image, and no file is overwritten by another image."""
+    import shutil
+
+    folder.mkdir(parents=True, exist_ok=True)
+    used: set[str] = set()
+    for number, sample in enumerate(chosen, 1):
+        name = sample.path.name
+        if name.lower() in used:
+            name = f"{sample.path.stem}-{number}{sample.path.suffix}"
+        used.add(name.lower())
+        target = folder / name
+        if target.exists() and not target.samefile(sample.path) and target.read_bytes() != sample.path.read_bytes():
+            raise DataError(f"{target}: is there already and another image; choose another folder")
+        if not target.exists():
+            shutil.copyfile(sample.path, target)
