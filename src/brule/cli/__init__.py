@@ -1,7 +1,7 @@
 """The command line.
 
-``brule data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | bench | study |
-demo``
+``brule data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | bench |
+study | demo``
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
