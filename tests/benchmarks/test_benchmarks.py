@@ -30,6 +30,7 @@ SMALL = {
     "crop.image_size": 32,
     "batch_size": 4,
     "threads": 1,
+    "gan.enabled": True,
     "gan.every": 2,
     "gan.penalty_every": 1,
 }

@@ -12,13 +12,16 @@ from torch import Tensor, nn
 
 from brule import LandmarkDetector
 from brule.benchmarks.work import Case, Part, Plan, Work, random_images, random_points
+from brule.detector.storage import Stored
 from brule.errors import ConfigError
 from brule.losses import gradient_penalty
 from brule.model import Decoder
 from brule.networks import Discriminator
+from brule.training.checkpoint import Progress
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_decoder, build_model
+from brule.training.saving import Trained
 from brule.training.steps.common import autocast, encode
 
 _ONE_IMAGE = 200  # repetitions where a percentile is wanted
@@ -140,11 +143,9 @@ def _endless(config: TrainingConfig) -> TrainingConfig:
 
 def _detector(case: Case, plan: Plan) -> LandmarkDetector:
     """An untrained one: it is as fast as a trained one."""
-    detector = LandmarkDetector(plan.preset, device=str(plan.device), quiet=True)
-    detector.config_ = plan.config(crop__image_size=case.side)
-    detector.barycenter_ = random_points(1, case.n, plan)[0].cpu()
-    detector.model_ = build_model(detector.barycenter_, detector.config_).eval()
-    return detector
+    config = plan.config(crop__image_size=case.side)
+    model = build_model(random_points(1, case.n, plan)[0].cpu(), config).eval()
+    return LandmarkDetector.of(Stored(config, Trained(model, Progress(), True), None), device=str(plan.device))
 
 
 def _prediction(case: Case, plan: Plan) -> Work:

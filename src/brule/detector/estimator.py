@@ -244,7 +244,11 @@ class LandmarkDetector:
         Raises:
             CheckpointError: if there is none, or it is damaged.
         """
-        stored = read_detector(Path(directory))
+        return cls.of(read_detector(Path(directory)), device=device)
+
+    @classmethod
+    def of(cls, stored: Stored, *, device: str | None = None) -> LandmarkDetector:
+        """The detector of networks that are there already."""
         detector = cls(stored.config.preset, device=device)
         detector.config_, detector.shapes_ = stored.config, stored.shapes
         detector.bad_files_ = BadFiles()
