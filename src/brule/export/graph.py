@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brule.coordinates import from_corner, pixel_centres, to_corner
+from brule.coordinates import from_corner, to_corner
 from brule.model import BruleModel
-from brule.networks.landmark_encoder import ConvolutionHead
 from brule.training.views import to_input
 
 Find = Callable[[Tensor], tuple[Tensor, Tensor]]  # (B, C, S, S) in [-1, 1] → points (B, N, 2), spread (B, N)
@@ -80,22 +79,6 @@ class ImageDetector(nn.Module):
         return (start + end) / 2 - side / 2, side
 
 
-class _DynamicHead(nn.Module):
-    """:class:`ConvolutionHead` for any number of images: ``len(scores)`` there would fix it at that of the example."""
-
-    def __init__(self, head: ConvolutionHead) -> None:
-        super().__init__()
-        self.body, self.coordinates = head.body, head.coordinates
-
-    def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
-        points = self.coordinates(self.body(scores)).unflatten(1, (-1, 2))
-        centres = pixel_centres(*scores.shape[-2:]).view(-1, 2)
-        belief = scores.flatten(2).softmax(-1)
-        variance = belief @ centres.square() - (belief @ centres).square()
-        return points, variance.clamp_min(0).mean(-1).sqrt()
-
-
 class Finder(nn.Module):
     """The encoder in the barycenter's order, copied to the CPU in a form that can be exported."""
 
@@ -104,8 +87,6 @@ class Finder(nn.Module):
     def __init__(self, model: BruleModel) -> None:
         super().__init__()
         self.encoder = copy.deepcopy(model.encoder).cpu().float().eval()
-        heads = [_DynamicHead(head) if isinstance(head, ConvolutionHead) else head for head in self.encoder.heads]
-        self.encoder.heads = nn.ModuleList(heads)
         self.register_buffer("order", model.order.detach().cpu().clone())
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

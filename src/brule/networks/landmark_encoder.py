@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,7 +108,8 @@ class LandmarkEncoder(nn.Module):
         scores = self.hourglass(images)[-len(self.heads) :]
         # Coordinates need more than bfloat16's eight bits, also where the convolutions run in it.
         with torch.autocast(images.device.type, enabled=False):
-            beliefs = [head(maps.float()) for head, maps in zip(self.heads, scores, strict=True)]
+            # Contiguous: a softmax over the pixels of channels-last maps takes five times as long.
+            beliefs = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
         return EncoderOutput(tuple(points for points, _ in beliefs), beliefs[-1][1])
 
 
@@ -129,11 +131,18 @@ class SoftmaxHead(nn.Module):
         self.register_buffer("centres", centres)
         self.register_buffer("offset", barycenter.float() - self.prior.detach().softmax(-1) @ centres)
 
+    @property
+    def _places(self) -> Tensor:
+        """The pixel centres along one axis of the square maps, ``(side,)``."""
+        side = math.isqrt(self.centres.shape[0])
+        return self.centres[:side, 0]
+
     def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
-        belief = (scores.flatten(2) + self.prior).softmax(-1)
-        mean = belief @ self.centres
-        return mean + self.offset, _spread(belief, self.centres)
+        belief = (scores.flatten(2) + self.prior).softmax(-1).view(scores.shape)
+        along_x, along_y = belief.sum(-2), belief.sum(-1)  # (B, N, w), (B, N, h)
+        mean = torch.stack([along_x @ self._places, along_y @ self._places], -1)
+        return mean + self.offset, _spread(along_x.detach(), along_y.detach(), self._places)
 
 
 class ConvolutionHead(nn.Module):
@@ -141,8 +150,6 @@ class ConvolutionHead(nn.Module):
 
     The linear layer starts at zero and its bias at the barycenter. The spread is that of the score maps' softmax.
     """
-
-    centres: Tensor
 
     def __init__(self, barycenter: Tensor, side: int) -> None:
         super().__init__()
@@ -159,14 +166,14 @@ class ConvolutionHead(nn.Module):
 
     def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
-        points = self.coordinates(self.body(scores)).view(len(scores), -1, 2)
-        height, width = scores.shape[-2:]
-        centres = pixel_centres(height, width, device=scores.device).view(-1, 2)
-        return points, _spread(scores.flatten(2).softmax(-1), centres)
+        points = self.coordinates(self.body(scores)).view(scores.shape[0], -1, 2)
+        belief = scores.detach().flatten(2).softmax(-1).view(scores.shape)
+        places = pixel_centres(1, scores.shape[-1], device=scores.device).view(-1, 2)[:, 0]
+        return points, _spread(belief.sum(-2), belief.sum(-1), places)
 
 
 @torch.no_grad()
-def _spread(belief: Tensor, centres: Tensor) -> Tensor:
-    """The standard deviation along one axis of beliefs ``(B, N, HW)`` over places ``(HW, 2)``: ``(B, N)``."""
-    variance = belief @ centres.square() - (belief @ centres).square()
-    return variance.clamp_min(0).mean(-1).sqrt()
+def _spread(along_x: Tensor, along_y: Tensor, places: Tensor) -> Tensor:
+    """The standard deviation along one axis of beliefs over a square, from their marginals ``(B, N, side)``: ``(B, N)``."""
+    variances = [belief @ places.square() - (belief @ places).square() for belief in (along_x, along_y)]
+    return torch.stack(variances, -1).clamp_min(0).mean(-1).sqrt()

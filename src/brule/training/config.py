@@ -54,6 +54,9 @@ class TrainingConfig(Section):
         False, description="Compile encoder and generator first: a minute or two that long runs on a GPU win back."
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 = PyTorch's choice.")
+    split: int = Field(
+        1, ge=1, description="Parts of a batch that the encoder looks at side by side, in a thread each: quicker on CPU cores."
+    )
     checkpoint_every: int = Field(1000, ge=1, description="Iterations between checkpoints.")
     preview_every: int = Field(1000, ge=0, description="Iterations between preview pictures; 0 = none.")
     log_every: int = Field(20, ge=1, description="Iterations between lines of the log.")

@@ -20,6 +20,7 @@ from brule.training.run import Run, build_guide, guide_to, start_run
 from brule.training.saving import Hooks, Saver, Trained
 from brule.training.schedule import rate_factor, shape_factor, share_done
 from brule.training.source import Batch, BatchSource, Images, LabelledImages, mixed_seed
+from brule.training.split import split_batches
 from brule.training.steps import Guide, Observation, Scene, Studio, encoder_step, gan_step, observe, supervised_step
 from brule.training.views import LabelledBatch, TwoViews
 
@@ -72,6 +73,7 @@ def train(
     with (
         RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
         BatchSource(images, labelled, guide, config) as source,
+        split_batches(run.model.encoder, run.average.encoder, parts=config.split),
         _stop_signal() as stop,
     ):
         saver = Saver(run, shown, guide, config, directory, log, hooks or Hooks())
