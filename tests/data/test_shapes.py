@@ -94,6 +94,9 @@ def test_bad_shape_raises_or_is_listed(folder: Path) -> None:
         '{"shapes": [[[1, 2, 3]]]}',
         '{"shapes": [[[1, 2], [NaN, 3]]]}',
         '{"shapes": [[[1, 2], [1e999, 3]]]}',
+        '{"shapes": [[[1, 2], [4, 3], [NaN, 3]]]}',
+        '{"shapes": [[[1, 2], [4, 3], null]]}',
+        '{"shapes": [[null, null, null]]}',
         '{"shapes": [[[1, 2], ["x", 3]]]}',
         '{"shapes": [[[1, 2], [null, 3]]]}',
         '{"shapes": [[[1, 2], [{}, 3]]]}',
@@ -106,6 +109,32 @@ def test_bad_json_is_a_data_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "shapes.json").write_text(content)
     with pytest.raises(DataError, match=r"shapes\.json: "):
         read_shapes(tmp_path / "shapes.json")
+
+
+def test_missing_points_stay_missing_where_they_are(tmp_path: Path) -> None:
+    holed = random_shapes(1)[0]
+    holed[2] = np.nan
+    for name, content in {"null": "null", "nulls": "[null, null]", "nan": "[NaN, NaN]"}.items():
+        rows = [content if np.isnan(x) else f"[{x}, {y}]" for x, y in holed]
+        (tmp_path / f"{name}.json").write_text(f'{{"shapes": [[{", ".join(rows)}]]}}')
+        shapes = read_shapes(tmp_path / f"{name}.json")
+        assert shapes.missing == [1] and np.isnan(shapes.points[0][2]).all()
+        np.testing.assert_allclose(shapes.points[0], to_crop(holed))
+    write_shapes(tmp_path / "written.json", shapes)
+    assert "null" in (tmp_path / "written.json").read_text()
+    np.testing.assert_allclose(read_shapes(tmp_path / "written.json").points[0], to_crop(holed), atol=1e-12)
+
+
+def test_annotations_with_missing_points_are_shapes_if_three_are_left(tmp_path: Path) -> None:
+    rows = ["image,x0,y0,x1,y1,x2,y2,x3,y3", "a.png,1,2,9,2,9,9,1,9", "b.png,,,9,2,9,9,1,9"]
+    (tmp_path / "good.csv").write_text("\n".join(rows))
+    shapes = read_shapes(tmp_path / "good.csv")
+    assert shapes.missing == [0, 1] and np.isnan(shapes.points[1][0]).all()
+    (tmp_path / "bad.csv").write_text("\n".join([*rows, "c.png,,,,,9,9,1,9"]))
+    with pytest.raises(DataError, match=r"bad\.csv: c\.png: has 2 of its 4 points; a shape needs at least 3"):
+        read_shapes(tmp_path / "bad.csv")
+    left = read_shapes(tmp_path / "bad.csv", skip_bad=True)
+    assert left.names == ["a", "b"] and len(left.bad) == 1
 
 
 def test_json_of_another_encoding_and_no_shapes_at_all(tmp_path: Path) -> None:

@@ -100,6 +100,39 @@ def test_one_shape_in_another_order_is_outvoted() -> None:
     assert torch.allclose(free_support_barycenter(shuffled).points, free_support_barycenter(shapes).points, atol=1e-6)
 
 
+def test_a_missing_point_costs_nothing_and_moves_no_index() -> None:
+    """Worked out by hand: what both have is halfway, what one has alone stays; both halves pay 1 of their 2 points' 1²."""
+    one = torch.tensor([[0.0, 0.0], [60.0, 0.0], [0.0, 90.0]]).double()
+    two = torch.tensor([[2.0, 0.0], [float("nan"), 5.0], [0.0, 92.0]]).double()
+    for sets in ([one, two], [two, one]):
+        result = free_support_barycenter(sets)
+        assert torch.allclose(result.points, torch.tensor([[1.0, 0.0], [60.0, 0.0], [0.0, 91.0]]).double())
+        assert result.objective == pytest.approx(2 / 3)
+
+
+def test_a_set_that_lacks_a_part_of_itself_changes_nothing() -> None:
+    base = cloud(9)
+    holed = base.clone()
+    holed[:4] = float("nan")
+    result = free_support_barycenter([holed, base, holed])
+    assert torch.allclose(result.points, base)
+    assert result.objective == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("whole", [0, 4])
+def test_with_missing_points_the_order_stays_that_of_the_annotations(whole: int) -> None:
+    shapes = faces(6)
+    mean = torch.stack(shapes).mean(0)
+    holed = [shape.clone() for shape in shapes]
+    for k, shape in enumerate(holed[whole:]):
+        shape[5 * k : 5 * k + 4] = float("nan")
+    points = free_support_barycenter(holed).points
+    nearest = torch.cdist(points, mean).argmin(1)
+    assert torch.isfinite(points).all()
+    assert float((points - mean).norm(dim=-1).mean()) < 0.03
+    assert float((nearest - torch.arange(68)).abs().float().mean()) < 0.5
+
+
 def test_the_order_of_the_shapes_does_not_matter() -> None:
     shapes = faces(5)
     there, back = free_support_barycenter(shapes), free_support_barycenter(shapes[::-1])
@@ -124,7 +157,9 @@ def test_the_type_of_the_shapes_is_kept() -> None:
         ([], "empty"),
         ([torch.zeros(3, 3)], r"\(3, 3\)"),
         ([torch.zeros(3, 2), torch.zeros(0, 2)], "shape 1"),
-        ([torch.full((3, 2), float("nan"))], "NaN"),
+        ([torch.full((3, 2), float("nan"))], "all 3 points of shape 0 are missing"),
+        ([torch.full((3, 2), float("inf"))], "shape 0 holds infinity"),
+        ([torch.tensor([[0.0, 0.0], [float("nan"), 0.0]])] * 2, "none of 2 shapes has the point 1"),
     ],
 )
 def test_bad_shapes_are_refused(sets: list[Tensor], said: str) -> None:

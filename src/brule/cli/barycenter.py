@@ -11,9 +11,8 @@ from brule.cli.output import note, note_bad, say, write_json
 from brule.errors import BruleError, ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from brule.data import Shapes
+    from brule.detector import ReadyShapes
     from brule.transport.barycenter import Barycenter
 
 
@@ -44,7 +43,8 @@ def barycenter(
 
     Args:
         shapes: Annotations of any format, folders of them (images beside them don't matter), data sets as
-            `NAME:SPLIT:ROOT`, or JSON files `{"shapes": [[[x, y], …], …]}`.
+            `NAME:SPLIT:ROOT`, or JSON files `{"shapes": [[[x, y], …], …]}`. They may have different numbers of points, and
+            points may be missing.
         output: The JSON file to write: barycenter, shapes, names, objective and its history. Coordinates are in the
             unit square of the crop (0 = left or top edge, 1 = right or bottom edge).
         n_shapes: Draw so many of the shapes, without replacement; by default all are used.
@@ -53,47 +53,45 @@ def barycenter(
         picture: The picture to write; by default OUTPUT with the ending `.png`.
         skip_bad: Leave broken files out, and list them, rather than stop at the first.
     """
-    import torch
-
+    from brule.detector import ready_shapes
     from brule.transport import free_support_barycenter
 
     if output.suffix.lower() in (".png", ".jpg", ".pts"):
         raise ConfigError(f"-o {output}: expected a name such as barycenter.json; --picture names the picture")
     given = annotated_shapes(shapes, n_shapes=n_shapes, seed=seed, skip_bad=skip_bad)
-    found = free_support_barycenter([torch.from_numpy(points) for points in given.points], n_points=n_points, seed=seed)
-    points = found.points.numpy()
-    write_json(output, _content(given, found, points))
+    ready = ready_shapes(given)
+    found = free_support_barycenter(ready.sets, n_points=n_points, seed=seed)
+    write_json(output, _content(given, ready, found))
     note_bad(given.bad)
-    _tell(given, found)
+    _tell(ready, found)
     say(f"written: {output}")
-    _draw(points, given, picture, output.with_suffix(".png"))
+    _draw(ready, found, picture, output.with_suffix(".png"))
     return 0
 
 
-def _content(shapes: Shapes, found: Barycenter, points: np.ndarray) -> dict[str, Any]:
+def _content(shapes: Shapes, ready: ReadyShapes, found: Barycenter) -> dict[str, Any]:
+    from brule.data.shapes import points_as_json
+
     return {
-        "barycenter": points.tolist(),
-        "n_points": len(points),
+        "barycenter": found.points.tolist(),
+        "n_points": len(found.points),
         "objective": found.objective,
         "history": list(found.history),
         "names": shapes.names,
-        "shapes": [own.tolist() for own in shapes.points],
+        "shapes": [points_as_json(own.numpy()) for own in ready.sets],
     }
 
 
-def _tell(shapes: Shapes, found: Barycenter) -> None:
-    import numpy as np
-    import torch
-
+def _tell(ready: ReadyShapes, found: Barycenter) -> None:
     from brule.geometry import mirror_permutation
 
-    say(f"barycenter of {len(shapes)} shapes, {len(found.points)} landmarks")
+    say(f"barycenter of {len(ready.sets)} shapes, {len(found.points)} landmarks")
     say(f"objective   {found.objective:.6f} (mean squared W₂), after {len(found.history) - 1} iterations")
     say(f"spread      {100 * found.objective**0.5:.2f} % of the crop: how far a landmark typically is from its place here")
     # The mean of a few turned heads is more symmetric than their barycenter; training looks at it too.
-    mean = torch.from_numpy(np.mean(shapes.points, axis=0)) if shapes.n_points == len(found.points) else found.points
+    mean = ready.mean if ready.mean is not None and len(ready.mean) == len(found.points) else found.points
     mirror = mirror_permutation(mean)
-    counts = {len(points) for points in shapes.points}
+    counts = {len(points) for points in ready.sets}
     if len(counts) > 1:
         note(f"the shapes have {', '.join(map(str, sorted(counts)))} points: indices follow those of {len(found.points)}")
     if mirror is None:
@@ -103,12 +101,12 @@ def _tell(shapes: Shapes, found: Barycenter) -> None:
     say(f"symmetry    {(len(mirror) - alone) // 2} pairs left and right, {alone} landmarks on the axis")
 
 
-def _draw(points: np.ndarray, shapes: Shapes, asked: Path | None, default: Path) -> None:
+def _draw(ready: ReadyShapes, found: Barycenter, asked: Path | None, default: Path) -> None:
     from brule.plots import barycenter_figure, save_figure
 
     target = asked or default
     try:
-        save_figure(barycenter_figure(points, shapes.points), target)
+        save_figure(barycenter_figure(found.points, ready.sets), target)
     except BruleError as error:
         if asked is not None:
             raise

@@ -212,6 +212,8 @@ def _landmarks(redrawer: Redrawer, path: str, skip_bad: bool) -> Rows:
     for own, name in zip(sets, names, strict=True):
         if len(own) != redrawer.n_points:
             raise DataError(f"{path}: {name} has {len(own)} landmarks, this detector {redrawer.n_points}")
+        if not np.isfinite(own).all():
+            raise DataError(f"{path}: {name} lacks landmarks; an image is drawn from all of them")
     return Rows(torch.from_numpy(np.stack(sets)).float(), names, [None] * len(names))
 
 

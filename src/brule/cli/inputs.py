@@ -194,9 +194,28 @@ def annotated_shapes(
 
     keep = _outside_validation if exclude_validation else None
     shapes = read_shapes(paths, n_shapes=n_shapes, seed=seed, scale=scale, keep=keep, skip_bad=skip_bad)
+    note_missing(shapes)
     if warn and len(shapes) > MANY_SHAPES:
         note(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
     return shapes
+
+
+def note_missing(shapes: Shapes) -> None:
+    """Say how many points the shapes lack, and what becomes of that."""
+    missing = [count for count in shapes.missing if count]
+    if not missing:
+        return
+    points, lacking = _counted(sum(missing), "point"), _counted(len(missing), "shape")
+    completed = "and completed from the other shapes for the mean shape, the symmetry and the shape prior"
+    unknown = "and can't be completed, since the shapes have different numbers of points"
+    note(
+        f"{points} missing in {lacking} of {len(shapes)}: left out of the barycenter, "
+        f"{unknown if shapes.n_points is None else completed}"
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _outside_validation(annotation: Path, images: list[str]) -> bool:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataRecord, Material, annotated_shapes, labelled_images, note_boxes, training_images
+from brule.cli.inputs import DataRecord, Material, annotated_shapes, labelled_images, note_boxes, note_missing, training_images
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from brule.data import Shapes
     from brule.detector import LandmarkDetector
     from brule.training.config import TrainingConfig
 
@@ -116,6 +117,8 @@ def train(
     )
     if material.images is not None:
         note_boxes(material.images)
+    if material.shapes is None:
+        note_missing(_shapes_of_labelled(material, config))
     if dry_run:
         return _tell_plan(run, config, material)
     record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
@@ -262,20 +265,19 @@ def _list_settings(config: TrainingConfig) -> int:
 
 
 def _tell_plan(run: Path, config: TrainingConfig, material: Material) -> int:
-    import torch
-
     from brule.data import BadFiles
-    from brule.detector.inputs import as_annotated, shapes_of
+    from brule.detector import ready_shapes
     from brule.errors import DataError
     from brule.training.run import build_guide, build_model, build_painter
 
     images, labelled = material.images, material.labelled
     if images is not None and len(images) < config.batch_size:
         raise DataError(f"too few images: expected at least batch_size = {config.batch_size}, got {len(images)}")
-    shapes = material.shapes or shapes_of(as_annotated(labelled, skip_bad=False), config.crop.scale)
-    stand_in = torch.from_numpy(shapes.points[0])  # in the place of the barycenter, which takes time
-    known = torch.stack([torch.from_numpy(points) for points in shapes.points]) if shapes.n_points else None
-    build_guide(stand_in, known, config, indexed=labelled is not None)
+    shapes = material.shapes or _shapes_of_labelled(material, config)
+    ready = ready_shapes(shapes, scale=config.crop.scale)
+    first = ready.sets[0] if ready.whole is None else ready.whole[0]
+    stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
+    build_guide(stand_in, ready.whole, config, indexed=labelled is not None)
     build_model(stand_in, config)
     build_painter(config)
     say(config.to_json().rstrip())
@@ -286,6 +288,12 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material) -> int:
     note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
     return 0
+
+
+def _shapes_of_labelled(material: Material, config: TrainingConfig) -> Shapes:
+    from brule.detector.inputs import as_annotated, shapes_of
+
+    return shapes_of(as_annotated(material.labelled, skip_bad=False), config.crop.scale)
 
 
 def _tell_end(run: Path, detector: LandmarkDetector, hints: bool) -> None:

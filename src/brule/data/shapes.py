@@ -22,6 +22,8 @@ from brule.files import write_text
 
 Keep = Callable[[Path, list[str]], bool]
 
+MIN_POINTS = 3  # of a shape that lacks some: fewer don't say where the others are
+
 _JSON_EXAMPLE = '{"shapes": [[[x, y], …], …]}'
 
 
@@ -30,7 +32,7 @@ class Shapes:
     """Landmark sets, each in the unit square of its own crop.
 
     Args:
-        points: one ``(N_i, 2)`` float64 array a shape.
+        points: one ``(N_i, 2)`` float64 array a shape, NaN where a point is missing.
         names: where each comes from, one a shape.
         bad: the files that were left out.
     """
@@ -47,6 +49,11 @@ class Shapes:
         """The number of landmarks that all shapes share; None if they differ."""
         counts = {len(points) for points in self.points}
         return counts.pop() if len(counts) == 1 else None
+
+    @property
+    def missing(self) -> list[int]:
+        """How many points each shape lacks."""
+        return [int((~np.isfinite(points).all(axis=1)).sum()) for points in self.points]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +79,7 @@ def read_shapes(
     Args:
         paths: one path or several: annotations of any format (docs/formats.md), folders of them (images beside them don't
             matter), data sets as ``NAME:SPLIT:ROOT``, or JSON files ``{"shapes": [[[x, y], …], …]}`` in any frame with y
-            pointing down. The latter are passed over in folders.
+            pointing down, ``null`` for a missing point. The latter are passed over in folders.
         n_shapes: how many to draw, without replacement, from the list sorted by path; None for all.
         seed: seed of that draw.
         scale: the crop rule's side over the longer side of the landmark box.
@@ -81,11 +88,12 @@ def read_shapes(
         skip_bad: leave bad files out and list them, rather than raise at the first.
 
     Returns:
-        The shapes in the order of their paths; their numbers of points may differ.
+        The shapes in the order of their paths; their numbers of points may differ, and points may be missing. The crop of a
+        shape with missing points is that of the others: see :func:`brule.detector.ready_shapes`.
 
     Raises:
-        DataError: nothing there, fewer shapes than ``n_shapes``, or a bad file without ``skip_bad``. A shape that lacks a
-            point is bad.
+        DataError: nothing there, fewer shapes than ``n_shapes``, or a bad file without ``skip_bad``. A shape that lacks points
+            is bad if fewer than three are left.
     """
     bad = BadFiles(skip=skip_bad)
     shapes = Shapes([], [], bad)
@@ -123,14 +131,19 @@ def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
 def write_shapes(path: Path | str, shapes: Shapes) -> None:
     """Write shapes as JSON, for :func:`read_shapes`; missing folders are made.
 
-    The file holds ``shapes``, the points in the unit square of each crop, and ``names``.
+    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, and ``names``.
     """
-    content = {"shapes": [np.asarray(points).tolist() for points in shapes.points], "names": shapes.names}
+    content = {"shapes": [points_as_json(points) for points in shapes.points], "names": shapes.names}
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
+def points_as_json(points: np.ndarray) -> list[list[float] | None]:
+    """Points ``(N, 2)`` as lists; a missing one is None, since JSON knows no NaN."""
+    return [[float(x), float(y)] if np.isfinite(x) and np.isfinite(y) else None for x, y in np.asarray(points)]
+
+
 def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE) -> np.ndarray:
-    """Landmarks ``(N, 2)`` of any frame → the unit square of their own crop, float64.
+    """Landmarks ``(N, 2)`` of any frame → the unit square of their own crop, float64; missing ones stay NaN.
 
     Raises:
         DataError: all points lie in one place.
@@ -165,15 +178,15 @@ def _read_all(paths: Paths, bad: BadFiles) -> list[tuple[Path, list[_Found] | An
         raise DataError(_nothing(paths) + hint)
     for path, reason in damaged:
         bad.reject(path, reason)
-    return sets + [(path, _complete(path, found, bad) if isinstance(found, Annotations) else found) for path, found in result]
+    return sets + [(path, _usable(path, found, bad) if isinstance(found, Annotations) else found) for path, found in result]
 
 
 def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotations]:
-    """The complete landmark sets of a data set."""
+    """The landmark sets of a data set."""
     samples = read_samples(path, require_points=True, skip_bad=bad.skip)
     bad.extend(samples.bad)
-    complete = [(one, one.points) for one in samples if one.points is not None and np.isfinite(one.points).all()]
-    return path, [_Found(one.name, points, [one.path.name]) for one, points in complete]
+    labelled = [(one, one.points) for one in samples if one.points is not None and _lack(one.points) is None]
+    return path, [_Found(one.name, points, [one.path.name]) for one, points in labelled]
 
 
 def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
@@ -205,28 +218,40 @@ def _json_shapes(path: Path, content: object) -> list[_Found]:
 
 
 def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
+    rows = [[None, None] if row is None else row for row in shape] if isinstance(shape, list) else shape
     try:
-        points = np.asarray(shape, dtype=np.float64)
+        points = np.asarray(rows, dtype=np.float64)  # None → NaN
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: shape {number} isn't a list of [x, y]; expected {_JSON_EXAMPLE}") from error
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise DataError(f"{path}: shape {number} isn't a list of finite [x, y]; expected {_JSON_EXAMPLE}")
+    half = points.ndim == 2 and bool((np.isnan(points).any(axis=1) & ~np.isnan(points).all(axis=1)).any())
+    if points.ndim != 2 or points.shape[1] != 2 or np.isinf(points).any() or half:
+        raise DataError(
+            f"{path}: shape {number} isn't a list of finite [x, y], or null for a missing point; expected {_JSON_EXAMPLE}"
+        )
+    if lack := _lack(points):
+        raise DataError(f"{path}: shape {number} {lack}")
     return points
 
 
-def _complete(path: Path, annotations: Annotations, bad: BadFiles) -> Annotations:
-    """The records with landmarks, all of them there."""
+def _usable(path: Path, annotations: Annotations, bad: BadFiles) -> Annotations:
+    """The records with landmarks enough."""
     items = []
     for item in annotations.items:
         if item.points is None or not item.labelled:
             continue
-        missing = np.flatnonzero(~np.isfinite(item.points).all(axis=1))
-        if len(missing):
-            name = annotations.names(len(item.points))[missing[0]]
-            bad.reject(path, f"{item.image}: the point {name!r} is missing; a shape needs all its points")
+        if lack := _lack(item.points):
+            bad.reject(path, f"{item.image}: {lack}")
         else:
             items.append(item)
     return replace(annotations, items=items)
+
+
+def _lack(points: np.ndarray) -> str | None:
+    """What makes a shape with missing points useless, if anything does."""
+    present = int(np.isfinite(points).all(axis=1).sum())
+    if present == len(points) or present >= MIN_POINTS:
+        return None
+    return f"has {present} of its {len(points)} points; a shape needs at least {MIN_POINTS} of them to say where the others are"
 
 
 def _in_one_order(found: list[tuple[Path, list[_Found] | Annotations]]) -> Iterator[tuple[Path, list[_Found]]]:

@@ -3,6 +3,7 @@
 from brule.detector.calibrating import CalibrationReport, Quality, calibrate_detector
 from brule.detector.confidence import CALIBRATION, MAX_VIEWS, Calibration, write_calibration
 from brule.detector.estimator import LandmarkDetector
+from brule.detector.inputs import ReadyShapes, ready_shapes
 from brule.detector.measuring import measure_detector
 from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, WEIGHTS
 from brule.model import Landmarks
@@ -21,7 +22,9 @@ __all__ = [
     "LandmarkDetector",
     "Landmarks",
     "Quality",
+    "ReadyShapes",
     "calibrate_detector",
     "measure_detector",
+    "ready_shapes",
     "write_calibration",
 ]

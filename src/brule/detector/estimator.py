@@ -20,6 +20,7 @@ from brule.detector.inputs import (
     as_shapes,
     crops_one_by_one,
     labelled_crops,
+    ready_shapes,
     shapes_of,
     unlabelled_crops,
 )
@@ -52,7 +53,8 @@ class LandmarkDetector:
         model_: the trained :class:`brule.model.BruleModel`.
         decoder_: the trained :class:`brule.model.Decoder`, which redraws images from landmarks; ``None`` without the GAN.
         barycenter_: ``(N, 2)`` in the unit square of the crop.
-        shapes_: ``(K, N, 2)``, the annotated shapes in the same frame; ``None`` if their numbers of points differ.
+        shapes_: ``(K, N, 2)``, the annotated shapes in the same frame, missing points completed; ``None`` if their numbers
+            of points differ.
         progress_: iterations done and seconds spent.
         finished_: whether training came to its end.
         bad_files_: files that ``skip_bad`` left out.
@@ -104,7 +106,8 @@ class LandmarkDetector:
                 of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else.
                 ``None`` learns from ``labelled`` alone.
             shapes: about ten annotated shapes: ``.pts`` files, a folder, a JSON file, or ``(N, 2)`` arrays in any frame
-                whose y points down. By default those of ``labelled``.
+                whose y points down, NaN where a point is missing (it is completed from the others:
+                :func:`brule.geometry.complete_shapes`). By default those of ``labelled``.
             labelled: annotated images to learn from directly: a folder, files, globs, what :func:`brule.data.read_samples`
                 returns, or a pair ``(images, points)`` in memory, points ``(B, N, 2)`` in pixels, NaN where one is missing.
             boxes: the object's box in every one of ``images``, pixels, where these are in memory.
@@ -278,10 +281,10 @@ class LandmarkDetector:
         scale = self.config_.crop.scale
         given = shapes_of(annotated, scale) if shapes is None and annotated is not None else as_shapes(shapes, scale, skip_bad)
         self.bad_files_.extend(given.bad)
-        tensors = [torch.from_numpy(points) for points in given.points]
-        some = tensors[:: -(-len(tensors) // _BARYCENTER_SETS)]
+        ready = ready_shapes(given, scale=scale)
+        some = ready.sets[:: -(-len(ready.sets) // _BARYCENTER_SETS)]
         self.barycenter_ = free_support_barycenter(some, seed=self.config_.seed).points.float()
-        self.shapes_ = torch.stack(tensors).float() if given.n_points else None
+        self.shapes_ = None if ready.whole is None else ready.whole.float()
         # This says now what can't be trained, not after decoding.
         build_guide(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 

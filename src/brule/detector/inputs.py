@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from brule.data import (
+    CROP_SCALE,
     BadFiles,
     Box,
     CropCache,
@@ -23,11 +25,14 @@ from brule.data import (
     read_shapes,
 )
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
-from brule.data.shapes import to_crop
-from brule.errors import ConfigError, DataError
+from brule.data.shapes import MIN_POINTS, to_crop
+from brule.errors import BruleError, ConfigError, DataError
+from brule.geometry import complete_shapes
 from brule.training.sections import Crop
 
 Progress = Callable[[int, int], object]
+
+_WHOLE_SHAPES = 10  # of annotated images: so many whole ones, and those that lack points aren't needed
 
 
 @dataclass(frozen=True)
@@ -80,15 +85,66 @@ def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
 
 
 def shapes_of(annotated: Annotated, scale: float) -> Shapes:
-    """The shapes that annotated images show; those with missing landmarks are left out.
+    """The shapes that annotated images show: the whole ones if there are ten, else all with at least three landmarks.
 
     Raises:
-        DataError: if all of them lack landmarks.
+        DataError: if no image has three landmarks, or all of a smaller set.
     """
-    whole = [(name, points) for name, points in annotated.landmark_sets() if np.isfinite(points).all()]
-    if not whole:
-        raise DataError("labelled: every image lacks landmarks, so no shape is complete; give complete ones as shapes")
-    return Shapes([to_crop(points, scale=scale) for _, points in whole], [name for name, _ in whole])
+    named = annotated.landmark_sets()
+    present = [int(np.isfinite(points).all(axis=1).sum()) for _, points in named]
+    chosen = [own for own, count in zip(named, present, strict=True) if count == len(own[1])]
+    if len(chosen) < _WHOLE_SHAPES:
+        usable = [count >= min(MIN_POINTS, len(own[1])) for own, count in zip(named, present, strict=True)]
+        chosen = [own for own, enough in zip(named, usable, strict=True) if enough]
+    if not chosen:
+        raise DataError(f"labelled: no image has {MIN_POINTS} landmarks, so none shows a shape; give shapes")
+    return Shapes([to_crop(points, scale=scale) for _, points in chosen], [name for name, _ in chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyShapes:
+    """Annotated shapes as the barycenter and the statistics take them, each in the unit square of its crop.
+
+    Attributes:
+        sets: ``(N_i, 2)`` float64 each, NaN where a point is missing: the barycenter leaves it out.
+        whole: ``(K, N, 2)`` float64, missing points completed; ``None`` if the shapes' numbers of points differ.
+    """
+
+    sets: list[Tensor]
+    whole: Tensor | None
+
+    @property
+    def mean(self) -> Tensor | None:
+        """``(N, 2)``, the mean shape."""
+        return None if self.whole is None else self.whole.mean(0)
+
+
+def ready_shapes(shapes: Shapes, *, scale: float = CROP_SCALE) -> ReadyShapes:
+    """Complete shapes that lack points, and cut each to the crop that it then has.
+
+    Args:
+        shapes: as they were read. Where their numbers of points differ, nothing says which belong together: missing points
+            are left out and never completed.
+        scale: the crop rule's side over the longer side of the landmark box.
+
+    Raises:
+        DataError: a point that no shape has, or shapes that can't be completed (:func:`brule.geometry.complete_shapes`).
+    """
+    sets = [torch.from_numpy(np.asarray(points, dtype=np.float64)) for points in shapes.points]
+    missing = shapes.missing
+    if shapes.n_points is None:
+        return ReadyShapes(sets, None)
+    if not any(missing):
+        return ReadyShapes(sets, torch.stack(sets))
+    try:
+        filled = complete_shapes(sets)
+    except BruleError as error:
+        raise DataError(str(error)) from None
+    for k in np.flatnonzero(missing):
+        gaps = torch.isnan(sets[k])
+        filled[k] = torch.from_numpy(to_crop(filled[k].numpy(), scale=scale))
+        sets[k] = filled[k].masked_fill(gaps, torch.nan)
+    return ReadyShapes(sets, filled)
 
 
 def unlabelled_crops(images: Any, boxes: Any, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
@@ -193,8 +249,16 @@ def as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
         return shapes
     if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
         return read_shapes(shapes, scale=scale, skip_bad=skip_bad)
-    arrays = [np.asarray(points, dtype=np.float64) for points in shapes]
+    return _shapes_from_arrays([np.asarray(points, dtype=np.float64) for points in shapes], scale)
+
+
+def _shapes_from_arrays(arrays: list[np.ndarray], scale: float) -> Shapes:
     for index, points in enumerate(arrays):
         if points.ndim != 2 or points.shape[1] != 2:
             raise DataError(f"shapes: expected (N, 2) points each, shape {index} is {points.shape}; put a single one in a list")
+        if np.isinf(points).any():
+            raise DataError(f"shapes: shape {index} holds infinity; a missing point is NaN")
+        present = int(np.isfinite(points).all(axis=1).sum())
+        if present < min(MIN_POINTS, len(points)):
+            raise DataError(f"shapes: shape {index} has {present} of its {len(points)} points; expected at least {MIN_POINTS}")
     return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])

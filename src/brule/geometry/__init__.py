@@ -1,5 +1,6 @@
 """Skeleton heatmaps, random warps that move images and landmarks together, the statistics of shapes, and edits by hand."""
 
+from brule.geometry.completion import complete_shapes
 from brule.geometry.edits import between, interpolated, moved, scaled, turned
 from brule.geometry.shape_prior import ShapePrior
 from brule.geometry.skeleton import nearest_neighbour_edges, skeleton_heatmap, skeleton_heatmap_plain
@@ -10,6 +11,7 @@ __all__ = [
     "ShapePrior",
     "SynchronizedWarp",
     "between",
+    "complete_shapes",
     "interpolated",
     "mirror_permutation",
     "mirrored",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from brule.data import Shapes
+from brule.detector import ready_shapes
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import write_text
@@ -77,7 +78,8 @@ def run_barycenter_size(
 
     Args:
         directory: of the study: ``reference.json`` and ``draws.jsonl``, to which a line is added with every draw.
-        shapes: all of them, with one number of points.
+        shapes: all of them, with one number of points. Missing points are completed first
+            (:func:`brule.detector.ready_shapes`): the few shapes of a draw may lack a point altogether.
         sizes: n; those beyond the number of shapes are passed over. All shapes give the reference, whose error is 0.
         draws: of each size, without replacement.
         seed: of the draws. A draw depends on it, on n and on its own number, so more sizes or draws may be asked for later.
@@ -132,7 +134,9 @@ def _stacked(shapes: Shapes) -> np.ndarray:
         )
     if len(shapes) < 2:
         raise DataError("barycenter-size: expected at least two shapes, got one")
-    return np.stack(shapes.points).astype(np.float64)
+    whole = ready_shapes(shapes).whole
+    assert whole is not None
+    return whole.numpy()
 
 
 def _reference(directory: Path, cloud: np.ndarray, seed: int) -> np.ndarray:

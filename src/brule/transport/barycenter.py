@@ -43,7 +43,8 @@ def free_support_barycenter(
     and the barycentric projection of every point, which can't raise the objective.
 
     Args:
-        sets: one ``(N_k, 2)`` tensor a shape, all in one frame; their sizes may differ.
+        sets: one ``(N_k, 2)`` tensor a shape, all in one frame; their sizes may differ. Rows with NaN are missing points:
+            they cost nothing, and the others keep their indices.
         weights: ``λ``, one a set, brought to sum one; uniform if left out.
         n_points: size of the barycenter; by default the commonest size among the sets.
         seed: draws the starts where there are more than ten candidates.
@@ -52,11 +53,18 @@ def free_support_barycenter(
         The best of up to ten starts, each from one of the given sets.
 
     Raises:
-        BruleError: on an empty list, sets of another shape, coordinates that aren't finite, or bad weights.
+        BruleError: on an empty list, sets of another shape, infinite coordinates, a point that no set of the wanted size has,
+            or bad weights.
 
     Notes:
         ``W_2`` knows no index. Every point of the result takes the index that most annotated points carry to it under
-        the plans (an assignment, so each index is given once), over the sets that have ``n_points`` points.
+        the plans (an assignment, so each index is given once), over the sets that have ``n_points`` points, missing ones
+        counted.
+
+        A set of ``n_points`` points some of which are missing is the smaller set of those that are there, each of which keeps
+        its mass ``1/N``: it takes one point of the barycenter for itself, and the points that are left over cost nothing
+        (*partial* transport, as in :func:`brule.evaluation.wasserstein1_error`). Were the whole mass spread over them, a set
+        without a jaw would draw the jaw into the face. Sets of any other number of points are uniform.
 
     Example:
         >>> a = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
@@ -64,30 +72,34 @@ def free_support_barycenter(
         tensor([[0.5000, 0.5000],
                 [1.5000, 0.5000]])
     """
-    clouds = [_checked(points, k) for k, points in enumerate(sets)]
-    if not clouds:
+    indexed = [_checked(points, k) for k, points in enumerate(sets)]
+    if not indexed:
         raise BruleError("barycenter: expected at least one shape, got an empty list")
-    share = _shares(weights, len(clouds))
-    sizes = [len(cloud) for cloud in clouds]
+    share = _shares(weights, len(indexed))
+    sizes = [len(points) for points in indexed]
     n = n_points if n_points is not None else max(sorted(set(sizes)), key=sizes.count)
     if n < 1:
         raise BruleError(f"n_points: expected a positive number, got {n}")
-    runs = [_descend(start, clouds, share) for start in _starts(clouds, n, seed)]
+    runs = [_descend(start, indexed, share) for start in _starts(indexed, n, seed)]
     best = min(runs, key=lambda run: run.objective)
-    ordered = _in_index_order(best.points, clouds, share)
+    ordered = _in_index_order(best.points, indexed, share)
     given = torch.as_tensor(sets[0]).dtype
     return Barycenter(ordered.to(given if given.is_floating_point else torch.float64), best.objective, best.history)
 
 
-def _descend(start: Tensor, clouds: list[Tensor], share: np.ndarray) -> Barycenter:
+def _descend(start: Tensor, indexed: list[Tensor], share: np.ndarray) -> Barycenter:
     """Alternate plans and barycentric projections until the objective stops falling."""
+    clouds = [own[_present(own)] for own in indexed]
     points = start
-    plans, objective = _transported(points, clouds, share)
+    plans, objective = _transported(points, indexed, share)
     history = [objective]
     for _ in range(_MAX_ITERATIONS):
-        projected = sum(float(s) * len(points) * (plan @ cloud) for s, plan, cloud in zip(share, plans, clouds, strict=True))
-        assert isinstance(projected, Tensor)
-        plans, objective = _transported(projected, clouds, share)
+        carried, mass = torch.zeros_like(points), torch.zeros_like(points[:, :1])
+        for s, plan, cloud in zip(share.tolist(), plans, clouds, strict=True):
+            carried += s * (plan @ cloud)
+            mass += s * plan.sum(1, keepdim=True)
+        projected = torch.where(mass > 0, carried / mass, points)  # a point that no set takes stays
+        plans, objective = _transported(projected, indexed, share)
         if objective >= history[-1] - 1e-12:  # a fixed point, up to rounding
             break
         points = projected
@@ -95,48 +107,80 @@ def _descend(start: Tensor, clouds: list[Tensor], share: np.ndarray) -> Barycent
     return Barycenter(points, history[-1], tuple(history))
 
 
-def _transported(points: Tensor, clouds: list[Tensor], share: np.ndarray) -> tuple[list[Tensor], float]:
-    """The plans to all sets, and the objective at these points."""
-    plans = [transport_plan(points[None], cloud[None])[0] for cloud in clouds]
-    costs = [(plan * torch.cdist(points, cloud).square()).sum() for plan, cloud in zip(plans, clouds, strict=True)]
+def _transported(points: Tensor, indexed: list[Tensor], share: np.ndarray) -> tuple[list[Tensor], float]:
+    """The plans to the present points of all sets, and the objective at these points."""
+    plans = [_plan(points, own) for own in indexed]
+    costs = [(plan * torch.cdist(points, own[_present(own)]).square()).sum() for plan, own in zip(plans, indexed, strict=True)]
     return plans, sum(float(s) * float(cost) for s, cost in zip(share, costs, strict=True))
 
 
-def _starts(clouds: list[Tensor], n: int, seed: int) -> list[Tensor]:
+def _plan(points: Tensor, own: Tensor) -> Tensor:
+    """The plan ``(N, M)`` to the M present points of a set; a partial one if N would be there were none missing."""
+    n, cloud = len(points), own[_present(own)]
+    if len(own) != n or len(cloud) == n:
+        return transport_plan(points[None], cloud[None])[0]
+    plan = torch.zeros(n, len(cloud), dtype=points.dtype)
+    taken, column = linear_sum_assignment(torch.cdist(points, cloud).square().numpy())
+    plan[torch.as_tensor(taken), torch.as_tensor(column)] = 1.0 / n
+    return plan
+
+
+def _starts(indexed: list[Tensor], n: int, seed: int) -> list[Tensor]:
     """The sets that have the wanted size, at most ten; failing that, points drawn from all sets together."""
     generator = np.random.default_rng(seed)
-    fitting = [cloud for cloud in clouds if len(cloud) == n]
+    fitting = [points for points in indexed if len(points) == n]
     if not fitting:
-        union = torch.cat(clouds)
+        union = torch.cat([points[_present(points)] for points in indexed])
         # With replacement only where the sets together are too few; a little noise then keeps the points apart.
         picks = [generator.choice(len(union), n, replace=len(union) < n) for _ in range(3)]
         scale = 1e-3 * float(union.std(0).mean())
         return [union[pick] + scale * torch.as_tensor(generator.standard_normal((n, 2))) for pick in picks]
-    if len(fitting) <= _MAX_STARTS:
-        return fitting
-    chosen = generator.choice(len(fitting), _MAX_STARTS, replace=False)
-    return [fitting[k] for k in sorted(chosen)]
+    whole = [points for points in fitting if _present(points).all()]
+    candidates = whole or _filled(fitting)
+    if len(candidates) <= _MAX_STARTS:
+        return candidates
+    chosen = generator.choice(len(candidates), _MAX_STARTS, replace=False)
+    return [candidates[k] for k in sorted(chosen)]
 
 
-def _in_index_order(points: Tensor, clouds: list[Tensor], share: np.ndarray) -> Tensor:
+def _filled(fitting: list[Tensor]) -> list[Tensor]:
+    """Sets of one size as starts: a missing point begins at the mean of those of its index."""
+    means = torch.stack(fitting).nanmean(0)
+    if torch.isnan(means).any():
+        nowhere = int(torch.nonzero(torch.isnan(means).any(1))[0])
+        raise BruleError(f"barycenter: none of {len(fitting)} shapes has the point {nowhere}; annotate it in one at least")
+    return [torch.where(torch.isnan(points), means, points) for points in fitting]
+
+
+def _in_index_order(points: Tensor, indexed: list[Tensor], share: np.ndarray) -> Tensor:
     n = len(points)
-    voters = [(float(s), cloud) for s, cloud in zip(share, clouds, strict=True) if len(cloud) == n]
+    voters = [(float(s), own) for s, own in zip(share, indexed, strict=True) if len(own) == n]
     if not voters:
         return points
-    votes = sum(s * transport_plan(points[None], cloud[None])[0].numpy() for s, cloud in voters)  # (N points, N indices)
+    votes = np.zeros((n, n))  # points, indices
+    for s, own in voters:
+        votes[:, _present(own).numpy()] += s * _plan(points, own).numpy()
     point, index = linear_sum_assignment(votes, maximize=True)
     ordered = torch.empty_like(points)
     ordered[torch.as_tensor(index)] = points[torch.as_tensor(point)]
     return ordered
 
 
+def _present(points: Tensor) -> Tensor:
+    return ~torch.isnan(points).any(-1)
+
+
 def _checked(points: Tensor, k: int) -> Tensor:
-    cloud = torch.as_tensor(points).double().cpu()
-    if cloud.ndim != 2 or cloud.shape[1] != 2 or len(cloud) == 0:
-        raise BruleError(f"barycenter: expected shapes of (N, 2) points, shape {k} is {tuple(cloud.shape)}")
-    if not torch.isfinite(cloud).all():
-        raise BruleError(f"barycenter: shape {k} holds NaN or infinity; leave its missing points out")
-    return cloud
+    """One set as float64 on the CPU; both coordinates of a missing point are NaN."""
+    own = torch.as_tensor(points).double().cpu()
+    if own.ndim != 2 or own.shape[1] != 2 or len(own) == 0:
+        raise BruleError(f"barycenter: expected shapes of (N, 2) points, shape {k} is {tuple(own.shape)}")
+    if torch.isinf(own).any():
+        raise BruleError(f"barycenter: shape {k} holds infinity; a missing point is NaN")
+    present = _present(own)
+    if not present.any():
+        raise BruleError(f"barycenter: all {len(own)} points of shape {k} are missing; leave it out")
+    return torch.where(present[:, None], own, torch.nan)
 
 
 def _shares(weights: Sequence[float] | None, count: int) -> np.ndarray:
