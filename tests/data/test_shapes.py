@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brule.coordinates import pixels_to_unit
+from brule.data import FORMATS, Annotation, Annotations, crop_box, landmark_box, write_annotations
 from brule.data.formats import write_pts
-from brule.data.shapes import Shapes, read_shapes, to_crop, write_shapes
+from brule.data.shapes import Shapes, draw_shapes, read_shapes, to_crop, write_shapes
 from brule.errors import DataError
 
 
@@ -157,3 +159,33 @@ def test_half_a_bad_file_is_left_out_whole(tmp_path: Path) -> None:
     shapes = read_shapes([tmp_path / "bad.json", tmp_path / "good.json"], skip_bad=True)
     assert shapes.names == ["é", "b"]
     assert len(shapes.bad) == 1
+
+
+def boxed_file(folder: Path) -> tuple[Path, list[np.ndarray]]:
+    """A COCO file of three objects; the first two have a box, which isn't that of their landmarks."""
+    sets = random_shapes(3)
+    boxes = [(-40.0, -30.0, 360.0, 300.0), (10.0, 20.0, 400.0, 350.0), None]
+    items = [Annotation(f"{i}.jpg", one, box, (500, 500)) for i, (one, box) in enumerate(zip(sets, boxes, strict=True))]
+    write_annotations(folder / "objects.json", Annotations(items), format=FORMATS["coco"])
+    frames = [crop_box(box or landmark_box(one)) for one, box in zip(sets, boxes, strict=True)]
+    return folder / "objects.json", [pixels_to_unit(one, frame) for one, frame in zip(sets, frames, strict=True)]
+
+
+def test_a_known_box_says_where_a_shape_lies_in_its_crop(tmp_path: Path) -> None:
+    path, wanted = boxed_file(tmp_path)
+    shapes = read_shapes(path)
+    assert shapes.placed == {0, 1}
+    for found, expected in zip(shapes.points, wanted, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)  # the file has a few decimals
+
+
+def test_its_place_survives_json_and_drawing(tmp_path: Path) -> None:
+    shapes = read_shapes(boxed_file(tmp_path)[0])
+    write_shapes(tmp_path / "kept.json", shapes)
+    kept = read_shapes(tmp_path / "kept.json")
+    assert kept.placed == shapes.placed
+    for found, expected in zip(kept.points, shapes.points, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+    for seed in range(5):
+        drawn = draw_shapes(kept, 2, seed)
+        assert drawn.placed == {i for i, name in enumerate(drawn.names) if kept.names.index(name) in kept.placed}

@@ -15,7 +15,7 @@ from brule.data.finding import Paths, as_paths, find_annotations, listed, suffix
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
 from brule.data.formats.record import in_one_order
 from brule.data.images import IMAGE_SUFFIXES
-from brule.data.samples import CROP_SCALE, BadFiles, crop_box, landmark_box
+from brule.data.samples import CROP_SCALE, BadFiles, Box, crop_box, landmark_box
 from brule.data.sources import dataset_of, plain_paths, read_samples
 from brule.errors import DataError
 from brule.files import write_text
@@ -35,11 +35,13 @@ class Shapes:
         points: one ``(N_i, 2)`` float64 array a shape, NaN where a point is missing.
         names: where each comes from, one a shape.
         bad: the files that were left out.
+        placed: the numbers of those whose crop doesn't follow from their points, because the object's box was known.
     """
 
     points: list[np.ndarray]
     names: list[str]
     bad: BadFiles = field(default_factory=BadFiles)
+    placed: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -63,6 +65,12 @@ class _Found:
     name: str
     points: np.ndarray
     images: list[str]  # the names of the image files that it may be of
+    box: Box | None = None  # of the object, in the points' frame
+    placed: bool = False  # the points are in the unit square of their crop
+
+    def in_crop(self, scale: float) -> np.ndarray:
+        """The points in the unit square of their crop."""
+        return np.asarray(self.points, dtype=np.float64) if self.placed else to_crop(self.points, scale=scale, box=self.box)
 
 
 def read_shapes(
@@ -97,22 +105,24 @@ def read_shapes(
     """
     bad = BadFiles(skip=skip_bad)
     shapes = Shapes([], [], bad)
-    dropped = 0
+    dropped, placed = 0, list[int]()
     for path, found in _in_one_order(_read_all(paths, bad)):
         try:
             kept = [one for one in found if keep is None or keep(path, one.images)]
-            read = [(one.name, to_crop(one.points, scale=scale)) for one in kept]
+            read = [(one.name, one.in_crop(scale), one.placed or one.box is not None) for one in kept]
         except DataError as error:
             bad.reject_error(path, error)
         else:
             dropped += len(found) - len(kept)
-            shapes.names.extend(name for name, _ in read)
-            shapes.points.extend(points for _, points in read)
+            placed += [number for number, (_, _, boxed) in enumerate(read, len(shapes)) if boxed]
+            shapes.names.extend(name for name, _, _ in read)
+            shapes.points.extend(points for _, points, _ in read)
     if not shapes.points and dropped:
         raise DataError(f"{listed(paths)}: none of the {dropped} shapes is kept")
     if not shapes.points:
         why = f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}" if bad else _nothing(paths)
         raise DataError(why)
+    shapes = replace(shapes, placed=frozenset(placed))
     return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
 
 
@@ -125,15 +135,19 @@ def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
     if not 1 <= n_shapes <= len(shapes):
         raise DataError(f"expected to draw from 1 to {len(shapes)} shapes, as many as there are, got {n_shapes}")
     drawn = sorted(np.random.default_rng(seed).choice(len(shapes), n_shapes, replace=False).tolist())
-    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad)
+    placed = frozenset(number for number, i in enumerate(drawn) if i in shapes.placed)
+    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad, placed)
 
 
 def write_shapes(path: Path | str, shapes: Shapes) -> None:
     """Write shapes as JSON, for :func:`read_shapes`; missing folders are made.
 
-    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, and ``names``.
+    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, ``names``, and where the
+    crops don't follow from the points, ``placed``.
     """
-    content = {"shapes": [points_as_json(points) for points in shapes.points], "names": shapes.names}
+    content: dict[str, object] = {"shapes": [points_as_json(points) for points in shapes.points], "names": shapes.names}
+    if shapes.placed:
+        content["placed"] = sorted(shapes.placed)
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
@@ -142,14 +156,19 @@ def points_as_json(points: np.ndarray) -> list[list[float] | None]:
     return [[float(x), float(y)] if np.isfinite(x) and np.isfinite(y) else None for x, y in np.asarray(points)]
 
 
-def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE) -> np.ndarray:
+def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE, box: Box | None = None) -> np.ndarray:
     """Landmarks ``(N, 2)`` of any frame → the unit square of their own crop, float64; missing ones stay NaN.
 
+    Args:
+        points: the landmarks.
+        scale: the crop rule's side over the longer side of the box.
+        box: of the object, in the same frame; by default that of the landmarks.
+
     Raises:
-        DataError: all points lie in one place.
+        DataError: all points lie in one place, and there is no box.
     """
     points = np.asarray(points, dtype=np.float64)
-    return pixels_to_unit(points, crop_box(landmark_box(points), scale=scale))
+    return pixels_to_unit(points, crop_box(landmark_box(points) if box is None else box, scale=scale))
 
 
 def _read_all(paths: Paths, bad: BadFiles) -> list[tuple[Path, list[_Found] | Annotations]]:
@@ -186,7 +205,7 @@ def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotat
     samples = read_samples(path, require_points=True, skip_bad=bad.skip)
     bad.extend(samples.bad)
     labelled = [(one, one.points) for one in samples if one.points is not None and _lack(one.points) is None]
-    return path, [_Found(one.name, points, [one.path.name]) for one, points in labelled]
+    return path, [_Found(one.name, points, [one.path.name], one.box) for one, points in labelled]
 
 
 def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
@@ -213,8 +232,12 @@ def _json_shapes(path: Path, content: object) -> list[_Found]:
     names = content.get("names")
     if not isinstance(names, list) or len(names) != len(shapes):
         names = [f"{path.stem} {number}" for number in range(1, len(shapes) + 1)]
-    named = enumerate(zip(names, shapes, strict=True), 1)
-    return [_Found(str(name), _as_shape(path, number, shape), []) for number, (name, shape) in named]
+    placed = content.get("placed")
+    in_crop = set(placed) if isinstance(placed, list) and all(isinstance(number, int) for number in placed) else set[int]()
+    return [
+        _Found(str(name), _as_shape(path, number + 1, shape), [], placed=number in in_crop)
+        for number, (name, shape) in enumerate(zip(names, shapes, strict=True))
+    ]
 
 
 def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
@@ -264,7 +287,7 @@ def _in_one_order(found: list[tuple[Path, list[_Found] | Annotations]]) -> Itera
 
 def _from_item(item: Annotation) -> _Found:
     image = PureWindowsPath(item.image)  # takes both kinds of slashes
-    return _Found(image.stem, np.asarray(item.points), [image.name])
+    return _Found(image.stem, np.asarray(item.points), [image.name], item.box)
 
 
 def _images_beside(annotation: Path) -> list[str]:

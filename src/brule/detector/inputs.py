@@ -49,11 +49,11 @@ class Annotated:
     points: list[np.ndarray] | None
     bad: BadFiles
 
-    def landmark_sets(self) -> list[tuple[str, np.ndarray]]:
-        """Names and landmarks ``(N, 2)`` in pixels."""
+    def landmark_sets(self) -> list[tuple[str, np.ndarray, Box | None]]:
+        """Names, landmarks ``(N, 2)`` in pixels, and the object's box where the annotation tells it."""
         if self.points is not None:
-            return [(f"image {index}", points) for index, points in enumerate(self.points)]
-        return [(sample.name, sample.points) for sample in self.images if sample.points is not None]
+            return [(f"image {index}", points, None) for index, points in enumerate(self.points)]
+        return [(sample.name, sample.points, sample.box) for sample in self.images if sample.points is not None]
 
 
 def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
@@ -91,14 +91,16 @@ def shapes_of(annotated: Annotated, scale: float) -> Shapes:
         DataError: if no image has three landmarks, or all of a smaller set.
     """
     named = annotated.landmark_sets()
-    present = [int(np.isfinite(points).all(axis=1).sum()) for _, points in named]
+    present = [int(np.isfinite(points).all(axis=1).sum()) for _, points, _ in named]
     chosen = [own for own, count in zip(named, present, strict=True) if count == len(own[1])]
     if len(chosen) < _WHOLE_SHAPES:
         usable = [count >= min(MIN_POINTS, len(own[1])) for own, count in zip(named, present, strict=True)]
         chosen = [own for own, enough in zip(named, usable, strict=True) if enough]
     if not chosen:
         raise DataError(f"labelled: no image has {MIN_POINTS} landmarks, so none shows a shape; give shapes")
-    return Shapes([to_crop(points, scale=scale) for _, points in chosen], [name for name, _ in chosen])
+    crops = [to_crop(points, scale=scale, box=box) for _, points, box in chosen]
+    placed = frozenset(number for number, (_, _, box) in enumerate(chosen) if box is not None)
+    return Shapes(crops, [name for name, _, _ in chosen], placed=placed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,8 @@ def ready_shapes(shapes: Shapes, *, scale: float = CROP_SCALE) -> ReadyShapes:
         raise DataError(str(error)) from None
     for k in np.flatnonzero(missing):
         gaps = torch.isnan(sets[k])
-        filled[k] = torch.from_numpy(to_crop(filled[k].numpy(), scale=scale))
+        if k not in shapes.placed:
+            filled[k] = torch.from_numpy(to_crop(filled[k].numpy(), scale=scale))
         sets[k] = filled[k].masked_fill(gaps, torch.nan)
     return ReadyShapes(sets, filled)
 
