@@ -13,11 +13,15 @@ from brule.detector.confidence.signals import Signals
 from brule.detector.confidence.views import Looks, look
 from brule.geometry import ShapePrior, mirror_permutation
 from brule.model import BruleModel, Landmarks
+from brule.training.config import TrainingConfig
+from brule.training.split import split_batches
+from brule.training.steps.common import autocast
 from brule.training.views import to_input
 
 # Exponents for a detector that wasn't calibrated: rounded from those of two runs on 300-W, validation images. They order
 # images; they tell no error.
 _USUAL_EXPONENTS = {"belief": 0.2, "disagreement": 0.05, "energy": 0.13}
+_LEAST = 8  # crops: for fewer a thread isn't worth its while
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class Reader:
     Attributes:
         model: in evaluation mode.
         knowledge: of its shapes.
+        config: how it was trained; the networks run in that precision.
         calibration: ``None`` if it wasn't calibrated.
     """
 
     model: BruleModel
     knowledge: ShapeKnowledge
+    config: TrainingConfig
     calibration: Calibration | None = None
 
     def look(self, crops: np.ndarray, *, views: int) -> Looks:
@@ -64,7 +70,10 @@ class Reader:
         device = self.model.barycenter.device
         images = to_input(torch.from_numpy(crops)).to(device)
         mirror = self.knowledge.mirror
-        looks = look(self.model, images, views=views, mirror=None if mirror is None else mirror.to(device))
+        parts = max(1, min(torch.get_num_threads(), len(crops) // _LEAST)) if device.type == "cpu" else 1
+        mirror = None if mirror is None else mirror.to(device)
+        with split_batches(self.model.encoder, parts=parts):
+            looks = look(self.model, images, views=views, mirror=mirror, precision=autocast(images, self.config))
         return Looks(looks.points.float().cpu(), looks.belief.float().cpu())
 
     def signals(self, looks: Looks) -> Signals:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +94,22 @@ def encode(model: BruleModel, images: Tensor, config: TrainingConfig) -> Encoder
 
 def autocast(like: Tensor, config: TrainingConfig) -> torch.autocast:
     """The precision of the networks' activations, on a tensor's device."""
-    return torch.autocast(like.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    wanted = config.precision == "bfloat16"
+    return torch.autocast(like.device.type, torch.bfloat16, enabled=wanted and has_bfloat16(like.device.type))
+
+
+@functools.cache
+def has_bfloat16(device: str) -> bool:
+    """Whether a kind of device has instructions for bfloat16; without, float32 is quicker, and no worse.
+
+    Args:
+        device: ``cpu``, ``cuda``, ….
+    """
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # PyTorch tells this of x86 alone, and not in its public interface.
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device != "cpu" or platform.machine() not in ("x86_64", "AMD64") or (probe is not None and bool(probe()))
 
 
 @contextmanager
