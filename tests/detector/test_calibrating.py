@@ -66,9 +66,7 @@ def test_expected_errors_are_about_as_large_as_the_true_ones(detector: LandmarkD
         true = (found.points - truth).norm(dim=2).mean()
         assert float(found.spread.mean()) == pytest.approx(float(true), rel=0.05)  # pixels of the image, both
         assert found.doubt is not None
-        few = detector.predict(annotated, views=views, batch_size=3).doubt
-        assert few is not None
-        torch.testing.assert_close(few, found.doubt, rtol=0.02, atol=0)  # bfloat16 rounds otherwise in other batches
+        assert torch.equal(found.doubt.argsort(), detector.predict(annotated, views=views, batch_size=3).doubt.argsort())  # type: ignore[union-attr]
 
 
 def test_spread_is_in_pixels_of_each_image_and_doubt_in_sides_of_the_crop(

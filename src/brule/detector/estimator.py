@@ -233,7 +233,7 @@ class LandmarkDetector:
         model = self._ready(batch_size)
         if self._knowledge is None:
             self._knowledge = ShapeKnowledge.of(self.barycenter_, self.shapes_, mirror=self.config_.loss.mirror)
-        return Reader(model, self._knowledge, self.config_, self.calibration_)
+        return Reader(model, self._knowledge, self.calibration_)
 
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""

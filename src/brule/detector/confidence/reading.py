@@ -13,9 +13,7 @@ from brule.detector.confidence.signals import Signals
 from brule.detector.confidence.views import Looks, look
 from brule.geometry import ShapePrior, mirror_permutation
 from brule.model import BruleModel, Landmarks
-from brule.training.config import TrainingConfig
 from brule.training.split import split_batches
-from brule.training.steps.common import autocast
 from brule.training.views import to_input
 
 # Exponents for a detector that wasn't calibrated: rounded from those of two runs on 300-W, validation images. They order
@@ -56,13 +54,11 @@ class Reader:
     Attributes:
         model: in evaluation mode.
         knowledge: of its shapes.
-        config: how it was trained; the networks run in that precision.
         calibration: ``None`` if it wasn't calibrated.
     """
 
     model: BruleModel
     knowledge: ShapeKnowledge
-    config: TrainingConfig
     calibration: Calibration | None = None
 
     def look(self, crops: np.ndarray, *, views: int) -> Looks:
@@ -73,7 +69,7 @@ class Reader:
         parts = max(1, min(torch.get_num_threads(), len(crops) // _LEAST)) if device.type == "cpu" else 1
         mirror = None if mirror is None else mirror.to(device)
         with split_batches(self.model.encoder, parts=parts):
-            looks = look(self.model, images, views=views, mirror=mirror, precision=autocast(images, self.config))
+            looks = look(self.model, images, views=views, mirror=mirror)
         return Looks(looks.points.float().cpu(), looks.belief.float().cpu())
 
     def signals(self, looks: Looks) -> Signals:

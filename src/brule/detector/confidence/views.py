@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -94,14 +93,7 @@ def chosen_views(count: int, *, mirror: bool) -> tuple[View, ...]:
 
 
 @torch.no_grad()
-def look(
-    model: BruleModel,
-    images: Tensor,
-    *,
-    views: int = 1,
-    mirror: Tensor | None = None,
-    precision: AbstractContextManager[object] | None = None,
-) -> Looks:
+def look(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | None = None) -> Looks:
     """Ask a model for the landmarks of several views of the same crops. It takes as many times as long as there are views.
 
     Args:
@@ -109,7 +101,6 @@ def look(
         images: ``(B, C, S, S)`` in ``[-1, 1]``, on its device.
         views: how many.
         mirror: the permutation of the landmarks under mirroring, ``(N,)``; ``None`` leaves mirrored views out.
-        precision: what the networks run in (``torch.autocast``), and nothing else does; ``None`` for float32.
 
     Raises:
         ConfigError: too many views, or none.
@@ -119,9 +110,7 @@ def look(
         shown = images.flip(-1) if view.flip else images
         still = view.angle == 0 and view.zoom == 1
         warp = None if still else view.warp(len(images), images.device)
-        shown = shown if warp is None else warp.image(shown)
-        with precision or nullcontext():
-            found = model.encode(shown)
+        found = model.encode(shown if warp is None else warp.image(shown))
         back, own = found.points if warp is None else warp.inverse_points(found.points), found.spread / view.zoom
         if view.flip and mirror is not None:
             back, own = mirrored(back, mirror), own[:, mirror]
