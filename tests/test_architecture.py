@@ -21,8 +21,8 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 # Lowest first. What is imported stands on an earlier line than what imports it.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files"),
-    ("coordinates",),
+    ("errors",),
+    ("coordinates", "files"),
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots"),
     ("training", "evaluation"),

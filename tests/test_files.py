@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from brule.errors import OutputError
 from brule.files import write_text, written_whole
 
 
@@ -41,3 +46,72 @@ def test_an_interruption_leaves_the_old_file_and_no_litter(tmp_path: Path, monke
 def test_text_is_utf8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "BRULÈ")
     assert (tmp_path / "a.txt").read_bytes() == "BRULÈ".encode()
+
+
+def no_room(*arguments: object, **keywords: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def read_only(place: object, *arguments: object, **keywords: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
+
+
+@pytest.mark.parametrize(
+    ("where", "fails", "said"),
+    [
+        ("replace", no_room, "the disk is full .*make room"),
+        ("fsync", no_room, "the disk is full .*make room"),
+        ("replace", read_only, "Read-only file system; choose a folder that you may write to"),
+        ("mkdir", read_only, "Read-only file system; choose a folder that you may write to"),
+    ],
+)
+def test_what_the_system_refuses_is_said_of_the_file_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, fails: Callable[..., None], said: str
+) -> None:
+    path = tmp_path / ("new" if where == "mkdir" else "") / "t.json"
+    monkeypatch.setattr(os, where, fails)
+    named = path.parent if where == "mkdir" else path
+    expected = pytest.raises(OutputError, match=f"^{re.escape(str(named))}: can't be written: {said}")
+    with expected, written_whole(path, flush=True) as temporary:
+        temporary.write_text("half")
+    monkeypatch.undo()
+    assert not path.parent.exists() or not list(path.parent.iterdir())
+
+
+def test_a_full_disk_while_writing(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    write_text(path, "old")
+    with pytest.raises(OutputError, match=r"t\.json: can't be written: the disk is full"), written_whole(path) as temporary:
+        temporary.write_text("half")
+        no_room()
+    assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_a_file_in_the_way_and_a_folder_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file" / "a.json", tmp_path / "file" / "deeper" / "a.json"):
+        with pytest.raises(OutputError, match="file is a file, not a folder"):
+            write_text(path, "new")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="folder: can't be written: it is a folder"):
+        write_text(tmp_path / "folder", "new")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_an_error_of_another_file_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "a.png"):
+        (tmp_path / "elsewhere" / "missing.png").read_bytes()
+    assert not list(tmp_path.iterdir())
+
+
+def test_links_are_followed_and_pipes_stay_pipes(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "far" / "a.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "far" / "a.txt").read_text() == "new"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "through")
+    assert os.read(reader, 100) == b"through" and stat.S_ISFIFO(pipe.stat().st_mode)
+    os.close(reader)

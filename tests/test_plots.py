@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule.errors import BruleError, DataError
+from brule.errors import BruleError, DataError, OutputError
 from brule.plots import (
     barycenter_figure,
     ced_figure,
@@ -383,7 +383,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(broken, "save", half_a_file)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match=r"a\.png: can't be written: disk full"):
         save_figure(broken, path)
     assert path.read_bytes() == old
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]

@@ -17,6 +17,10 @@ class CheckpointError(BruleError):
     """A saved run or detector is missing, incomplete, or of another kind."""
 
 
+class OutputError(BruleError):
+    """Something can't be written: no room, no permission, no such place. Nothing half-written is left."""
+
+
 class TrainingError(BruleError):
     """Training can't go on: a loss became NaN or infinite, for example."""
 

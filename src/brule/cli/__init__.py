@@ -8,6 +8,8 @@ One file a command. Nothing heavy is imported before a command runs, so that ``b
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +35,7 @@ from brule.cli.watch import watch
 from brule.errors import BruleError
 
 _DEBUG = "--debug"
+_OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 app = App(
     name="brule",
@@ -67,8 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = _DEBUG in words
     words = [word for word in words if word != _DEBUG]
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files needn't be what the terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(words, exit_on_error=False)
+        sys.stdout.flush()  # while what goes wrong can still be said
     except KeyboardInterrupt:
         return _failed("stopped", INTERRUPTED)
     except CycloptsError:  # cyclopts has printed it
@@ -86,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explained(error: Exception) -> int:
     if isinstance(error, BruleError):
         return _failed(str(error), 2)
+    if isinstance(error, OSError) and error.errno in _OF_STREAMS and error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in it mustn't fail again when Python ends
+        return _failed(f"the output can't be written: {error.strerror}", 2)
     if isinstance(error, OSError) and error.filename is not None:
         return _failed(f"{error.filename}: {error.strerror}", 2)
     return _failed(

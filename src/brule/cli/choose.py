@@ -11,7 +11,7 @@ from brule.cli.inputs import note_boxes, note_remarks
 from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
-from brule.files import write_text
+from brule.files import make_folder, write_text, written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,7 +153,7 @@ def _copy(chosen: list[Sample], folder: Path) -> None:
     """Copy the images; names that meet get the number of their image, and no file is overwritten by another image."""
     import shutil
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     used: set[str] = set()
     for number, sample in enumerate(chosen, 1):
         name = sample.path.name
@@ -164,4 +164,5 @@ def _copy(chosen: list[Sample], folder: Path) -> None:
         if target.exists() and not target.samefile(sample.path) and target.read_bytes() != sample.path.read_bytes():
             raise DataError(f"{target}: is there already and another image; choose another folder")
         if not target.exists():
-            shutil.copyfile(sample.path, target)
+            with written_whole(target) as temporary:
+                shutil.copyfile(sample.path, temporary)

@@ -14,7 +14,8 @@ from brule.cli.decoder import decoder_figures
 from brule.cli.inputs import DataRecord, note_remarks
 from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
-from brule.errors import DataError
+from brule.errors import DataError, OutputError
+from brule.files import make_folder
 
 if TYPE_CHECKING:
     from brule.data import Sample, SampleList
@@ -115,9 +116,9 @@ def _default_folder(run: Path, data: list[str], only_validation: bool) -> Path |
     names = [re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "data" for path in data]
     folder = run / "evaluation" / ("+".join(names)[:LONGEST_NAME] + ("-validation" if only_validation else ""))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        note(f"{folder}: can't be written ({error.strerror}), so there is no page; choose another folder with -o")
+        make_folder(folder)
+    except OutputError as error:
+        note(f"{error}\nso there is no page; choose another folder with -o")
         return None
     return folder
 

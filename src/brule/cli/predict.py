@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Annotated, Literal
@@ -200,17 +201,28 @@ class _Stream:
 
     def __enter__(self) -> _Stream:
         if self._wanted:
-            self._file = self._whole.__enter__().open("w", encoding="utf-8", newline="")
-            self._file.write(self._head())
+            temporary = self._whole.__enter__()
+            with self._ending_well():
+                self._file = temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+                self._file.write(self._head())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is None:
             return
-        if kind is None:
-            self._file.write(self._foot())
-        self._file.close()
+        with self._ending_well(), self._file:  # closing writes what is left, which may fail as well
+            if kind is None:
+                self._file.write(self._foot())
         self._whole.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _ending_well(self) -> Iterator[None]:
+        """Leave nothing half-written where the file itself can't be written."""
+        try:
+            yield
+        except OSError as error:
+            self._whole.__exit__(type(error), error, error.__traceback__)  # which says it in words of ours
+            raise
 
     def add(self, path: Path, points: np.ndarray, spread: np.ndarray) -> None:
         """Write one image's landmarks, pixels."""

@@ -49,7 +49,10 @@ class Ranking:
         import csv
 
         path = folder / RANK
-        with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        with (
+            written_whole(path) as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(HEADER)
             for rank, (doubt, name, number, pixels, worst) in enumerate(self.ordered(), 1):

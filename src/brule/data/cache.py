@@ -222,15 +222,21 @@ def _write_store(
         store.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".building-", dir=store.parent))
     except OSError as error:
-        raise DataError(
-            f"{store.parent}: decoded images can't be kept there ({error.strerror}); "
-            "set the environment variable BRULE_CACHE to a folder that can be written"
-        ) from error
+        raise _not_kept(store, error) from error
     try:
         _fill(building, samples, crop, progress, workers, BadFiles(skip=skip_bad))
         _move(building, store, usable=lambda: _open_store(store, samples, crop[0]) is not None)
+    except OSError as error:
+        raise _not_kept(store, error) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _not_kept(store: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{store.parent}: decoded images can't be kept there ({error.strerror or error}); make room, or set the environment "
+        "variable BRULE_CACHE to another folder that can be written"
+    )
 
 
 def _fill(folder: Path, samples: list[Sample], crop: _Crop, progress: Progress | None, workers: int, bad: BadFiles) -> None:

@@ -301,4 +301,5 @@ def _is_number(value: object) -> bool:
 
 
 def _shortened(name: str, length: int) -> str:
+    name = name.encode("utf-8", "backslashreplace").decode()  # a file's name needn't be UTF-8
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from brule.errors import BruleError
+from brule.errors import BruleError, OutputError
 from brule.files import written_whole
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def save_figure(figure: Figure | Image.Image, path: str | os.PathLike[str], *, d
 
     Raises:
         BruleError: the suffix is missing or unknown.
+        OutputError: it can't be written.
     """
     target = Path(path)
     try:
@@ -38,6 +39,8 @@ def save_figure(figure: Figure | Image.Image, path: str | os.PathLike[str], *, d
                 figure.save(temporary)
             else:
                 figure.savefig(temporary, dpi=dpi, facecolor=figure.get_facecolor())
+    except OutputError:
+        raise
     except ValueError as error:
         raise BruleError(f"can't write a picture as {target}: expected a name such as picture.png ({error}).") from error
     return target

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from brule.errors import CheckpointError
+from brule.errors import CheckpointError, OutputError
 from brule.files import written_whole
 
 FORMAT = "brule-checkpoint-1"
@@ -84,9 +84,16 @@ def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors, whole or not at all, even if the power goes."""
+    """Write tensors, whole or not at all, even if the power goes.
+
+    Raises:
+        OutputError: they can't be written.
+    """
     with written_whole(path, flush=True) as temporary:
-        save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, temporary, metadata)
+        try:
+            save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:  # which is how safetensors tells of a full disk
+            raise OutputError(f"{path}: can't be written: {error}; make room, or write to another place") from error
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

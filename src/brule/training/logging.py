@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from brule.files import write_text
+from brule.files import told_of, write_text
 
 
 class RunLog:
@@ -33,7 +33,8 @@ class RunLog:
         if directory is not None:
             path = directory / "metrics.jsonl"
             _drop_after(path, start)
-            self._file = path.open("a", encoding="utf-8")
+            with told_of(path):
+                self._file = path.open("a", encoding="utf-8")
             self._board = _tensorboard(directory)
         console = Console(stderr=True)
         self._bar = Progress(
@@ -79,8 +80,9 @@ class RunLog:
         means = {name: sum(values) / len(values) for name, values in self._sums.items()}
         self._sums.clear()
         if self._file:
-            self._file.write(json.dumps({"iteration": iteration, **means, **extra}) + "\n")
-            self._file.flush()
+            with told_of(Path(self._file.name)):
+                self._file.write(json.dumps({"iteration": iteration, **means, **extra}) + "\n")
+                self._file.flush()
         if self._board:
             for name, value in {**means, **extra}.items():
                 self._board.add_scalar(name, value, iteration)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.errors import DataError
+from brule.files import make_folder
 from brule.training.averaging import accumulate_weights, warmed_decay
 from brule.training.config import TrainingConfig
 from brule.training.logging import RunLog
@@ -67,7 +68,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
     run = start_run(barycenter, config, torch.device(device), directory, resume)
     guide = guide_to(build_guide(barycenter, shapes, config, indexed=labelled is not None), torch.device(device))
     with (

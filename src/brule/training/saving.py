@@ -100,7 +100,6 @@ class Saver:
         crops, points = _predict_some(run.average, self.images, self.config, _PREVIEW_COUNT)
         redrawn = None if run.decoder_average is None else _redrawn(run.decoder_average, crops, points)
         path = self.directory / "previews" / f"{run.progress.iteration:06d}.png"
-        path.parent.mkdir(exist_ok=True)
         self.hooks.preview(path, crops, points, redrawn)
         self.log.picture(run.progress.iteration, path)
 

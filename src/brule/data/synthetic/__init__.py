@@ -20,6 +20,7 @@ from brule.data.synthetic.drawing import draw_face
 from brule.data.synthetic.look import sample_look
 from brule.data.synthetic.shape import IBUG_MIRROR, N_LANDMARKS, sample_face
 from brule.errors import DataError
+from brule.files import make_folder, written_whole
 
 __all__ = ["IBUG_MIRROR", "SyntheticFaces", "synthetic_faces", "write_synthetic_faces"]
 
@@ -86,21 +87,20 @@ def write_synthetic_faces(
         The paths of the images, in order.
 
     Raises:
-        DataError: for a negative number, seed or start, a size below 16, or a directory that can't be written.
+        DataError: for a negative number, seed or start, or a size below 16.
+        OutputError: the directory can't be written.
     """
     from brule.data.formats.pts import write_pts
 
     _check(n, size, seed, start)
     directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{directory}: expected a directory to write faces into: {error}. Give another one.") from error
+    make_folder(directory)
     paths = []
     for number in range(start, start + n):  # one at a time: a large set needn't fit into memory
         image, landmarks = _draw(size, seed, number)
         path = directory / f"face_{number:06d}.png"
-        Image.fromarray(image).save(path, compress_level=3)
+        with written_whole(path) as temporary:
+            Image.fromarray(image).save(temporary, compress_level=3)
         if points:
             write_pts(path.with_suffix(".pts"), landmarks)
         paths.append(path)
