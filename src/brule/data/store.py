@@ -256,7 +256,11 @@ class StoreInfo:
 
 def list_stores(directory: Path) -> list[StoreInfo]:
     """The stores in a folder, the largest first: complete, unfinished, and what older versions left; nothing else."""
-    found = [_info(folder) for folder in sorted(directory.glob("*")) if _NAME.fullmatch(folder.name) and folder.is_dir()]
+    found = []
+    for folder in sorted(directory.glob("*")):
+        with contextlib.suppress(OSError):  # somebody cleared it just now
+            if _NAME.fullmatch(folder.name) and folder.is_dir():
+                found.append(_info(folder))
     return sorted(found, key=lambda info: -info.n_bytes)
 
 
