@@ -22,7 +22,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 # Lowest first. What is imported stands on an earlier line than what imports it.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("coordinates", "files"),
+    ("coordinates", "files", "locks"),
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots"),
     ("training", "evaluation"),
@@ -31,8 +31,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
-# `errors`, `files` and `coordinates` are for everybody; of what else lies below them, these may use this much only.
-FOUNDATION = {"errors", "files", "coordinates"}
+# `errors`, `files`, `locks` and `coordinates` are for everybody; of what else lies below them, these may use this much only.
+FOUNDATION = {"errors", "files", "locks", "coordinates"}
 ONLY = {"losses": {"transport", "geometry"}, "model": {"networks", "geometry"}, "plots": {"data"}}
 # Here one neighbour may use another (a study a detector, a command the page), as long as it isn't mutual.
 NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "benchmarks", "cli", "web"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import brule.detector.estimator as detector_module
 import brule.detector.inputs as detector_inputs
 import brule.training.logging as run_logging
 from brule import LandmarkDetector
-from brule.data import crop_box, crop_image, landmark_box, whole_image_crop, write_pts
+from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, whole_image_crop, write_pts
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
@@ -296,6 +298,53 @@ def test_images_come_back_with_their_samples(trained: LandmarkDetector, tmp_path
     assert all(len(samples) == len(landmarks) for samples, landmarks in batches)
 
 
+def test_generators_are_drawn_from_as_batches_are_read(trained: LandmarkDetector) -> None:
+    drawn: list[int] = []
+
+    def stream() -> Iterator[np.ndarray]:
+        for index, image in enumerate(FACES.images[:5]):
+            drawn.append(index)
+            yield image
+
+    batches = trained.iter_predict(stream(), boxes=iter(BOXES[:5]), batch_size=2)
+    first = next(batches)
+    assert drawn == [0, 1]
+    found = torch.cat([landmarks.points for _, landmarks in [first, *batches]])
+    torch.testing.assert_close(found, trained.predict(FACES.images[:5], boxes=BOXES[:5], batch_size=2).points)
+
+
+def test_generators_of_paths_and_of_samples_are_what_their_lists_are(trained: LandmarkDetector, tmp_path: Path) -> None:
+    paths = write_synthetic_faces(tmp_path, 5, size=48)
+    expected = trained.predict(tmp_path).points
+    assert torch.equal(trained.predict(sample for sample in read_folder(tmp_path)).points, expected)
+    assert torch.equal(trained.predict(iter(paths)).points, expected)
+
+
+def test_generators_that_break_their_word_are_refused(trained: LandmarkDetector) -> None:
+    with pytest.raises(DataError, match="at least one image"):
+        trained.predict(iter(()))
+    for boxes in (BOXES[:2], BOXES[:5]):
+        with pytest.raises(ConfigError, match="boxes: expected one for each image"):
+            trained.predict(iter(FACES.images[:3]), boxes=boxes)
+    with pytest.raises(DataError, match="samples from a generator"):
+        trained.predict(iter([Sample(Path("a.png")), FACES.images[0]]), skip_bad=True)
+    with pytest.raises(DataError, match="expected a folder"):
+        untrained().fit(iter(FACES.images), shapes=FACES.points[:3])
+
+
+def test_memory_does_not_grow_with_the_images_predicted(trained: LandmarkDetector) -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        for _ in trained.iter_predict((FACES.images[i % 4].copy() for i in range(count)), batch_size=4):
+            pass
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(4)
+    assert peak(64) - peak(16) < 10 * FACES.images[0].nbytes < 48 * FACES.images[0].nbytes
+
+
 def test_a_run_keeps_its_settings_when_it_is_taken_up(tmp_path: Path) -> None:
     fitted(directory=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"optimizer\.learning_rate=0\.001, which can't become 0\.5"):
@@ -322,7 +371,7 @@ def test_boxes_have_to_fit_the_images(trained: LandmarkDetector, tmp_path: Path)
         trained.predict(tmp_path, boxes=BOXES[:1])
 
 
-@pytest.mark.parametrize("images", [Image.fromarray(FACES.images[0]), FACES.images[0], [], iter(FACES.images)])
+@pytest.mark.parametrize("images", [Image.fromarray(FACES.images[0]), FACES.images[0], [], {"a": 1}])
 def test_what_are_no_images_is_explained(trained: LandmarkDetector, images: Any) -> None:
     with pytest.raises(DataError, match="images: expected a folder, files"):
         trained.predict(images)

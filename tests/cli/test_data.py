@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule.data import read_folder, read_shapes
+from brule.data import build_cache, read_folder, read_shapes, store
 
 
 def test_convert_round_trip(brule, faces: Path, tmp_path: Path) -> None:
@@ -111,3 +111,28 @@ def test_help_teaches(brule, command: str) -> None:
     assert found.code == 0 and "Examples" in found.out and f"brule data {command} " in found.out
     listing = brule("data", "--help")
     assert listing.code == 0 and f" {command} " in listing.out
+
+
+def test_the_cache_is_listed_and_cleared(brule, faces: Path, own_cache: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    samples = read_folder(faces / "test")
+    assert "0 sets of decoded images" in brule("data", "cache").out
+    build_cache(samples, 16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "BLOCK", 2)
+        with pytest.raises(KeyboardInterrupt):
+            build_cache(samples, 17, progress=stop)
+    kept = own_cache / "something else"
+    kept.mkdir()
+    listed = brule("data", "cache").out
+    assert "16px-" in listed and "  6 images" in listed and "2 of 6 images, unfinished" in listed
+    assert "2 sets of decoded images" in listed and str(own_cache) in listed
+    assert "0 sets" in brule("data", "cache", "--days", "1").out
+    assert "16px-" not in brule("data", "cache", "--unfinished").out
+    assert "removed: 1 sets" in brule("data", "cache", "--clear", "--unfinished").out
+    assert len(build_cache(samples, 16, progress=lambda done, _: pytest.fail("cleared") if done < 6 else None)) == 6
+    assert "removed: 1 sets" in brule("data", "cache", "--clear").out
+    assert list(own_cache.iterdir()) == [kept]

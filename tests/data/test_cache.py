@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 
 from brule.coordinates import pixels_to_unit
 from brule.data import cache as cache_module
+from brule.data import store as store_module
 from brule.data.cache import build_cache, cache_directory, cache_from_arrays
 from brule.data.images import load_crop
 from brule.data.samples import Sample, SampleList
@@ -137,14 +137,19 @@ def test_an_interrupted_build_leaves_nothing_and_stops_early(samples: SampleList
     assert len(decoded) < 240
 
 
-@pytest.mark.parametrize("damage", ["images.npy", "boxes.npy", "index.json", "short", "rows", "a file"])
+@pytest.mark.parametrize("damage", ["images.u8", "boxes.f4", "log.jsonl", "short", "torn", "impossible", "other", "a file"])
 def test_a_damaged_store_is_built_again(samples: SampleList, own_cache: Path, damage: str) -> None:
     expected = np.array(build_cache(samples, 16).images)
     (store,) = own_cache.iterdir()
+    log = store / "log.jsonl"
     if damage == "short":
-        (store / "images.npy").write_bytes((store / "images.npy").read_bytes()[:1000])
-    elif damage == "rows":
-        (store / "index.json").write_text(json.dumps({"rows": [0, 99], "bad": []}))
+        (store / "images.u8").write_bytes((store / "images.u8").read_bytes()[:1000])
+    elif damage == "torn":
+        log.write_bytes(log.read_bytes()[:-5])
+    elif damage == "impossible":
+        log.write_bytes(log.read_bytes().replace(b'"kept": 12', b'"kept": 99'))
+    elif damage == "other":
+        log.write_bytes(log.read_bytes().replace(b'"samples": 12', b'"samples": 13'))
     elif damage == "a file":
         store.rename(own_cache.parent / "gone")
         store.write_text("in the way")
@@ -168,7 +173,7 @@ def test_a_folder_that_cannot_be_written(samples: SampleList, tmp_path: Path) ->
 
 
 def test_a_full_disk_is_told_before_anything_is_written(samples: SampleList, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100}))
     with pytest.raises(DataError, match="make room"):
         build_cache(samples, 16)
 

@@ -185,3 +185,14 @@ def test_nothing_left_is_an_error_also_when_bad_files_are_skipped(tmp_path: Path
     two_images(tmp_path)
     with pytest.raises(DataError, match=r"no labelled image.*a\.jpg|bad"):
         read_folder(tmp_path, skip_bad=True, require_points=True)
+
+
+def test_images_without_annotation_need_not_be_opened(folder: Path) -> None:
+    """What is no image is found when it is decoded; of annotated images the header is read all the same."""
+    add(folder / "labelled.jpg", FACE)
+    for name in ("bare.jpg", "labelled.jpg"):
+        (folder / name).write_bytes(b"")
+    read = read_folder(folder, check_images=False, skip_bad=True)
+    assert "bare.jpg" in names([sample.path for sample in read])
+    assert names([bad.path for bad in read.bad]) == ["labelled.jpg"]
+    assert names([bad.path for bad in read_folder(folder, skip_bad=True).bad]) == ["bare.jpg", "labelled.jpg"]

@@ -105,3 +105,11 @@ def test_split_depends_on_the_name_alone() -> None:
     assert held_out == {n for n in names if int(hashlib.sha256(n.encode()).hexdigest(), 16) % 10 == 0}
     assert {sample.path.name for sample in again.validation} == held_out & set(names[::2])
     assert len(split.train) + len(split.validation) == 1000
+
+
+def test_records_stay_small() -> None:
+    """A record holds its three fields and nothing else, and what has nothing to lose is itself without labels."""
+    path = Path("a.png")
+    sample = Sample(path, box=(0.0, 0.0, 1.0, 1.0))
+    assert not hasattr(sample, "__dict__") and sample.path is path
+    assert sample.unlabelled() is sample

@@ -1,4 +1,4 @@
-"""``brule data convert | inspect``: annotations from one format to another, and a look at data before training."""
+"""``brule data convert | inspect | cache``: annotations to another format, a look at data, and the decoded images kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ data = App(
     help=(
         "Convert annotations, and look at data before you train on it.\n\n"
         "`brule data convert` goes from one tool's files to another's; `brule data inspect` tells what is in a folder and what "
-        "is wrong with which file."
+        "is wrong with which file; `brule data cache` tells what room decoded images take, and makes room."
     ),
     result_action="return_value",
 )
@@ -108,6 +108,51 @@ def inspect(
         save_figure(preview_sheet(sheet.images, sheet.points, edges=edges or None), output)
         say(f"\npicture     {output}")
     return 2 if found.bad else 0
+
+
+@data.command
+def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> int:
+    """List the decoded images that are kept, or remove them.
+
+    Every set of images that was trained on or measured is decoded once and kept, in the user's cache folder or where the
+    environment variable `BRULE_CACHE` says. What is removed is decoded again when it is needed. A store that is being
+    written is left alone; one that is being read stays whole for its reader.
+
+    **Examples**
+
+        brule data cache
+
+        brule data cache --clear --days 30
+
+        brule data cache --clear --unfinished
+
+    Args:
+        clear: Remove what would be listed.
+        days: Only what wasn't used for so many days.
+        unfinished: Only what an interrupted call left. The same call would go on with it.
+    """
+    import time
+
+    from brule.data import cache_directory, clear_store, list_stores
+
+    folder, now = cache_directory(), time.time()
+    stores = [
+        store
+        for store in list_stores(folder)
+        if now - store.used >= 86400 * days and not (unfinished and store.read == store.samples > 0)
+    ]
+    for store in stores:
+        what = f"{store.samples} images" if store.samples else "of another version of brule"
+        if store.read < store.samples:
+            what = f"{store.read} of {store.samples} images, unfinished"
+        say(f"{store.n_bytes / 1e6:10.1f} MB  {(now - store.used) / 86400:5.0f} days  {store.folder.name}  {what}")
+    total = f"{len(stores)} sets of decoded images, {sum(store.n_bytes for store in stores) / 1e6:.1f} MB, in {folder}"
+    if not clear:
+        say(total)
+        return 0
+    busy = [store.folder for store in stores if not clear_store(store.folder)]
+    say(f"removed: {total}" if not busy else f"removed, but for {len(busy)} that are in use or can't be removed: {total}")
+    return 0
 
 
 def _tell(found: Inspection) -> None:

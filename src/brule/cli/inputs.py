@@ -113,16 +113,21 @@ def box_files(paths: list[str] | None) -> list[Path]:
 
 
 def training_images(
-    paths: list[str], *, exclude_validation: bool, skip_bad: bool, boxes: list[str] | None = None
+    paths: list[str],
+    *,
+    exclude_validation: bool,
+    skip_bad: bool,
+    boxes: list[str] | None = None,
+    check_images: bool = False,
 ) -> SampleList:
-    """The images to train on.
+    """The images to train on; what is no image shows when they are decoded, unless ``check_images``.
 
     Raises:
         DataError: nothing there, a bad file, or nothing left.
     """
     from brule.data import read_samples, split_by_name
 
-    samples = read_samples(paths, also=box_files(boxes), skip_bad=skip_bad)
+    samples = read_samples(paths, also=box_files(boxes), check_images=check_images, skip_bad=skip_bad)
     note_remarks(samples)
     if not exclude_validation:
         return samples

@@ -89,9 +89,10 @@ def predict(
     if "pts" in format:
         _refuse_overwriting(names, output)
     annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
-    samples: SampleList = read_folder(list(found), also=[*annotations, *box_files(boxes)], skip_bad=skip_bad)
+    also = [*annotations, *box_files(boxes)]
+    samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
     note_boxes(samples)
-    ranking = Ranking(detector.calibration_ is not None)
+    ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
         detector,
         samples,

@@ -24,14 +24,18 @@ class Ranking:
 
     Attributes:
         calibrated: whether the spreads are expected errors.
+        wanted: whether somebody will ask; otherwise nothing is kept.
         rows: doubt, path, object's number in its image, mean spread in pixels, 0-based index of the largest spread.
     """
 
     calibrated: bool
+    wanted: bool = True
     rows: list[tuple[float, str, int, float, int]] = field(default_factory=list)
 
     def add(self, batch: list[Sample], landmarks: Landmarks, objects: list[int]) -> None:
         """Take a batch in; ``objects`` numbers the objects of each image, from 1."""
+        if not self.wanted:
+            return
         assert landmarks.doubt is not None
         for sample, spread, doubt, number in zip(batch, landmarks.spread, landmarks.doubt, objects, strict=True):
             self.rows.append((float(doubt), str(sample.path), number, float(spread.mean()), int(spread.argmax())))

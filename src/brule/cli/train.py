@@ -111,7 +111,7 @@ def train(
     refuse_existing(run)
     reading = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
     material = Material(
-        training_images(images, boxes=boxes, **reading) if images else None,
+        training_images(images, boxes=boxes, check_images=dry_run, **reading) if images else None,
         labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
         annotated_shapes(shapes, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading) if shapes else None,
     )

@@ -26,6 +26,7 @@ from brule.data.samples import (
 )
 from brule.data.shapes import Shapes, draw_shapes, read_shapes, write_shapes
 from brule.data.sources import read_samples
+from brule.data.store import StoreInfo, clear_store, list_stores
 
 __all__ = [
     "CROP_SCALE",
@@ -47,10 +48,12 @@ __all__ = [
     "Shapes",
     "Sheet",
     "Split",
+    "StoreInfo",
     "as_image",
     "build_cache",
     "cache_directory",
     "cache_from_arrays",
+    "clear_store",
     "contact_sheet",
     "convert",
     "crop_box",
@@ -61,6 +64,7 @@ __all__ = [
     "image_size",
     "inspect_data",
     "landmark_box",
+    "list_stores",
     "load_crop",
     "load_image",
     "read_300w",

@@ -1,20 +1,19 @@
 """Decoded crops: every image is read, cut and shrunk once, and then lies ready as uint8.
 
 :func:`build_cache` keeps the crops of files on disk, memory-mapped, so that a second run starts at once and an epoch
-costs no JPEG decoding. :func:`cache_from_arrays` makes the same from images in memory. A store is a folder named by a
-hash of everything that decides its content; it appears whole or not at all.
+costs no JPEG decoding. :func:`cache_from_arrays` makes the same from images in memory. A store (:mod:`brule.data.store`) is
+a folder named by a hash of everything that decides its content.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,13 +22,13 @@ import numpy as np
 from brule.coordinates import pixels_to_unit
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
 from brule.data.samples import CROP_SCALE, BadFile, BadFiles, Box, Sample, SampleList, common_n_points, crop_box
+from brule.data.store import STORE_VERSION, Store
 from brule.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], object]
 _Crop = tuple[int, float, float]  # size, scale, context
 
-# Part of the hash: raise it when the same files would give other crops than before.
-STORE_VERSION = 2
+_AHEAD = 16  # crops that wait for their turn to be written, for each decoding thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,6 @@ class CropCache:
         boxes: ``(n, 4)`` float32, each crop in pixels of its upright image.
         points: ``(n, N, 2)`` float32 in the unit square of each crop, NaN where a landmark or a label is missing; None
             if no image is labelled.
-        names: what to call each, one an image.
         samples: the records behind them, one an image.
         bad: the files that were left out.
     """
@@ -49,7 +47,6 @@ class CropCache:
     images: np.ndarray
     boxes: np.ndarray
     points: np.ndarray | None
-    names: list[str]
     samples: SampleList
     bad: BadFiles = field(default_factory=BadFiles)
 
@@ -60,6 +57,11 @@ class CropCache:
     def size(self) -> int:
         """Side of the crops in pixels."""
         return int(self.images.shape[1])
+
+    @property
+    def names(self) -> list[str]:
+        """What to call each, one an image."""
+        return [sample.name for sample in self.samples]
 
 
 def build_cache(
@@ -78,13 +80,18 @@ def build_cache(
     What decides: the files (path, size, time of change), their boxes, ``size`` and ``scale``. Landmarks decide only
     through the crop, so labelled and unlabelled readings of the same images may share a store.
 
+    When building ends early (Ctrl-C, a bad file, a full disk, a killed process), the same call goes on with what was there,
+    but for the last second's. Two processes that want the same store build it once: the second waits for the first, and
+    takes over if that one ends early. Memory doesn't grow with the number of images, but for the samples themselves.
+
     Args:
         samples: what to decode.
         size: side of the crops in pixels.
         scale: the crop rule's side over the longer side of the box.
         context: how many crops each stored picture shows across, as for :func:`~brule.data.images.load_crop`.
         directory: where the stores lie; by default :func:`cache_directory`.
-        progress: called as ``progress(done, total)``, from this thread; just once, with ``done == total``, on reuse.
+        progress: called as ``progress(done, total)``, from this thread; just once, with ``done == total``, on reuse. Where a
+            store is gone on with, or another process writes it, it starts from what is there.
         workers: decoding threads; by default one a core, at most eight.
         skip_bad: leave files out that can't be decoded, and list them in ``bad`` of the result.
 
@@ -97,18 +104,24 @@ def build_cache(
     _check(samples, size, scale, context)
     folder = Path(directory) if directory is not None else cache_directory()
     crop = (size, scale, context)
-    store = folder / _key(samples, crop)
-    cache = _open_store(store, samples, size)
-    if cache is None:
-        _write_store(store, samples, crop, progress, workers or _default_workers(), skip_bad)
-        cache = _open_store(store, samples, size)
-    elif progress is not None:
-        progress(len(samples), len(samples))
-    if cache is None:
-        raise DataError(f"{store}: the crops were written but can't be read back; is the disk full or damaged?")
-    if cache.bad and not skip_bad:  # a store that was built with skip_bad serves a strict caller only if all were good
-        BadFiles().reject(*cache.bad[0])
-    return cache
+    store = Store(folder / _key(samples, crop), len(samples), size)
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(done, len(samples))
+
+    done = store.done()
+    if done.read < len(samples) or not done.kept:
+        _build(store, samples, crop, workers or _default_workers(), BadFiles(skip=skip_bad), report)
+    else:
+        report(len(samples))
+    done = store.done()
+    bad = BadFiles([BadFile(samples[i].path, reason) for i, reason in done.bad], skip=True)
+    if bad and not skip_bad:  # a store that was built with skip_bad serves a strict caller only if all were good
+        BadFiles().reject(*bad[0])
+    left_out = {i for i, _ in done.bad}
+    crops = store.open()
+    return _cache(crops.images, crops.boxes, [sample for i, sample in enumerate(samples) if i not in left_out], bad)
 
 
 def cache_from_arrays(
@@ -184,7 +197,7 @@ def _cache(images: np.ndarray, boxes: np.ndarray, samples: list[Sample], bad: Ba
             if sample.points is not None:
                 left, top, right, bottom = boxes[i].tolist()
                 points[i] = pixels_to_unit(sample.points.astype(np.float64), (left, top, right, bottom))
-    return CropCache(images, boxes, points, [sample.name for sample in samples], SampleList(samples, bad=bad), bad)
+    return CropCache(images, boxes, points, SampleList(samples, bad=bad), bad)
 
 
 def _key(samples: list[Sample], crop: _Crop) -> str:
@@ -200,108 +213,53 @@ def _key(samples: list[Sample], crop: _Crop) -> str:
     return f"{size}px-{digest.hexdigest()[:24]}"
 
 
-def _open_store(store: Path, samples: list[Sample], size: int) -> CropCache | None:
-    """The cache in a folder; None if there is none, or none that can be used."""
-    try:
-        index = json.loads((store / "index.json").read_text(encoding="utf-8"))
-        images = np.load(store / "images.npy", mmap_mode="r", allow_pickle=False)
-        boxes = np.load(store / "boxes.npy", allow_pickle=False)
-        kept = [samples[i] for i in index["rows"]]
-        bad = BadFiles([BadFile(samples[i].path, reason) for i, reason in index["bad"]], skip=True)
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return None
-    if images.shape != (len(kept) + len(bad), size, size, 3) or boxes.shape != (len(kept), 4):
-        return None
-    return _cache(images[: len(kept)], boxes, kept, bad)
-
-
-def _write_store(
-    store: Path, samples: list[Sample], crop: _Crop, progress: Progress | None, workers: int, skip_bad: bool
+def _build(
+    store: Store, samples: list[Sample], crop: _Crop, workers: int, bad: BadFiles, progress: Callable[[int], object]
 ) -> None:
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".building-", dir=store.parent))
-    except OSError as error:
-        raise _not_kept(store, error) from error
-    try:
-        _fill(building, samples, crop, progress, workers, BadFiles(skip=skip_bad))
-        _move(building, store, usable=lambda: _open_store(store, samples, crop[0]) is not None)
-    except OSError as error:
-        raise _not_kept(store, error) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    """Decode what a store doesn't hold yet."""
+    with store.writer(waiting=lambda: progress(store.done().read)) as writer:
+        if writer.bad and not bad.skip:
+            return  # no need to decode the rest: the caller refuses the store
+        if writer.read:
+            progress(writer.read)
+        with closing(_decoded(samples, writer.read, crop, workers)) as decoded:
+            for sample, result in decoded:
+                if isinstance(result, DataError):
+                    bad.reject_error(sample.path, result)
+                    writer.reject(bad[-1].reason)
+                else:
+                    writer.add(*result)
+                progress(writer.read)
+        if not writer.kept:
+            reason = (bad or [BadFile(samples[i].path, reason) for i, reason in writer.bad])[0]
+            raise DataError(f"none of the {len(samples)} images can be used; the first: {reason}")
+        writer.commit()
 
 
-def _not_kept(store: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{store.parent}: decoded images can't be kept there ({error.strerror or error}); make room, or set the environment "
-        "variable BRULE_CACHE to another folder that can be written"
-    )
+def _decoded(
+    samples: list[Sample], start: int, crop: _Crop, workers: int
+) -> Generator[tuple[Sample, tuple[np.ndarray, Box] | DataError], None, None]:
+    """The crops of samples from ``start`` on, in order, decoded a little ahead; the error instead of one that is bad."""
 
+    def attempt(sample: Sample) -> tuple[np.ndarray, Box] | DataError:
+        try:
+            return load_crop(sample, *crop)
+        except DataError as error:
+            return error
 
-def _fill(folder: Path, samples: list[Sample], crop: _Crop, progress: Progress | None, workers: int, bad: BadFiles) -> None:
-    size = crop[0]
-    _check_room(folder, len(samples) * size * size * 3)
-    shape = (len(samples), size, size, 3)
-    images = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-    boxes = np.full((len(samples), 4), np.nan, dtype=np.float32)
-
-    def decode(i: int) -> None:
-        images[i], boxes[i] = load_crop(samples[i], *crop)
-
-    failed = _in_threads(decode, samples, workers, progress, bad)
-    if len(failed) == len(samples):
-        raise DataError(f"none of the {len(samples)} images can be used; the first: {bad[0]}")
-    rows = [i for i in range(len(samples)) if i not in failed]
-    for row, i in enumerate(rows if failed else []):
-        images[row] = images[i]  # the last rows of the file stay unused
-    images.flush()
-    np.save(folder / "boxes.npy", boxes[rows])
-    index = {"rows": rows, "bad": sorted(failed.items())}
-    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-
-
-def _in_threads(
-    decode: Callable[[int], None], samples: list[Sample], workers: int, progress: Progress | None, bad: BadFiles
-) -> dict[int, str]:
-    """Decode all samples; returns the index and the reason of each that is bad."""
-    failed = {}
     pool = ThreadPoolExecutor(workers, thread_name_prefix="brule-decode")
+    ahead: deque[tuple[Sample, Future[tuple[np.ndarray, Box] | DataError]]] = deque()
     try:
-        futures = {pool.submit(decode, i): i for i in range(len(samples))}
-        for done, future in enumerate(as_completed(futures), 1):
-            i = futures[future]
-            try:
-                future.result()
-            except DataError as error:
-                bad.reject_error(samples[i].path, error)
-                failed[i] = bad[-1].reason
-            if progress is not None:
-                progress(done, len(samples))
+        for i in range(start, len(samples)):
+            ahead.append((samples[i], pool.submit(attempt, samples[i])))
+            if len(ahead) == _AHEAD * workers:
+                sample, future = ahead.popleft()
+                yield sample, future.result()
+        for sample, future in ahead:
+            yield sample, future.result()
     finally:
         # On Ctrl-C or a bad file, don't decode the rest first.
         pool.shutdown(wait=True, cancel_futures=True)
-    return failed
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    # Writing to a mapped file on a full disk kills the process (SIGBUS) rather than raise.
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(
-            f"{folder.parent}: {needed >> 20} MiB are needed there for the decoded images, {free >> 20} MiB are free; "
-            "make room, or set the environment variable BRULE_CACHE to another folder"
-        )
-
-
-def _move(building: Path, store: Path, *, usable: Callable[[], bool]) -> None:
-    try:
-        os.replace(building, store)
-    except OSError:  # something is there already
-        if usable():  # another process was faster, and its store is as good
-            return
-        shutil.rmtree(store) if store.is_dir() else store.unlink()
-        os.replace(building, store)
 
 
 def _default_workers() -> int:

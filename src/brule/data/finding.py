@@ -61,6 +61,11 @@ def find_files(paths: Paths, suffixes: Collection[str]) -> list[Path]:
     return sorted(found.values())
 
 
+def folders_of(files: Iterable[Path]) -> list[Path]:
+    """The folders that files lie in, sorted."""
+    return sorted(Path(folder) for folder in {os.path.dirname(file) for file in files})
+
+
 def as_paths(paths: Paths) -> list[Path]:
     """One path or several → a list of them."""
     return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
@@ -76,24 +81,27 @@ def suffixes_text(suffixes: Iterable[str]) -> str:
     return ", ".join(sorted(suffixes))
 
 
-def visible(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The files (broken links among them: they get reported) and the folders in a folder.
+def visible(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """The files of the given suffixes (broken links among them: they get reported) and the folders in a folder, sorted.
 
     Raises:
         DataError: it can't be read.
     """
     files, folders = [], []
     try:
-        for path in folder.iterdir():
-            if path.name.startswith(".") or path.name == "__MACOSX":
-                continue
-            if path.is_dir():
-                folders.append(path)
-            elif path.is_file() or path.is_symlink():
-                files.append(path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                # What the folder itself says costs nothing; only a link has to be looked at.
+                link = entry.is_symlink()
+                if Path(entry.path).is_dir() if link else entry.is_dir():
+                    folders.append(entry.name)
+                elif os.path.splitext(entry.name)[1].lower() in suffixes and (link or entry.is_file()):
+                    files.append(entry.name)
     except OSError as error:
         raise DataError(f"{folder}: the folder can't be read ({error.strerror})") from error
-    return files, folders
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
 
 
 def _expand(path: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) -> Iterable[Path]:
@@ -119,7 +127,7 @@ def _walk(root: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) 
         if (status.st_dev, status.st_ino) in visited:
             continue
         visited.add((status.st_dev, status.st_ino))
-        files, folders = visible(folder)
-        found += [file for file in files if file.suffix.lower() in suffixes]
-        waiting += sorted(folders, reverse=True)
+        files, folders = visible(folder, suffixes)
+        found += files
+        waiting += folders[::-1]
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.data.finding import Paths, find_files, find_images, find_images_if_any, listed, suffixes_text, visible
+from brule.data.finding import Paths, find_files, find_images, find_images_if_any, folders_of, listed, suffixes_text, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, read_points
 from brule.data.images import image_size
 from brule.data.labels import Label, Labels, read_labels
@@ -30,6 +30,7 @@ def read_folder(
     annotations: bool = True,
     also: Iterable[Path] = (),
     require_points: bool = False,
+    check_images: bool = True,
     skip_bad: bool = False,
 ) -> SampleList:
     """Read a folder of images with their annotations, or without.
@@ -44,6 +45,8 @@ def read_folder(
         annotations: read the annotations; otherwise they are passed over.
         also: further annotation files, of which counts what they say about these images.
         require_points: return labelled images only; the others are listed in ``bad`` of the result.
+        check_images: read the headers of images without annotation, too. It takes most of the time, and a file that is no
+            image shows when it is decoded, at the latest.
         skip_bad: leave bad files out and list them in ``bad`` of the result, rather than raise at the first.
 
     Returns:
@@ -70,7 +73,9 @@ def read_folder(
         key = os.path.abspath(image)
         if key in labels.given and points is not None and os.path.abspath(points) not in known:
             points = None  # what was given beats what only lies there
-        samples += _read_image(image, points, labels.by_image.get(key, []), bad)
+        own = labels.by_image.get(key, [])
+        bare = points is None and not own and not check_images
+        samples += [Sample(image)] if bare else _read_image(image, points, own, bad)
     samples = reject_odd_counts(samples, bad)
     if require_points:
         samples = _labelled_only(samples, bad, directory)
@@ -188,10 +193,9 @@ def _pair(images: list[Path], beside: dict[_Key, list[Path]], bad: BadFiles) -> 
 
 def _annotations_beside(images: list[Path]) -> dict[_Key, list[Path]]:
     found: dict[_Key, list[Path]] = defaultdict(list)
-    for folder in sorted({image.parent for image in images}):
-        for file in sorted(visible(folder)[0]):
-            if file.suffix.lower() in READERS:
-                found[_key(file)].append(file)
+    for folder in folders_of(images):
+        for file in visible(folder, READERS)[0]:
+            found[_key(file)].append(file)
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brule.data.annotations import parse_annotations
-from brule.data.finding import Paths, as_paths, find_annotations, visible
+from brule.data.finding import Paths, as_paths, find_annotations, folders_of, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, Format
 from brule.data.formats.record import in_one_order
 from brule.data.locate import ImageFinder
@@ -99,8 +99,8 @@ def read_labels(
 
 def _beside(images: Iterable[Path]) -> list[Path]:
     """The annotation files in the folders of images."""
-    found = [file for folder in sorted({image.parent for image in images}) for file in sorted(visible(folder)[0])]
-    return [file for file in found if file.suffix.lower() in ANNOTATION_SUFFIXES and file.suffix.lower() not in READERS]
+    suffixes = ANNOTATION_SUFFIXES - READERS.keys()
+    return [file for folder in folders_of(images) for file in visible(folder, suffixes)[0]]
 
 
 def _read(path: Path, finder: ImageFinder, bad: BadFiles, only: Format | None, *, explicit: bool) -> Annotations | None:

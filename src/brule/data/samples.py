@@ -59,7 +59,7 @@ class BadFiles(list[BadFile]):
         self.reject(path, str(error).removeprefix(f"{path}: "))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Sample:
     """One image, with what is known about it.
 
@@ -78,7 +78,8 @@ class Sample:
     box: Box | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        if not isinstance(self.path, Path):
+            object.__setattr__(self, "path", Path(self.path))
         if self.points is not None:
             object.__setattr__(self, "points", _checked_points(self.path, self.points))
         if self.box is not None:
@@ -99,7 +100,9 @@ class Sample:
 
     def unlabelled(self) -> Sample:
         """The same image without its landmarks; only their box stays, for the crop."""
-        if self.points is None or self.box is not None or not np.isfinite(self.points).all(axis=1).any():
+        if self.points is None:
+            return self
+        if self.box is not None or not np.isfinite(self.points).all(axis=1).any():
             return replace(self, points=None)
         return replace(self, points=None, box=self._landmark_box(self.points))
 

@@ -20,7 +20,12 @@ def dataset_of(path: str | os.PathLike[str]) -> tuple[str, str, Path] | None:
 
 
 def read_samples(
-    paths: Paths, *, also: Iterable[Path] = (), require_points: bool = False, skip_bad: bool = False
+    paths: Paths,
+    *,
+    also: Iterable[Path] = (),
+    require_points: bool = False,
+    check_images: bool = True,
+    skip_bad: bool = False,
 ) -> SampleList:
     """Read images and their annotations from folders, annotation files and data sets.
 
@@ -28,6 +33,7 @@ def read_samples(
         paths: one path or several, as for :func:`~brule.data.read_folder`; also data sets, spelled ``NAME:SPLIT:ROOT``.
         also: further annotation files, such as boxes, of which counts what they say about these images; not of data sets.
         require_points: return labelled images only.
+        check_images: read the headers of images without annotation, too, as for :func:`~brule.data.read_folder`.
         skip_bad: leave bad files out and list them in ``bad`` of the result.
 
     Raises:
@@ -44,7 +50,8 @@ def read_samples(
             name, split, root = spelled
             parts.append(read_dataset(name, root, split, skip_bad=skip_bad))
     if files or not parts:
-        parts.append(read_folder(files, also=also, require_points=require_points, skip_bad=skip_bad))
+        reading = {"require_points": require_points, "check_images": check_images, "skip_bad": skip_bad}
+        parts.append(read_folder(files, also=also, **reading))
     return parts[0] if len(parts) == 1 else _joined(parts, BadFiles(skip=skip_bad))
 
 

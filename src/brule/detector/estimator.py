@@ -170,10 +170,10 @@ class LandmarkDetector:
         """Find the landmarks of images.
 
         Args:
-            images: as for :meth:`fit`.
+            images: as for :meth:`fit`; also a generator of arrays, pictures, :class:`~brule.data.Sample` or paths.
             boxes: the object's box in each image, pixels; by default that of the annotation beside a file, else the whole
                 image.
-            batch_size: images at a time; memory doesn't grow with the number of images.
+            batch_size: images at a time; memory grows with the answers, but not with the images.
             views: how often to look at each image, 1 … 6: as it is, mirrored, turned a little, …. The points are the mean
                 of all answers, and how far these differ tells about the error. It takes as many times as long.
             skip_bad: leave out files that can't be read.
@@ -201,7 +201,7 @@ class LandmarkDetector:
         views: int = 1,
         skip_bad: bool = False,
     ) -> Iterator[tuple[list[Sample], Landmarks]]:
-        """Like :meth:`predict`, a batch at a time: ``(samples, landmarks)``, for more images than memory holds."""
+        """Like :meth:`predict`, a batch at a time: ``(samples, landmarks)``, for any number of images in constant memory."""
         reader = self.reader(batch_size)
         crop = self.config_.crop
         self.bad_files_ = BadFiles(skip=skip_bad)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -165,7 +166,7 @@ def unlabelled_crops(images: Any, boxes: Any, crop: Crop, *, skip_bad: bool, pro
         return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=context)
     if boxes is not None:
         raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
-    samples = images if isinstance(images, SampleList) else read_samples(images, skip_bad=skip_bad)
+    samples = images if isinstance(images, SampleList) else read_samples(images, check_images=False, skip_bad=skip_bad)
     # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
     stripped = samples.unlabelled()
     cache = build_cache(stripped, size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
@@ -194,27 +195,57 @@ def _stored(crop: Crop) -> tuple[int, float]:
 def crops_one_by_one(
     images: Any, boxes: Any, size: int, scale: float, bad: BadFiles
 ) -> Iterator[tuple[Sample, np.ndarray, Box]]:
-    """Images cut to their objects, one after the other: ``(sample, crop, place)``; bad files are noted in ``bad``."""
-    if boxes is not None and (not in_memory(images) or len(boxes) != len(images)):
+    """Images cut to their objects, one after the other: ``(sample, crop, place)``; bad files are noted in ``bad``.
+
+    A generator is drawn from as the crops are, but for one of paths, which are all looked up first.
+    """
+    kind, images = _recognised(images)
+    uneven = boxes is not None and isinstance(images, Sized) and len(boxes) != len(images)
+    if uneven or (boxes is not None and kind != "pictures"):
         raise ConfigError(
             "boxes: expected one for each image in memory (None where unknown); beside files, annotations give the boxes"
         )
-    if in_memory(images):
-        for index, image in enumerate(images):
-            picture = as_image(image, f"image {index}")
-            sample = Sample(Path(f"image {index}"), box=None if boxes is None else boxes[index])
-            place = sample.crop(scale) or whole_image_crop(*picture.size)
-            yield sample, crop_image(picture, place, size), place
+    if kind == "pictures":
+        yield from _crops_of_pictures(images, boxes, size, scale)
         return
-    samples = images if isinstance(images, SampleList) else read_samples(images, skip_bad=bad.skip)
-    bad.extend(samples.bad)
+    samples = read_samples(images, check_images=False, skip_bad=bad.skip) if kind == "files" else images
+    bad.extend(getattr(samples, "bad", ()))
     for sample in samples:
+        if not isinstance(sample, Sample):
+            raise DataError(f"images: expected samples from a generator whose first was one, got {type(sample).__name__!r}")
         try:
             crop, place = load_crop(sample, size, scale)
         except DataError as error:
             bad.reject_error(sample.path, error)
             continue
         yield sample, crop, place
+
+
+def _recognised(images: Any) -> tuple[Literal["files", "samples", "pictures"], Any]:
+    """What images are, and the images; of a generator, nothing is lost by looking at its first."""
+    if not isinstance(images, Iterator):
+        return "samples" if isinstance(images, SampleList) else "pictures" if in_memory(images) else "files", images
+    first = list(islice(images, 1))
+    images = chain(first, images)
+    if first and isinstance(first[0], (str, Path)):
+        return "files", list(images)
+    return "samples" if first and isinstance(first[0], Sample) else "pictures", images
+
+
+def _crops_of_pictures(
+    images: Iterable[Any], boxes: Iterable[Box | None] | None, size: int, scale: float
+) -> Iterator[tuple[Sample, np.ndarray, Box]]:
+    nothing: Any = object()
+    known: Iterable[Any] = repeat(None) if boxes is None else boxes
+    pairs = zip(images, known, strict=False) if boxes is None else zip_longest(images, known, fillvalue=nothing)
+    for index, (image, box) in enumerate(pairs):
+        if image is nothing or box is nothing:
+            more, fewer = ("boxes", "images") if image is nothing else ("images", "boxes")
+            raise ConfigError(f"boxes: expected one for each image (None where unknown), got {index} {fewer} and more {more}")
+        picture = as_image(image, f"image {index}")
+        sample = Sample(Path(f"image {index}"), box=box)
+        place = sample.crop(scale) or whole_image_crop(*picture.size)
+        yield sample, crop_image(picture, place, size), place
 
 
 def in_memory(images: Any) -> bool:

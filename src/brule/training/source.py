@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -112,18 +113,20 @@ def batch_indices(count: int, iteration: int, config: TrainingConfig) -> np.ndar
     """Which images make the batch of an iteration: every epoch a new order, the remainder left out."""
     per_epoch = count // config.batch_size
     epoch, place = divmod(iteration, per_epoch)
-    order = np.random.default_rng([config.seed, epoch]).permutation(count)
+    order = _epoch_order(count, config.seed, epoch)
     return np.sort(order[place * config.batch_size : (place + 1) * config.batch_size])
 
 
 def labelled_indices(count: int, turn: int, config: TrainingConfig) -> np.ndarray:
     """Which annotated images make a batch: epoch after epoch in a new order, batches running on from one into the next."""
     size = config.labelled.batch_size or config.batch_size
-    epochs: dict[int, np.ndarray] = {}
-    chosen = []
-    for place in range(turn * size, (turn + 1) * size):
-        epoch, index = divmod(place, count)
-        if epoch not in epochs:
-            epochs[epoch] = np.random.default_rng([config.seed, epoch, _LABELS]).permutation(count)
-        chosen.append(epochs[epoch][index])
-    return np.array(chosen)
+    places = [divmod(place, count) for place in range(turn * size, (turn + 1) * size)]
+    return np.array([_epoch_order(count, config.seed, epoch, _LABELS)[index] for epoch, index in places])
+
+
+@lru_cache(maxsize=4)
+def _epoch_order(count: int, *seed: int) -> np.ndarray:
+    """The order of an epoch; kept, since a permutation of 200,000 takes longer than the reading of a batch."""
+    order = np.random.default_rng(seed).permutation(count)
+    order.setflags(write=False)
+    return order
