@@ -72,11 +72,11 @@ def test_shapes_need_no_images(tmp_path: Path) -> None:
     np.testing.assert_allclose(shapes.points[0], shapes.points[1], atol=1e-6)
 
 
-def test_a_shape_with_a_missing_point_is_bad(tmp_path: Path) -> None:
+def test_a_shape_with_two_points_left_is_bad(tmp_path: Path) -> None:
     gap = np.where(np.arange(3)[:, None] == 1, np.nan, POINTS).astype(np.float32)
     both = Annotations([Annotation("a.png", POINTS), Annotation("b.png", gap)], LAYOUT)
     write_annotations(tmp_path / "a.csv", both, format=FORMATS["csv"])
-    with pytest.raises(DataError, match=r"a\.csv: b\.png: the point 'eye' is missing"):
+    with pytest.raises(DataError, match=r"a\.csv: b\.png: has 2 of its 3 points"):
         read_shapes(tmp_path)
     assert read_shapes(tmp_path, skip_bad=True).names == ["a"]
 
