@@ -113,3 +113,9 @@ def test_records_stay_small() -> None:
     sample = Sample(path, box=(0.0, 0.0, 1.0, 1.0))
     assert not hasattr(sample, "__dict__") and sample.path is path
     assert sample.unlabelled() is sample
+
+
+def test_a_sample_shows_itself_in_a_line() -> None:
+    sample = Sample(Path("faces/a.png"), np.zeros((68, 2), np.float32), (0.0, 1.0, 2.0, 3.0))
+    assert repr(sample) == "Sample('faces/a.png', 68 landmarks, (0.0, 1.0, 2.0, 3.0))"
+    assert repr(Sample(Path("a.png"))) == "Sample('a.png', None, None)"

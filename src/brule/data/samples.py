@@ -85,6 +85,10 @@ class Sample:
         if self.box is not None:
             object.__setattr__(self, "box", _checked_box(self.path, self.box))
 
+    def __repr__(self) -> str:
+        points = None if self.points is None else f"{len(self.points)} landmarks"
+        return f"Sample({str(self.path)!r}, {points}, {self.box})"
+
     @property
     def name(self) -> str:
         """The file's name without folder and suffix."""
