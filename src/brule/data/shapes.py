@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from brule.coordinates import pixels_to_unit
+from brule.data.edges import Edges, checked_edges
 from brule.data.finding import Paths, as_paths, find_annotations, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
 from brule.data.formats.record import in_one_order
@@ -35,11 +36,13 @@ class Shapes:
         points: one ``(N_i, 2)`` float64 array a shape, NaN where a point is missing.
         names: where each comes from, one a shape.
         bad: the files that were left out.
+        edges: which landmarks are joined by lines, if the files say so.
     """
 
     points: list[np.ndarray]
     names: list[str]
     bad: BadFiles = field(default_factory=BadFiles)
+    edges: Edges = ()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -63,6 +66,7 @@ class _Found:
     name: str
     points: np.ndarray
     images: list[str]  # the names of the image files that it may be of
+    edges: Edges = ()
 
 
 def read_shapes(
@@ -97,6 +101,7 @@ def read_shapes(
     """
     bad = BadFiles(skip=skip_bad)
     shapes = Shapes([], [], bad)
+    edges: Edges = ()
     dropped = 0
     for path, found in _in_one_order(_read_all(paths, bad)):
         try:
@@ -108,11 +113,14 @@ def read_shapes(
             dropped += len(found) - len(kept)
             shapes.names.extend(name for name, _ in read)
             shapes.points.extend(points for _, points in read)
+            edges = edges or next((one.edges for one in kept if one.edges), ())
     if not shapes.points and dropped:
         raise DataError(f"{listed(paths)}: none of the {dropped} shapes is kept")
     if not shapes.points:
         why = f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}" if bad else _nothing(paths)
         raise DataError(why)
+    least = min(map(len, shapes.points))
+    shapes = replace(shapes, edges=edges if all(max(edge) < least for edge in edges) else ())
     return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
 
 
@@ -125,15 +133,17 @@ def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
     if not 1 <= n_shapes <= len(shapes):
         raise DataError(f"expected to draw from 1 to {len(shapes)} shapes, as many as there are, got {n_shapes}")
     drawn = sorted(np.random.default_rng(seed).choice(len(shapes), n_shapes, replace=False).tolist())
-    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad)
+    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad, shapes.edges)
 
 
 def write_shapes(path: Path | str, shapes: Shapes) -> None:
     """Write shapes as JSON, for :func:`read_shapes`; missing folders are made.
 
-    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, and ``names``.
+    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, ``names`` and, where
+    they are known, ``edges``.
     """
     content = {"shapes": [points_as_json(points) for points in shapes.points], "names": shapes.names}
+    content |= {"edges": shapes.edges} if shapes.edges else {}
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
@@ -186,7 +196,7 @@ def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotat
     samples = read_samples(path, require_points=True, skip_bad=bad.skip)
     bad.extend(samples.bad)
     labelled = [(one, one.points) for one in samples if one.points is not None and _lack(one.points) is None]
-    return path, [_Found(one.name, points, [one.path.name]) for one, points in labelled]
+    return path, [_Found(one.name, points, [one.path.name], samples.layout.edges) for one, points in labelled]
 
 
 def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
@@ -213,8 +223,12 @@ def _json_shapes(path: Path, content: object) -> list[_Found]:
     names = content.get("names")
     if not isinstance(names, list) or len(names) != len(shapes):
         names = [f"{path.stem} {number}" for number in range(1, len(shapes) + 1)]
+    edges = content.get("edges", [])
+    if not isinstance(edges, list):
+        raise DataError(f"{path}: expected edges as [[0, 1], …], got {edges!r}")
+    lines = checked_edges(edges, None, f"{path}: edges")
     named = enumerate(zip(names, shapes, strict=True), 1)
-    return [_Found(str(name), _as_shape(path, number, shape), []) for number, (name, shape) in named]
+    return [_Found(str(name), _as_shape(path, number, shape), [], lines) for number, (name, shape) in named]
 
 
 def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
@@ -257,14 +271,15 @@ def _lack(points: np.ndarray) -> str | None:
 def _in_one_order(found: list[tuple[Path, list[_Found] | Annotations]]) -> Iterator[tuple[Path, list[_Found]]]:
     """Bring the landmarks of the files that name them into one order."""
     named = [own for _, own in found if isinstance(own, Annotations)]
-    ordered = iter(in_one_order(named)[0])
+    records, layout = in_one_order(named)
+    ordered = iter(records)
     for path, own in found:
-        yield path, [_from_item(item) for item in next(ordered)] if isinstance(own, Annotations) else own
+        yield path, [_from_item(item, layout.edges) for item in next(ordered)] if isinstance(own, Annotations) else own
 
 
-def _from_item(item: Annotation) -> _Found:
+def _from_item(item: Annotation, edges: Edges) -> _Found:
     image = PureWindowsPath(item.image)  # takes both kinds of slashes
-    return _Found(image.stem, np.asarray(item.points), [image.name])
+    return _Found(image.stem, np.asarray(item.points), [image.name], edges)
 
 
 def _images_beside(annotation: Path) -> list[str]:

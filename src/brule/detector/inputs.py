@@ -98,7 +98,8 @@ def shapes_of(annotated: Annotated, scale: float) -> Shapes:
         chosen = [own for own, enough in zip(named, usable, strict=True) if enough]
     if not chosen:
         raise DataError(f"labelled: no image has {MIN_POINTS} landmarks, so none shows a shape; give shapes")
-    return Shapes([to_crop(points, scale=scale) for _, points in chosen], [name for name, _ in chosen])
+    edges = annotated.images.layout.edges if isinstance(annotated.images, SampleList) else ()
+    return Shapes([to_crop(points, scale=scale) for _, points in chosen], [name for name, _ in chosen], edges=edges)
 
 
 @dataclass(frozen=True, eq=False)
