@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule import files as files_module
+from brule import locks as locks_module
 from brule.data import cache as cache_module
 from brule.data import store as store_module
 from brule.data.cache import build_cache
@@ -193,7 +193,7 @@ def test_who_waits_takes_over_from_one_that_ends_early(samples: list[Sample], de
 def test_without_locks_each_builds_its_own_and_one_stays(
     samples: list[Sample], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files_module, "_try_lock", lambda descriptor: None)
+    monkeypatch.setattr(locks_module, "_try_lock", lambda descriptor: None)
     with ThreadPoolExecutor(4) as pool:
         caches = list(pool.map(lambda _: build_cache(samples, 8, workers=1), range(4)))
     with pytest.raises(KeyboardInterrupt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from brule.errors import BruleError
@@ -62,6 +63,25 @@ def test_an_assignment_is_the_plan_in_its_short_form() -> None:
     partner = assignment(x, y)
     assert all(sorted(row.tolist()) == list(range(9)) for row in partner)
     assert torch.equal(transport_plan(x, y).argmax(2), partner)
+
+
+@pytest.mark.parametrize("n", [100, 130])
+@pytest.mark.parametrize("like", ["random", "affine", "line", "one place"])
+def test_large_sets_are_solved_exactly_too(n: int, like: str) -> None:
+    """Where the costs are levelled first, against SciPy on the costs as they are."""
+    x, y = clouds(2, n, n)
+    if like == "affine":
+        y = x @ torch.tensor([[1.2, 0.3], [0.1, 0.7]]).double() + 5.0 + 0.05 * y
+    elif like == "line":
+        y = torch.stack([y[..., 0], torch.zeros_like(y[..., 0])], -1)
+    elif like == "one place":
+        x = torch.zeros_like(x)
+    partner = assignment(x, y)
+    for points, targets, found in zip(x.numpy(), y.numpy(), partner.numpy(), strict=True):
+        cost = ((points[:, None] - targets[None]) ** 2).sum(-1)
+        rows, columns = linear_sum_assignment(cost)
+        assert sorted(found) == list(range(n))
+        assert cost[np.arange(n), found].sum() == pytest.approx(cost[rows, columns].sum(), rel=1e-9, abs=1e-9)
 
 
 def test_crossing_is_worth_it_when_the_partners_say_so() -> None:

@@ -65,7 +65,7 @@ def barycenter(
     note_bad(given.bad)
     _tell(ready, found)
     say(f"written: {output}")
-    _draw(ready, found, picture, output.with_suffix(".png"))
+    _draw(given, ready, found, picture or output.with_suffix(".png"), asked=picture is not None)
     return 0
 
 
@@ -79,6 +79,7 @@ def _content(shapes: Shapes, ready: ReadyShapes, found: Barycenter) -> dict[str,
         "history": list(found.history),
         "names": shapes.names,
         "shapes": [points_as_json(own.numpy()) for own in ready.sets],
+        **({"edges": shapes.edges} if shapes.edges else {}),
     }
 
 
@@ -101,14 +102,15 @@ def _tell(ready: ReadyShapes, found: Barycenter) -> None:
     say(f"symmetry    {(len(mirror) - alone) // 2} pairs left and right, {alone} landmarks on the axis")
 
 
-def _draw(ready: ReadyShapes, found: Barycenter, asked: Path | None, default: Path) -> None:
+def _draw(shapes: Shapes, ready: ReadyShapes, found: Barycenter, target: Path, *, asked: bool) -> None:
+    from brule.detector import usual_edges
     from brule.plots import barycenter_figure, save_figure
 
-    target = asked or default
+    stated = [edge for edge in shapes.edges if max(edge) < len(found.points)]
     try:
-        save_figure(barycenter_figure(found.points, ready.sets), target)
+        save_figure(barycenter_figure(found.points, ready.sets, edges=stated or usual_edges(found.points)), target)
     except BruleError as error:
-        if asked is not None:
+        if asked:
             raise
         note(f"no picture: {error}")
     else:

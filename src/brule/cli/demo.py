@@ -205,7 +205,7 @@ def _draw_predictions(path: Path, detector: LandmarkDetector, samples: SampleLis
 
     scale = detector.config_.crop.scale
     crops = np.stack([load_crop(sample, 2 * SIZE, scale)[0] for sample in samples[:N_PICTURES]])
-    save_figure(preview_sheet(crops, result.predictions[:N_PICTURES], columns=6, tile=256), path)
+    save_figure(preview_sheet(crops, result.predictions[:N_PICTURES], columns=6, tile=256, edges=result.edges), path)
 
 
 def _shown_pictures(output: Path) -> list[tuple[Image, str]]:

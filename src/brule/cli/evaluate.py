@@ -258,8 +258,8 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Ev
     chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
     crops = [crop(i) for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
-    figure = overlay_grid(np.stack(crops), result.predictions[chosen], truth=result.truth[chosen], names=titles, columns=6)
-    save_figure(figure, path)
+    points, truth = result.predictions[chosen], result.truth[chosen]
+    save_figure(overlay_grid(np.stack(crops), points, truth=truth, names=titles, columns=6, edges=result.edges), path)
 
 
 def _n_shapes(detector: LandmarkDetector, record: DataRecord | None) -> int | None:

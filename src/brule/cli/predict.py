@@ -23,7 +23,7 @@ from brule.files import written_whole
 if TYPE_CHECKING:
     import numpy as np
 
-    from brule.data import SampleList
+    from brule.data import Edges, SampleList
     from brule.detector import LandmarkDetector
 
 Format = Literal["pts", "csv", "json"]
@@ -70,7 +70,7 @@ def predict(
         paths: Images: files, folders, globs (in quotes, `**` reaches any depth).
         output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
         format: What to write: `pts`, `csv`, `json`; repeat the option for several.
-        overlays: Draw the landmarks on every image, coloured by index.
+        overlays: Draw the landmarks on every image, coloured by index, joined along their contours.
         boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
         batch_size: Images at a time; memory doesn't grow with their number.
@@ -185,7 +185,7 @@ def _write_all(
                 table.add(sample.path, points, spread)
                 listing.add(sample.path, points, spread)
                 if overlays:
-                    _draw(sample.path, points, output / "overlays" / f"{name}.jpg")
+                    _draw(sample.path, points, output / "overlays" / f"{name}.jpg", detector.edges_)
             ranking.add(batch, landmarks, numbers)
             done += len(batch)
             progress(done, len(samples))
@@ -284,7 +284,7 @@ def _csv_line(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def _draw(image: Path, points: np.ndarray, target: Path) -> None:
+def _draw(image: Path, points: np.ndarray, target: Path, edges: Edges) -> None:
     from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
     from brule.data import load_image
     from brule.plots import draw_landmarks, save_figure
@@ -292,7 +292,7 @@ def _draw(image: Path, points: np.ndarray, target: Path) -> None:
     picture = load_image(image)
     unit = pixels_to_unit(points, image_box(*picture.size))
     picture.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-    save_figure(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size))), target)
+    save_figure(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size)), edges=edges), target)
 
 
 def _roots(paths: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from brule.data import Shapes
+    from brule.data import Edges, Shapes
     from brule.detector import LandmarkDetector
     from brule.training.config import TrainingConfig
 
@@ -35,6 +35,7 @@ def train(
     labelled: Annotated[list[str] | None, Many] = None,
     n_labelled: int | None = None,
     boxes: Annotated[list[str] | None, Many] = None,
+    edges: str | None = None,
     data: Annotated[list[str] | None, Many] = None,
     exclude_validation: bool = False,
     skip_bad: SkipBad = False,
@@ -56,8 +57,6 @@ def train(
         brule train --images photos/ --labelled ten-annotated/ -o runs/better
 
         brule train --labelled trainset/ -o runs/supervised
-
-        brule train --images photos/ --shapes trainset/ --n-shapes 10 --seed 3 --time-limit 30 -o runs/third
 
         brule train --images photos/ --shapes barycenter.json --set encoder.width=24 iterations=2000 -o runs/small
 
@@ -83,6 +82,9 @@ def train(
         n_labelled: Draw so many of these with the seed; by default all are used.
         boxes: Files that say where the object is in `--images`: a CSV with the columns `image,left,top,right,bottom`
             (pixels), or any annotation format that holds boxes.
+        edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single
+            line; indices from 0), or a JSON file `[[0, 1], …]`. By default as the annotations state it, else the contours
+            of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
         data: Annotated images to measure the detector on when training ends, as `brule evaluate` does: a page in the run shows
             what it can and what it can't. With --exclude-validation only their validation tenth.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
@@ -91,18 +93,20 @@ def train(
         list_settings: List every setting with its value in the preset, and end.
         quiet: No progress bar.
     """
+    from brule.data import read_edges
     from brule.training.config import load_config, parse_overrides
 
     overrides: dict[str, Any] = dict(parse_overrides(set_ or []))
     overrides |= {k: v for k, v in (("seed", seed), ("time_limit", time_limit)) if v is not None}
     if list_settings:
         return _list_settings(load_config(preset or PRESET, overrides))
+    lines = None if edges is None else read_edges(edges)
     run = _required(output, "-o", "the folder to keep the run in")
     where = checked_device(device)
     if resume:
         return _resume(
             run, images, labelled, preset, overrides, data=data, exclude_validation=exclude_validation, skip_bad=skip_bad,
-            device=where, quiet=quiet,
+            device=where, quiet=quiet, edges=lines,
         )  # fmt: skip
     if not labelled:
         _required(images, "--images", "folders, files or globs of images")
@@ -115,17 +119,15 @@ def train(
         labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
         annotated_shapes(shapes, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading) if shapes else None,
     )
-    if material.images is not None:
-        note_boxes(material.images)
-    if material.shapes is None:
-        note_missing(_shapes_of_labelled(material, config))
+    _note_oddities(material, config)
     if dry_run:
         return _tell_plan(run, config, material)
     record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
     return train_run(
-        run, material, record, preset=preset or PRESET, overrides=overrides, device=where, skip_bad=skip_bad, quiet=quiet
-    )
+        run, material, record, preset=preset or PRESET, overrides=overrides, edges=lines, device=where, skip_bad=skip_bad,
+        quiet=quiet,
+    )  # fmt: skip
 
 
 def train_run(
@@ -135,6 +137,7 @@ def train_run(
     *,
     preset: str,
     overrides: dict[str, Any],
+    edges: Edges | None = None,
     resume: bool = False,
     device: str | None = None,
     skip_bad: bool = False,
@@ -155,6 +158,7 @@ def train_run(
             material.images,
             shapes=material.shapes,
             labelled=material.labelled,
+            edges=edges,
             directory=run,
             resume=resume,
             skip_bad=skip_bad,
@@ -213,6 +217,7 @@ def _resume(
     skip_bad: bool,
     device: str | None,
     quiet: bool,
+    edges: Edges | None,
 ) -> int:
     from brule.detector import LandmarkDetector
     from brule.training.config import lengthened
@@ -244,6 +249,7 @@ def _resume(
         now,
         preset=config.preset,
         overrides=overrides,
+        edges=edges,
         resume=True,
         device=device,
         skip_bad=skip_bad,
@@ -288,6 +294,14 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material) -> int:
     note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
     return 0
+
+
+def _note_oddities(material: Material, config: TrainingConfig) -> None:
+    """Say what of the images and shapes a person may not expect."""
+    if material.images is not None:
+        note_boxes(material.images)
+    if material.shapes is None:
+        note_missing(_shapes_of_labelled(material, config))
 
 
 def _shapes_of_labelled(material: Material, config: TrainingConfig) -> Shapes:

@@ -6,6 +6,7 @@ from brule.data.annotations import read_annotations, write_annotations
 from brule.data.cache import CropCache, build_cache, cache_directory, cache_from_arrays
 from brule.data.conversion import Conversion, convert
 from brule.data.datasets import DATASETS, read_300w, read_celeba, read_cofw, read_dataset, read_mafl, read_wflw
+from brule.data.edges import Edges, checked_edges, read_edges
 from brule.data.finding import find_annotations, find_images
 from brule.data.folder import read_folder
 from brule.data.formats import FORMATS, READERS, Annotation, Annotations, Format, read_points, read_pts, write_pts
@@ -40,6 +41,7 @@ __all__ = [
     "Box",
     "Conversion",
     "CropCache",
+    "Edges",
     "Format",
     "Inspection",
     "Layout",
@@ -53,6 +55,7 @@ __all__ = [
     "build_cache",
     "cache_directory",
     "cache_from_arrays",
+    "checked_edges",
     "clear_store",
     "contact_sheet",
     "convert",
@@ -72,6 +75,7 @@ __all__ = [
     "read_celeba",
     "read_cofw",
     "read_dataset",
+    "read_edges",
     "read_folder",
     "read_mafl",
     "read_points",

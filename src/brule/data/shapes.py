@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from brule.coordinates import pixels_to_unit
+from brule.data.edges import Edges, checked_edges
 from brule.data.finding import Paths, as_paths, find_annotations, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
 from brule.data.formats.record import in_one_order
@@ -36,12 +37,14 @@ class Shapes:
         names: where each comes from, one a shape.
         bad: the files that were left out.
         placed: the numbers of those whose crop doesn't follow from their points, because the object's box was known.
+        edges: which landmarks are joined by lines, if the files say so.
     """
 
     points: list[np.ndarray]
     names: list[str]
     bad: BadFiles = field(default_factory=BadFiles)
     placed: frozenset[int] = frozenset()
+    edges: Edges = ()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -66,6 +69,7 @@ class _Found:
     points: np.ndarray
     images: list[str]  # the names of the image files that it may be of
     box: Box | None = None  # of the object, in the points' frame
+    edges: Edges = ()
     placed: bool = False  # the points are in the unit square of their crop
 
     def in_crop(self, scale: float) -> np.ndarray:
@@ -106,6 +110,7 @@ def read_shapes(
     bad = BadFiles(skip=skip_bad)
     shapes = Shapes([], [], bad)
     dropped, placed = 0, list[int]()
+    edges: Edges = ()
     for path, found in _in_one_order(_read_all(paths, bad)):
         try:
             kept = [one for one in found if keep is None or keep(path, one.images)]
@@ -117,12 +122,15 @@ def read_shapes(
             placed += [number for number, (_, _, boxed) in enumerate(read, len(shapes)) if boxed]
             shapes.names.extend(name for name, _, _ in read)
             shapes.points.extend(points for _, points, _ in read)
+            edges = edges or next((one.edges for one in kept if one.edges), ())
     if not shapes.points and dropped:
         raise DataError(f"{listed(paths)}: none of the {dropped} shapes is kept")
     if not shapes.points:
         why = f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}" if bad else _nothing(paths)
         raise DataError(why)
-    shapes = replace(shapes, placed=frozenset(placed))
+    least = min(map(len, shapes.points))
+    edges = edges if all(max(edge) < least for edge in edges) else ()
+    shapes = replace(shapes, edges=edges, placed=frozenset(placed))
     return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
 
 
@@ -136,18 +144,18 @@ def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
         raise DataError(f"expected to draw from 1 to {len(shapes)} shapes, as many as there are, got {n_shapes}")
     drawn = sorted(np.random.default_rng(seed).choice(len(shapes), n_shapes, replace=False).tolist())
     placed = frozenset(number for number, i in enumerate(drawn) if i in shapes.placed)
-    return Shapes([shapes.points[i] for i in drawn], [shapes.names[i] for i in drawn], shapes.bad, placed)
+    return replace(shapes, points=[shapes.points[i] for i in drawn], names=[shapes.names[i] for i in drawn], placed=placed)
 
 
 def write_shapes(path: Path | str, shapes: Shapes) -> None:
     """Write shapes as JSON, for :func:`read_shapes`; missing folders are made.
 
-    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, ``names``, and where the
-    crops don't follow from the points, ``placed``.
+    The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, ``names``, where they are
+    known ``edges``, and where the crops don't follow from the points, ``placed``.
     """
     content: dict[str, object] = {"shapes": [points_as_json(points) for points in shapes.points], "names": shapes.names}
-    if shapes.placed:
-        content["placed"] = sorted(shapes.placed)
+    content |= {"edges": shapes.edges} if shapes.edges else {}
+    content |= {"placed": sorted(shapes.placed)} if shapes.placed else {}
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
@@ -205,7 +213,8 @@ def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotat
     samples = read_samples(path, require_points=True, skip_bad=bad.skip)
     bad.extend(samples.bad)
     labelled = [(one, one.points) for one in samples if one.points is not None and _lack(one.points) is None]
-    return path, [_Found(one.name, points, [one.path.name], one.box) for one, points in labelled]
+    edges = samples.layout.edges
+    return path, [_Found(one.name, points, [one.path.name], one.box, edges) for one, points in labelled]
 
 
 def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
@@ -234,8 +243,12 @@ def _json_shapes(path: Path, content: object) -> list[_Found]:
         names = [f"{path.stem} {number}" for number in range(1, len(shapes) + 1)]
     placed = content.get("placed")
     in_crop = set(placed) if isinstance(placed, list) and all(isinstance(number, int) for number in placed) else set[int]()
+    edges = content.get("edges", [])
+    if not isinstance(edges, list):
+        raise DataError(f"{path}: expected edges as [[0, 1], …], got {edges!r}")
+    lines = checked_edges(edges, None, f"{path}: edges")
     return [
-        _Found(str(name), _as_shape(path, number + 1, shape), [], placed=number in in_crop)
+        _Found(str(name), _as_shape(path, number + 1, shape), [], edges=lines, placed=number in in_crop)
         for number, (name, shape) in enumerate(zip(names, shapes, strict=True))
     ]
 
@@ -280,14 +293,15 @@ def _lack(points: np.ndarray) -> str | None:
 def _in_one_order(found: list[tuple[Path, list[_Found] | Annotations]]) -> Iterator[tuple[Path, list[_Found]]]:
     """Bring the landmarks of the files that name them into one order."""
     named = [own for _, own in found if isinstance(own, Annotations)]
-    ordered = iter(in_one_order(named)[0])
+    records, layout = in_one_order(named)
+    ordered = iter(records)
     for path, own in found:
-        yield path, [_from_item(item) for item in next(ordered)] if isinstance(own, Annotations) else own
+        yield path, [_from_item(item, layout.edges) for item in next(ordered)] if isinstance(own, Annotations) else own
 
 
-def _from_item(item: Annotation) -> _Found:
+def _from_item(item: Annotation, edges: Edges) -> _Found:
     image = PureWindowsPath(item.image)  # takes both kinds of slashes
-    return _Found(image.stem, np.asarray(item.points), [image.name], item.box)
+    return _Found(image.stem, np.asarray(item.points), [image.name], item.box, edges)
 
 
 def _images_beside(annotation: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from brule.detector.calibrating import CalibrationReport, Quality, calibrate_detector
 from brule.detector.confidence import CALIBRATION, MAX_VIEWS, Calibration, write_calibration
+from brule.detector.edges import usual_edges
 from brule.detector.estimator import LandmarkDetector
 from brule.detector.inputs import ReadyShapes, ready_shapes
 from brule.detector.measuring import measure_detector
@@ -26,5 +27,6 @@ __all__ = [
     "calibrate_detector",
     "measure_detector",
     "ready_shapes",
+    "usual_edges",
     "write_calibration",
 ]

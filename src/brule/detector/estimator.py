@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from brule.coordinates import unit_to_pixels
-from brule.data import BadFiles, Box, CropCache, Sample
+from brule.data import BadFiles, Box, CropCache, Edges, Sample, checked_edges
 from brule.detector.confidence import Calibration, Reader, ShapeKnowledge
 from brule.detector.confidence.reading import in_other_frame, joined
+from brule.detector.edges import usual_edges
 from brule.detector.inputs import (
     Annotated,
     as_annotated,
@@ -55,6 +57,7 @@ class LandmarkDetector:
         barycenter_: ``(N, 2)`` in the unit square of the crop.
         shapes_: ``(K, N, 2)``, the annotated shapes in the same frame, missing points completed; ``None`` if their numbers
             of points differ.
+        edges_: pairs of indices: the landmarks that pictures join by lines.
         progress_: iterations done and seconds spent.
         finished_: whether training came to its end.
         bad_files_: files that ``skip_bad`` left out.
@@ -74,6 +77,7 @@ class LandmarkDetector:
     decoder_: Decoder | None
     barycenter_: Tensor
     shapes_: Tensor | None
+    edges_: Edges
     progress_: Progress
     finished_: bool
     bad_files_: BadFiles
@@ -93,6 +97,7 @@ class LandmarkDetector:
         labelled: Any = None,
         *,
         boxes: Sequence[Box | None] | np.ndarray | None = None,
+        edges: Iterable[tuple[int, int]] | None = None,
         directory: Path | str | None = None,
         resume: bool = False,
         skip_bad: bool = False,
@@ -111,6 +116,8 @@ class LandmarkDetector:
             labelled: annotated images to learn from directly: a folder, files, globs, what :func:`brule.data.read_samples`
                 returns, or a pair ``(images, points)`` in memory, points ``(B, N, 2)`` in pixels, NaN where one is missing.
             boxes: the object's box in every one of ``images``, pixels, where these are in memory.
+            edges: pairs of indices: the landmarks that pictures join by lines, see :func:`brule.data.read_edges`. By default
+                those that the annotations state, else the contours of 68 facial points, else each point's two nearest.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
             resume: go on with the run in ``directory``, with its own settings and shapes.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
@@ -134,6 +141,8 @@ class LandmarkDetector:
             self._take_up(run)
         else:
             self._begin(run, shapes, annotated, skip_bad)
+        if edges is not None:
+            self.edges_ = checked_edges(edges, len(self.barycenter_))
         if annotated is not None:
             self.bad_files_.extend(annotated.bad)
         crop = self.config_.crop
@@ -153,7 +162,9 @@ class LandmarkDetector:
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            hooks=Hooks(lambda trained: self._at_checkpoint(run, trained, on_checkpoint), _save_preview),
+            hooks=Hooks(
+                lambda trained: self._at_checkpoint(run, trained, on_checkpoint), partial(_save_preview, edges=self.edges_)
+            ),
         )
         self._take(trained)
         return self
@@ -238,7 +249,7 @@ class LandmarkDetector:
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
         trained = Trained(self._fitted(), self.progress_, self.finished_, self.decoder_)
-        write_detector(Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_))
+        write_detector(Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_, self.edges_))
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> LandmarkDetector:
@@ -256,6 +267,7 @@ class LandmarkDetector:
         detector.config_, detector.shapes_ = stored.config, stored.shapes
         detector.bad_files_ = BadFiles()
         detector.barycenter_ = stored.trained.model.barycenter.clone()
+        detector.edges_ = usual_edges(detector.barycenter_) if stored.edges is None else stored.edges
         detector._take(stored.trained)
         detector.calibration_ = stored.calibration
         return detector
@@ -285,6 +297,8 @@ class LandmarkDetector:
         some = ready.sets[:: -(-len(ready.sets) // _BARYCENTER_SETS)]
         self.barycenter_ = free_support_barycenter(some, seed=self.config_.seed).points.float()
         self.shapes_ = None if ready.whole is None else ready.whole.float()
+        stated = all(max(edge) < len(self.barycenter_) for edge in given.edges)
+        self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
         # This says now what can't be trained, not after decoding.
         build_guide(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 
@@ -293,7 +307,7 @@ class LandmarkDetector:
             raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without resume")
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
-        self.shapes_, self.barycenter_ = stored.shapes_, stored.barycenter_
+        self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
         self.bad_files_ = BadFiles()
 
     def _as_labels(self, cache: CropCache) -> LabelledImages:
@@ -306,7 +320,7 @@ class LandmarkDetector:
         return LabelledImages(cache.images, points)
 
     def _write(self, directory: Path, trained: Trained) -> None:
-        write_detector(directory, Stored(self.config_, trained, self.shapes_))
+        write_detector(directory, Stored(self.config_, trained, self.shapes_, edges=self.edges_))
 
     def _fitted(self) -> BruleModel:
         if not hasattr(self, "model_"):
@@ -324,8 +338,8 @@ class LandmarkDetector:
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None) -> None:
-    save_figure(preview_sheet(crops, points, redrawn=redrawn, columns=4), path)
+def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> None:
+    save_figure(preview_sheet(crops, points, redrawn=redrawn, columns=4, edges=edges), path)
 
 
 def _predict_batch(reader: Reader, batch: list[tuple[Sample, np.ndarray, Box]], views: int) -> tuple[list[Sample], Landmarks]:

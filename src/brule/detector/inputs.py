@@ -101,7 +101,8 @@ def shapes_of(annotated: Annotated, scale: float) -> Shapes:
         raise DataError(f"labelled: no image has {MIN_POINTS} landmarks, so none shows a shape; give shapes")
     crops = [to_crop(points, scale=scale, box=box) for _, points, box in chosen]
     placed = frozenset(number for number, (_, _, box) in enumerate(chosen) if box is not None)
-    return Shapes(crops, [name for name, _, _ in chosen], placed=placed)
+    edges = annotated.images.layout.edges if isinstance(annotated.images, SampleList) else ()
+    return Shapes(crops, [name for name, _, _ in chosen], edges=edges, placed=placed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,7 @@ def measure_detector(
         shapes=None if detector.shapes_ is None else detector.shapes_.numpy(),
         normaliser=normaliser,
         regions=regions,
+        edges=detector.edges_,
         batch_size=batch_size,
         progress=predicting,
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from brule.data import Edges, checked_edges
 from brule.detector.confidence import CALIBRATION, SIGNALS, Calibration, read_calibration, write_calibration
-from brule.errors import CheckpointError, ConfigError
+from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder
 from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
@@ -30,12 +31,14 @@ class Stored:
         trained: the networks, and how far training came.
         shapes: ``(K, N, 2)`` the annotated shapes in the unit square of the crop, where they had one number of points.
         calibration: of the detector, if it was calibrated.
+        edges: which landmarks pictures join by lines; ``None`` where an older version wrote the detector.
     """
 
     config: TrainingConfig
     trained: Trained
     shapes: Tensor | None
     calibration: Calibration | None = None
+    edges: Edges | None = None
 
 
 def write_detector(directory: Path, stored: Stored) -> None:
@@ -55,6 +58,8 @@ def write_detector(directory: Path, stored: Stored) -> None:
         "finished": trained.finished,
         "config": stored.config.model_dump(),
     }
+    if stored.edges is not None:
+        description["edges"] = stored.edges
     write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n")
     if stored.calibration is not None:
         write_calibration(directory, stored.calibration)
@@ -66,7 +71,7 @@ def read_detector(folder: Path) -> Stored:
     Raises:
         CheckpointError: if there is none, or it is damaged.
     """
-    config, progress, finished = _read_description(folder)
+    config, progress, finished, edges = _read_description(folder)
     tensors, _ = read_safetensors(folder / WEIGHTS)
     shapes = tensors.pop("shapes", None)
     if "barycenter" not in tensors:
@@ -75,7 +80,17 @@ def read_detector(folder: Path) -> Stored:
     load_module(model, tensors, folder / WEIGHTS)
     signals = tuple(name for name in SIGNALS if name != "energy" or shapes is not None)
     calibration = read_calibration(folder, landmarks=len(model.barycenter), signals=signals)
-    return Stored(config, Trained(model, progress, finished, _read_decoder(folder, config)), shapes, calibration)
+    trained = Trained(model, progress, finished, _read_decoder(folder, config))
+    return Stored(config, trained, shapes, calibration, _checked(edges, len(model.barycenter), folder / DESCRIPTION))
+
+
+def _checked(edges: object, landmarks: int, path: Path) -> Edges | None:
+    if edges is None:
+        return None
+    try:
+        return checked_edges(edges if isinstance(edges, list) else [edges], landmarks, f"{path}: edges")  # type: ignore[list-item]
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
@@ -87,7 +102,7 @@ def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
     return decoder
 
 
-def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool]:
+def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, object]:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")
@@ -99,6 +114,7 @@ def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool]:
         raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
     try:
         progress = Progress(**description["progress"])
-        return config_from_dict(description["config"]), progress, bool(description["finished"])
+        config = config_from_dict(description["config"])
+        return config, progress, bool(description["finished"]), description.get("edges")
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

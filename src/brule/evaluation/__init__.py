@@ -15,7 +15,7 @@ from brule.evaluation.metrics import (
     region_errors,
     wasserstein1_error,
 )
-from brule.evaluation.regions import landmark_regions, read_regions
+from brule.evaluation.regions import contours, landmark_regions, read_regions
 from brule.evaluation.scores import ImageErrors, Scores, measure, score, summarise
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "area_under_ced",
     "bootstrap_interval",
     "compare_errors",
+    "contours",
     "cumulative_error_distribution",
     "estimate",
     "evaluate",

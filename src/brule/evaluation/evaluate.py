@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_cov
 from brule.evaluation.distances import fitting_kinds, normaliser
 from brule.evaluation.intervals import Estimate, mean_estimates
 from brule.evaluation.metrics import landmark_errors, mean_of_present, region_errors
-from brule.evaluation.regions import Regions, landmark_regions
+from brule.evaluation.regions import Regions, contours, landmark_regions
 from brule.evaluation.scores import ImageErrors, Scores, measure, summarise
 
 FLOOR_NAMES = ("constant barycenter", "constant mean shape")
@@ -51,6 +51,7 @@ class Evaluation:
         sides: ``(B,)``, the side of each crop in pixels of its image.
         centre: ``(N, 2)``, the barycenter.
         regions: name → 0-based indices of its landmarks.
+        edges: pairs of landmarks that pictures join by lines.
     """
 
     scores: Scores
@@ -67,6 +68,7 @@ class Evaluation:
     sides: Array
     centre: Array
     regions: dict[str, tuple[int, ...]]
+    edges: tuple[tuple[int, int], ...] = ()
 
     @property
     def errors(self) -> Array:
@@ -172,6 +174,7 @@ def evaluate(
     shapes: ArrayLike | None = None,
     normaliser: str | ArrayLike = "auto",
     regions: Regions | None = None,
+    edges: Sequence[tuple[int, int]] | None = None,
     batch_size: int = 64,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
@@ -185,6 +188,7 @@ def evaluate(
         shapes: ``(K, N, 2)``, the annotated shapes the predictor was given, for the second floor.
         normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
         regions: as for :func:`brule.evaluation.landmark_regions`.
+        edges: pairs of landmarks that pictures join by lines; by default :func:`contours`.
         batch_size: crops at a time.
         progress: called as ``progress(done, total)``.
 
@@ -220,6 +224,7 @@ def evaluate(
         sides=np.asarray(cache.boxes[:, 2] - cache.boxes[:, 0], dtype=np.float64),
         centre=centre,
         regions=named,
+        edges=tuple(contours(len(centre)) if edges is None else edges),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -30,7 +31,14 @@ def mirror_permutation(shape: Tensor, *, tolerance: float = _TOLERANCE) -> Tenso
         ``(N,)`` permutation, its own inverse: landmark ``i`` of the mirror image is landmark ``perm[i]`` of the image; or
         ``None`` if the shape has no such symmetry.
     """
-    centred = (shape - shape.mean(0)).double().cpu()
+    found = _found(tuple(map(tuple, shape.detach().double().cpu().tolist())), tolerance)
+    return None if found is None else found.clone()
+
+
+@lru_cache(maxsize=8)  # training, measuring and predicting ask for that of one shape; 500 points take a second
+def _found(points: tuple[tuple[float, float], ...], tolerance: float) -> Tensor | None:
+    shape = torch.tensor(points, dtype=torch.float64)
+    centred = shape - shape.mean(0)
     radius = centred.square().sum(-1).mean().sqrt()
     fits = [_match_to_mirror_image(centred / radius, math.radians(turn)) for turn in _TURNS]
     partner, miss = min(fits, key=lambda fit: fit[1])

@@ -75,24 +75,30 @@ def overlay_grid(
     return figure
 
 
-def barycenter_figure(barycenter: ArrayLike, sets: Sequence[ArrayLike], indices: bool = True) -> Figure:
+def barycenter_figure(
+    barycenter: ArrayLike, sets: Sequence[ArrayLike], indices: bool = True, *, edges: ArrayLike | None = None
+) -> Figure:
     """The barycenter's landmarks over the annotated sets that it was made of.
 
     Args:
         barycenter: ``(N, 2)`` in the unit square, y downwards.
         sets: each ``(N_i, 2)`` in the same frame; drawn as faint dots.
         indices: write each landmark's index beside it.
+        edges: ``(E, 2)`` pairs of indices to join by thin lines.
 
     Returns:
         The figure.
     """
     centre = check_landmarks(barycenter)
     clouds = [check_landmarks(points) for points in sets]
+    pairs = check_edges(edges, len(centre))
     figure = new_figure(6.4, 6.4)
     axes = figure.add_axes((0.03, 0.03, 0.94, 0.88))
     axes.set_axis_off()
     for cloud in clouds:
         axes.scatter(cloud[:, 0], cloud[:, 1], s=9, color="#aab2bd", alpha=0.55, linewidths=0, zorder=1)
+    for pair in centre[pairs]:
+        axes.plot(pair[:, 0], pair[:, 1], color=MUTED, lw=0.9, zorder=2)
     size = 2.6 * _marker_diameter(len(centre))
     axes.scatter(
         centre[:, 0], centre[:, 1], s=size**2, c=index_colours(len(centre)) / 255, edgecolors=INK, linewidths=0.6, zorder=3

@@ -170,5 +170,7 @@ def _pictures(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: 
         crops = np.stack([load_crop(measured[i], crop.image_size, crop.scale)[0] for i in chosen])
         points = detector.predict_crops(crops).points.numpy()
         mark = ", the best" if value == best else ""
-        rows[f"{sweep.key} = {value}{mark}: {score.nme:.2f} %"] = preview_sheet(crops, points, columns=PICTURES)
+        rows[f"{sweep.key} = {value}{mark}: {score.nme:.2f} %"] = preview_sheet(
+            crops, points, columns=PICTURES, edges=detector.edges_
+        )
     return titled_sheets(rows)

@@ -11,7 +11,6 @@ import numpy as np
 from brule.evaluation.checks import Array
 from brule.evaluation.evaluate import FLOOR_NAMES, Evaluation
 from brule.evaluation.intervals import Estimate, mean_estimates
-from brule.evaluation.regions import contours
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, metrics_json, per_image_csv
 from brule.evaluation.reports.html import Markup, Tile
@@ -190,8 +189,8 @@ def _where(evaluation: Evaluation) -> Markup:
     values = [one.value for one in evaluation.by_landmark]
     owner = {i: name for name, indices in evaluation.regions.items() for i in indices}
     names = [f"landmark {i}" + (f", {owner[i]}" if i in owner else "") for i in range(len(values))]
-    edges = contours(len(values))
-    drawn = landmark_map(evaluation.centre, values, lengths=evaluation.landmark_lengths, names=names, edges=edges)
+    lengths, edges = evaluation.landmark_lengths, evaluation.edges
+    drawn = landmark_map(evaluation.centre, values, lengths=lengths, names=names, edges=edges)
     floors = {name: one.value for name, one in evaluation.floor_by_region.items()}
     rows = [
         [
@@ -251,7 +250,7 @@ def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
         crop(i),
         alt=f"{name}: predicted and true landmarks, error {error:.2f} %",
         caption=lines,
-        overlay=landmark_overlay(evaluation.predictions[i], evaluation.truth[i]),
+        overlay=landmark_overlay(evaluation.predictions[i], evaluation.truth[i], edges=evaluation.edges),
     )
 
 

@@ -82,21 +82,22 @@ def landmark_map(
     return canvas.svg()
 
 
-def landmark_overlay(points: ArrayLike, truth: ArrayLike | None = None) -> str:
+def landmark_overlay(points: ArrayLike, truth: ArrayLike | None = None, *, edges: ArrayLike | None = None) -> str:
     """Landmarks to lay over a picture of the same proportions: a transparent square without text.
 
-    Predicted points are dots coloured by index (class ``found``), true ones white crosses (class ``truth``), joined to
-    their predictions by thin lines (class ``gap``), so that a page can show and hide each.
+    Predicted points are dots coloured by index and joined along the edges (class ``found``), true ones white crosses (class
+    ``truth``), joined to their predictions by thin lines (class ``gap``), so that a page can show and hide each.
 
     Args:
         points: ``(N, 2)`` in the unit square of the picture; NaN points are left out.
         truth: ``(N, 2)`` likewise, or nothing.
+        edges: ``(E, 2)`` pairs of indices to join by thin lines.
 
     Returns:
         SVG text.
 
     Raises:
-        DataError: points and truth differ in number.
+        DataError: points and truth differ in number, or an edge leads to a landmark that isn't there.
     """
     found = _UNIT * check_landmarks(points)
     canvas = Canvas(_UNIT, _UNIT, decorative=True)
@@ -111,6 +112,12 @@ def landmark_overlay(points: ArrayLike, truth: ArrayLike | None = None) -> str:
         crosses = "".join(_cross(point, 1.15 * size) for point in known[np.isfinite(known).all(axis=1)])
         for colour, width in (("#000", 1.0), ("#fff", 0.5)):
             canvas.add("path", class_="truth", d=crosses, fill="none", stroke=colour, stroke_width=width, stroke_opacity=0.95)
+    lines = found[check_edges(edges, len(found))]
+    lines = lines[np.isfinite(lines).all(axis=(1, 2))]
+    if len(lines):
+        drawn = "".join(path_data(pair) for pair in lines)
+        for colour, width in (("#0c0e12", 0.7), ("#fff", 0.35)):
+            canvas.add("path", class_="found", d=drawn, fill="none", stroke=colour, stroke_width=width, stroke_opacity=0.6)
     for (x, y), colour in zip(found, index_colours(len(found)), strict=True):
         if np.isfinite([x, y]).all():
             canvas.add(
