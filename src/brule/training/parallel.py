@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from brule.errors import ConfigError, ProcessLostError
 from brule.training.config import TrainingConfig
@@ -78,15 +79,7 @@ class Processes:
         It is differentiable: with the mean of all processes' losses as the objective, and gradients averaged, a term of this
         mean counts as it would in one process.
         """
-        if self.count == 1:
-            return tensor
-        if tensor.requires_grad:
-            from torch.distributed.nn.functional import all_reduce
-
-            return all_reduce(tensor) / self.count
-        from accelerate.utils import reduce
-
-        return reduce(tensor, "mean")
+        return tensor if self.count == 1 else _Mean.apply(tensor)
 
     def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Put the mean over the processes into the gradients of an optimizer's parameters.
@@ -179,6 +172,23 @@ class Processes:
                 "training stopped: another process ended, or can't be reached; what it said itself tells why. "
                 "The last checkpoint is intact"
             ) from error
+
+
+class _Mean(torch.autograd.Function):
+    """The mean over the processes; going back, its gradient is the mean of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        from accelerate.utils import reduce
+
+        return reduce(tensor.contiguous(), "mean")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        from accelerate.utils import reduce
+
+        return reduce(gradient.contiguous(), "mean")
 
 
 ALONE = Processes()
