@@ -40,7 +40,7 @@ NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "benchm
 PUBLIC = {"LandmarkDetector", "Landmarks"}  # `from brule import …` of these is an import of brule.detector
 OPTIONAL = {"matplotlib", "mpl_toolkits", "ot", "onnx", "onnxscript", "onnxruntime"}
 OPTIONAL |= {"geomloss", "cv2", "albumentations"}  # what the benchmarks run against
-OPTIONAL |= {"tensorboard", "starlette", "uvicorn", "h5py"}
+OPTIONAL |= {"tensorboard", "starlette", "uvicorn", "h5py", "accelerate"}
 OPTIONAL_MODULES = ("torch.onnx", "torch.utils.tensorboard")  # of torch, but they need an optional package
 HEAVY = ("torch", "scipy", "matplotlib", "ot", "onnx", "onnxruntime", "tensorboard")
 

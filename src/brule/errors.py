@@ -25,5 +25,9 @@ class TrainingError(BruleError):
     """Training can't go on: a loss became NaN or infinite, for example."""
 
 
+class ProcessLostError(TrainingError):
+    """Another of the processes that train together has gone."""
+
+
 class ExportError(BruleError):
     """A detector can't be exported: a package is missing, or what came out doesn't compute the same."""

@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -27,12 +28,14 @@ from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.export import export
 from brule.cli.generate import generate
-from brule.cli.output import INTERRUPTED
+from brule.cli.launching import COMMAND
+from brule.cli.output import ERROR_FILE, INTERRUPTED, is_member, speaks
 from brule.cli.predict import predict
 from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch
-from brule.errors import BruleError
+from brule.errors import BruleError, ProcessLostError
+from brule.files import write_text
 
 _DEBUG = "--debug"
 _OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = _DEBUG in words
+    COMMAND.set(tuple(words))
     words = [word for word in words if word != _DEBUG]
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files needn't be what the terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -90,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explained(error: Exception) -> int:
+    if isinstance(error, ProcessLostError) and not speaks():
+        return _failed("", 2)  # the one that was lost tells, and the first process that it stopped
     if isinstance(error, BruleError):
         return _failed(str(error), 2)
     if isinstance(error, OSError) and error.errno in _OF_STREAMS and error.filename is None:
@@ -105,5 +111,8 @@ def _explained(error: Exception) -> int:
 
 
 def _failed(message: str, code: int) -> int:
-    print(f"brule: {message}", file=sys.stderr)
+    if ERROR_FILE in os.environ and is_member():
+        write_text(Path(os.environ[ERROR_FILE]), message)
+    if message:
+        print(f"brule: {'' if speaks() else 'process ' + os.environ['RANK'] + ': '}{message}", file=sys.stderr)
     return code

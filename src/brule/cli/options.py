@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from brule.cli.output import is_member
 
 Many = Parameter(consume_multiple=True)
 Output = Parameter(name=["--output", "-o"])
@@ -38,8 +41,9 @@ def checked_device(name: str | None) -> str | None:
 
     if name is None or name == "auto":
         return None
+    own = os.environ.get("LOCAL_RANK") if name == "cuda" and is_member() else None
     try:
-        torch.empty(1, device=name)
+        torch.empty(1, device=name if own is None else f"cuda:{own}")  # the others' GPUs are none of ours
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--device: {name!r} can't be used here ({reason}); --device cpu always can") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -21,15 +22,30 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 SHOWN_BAD_FILES = 10
+ERROR_FILE = "BRULE_ERROR_FILE"  # the variable that says where a process of several leaves what went wrong
+
+
+def is_member() -> bool:
+    """Whether this is one of several processes that were started together (``torchrun``'s variables say so)."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1") and "RANK" in os.environ
+
+
+def speaks() -> bool:
+    """Whether this process prints what a command says: where several work together, the first one does."""
+    return not is_member() or os.environ["RANK"] == "0"
 
 
 def say(text: str = "") -> None:
     """Print a line of the result."""
+    if not speaks():
+        return
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print a remark that is no part of the result."""
+    if not speaks():
+        return
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -78,7 +94,7 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, i
 
     console = Console(stderr=True)
     columns = (TextColumn(f"[bold]{what}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
+    with Progress(*columns, console=console, disable=quiet or not speaks() or not console.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from brule.cli.inputs import DataRecord, Material, annotated_shapes, labelled_images, note_boxes, note_missing, training_images
+from brule.cli.launching import COMMAND, team_of
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
-from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands
+from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands, speaks
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ def train(
     exclude_validation: bool = False,
     skip_bad: SkipBad = False,
     device: Device = None,
+    devices: int | None = None,
+    nodes: int | None = None,
+    node_rank: int | None = None,
+    main_address: str | None = None,
     dry_run: bool = False,
     list_settings: bool = False,
     quiet: bool = False,
@@ -89,6 +94,11 @@ def train(
             what it can and what it can't. With --exclude-validation only their validation tenth.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
+        devices: Train on so many GPUs of this machine (or in so many processes, on a CPU), each with its share of every
+            batch; needs `pip install 'brule[devices]'`. docs/cluster.md explains.
+        nodes: Machines that train together: the same command on each, with its --node-rank.
+        node_rank: Which of them this is, from 0; by default what `NODE_RANK` says.
+        main_address: `HOST:PORT` at which they find machine 0; by default what `MASTER_ADDR` and `MASTER_PORT` say.
         dry_run: Read and check everything, say what would be done, and write nothing.
         list_settings: List every setting with its value in the preset, and end.
         quiet: No progress bar.
@@ -101,7 +111,9 @@ def train(
     if list_settings:
         return _list_settings(load_config(preset or PRESET, overrides))
     lines = None if edges is None else read_edges(edges)
-    run = _required(output, "-o", "the folder to keep the run in")
+    run: Path = _required(output, "-o", "the folder to keep the run in")
+    if (team := team_of(devices, nodes=nodes, node_rank=node_rank, main_address=main_address, device=device)) and not dry_run:
+        return team.run(COMMAND.get())
     where = checked_device(device)
     if resume:
         return _resume(
@@ -113,11 +125,12 @@ def train(
         _required(shapes, "--shapes", "about ten annotated shapes")
     config = load_config(preset or PRESET, overrides)
     refuse_existing(run)
-    reading = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
+    reading: dict[str, Any] = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
+    drawn: dict[str, Any] = {"n_shapes": n_shapes, "seed": config.seed, "scale": config.crop.scale}
     material = Material(
         training_images(images, boxes=boxes, check_images=dry_run, **reading) if images else None,
         labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
-        annotated_shapes(shapes, n_shapes=n_shapes, seed=config.seed, scale=config.crop.scale, **reading) if shapes else None,
+        annotated_shapes(shapes, **drawn, **reading) if shapes else None,
     )
     _note_oddities(material, config)
     if dry_run:
@@ -150,8 +163,10 @@ def train_run(
         The exit code: 0, or 130 if Ctrl-C ended training early.
     """
     from brule.detector import LandmarkDetector
+    from brule.training.parallel import leave_processes
 
-    record.write(run)
+    if speaks():
+        record.write(run)
     detector = LandmarkDetector(preset, quiet=quiet, device=device, **overrides)
     with progress_bar("reading images", quiet=quiet) as progress:
         detector.fit(
@@ -164,6 +179,9 @@ def train_run(
             skip_bad=skip_bad,
             progress=lambda done, total: progress(done, total),
         )
+    leave_processes()
+    if not speaks():
+        return 0  # how it ended is for the first process to say
     note_bad(detector.bad_files_)
     _tell_end(run, detector, hints)
     if not detector.finished_:

@@ -34,6 +34,7 @@ from brule.plots import preview_sheet, save_figure
 from brule.training.checkpoint import Progress
 from brule.training.config import TrainingConfig, lengthened, load_config
 from brule.training.loop import train
+from brule.training.parallel import check_shares, join_processes
 from brule.training.run import CHECKPOINT, build_guide
 from brule.training.saving import Hooks, Trained
 from brule.training.source import LabelledImages
@@ -106,6 +107,9 @@ class LandmarkDetector:
     ) -> LandmarkDetector:
         """Train, on unlabelled images, on annotated ones, or on both.
 
+        In a program that ``accelerate launch`` or ``torchrun`` started, all its processes train one detector together
+        (``docs/cluster.md``). Each of them returns it; the first one alone writes and calls ``on_checkpoint``.
+
         Args:
             images: unlabelled images: a folder, files, globs, what :func:`brule.data.read_samples` returns, or a sequence
                 of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else.
@@ -135,6 +139,7 @@ class LandmarkDetector:
         """
         if images is None and labelled is None:
             raise DataError("fit: expected unlabelled images, annotated ones (labelled), or both, got neither")
+        processes = join_processes(self._device())
         run = Path(directory) if directory is not None else None
         annotated = None if labelled is None else as_annotated(labelled, skip_bad)
         if resume:
@@ -145,12 +150,14 @@ class LandmarkDetector:
             self.edges_ = checked_edges(edges, len(self.barycenter_))
         if annotated is not None:
             self.bad_files_.extend(annotated.bad)
-        crop = self.config_.crop
-        cache = None if images is None else unlabelled_crops(images, boxes, crop, skip_bad=skip_bad, progress=progress)
-        examples = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=progress)
+        check_shares(self.config_, processes)
+        crop, shown = self.config_.crop, progress if processes.main else None
+        with processes.one_a_machine_first():
+            cache = None if images is None else unlabelled_crops(images, boxes, crop, skip_bad=skip_bad, progress=shown)
+            examples = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=shown)
         for store in (cache, examples):
             self.bad_files_.extend(store.bad if store is not None else [])
-        if run is not None:
+        if run is not None and processes.main:
             write_text(run / CONFIG, self.config_.to_json())
         trained = train(
             None if cache is None else cache.images,

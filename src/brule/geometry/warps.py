@@ -105,6 +105,9 @@ class SynchronizedWarp:
         """The warp that moves nothing."""
         return cls(torch.eye(2).expand(batch, 2, 2), torch.zeros(batch, 2), torch.zeros(batch, 2, 4, 4))
 
+    def __getitem__(self, rows: slice) -> SynchronizedWarp:
+        return SynchronizedWarp(self.inverse[rows], self.shift[rows], self.field[rows])
+
     def to(self, device: torch.device | str) -> SynchronizedWarp:
         """The same warp on another device."""
         return SynchronizedWarp(self.inverse.to(device), self.shift.to(device), self.field.to(device))

@@ -48,14 +48,17 @@ class TrainingConfig(Section):
         description="Minutes after which the run ends, its schedule complete; 0 = none. The clock then has a say in the "
         "schedule, and two runs are alike only up to that.",
     )
-    batch_size: int = Field(8, ge=1, description="Images an iteration.")
+    batch_size: int = Field(8, ge=1, description="Images an iteration, those of all processes together.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Of the networks' activations.")
     compile: bool = Field(
         False, description="Compile encoder and generator first: a minute or two that long runs on a GPU win back."
     )
-    threads: int = Field(0, ge=0, description="CPU threads; 0 = PyTorch's choice.")
+    threads: int = Field(0, ge=0, description="CPU threads of a process; 0 = PyTorch's choice.")
     split: int = Field(
-        1, ge=1, description="Parts of a batch that the encoder looks at side by side, in a thread each: quicker on CPU cores."
+        1,
+        ge=1,
+        description="Parts of a batch that the encoder looks at side by side, in a thread each: quicker on CPU cores. "
+        "On GPUs, and where several processes train together, batches stay whole.",
     )
     checkpoint_every: int = Field(1000, ge=1, description="Iterations between checkpoints.")
     preview_every: int = Field(1000, ge=0, description="Iterations between preview pictures; 0 = none.")

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 from brule.errors import DataError
 from brule.files import make_folder
 from brule.training.averaging import accumulate_weights, warmed_decay
-from brule.training.config import TrainingConfig
+from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.logging import RunLog
+from brule.training.parallel import check_shares, join_processes, synchronize_norms
 from brule.training.run import Run, build_guide, guide_to, start_run
 from brule.training.saving import Hooks, Saver, Trained
 from brule.training.schedule import rate_factor, shape_factor, share_done
@@ -53,45 +55,74 @@ def train(
         directory: of the run: log, checkpoints and previews go there; ``None`` keeps all in memory.
         resume: go on from the directory's checkpoint.
         quiet: no progress bar and no lines.
-        device: where to train.
-        hooks: what is called on the way.
+        device: where to train; with several processes, ``cuda`` is a GPU of its own for each.
+        hooks: what is called on the way, in the main process.
 
     Returns:
         The averaged model. Ctrl-C ends the run early, with a checkpoint.
 
     Raises:
         DataError: if there are no images, or fewer unlabelled ones than a batch holds.
+        ConfigError: if a batch can't be shared out among the processes, or they weren't started alike.
         CheckpointError: if there is nothing to resume from.
         TrainingError: if a loss isn't finite; the last checkpoint stays.
     """
     shown = _checked(images, labelled, config)
     if config.threads:
         torch.set_num_threads(config.threads)
-    if directory is not None:
-        make_folder(directory)
-    run = start_run(barycenter, config, torch.device(device), directory, resume)
-    guide = guide_to(build_guide(barycenter, shapes, config, indexed=labelled is not None), torch.device(device))
-    with (
-        RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
-        BatchSource(images, labelled, guide, config) as source,
-        split_batches(run.model.encoder, run.average.encoder, parts=config.split),
-        _stop_signal() as stop,
-    ):
-        saver = Saver(run, shown, guide, config, directory, log, hooks or Hooks())
+    processes = join_processes(device)
+    check_shares(config, processes)
+    place = processes.device or torch.device(device)
+    with processes.together():
+        barycenter = processes.from_main(barycenter)
+        run = replace(start_run(barycenter, config, place, directory, resume), processes=processes)
+        processes.expect_same(_facts(run, images, labelled, config))
+        processes.share(run.modules.values())
+        synchronize_norms(run.model, processes)
+        guide = guide_to(build_guide(barycenter, shapes, config, indexed=labelled is not None), place)
+        hooks = hooks or Hooks()
+        if not processes.main:
+            directory, hooks, quiet = None, Hooks(), True
+        if directory is not None:
+            make_folder(directory)
+        # Where processes share a batch, their cores are busy as it is, and threads could exchange statistics in any order.
+        parts = config.split if place.type == "cpu" and processes.count == 1 else 1
+        with (
+            RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
+            BatchSource(images, labelled, guide, config, processes) as source,
+            split_batches(run.model.encoder, run.average.encoder, parts=parts),
+        ):
+            return _go_on(source, Saver(run, shown, guide, config, directory, log, hooks))
+
+
+def _go_on(source: BatchSource, saver: Saver) -> Trained:
+    """Iterate to the end of the run, or until Ctrl-C."""
+    run, config = saver.run, saver.config
+    with _stop_signal() as stop:
         began = time.monotonic() - run.progress.elapsed
-        while (share := share_done(run.progress, config)) < 1 and not stop.wanted:
-            terms = _iterate(run, source.batch(run.progress.iteration), guide, config, share)
+        while (share := share_done(run.progress, config)) < 1 and not run.processes.any(stop.wanted):
+            terms = _iterate(run, source.batch(run.progress.iteration), saver.guide, config, share)
             run.progress.iteration += 1
-            run.progress.elapsed = time.monotonic() - began
+            run.progress.elapsed = run.processes.clock(time.monotonic() - began)
             share = share_done(run.progress, config)
-            log.add(run.progress.iteration, share, terms, seconds=round(run.progress.elapsed, 1))
+            saver.log.add(run.progress.iteration, share, terms, seconds=round(run.progress.elapsed, 1))
             saver.after_iteration()
-        finished = share >= 1
         saver.save()
-        if stop.wanted and not finished:
-            kept = "all is saved, resume goes on from here" if directory else "nothing was saved: no directory was given"
-            log.say(f"stopped at iteration {run.progress.iteration}; {kept}")
+        if share < 1:
+            kept = "all is saved, resume goes on from here" if saver.directory else "nothing was saved: no directory was given"
+            saver.log.say(f"stopped at iteration {run.progress.iteration}; {kept}")
+        run.processes.wait()  # who ends earlier may be taken for a failure by what started the processes
     return saver.result()
+
+
+def _facts(run: Run, images: Images | None, labelled: LabelledImages | None, config: TrainingConfig) -> dict[str, object]:
+    """What every process has to have in common."""
+    return {
+        **{key: setting(config, key) for key in dotted_keys()},
+        "the number of images": 0 if images is None else len(images),
+        "the number of annotated images": 0 if labelled is None else len(labelled.images),
+        "the iteration to go on from": run.progress.iteration,
+    }
 
 
 def _checked(images: Images | None, labelled: LabelledImages | None, config: TrainingConfig) -> Images:
@@ -116,7 +147,7 @@ def _iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share
     if batch.views is not None:
         terms |= _learn_unlabelled(run, batch.views, None if apart else batch.labelled, guide, config, share)
     if apart and batch.labelled is not None:
-        terms |= supervised_step(run.model, run.optimizers["encoder"], batch.labelled, config)
+        terms |= supervised_step(run.model, run.optimizers["encoder"], batch.labelled, config, processes=run.processes)
     _average(run, config)
     return terms
 
@@ -131,7 +162,7 @@ def _learn_unlabelled(
     terms: dict[str, float] = {}
     painting = run.painter is not None and share >= config.gan.start
     if painting or taught:
-        seen = observe(run.average if taught else run.model, views, guide, config, means=run.means)
+        seen = observe(run.average if taught else run.model, views, guide, config, means=run.means, processes=run.processes)
     if painting and run.painter is not None and seen is not None:
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, run.progress.iteration, _STYLES))
         studio = Studio(run.painter, Scene.of(views, seen, config), generator)
@@ -147,6 +178,7 @@ def _learn_unlabelled(
         studio=studio if share >= config.gan.teach else None,
         labelled=labelled,
         shape_factor=shape_factor(share, config),
+        processes=run.processes,
     )
 
 
@@ -155,7 +187,15 @@ def _paint(run: Run, studio: Studio, config: TrainingConfig) -> dict[str, float]
     if rest:
         return {}
     penalize = turn % config.gan.penalty_every == 0
-    return gan_step(studio.painter, run.optimizers, studio.scene, config, generator=studio.generator, penalize=penalize)
+    return gan_step(
+        studio.painter,
+        run.optimizers,
+        studio.scene,
+        config,
+        generator=studio.generator,
+        penalize=penalize,
+        processes=run.processes,
+    )
 
 
 def _average(run: Run, config: TrainingConfig) -> None:

@@ -17,6 +17,7 @@ from brule.networks import Discriminator
 from brule.training.averaging import MeanPredictions
 from brule.training.checkpoint import Progress, load_checkpoint
 from brule.training.config import TrainingConfig
+from brule.training.parallel import ALONE, Processes
 from brule.training.steps import Guide, Painter
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -35,6 +36,7 @@ class Run:
         painter: decoder and discriminator, where the configuration has them.
         decoder_average: the decoder's averaged weights.
         progress: iterations done and seconds spent.
+        processes: that train it together.
     """
 
     model: BruleModel
@@ -44,6 +46,7 @@ class Run:
     painter: Painter | None = None
     decoder_average: Decoder | None = None
     progress: Progress = field(default_factory=Progress)
+    processes: Processes = ALONE
 
     @property
     def modules(self) -> dict[str, nn.Module]:

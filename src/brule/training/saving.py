@@ -80,7 +80,8 @@ class Saver:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
         run = self.run
         if not self.guide.indexed:
-            order = _barycenter_order(run.average, self.images, self.config)
+            order = _barycenter_order(run.average, self.images, self.config) if run.processes.main else run.average.order
+            order = run.processes.from_main(order)
             for model in (run.average, run.model):  # in both, since the average takes over the model's
                 model.set_order(order.to(model.order.device))
         if self.hooks.on_checkpoint is not None:

@@ -164,7 +164,9 @@ class Loss(Section):
 class Labelled(Section):
     """Learning from annotated images (§6.2), beside the unlabelled ones or alone."""
 
-    batch_size: int = Field(0, ge=0, description="Annotated images an iteration; 0 = as many as unlabelled ones.")
+    batch_size: int = Field(
+        0, ge=0, description="Annotated images an iteration, those of all processes together; 0 = as many as unlabelled ones."
+    )
     every: int = Field(1, ge=1, description="Iterations between two batches of annotated images.")
     together: bool = Field(
         False,

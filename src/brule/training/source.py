@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from brule.training.config import TrainingConfig
+from brule.training.parallel import ALONE, Processes
 from brule.training.steps import Guide
 from brule.training.views import LabelledBatch, TwoViews, draw_labelled, draw_views, to_input
 
@@ -57,10 +58,19 @@ class BatchSource:
         labelled: the annotated ones; ``None`` if there are unlabelled ones alone.
         guide: mirroring and deformations come from here.
         config: the settings.
+        processes: each of them gets its share of every batch.
     """
 
-    def __init__(self, images: Images | None, labelled: LabelledImages | None, guide: Guide, config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        images: Images | None,
+        labelled: LabelledImages | None,
+        guide: Guide,
+        config: TrainingConfig,
+        processes: Processes = ALONE,
+    ) -> None:
         self._images, self._labelled, self._guide, self._config = images, labelled, guide, config
+        self._processes = processes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
         self._next: tuple[int, Future[Batch]] | None = None
 
@@ -88,16 +98,18 @@ class BatchSource:
     def _draw_views(self, images: Images, iteration: int) -> TwoViews:
         config, guide = self._config, self._guide
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration))
-        crops = images[batch_indices(len(images), iteration, config)]
-        return draw_views(self._tensor(crops), config, generator=generator, mirror=guide.mirror, prior=guide.prior)
+        crops = self._tensor(images[self._processes.rows(batch_indices(len(images), iteration, config))])
+        return draw_views(crops, config, generator=generator, mirror=guide.mirror, prior=guide.prior, processes=self._processes)
 
     def _draw_labelled(self, labelled: LabelledImages, turn: int) -> LabelledBatch:
         config, guide = self._config, self._guide
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, turn, _LABELS))
-        chosen = labelled_indices(len(labelled.images), turn, config)
+        chosen = self._processes.rows(labelled_indices(len(labelled.images), turn, config))
         points = labelled.points[torch.from_numpy(chosen)].to(guide.barycenter.device)
         crops = self._tensor(labelled.images[chosen])
-        return draw_labelled(crops, points, config, generator=generator, mirror=guide.mirror, prior=guide.prior)
+        return draw_labelled(
+            crops, points, config, generator=generator, mirror=guide.mirror, prior=guide.prior, processes=self._processes
+        )
 
     def _tensor(self, crops: np.ndarray) -> Tensor:
         return to_input(torch.from_numpy(crops)).to(self._guide.barycenter.device)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from brule.geometry import ShapePrior, SynchronizedWarp, mirrored
 from brule.training.config import TrainingConfig
+from brule.training.parallel import ALONE, Processes
 from brule.training.sections import Appearance
 
 
@@ -62,6 +64,7 @@ def draw_views(
     mirror: Tensor | None = None,
     prior: ShapePrior | None = None,
     both: bool = True,
+    processes: Processes = ALONE,
 ) -> TwoViews:
     """Draw ``g`` for every image and make both views.
 
@@ -72,20 +75,22 @@ def draw_views(
         mirror: the index permutation under mirroring; given, half of the images of either view are mirrored.
         prior: where ``warp.bends`` asks for deformations like those of the annotated shapes, they come from here.
         both: whether the plain view is mirrored and recoloured too; else it is ``I`` as it comes.
+        processes: the images are this process's rows of the batch that maps and colours are drawn for.
     """
-    device, batch = images.device, len(images)
-    warp = _draw_warp(config, batch, generator, prior).to(device)
+    device, batch = images.device, len(images) * processes.count
+    warp = processes.rows(_draw_warp(config, batch, generator, prior)).to(device)
     flipped, first, second = None, images, images
     if mirror is not None:
-        of_first, of_second = (torch.rand(2, batch, generator=generator) < 0.5).to(device)
+        of_first, of_second = (processes.rows(which).to(device) for which in torch.rand(2, batch, generator=generator) < 0.5)
         of_first = of_first & both
         first, second = _flip(images, of_first), _flip(images, of_second)
         flipped = of_first ^ of_second
     size = config.crop.image_size
     plain_clean = central_crop(first, config)
-    plain = change_appearance(plain_clean, config.appearance, generator=generator) if both else plain_clean
+    recolour = partial(change_appearance, strength=config.appearance, generator=generator, processes=processes)
+    plain = recolour(plain_clean) if both else plain_clean
     moved_clean = warp.image(second, size=size, context=second.shape[-1] / size)
-    moved = change_appearance(moved_clean, config.appearance, generator=generator)
+    moved = recolour(moved_clean)
     return TwoViews(plain, moved, plain_clean, moved_clean, warp, flipped, mirror)
 
 
@@ -110,6 +115,7 @@ def draw_labelled(
     generator: torch.Generator,
     mirror: Tensor | None = None,
     prior: ShapePrior | None = None,
+    processes: Processes = ALONE,
 ) -> LabelledBatch:
     """Move annotated images by random maps ``g``, as :func:`draw_views` does, and their landmarks with them.
 
@@ -120,8 +126,9 @@ def draw_labelled(
         generator: likewise.
         mirror: likewise.
         prior: likewise.
+        processes: likewise.
     """
-    views = draw_views(images, config, generator=generator, mirror=mirror, prior=prior, both=False)
+    views = draw_views(images, config, generator=generator, mirror=mirror, prior=prior, both=False, processes=processes)
     missing = ~points.isfinite().all(-1, keepdim=True)  # (B, N, 1)
     moved = views.move(points.nan_to_num(0.5))
     if views.flipped is not None and mirror is not None:
@@ -139,11 +146,13 @@ def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:
     return images[..., start : start + size, start : start + size]
 
 
-def change_appearance(images: Tensor, strength: Appearance, *, generator: torch.Generator) -> Tensor:
+def change_appearance(
+    images: Tensor, strength: Appearance, *, generator: torch.Generator, processes: Processes = ALONE
+) -> Tensor:
     """Random brightness, contrast, saturation, tint and noise, each image its own; strengths of 0 change nothing."""
 
     def uniform(width: float, channels: int = 1) -> Tensor:
-        draw = 2 * torch.rand(len(images), channels, 1, 1, generator=generator) - 1
+        draw = 2 * processes.drawn(lambda n: torch.rand(n, channels, 1, 1, generator=generator), len(images)) - 1
         return width * draw.to(images.device, images.dtype)
 
     if strength.contrast:
@@ -157,8 +166,8 @@ def change_appearance(images: Tensor, strength: Appearance, *, generator: torch.
     if strength.tint:
         images = images + uniform(strength.tint, images.shape[1])
     if strength.noise:
-        noise = torch.randn(images.shape, generator=generator).to(images.device, images.dtype)
-        images = images + noise * uniform(strength.noise).abs()
+        noise = processes.drawn(lambda n: torch.randn(n, *images.shape[1:], generator=generator), len(images))
+        images = images + noise.to(images.device, images.dtype) * uniform(strength.noise).abs()
     return images
 
 

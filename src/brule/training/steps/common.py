@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from brule.errors import TrainingError
 from brule.geometry import ShapePrior
-from brule.model import BruleModel
+from brule.model import BruleModel, Decoder
 from brule.networks import EncoderOutput
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig
+from brule.training.parallel import ALONE, Processes
 from brule.training.views import TwoViews
 
 SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 a landmark distance is rounded off
@@ -55,7 +56,15 @@ class Observation:
 
 
 @torch.no_grad()
-def observe(model: BruleModel, views: TwoViews, guide: Guide, config: TrainingConfig, *, means: MeanPredictions) -> Observation:
+def observe(
+    model: BruleModel,
+    views: TwoViews,
+    guide: Guide,
+    config: TrainingConfig,
+    *,
+    means: MeanPredictions,
+    processes: Processes = ALONE,
+) -> Observation:
     """The landmarks ``E(I)`` that the steps take as given; those of a teacher are cleaned first.
 
     Args:
@@ -64,20 +73,23 @@ def observe(model: BruleModel, views: TwoViews, guide: Guide, config: TrainingCo
         guide: what is known of the shape.
         config: its section ``teacher`` says how targets are cleaned.
         means: the running mean predictions; the teacher's is brought up to date.
+        processes: that train together; a mean over the images is one over all of theirs.
     """
     source = encode(model, views.plain, config).points
     if config.teacher.enabled:
-        source = _cleaned(source, guide, means, config)
+        source = _cleaned(source, guide, means, config, processes)
     return Observation(source, views.move(source))
 
 
-def _cleaned(points: Tensor, guide: Guide, means: MeanPredictions, config: TrainingConfig) -> Tensor:
+def _cleaned(
+    points: Tensor, guide: Guide, means: MeanPredictions, config: TrainingConfig, processes: Processes = ALONE
+) -> Tensor:
     """The teacher's landmarks without what the shapes say must be wrong with them.
 
     Their mean over the images drifts, since nothing in an equivariance says *which* points are followed; it is laid on the
     prior's mean. What is unlikely in a single shape is taken for noise.
     """
-    means.average.lerp_(points.mean(0), means.SHARE)
+    means.average.lerp_(processes.mean(points.mean(0)), means.SHARE)
     if guide.prior is None:
         return points
     if config.teacher.centre:
@@ -112,6 +124,17 @@ def has_bfloat16(device: str) -> bool:
     return device != "cpu" or platform.machine() not in ("x86_64", "AMD64") or (probe is not None and bool(probe()))
 
 
+def pixel_noise(decoder: Decoder, rows: int, generator: torch.Generator, processes: Processes = ALONE) -> list[Tensor]:
+    """The pixel noise of this process's images, for a generator's blocks.
+
+    Every image has a seed of its own, so that no process needs to draw the noise of the others' images: it is by far the
+    most of what an iteration draws.
+    """
+    seeds = processes.drawn(lambda n: torch.randint(2**31, (n,), generator=generator), rows)
+    drawn = [decoder.generator.draw_noise(1, torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
+    return [torch.cat(maps).to(decoder.generator.start.device) for maps in zip(*drawn, strict=True)]
+
+
 @contextmanager
 def frozen(*modules: nn.Module | None) -> Iterator[None]:
     """Let gradients pass through these modules, but not into their weights."""
@@ -125,13 +148,13 @@ def frozen(*modules: nn.Module | None) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def finite(terms: dict[str, Tensor]) -> dict[str, float]:
-    """The terms as numbers.
+def finite(terms: dict[str, Tensor], processes: Processes = ALONE) -> dict[str, float]:
+    """The terms as numbers, their means over the processes.
 
     Raises:
-        TrainingError: if one is NaN or infinite, with its name.
+        TrainingError: if one is NaN or infinite, with its name; in every process, since so is the mean.
     """
-    values = torch.stack([term.detach().float() for term in terms.values()]).tolist()  # one wait for the device
+    values = processes.mean(torch.stack([term.detach().float() for term in terms.values()])).tolist()  # one wait for the device
     for name, value in zip(terms, values, strict=True):
         if not math.isfinite(value):
             raise TrainingError(
@@ -146,8 +169,14 @@ def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
-def take_step(model: BruleModel, optimizer: torch.optim.Optimizer, total: Tensor, config: TrainingConfig) -> dict[str, float]:
-    """Move the encoder down the gradient, which is clipped first.
+def take_step(
+    model: BruleModel,
+    optimizer: torch.optim.Optimizer,
+    total: Tensor,
+    config: TrainingConfig,
+    processes: Processes = ALONE,
+) -> dict[str, float]:
+    """Move the encoder down the gradient, that of all processes' images, which is clipped first.
 
     Returns:
         The total, and the norm of the gradient.
@@ -157,7 +186,8 @@ def take_step(model: BruleModel, optimizer: torch.optim.Optimizer, total: Tensor
     """
     optimizer.zero_grad(set_to_none=True)
     total.backward()
+    processes.average_gradients(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), config.optimizer.clip or float("inf"))
-    values = finite({"the gradient": norm, "loss": total})
+    values = finite({"the gradient": norm, "loss": total}, processes)
     optimizer.step()
     return {"loss": values["loss"], "gradient": values["the gradient"]}

@@ -19,7 +19,19 @@ from brule.losses import (
 from brule.model import BruleModel
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig
-from brule.training.steps.common import SOFTENING, Guide, Observation, autocast, encode, finite, frozen, take_step, weighted_sum
+from brule.training.parallel import ALONE, Processes
+from brule.training.steps.common import (
+    SOFTENING,
+    Guide,
+    Observation,
+    autocast,
+    encode,
+    finite,
+    frozen,
+    pixel_noise,
+    take_step,
+    weighted_sum,
+)
 from brule.training.steps.gan import Painter, Scene, resized
 from brule.training.steps.supervised import supervised_terms, supervised_weights
 from brule.training.views import LabelledBatch, TwoViews
@@ -62,6 +74,7 @@ def encoder_step(
     studio: Studio | None = None,
     labelled: LabelledBatch | None = None,
     shape_factor: float = 1.0,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Algorithm 2: one step of the encoder.
 
@@ -76,6 +89,7 @@ def encoder_step(
         studio: the decoder, where its terms are to be computed.
         labelled: annotated images that are to join the batch.
         shape_factor: multiplies the weights of ``R_b`` and of the shape prior (they may be annealed).
+        processes: that train together, each with its share of the batch.
 
     Returns:
         Every term before weighting (``population`` over the share of a batch in the mean, as it enters the sum), the total,
@@ -88,13 +102,13 @@ def encoder_step(
     weights = _weights(config, guide, studio, shape_factor)
     parts = {"I": torch.cat([views.plain, views.moved]) if seen is None else views.moved}
     if studio is not None and {"L_rec^L", "drawn"} & set(weights):
-        parts["fakes"], drawn_from = _draw_fakes(studio, guide, config)  # F = G(L(X), S_o(z)), and X
+        parts["fakes"], drawn_from = _draw_fakes(studio, guide, config, processes)  # F = G(L(X), S_o(z)), and X
     if labelled is not None:
         parts["labelled"] = labelled.images
     found = _encode_together(model, parts, config)
     stages = [_from_itself(points, views) if seen is None else _from_teacher(points, views, seen) for points in found["I"]]
-    finite({"a predicted coordinate": stages[-1].moved.sum()})
-    running_mean = torch.lerp(means.encoder, stages[-1].plain.mean(0), means.SHARE)
+    finite({"a predicted coordinate": stages[-1].moved.sum()}, processes)
+    running_mean = torch.lerp(means.encoder, processes.mean(stages[-1].plain.mean(0)), means.SHARE)
     terms = {
         name: torch.stack([_STAGE_TERMS[name](stage, views, guide, config).mean() for stage in stages]).sum()
         for name in weights
@@ -103,14 +117,15 @@ def encoder_step(
     if "population" in weights:
         terms["population"] = _population_term(running_mean, guide, means.SHARE)
     if studio is not None:
-        terms |= _redrawing_terms(studio, stages[-1].plain if seen is None else stages[-1].moved, weights, config)
+        redrawn_from = stages[-1].plain if seen is None else stages[-1].moved
+        terms |= _redrawing_terms(studio, redrawn_from, weights, config, processes)
     if "fakes" in found:
         terms |= _fake_terms(found["fakes"][-1], drawn_from, weights, config)
     if labelled is not None:
         weights |= supervised_weights(config)
         terms |= supervised_terms(found["labelled"], labelled.points, config)
-    values = finite(terms)
-    values |= take_step(model, optimizer, weighted_sum(terms, weights), config)
+    values = finite(terms, processes)
+    values |= take_step(model, optimizer, weighted_sum(terms, weights), config, processes)
     means.encoder.copy_(running_mean.detach())
     return values
 
@@ -184,7 +199,9 @@ def _population_term(running_mean: Tensor, guide: Guide, share: float) -> Tensor
     return guide.prior.energy(running_mean[None]).mean() / share
 
 
-def _redrawing_terms(studio: Studio, points: Tensor, weights: dict[str, float], config: TrainingConfig) -> dict[str, Tensor]:
+def _redrawing_terms(
+    studio: Studio, points: Tensor, weights: dict[str, float], config: TrainingConfig, processes: Processes
+) -> dict[str, Tensor]:
     """``L_rec^I`` and ``L_g`` of the images redrawn from the encoder's landmarks ``(B, N, 2)``."""
     if "L_rec^I" not in weights and "L_g of E" not in weights:
         return {}
@@ -192,7 +209,7 @@ def _redrawing_terms(studio: Studio, points: Tensor, weights: dict[str, float], 
     decoder, terms = painter.decoder, {}
     with frozen(decoder, painter.discriminator), autocast(scene.images, config):
         heatmap = decoder.heatmap(points)
-        noise = decoder.pixel_noise(len(points), studio.generator)
+        noise = pixel_noise(decoder, len(points), studio.generator, processes)
         redrawn = decoder.generator(heatmap, decoder.style_of(scene.models), noise)
         if "L_rec^I" in weights:
             terms["L_rec^I"] = image_reconstruction(redrawn, scene.images).mean()
@@ -202,18 +219,20 @@ def _redrawing_terms(studio: Studio, points: Tensor, weights: dict[str, float], 
 
 
 @torch.no_grad()
-def _draw_fakes(studio: Studio, guide: Guide, config: TrainingConfig) -> tuple[Tensor, Tensor]:
+def _draw_fakes(studio: Studio, guide: Guide, config: TrainingConfig, processes: Processes) -> tuple[Tensor, Tensor]:
     """``F = G(L(X), S)`` for a share of the batch, at the size of the encoder's images; and ``X``."""
     decoder, points, generator = studio.painter.decoder, studio.scene.points, studio.generator
     points = points[: max(1, round(len(points) * config.loss.fakes))]
-    if guide.prior is not None and config.loss.fake_bends:
-        points = points + guide.prior.sample(len(points), strength=config.loss.fake_bends, generator=generator)
+    count, prior = len(points), guide.prior
+    if prior is not None and config.loss.fake_bends:
+        strength = config.loss.fake_bends
+        points = points + processes.drawn(lambda n: prior.sample(n, strength=strength, generator=generator), count)
     with autocast(points, config):
         if config.loss.fake_styles == "images":
-            style = decoder.style_of(studio.scene.models[-len(points) :].flip(0))  # each of another image
+            style = processes.opposite(decoder.style_of(studio.scene.models[-count:].flip(0)))  # each of another image
         else:
-            style = decoder.random_style(len(points), generator)
-        fakes = decoder(points, style, generator=generator)
+            style = processes.drawn(lambda n: decoder.random_style(n, generator), count)
+        fakes = decoder.generator(decoder.heatmap(points), style, pixel_noise(decoder, count, generator, processes))
     return resized(fakes, config.crop.image_size).clamp(-1, 1), points
 
 

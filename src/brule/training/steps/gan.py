@@ -12,7 +12,8 @@ from brule.losses import discriminator_loss, generator_loss, gradient_penalty, i
 from brule.model import Decoder
 from brule.networks import Discriminator
 from brule.training.config import TrainingConfig
-from brule.training.steps.common import Observation, autocast, finite, frozen, weighted_sum
+from brule.training.parallel import ALONE, Processes
+from brule.training.steps.common import Observation, autocast, finite, frozen, pixel_noise, weighted_sum
 from brule.training.views import TwoViews
 
 
@@ -62,6 +63,7 @@ def gan_step(
     *,
     generator: torch.Generator,
     penalize: bool = True,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Algorithm 1: one step of the discriminator, then one of generator, mapping network and style encoder.
 
@@ -72,6 +74,7 @@ def gan_step(
         config: its section ``gan`` holds the weights; a term of weight zero is not computed.
         generator: of styles and pixel noise.
         penalize: whether it is the turn of the gradient penalty.
+        processes: that train together, each with its share of the scene.
 
     Returns:
         Every term before weighting.
@@ -83,14 +86,14 @@ def gan_step(
     heatmap = decoder.heatmap(scene.points)  # L = L(E(I))
     fakes = config.gan.adversarial or config.gan.style
     with autocast(scene.images, config):
-        style = decoder.random_style(len(scene.points), generator) if fakes else None  # S_o(z)
-        fake = decoder.generator(heatmap, style, decoder.pixel_noise(len(heatmap), generator)) if fakes else None
+        style = processes.drawn(lambda n: decoder.random_style(n, generator), len(heatmap)) if fakes else None  # S_o(z)
+        fake = decoder.generator(heatmap, style, pixel_noise(decoder, len(heatmap), generator, processes)) if fakes else None
     terms: dict[str, float] = {}
     if painter.discriminator is not None and fake is not None:
         terms |= _discriminator_half(
-            painter.discriminator, optimizers["discriminator"], scene, heatmap, fake.detach(), config, penalize
+            painter.discriminator, optimizers["discriminator"], scene, heatmap, fake.detach(), config, penalize, processes
         )
-    return terms | _decoder_half(painter, optimizers["decoder"], scene, heatmap, fake, style, config, generator)
+    return terms | _decoder_half(painter, optimizers["decoder"], scene, heatmap, fake, style, config, generator, processes)
 
 
 def _discriminator_half(
@@ -101,6 +104,7 @@ def _discriminator_half(
     fake: Tensor,
     config: TrainingConfig,
     penalize: bool,
+    processes: Processes,
 ) -> dict[str, float]:
     gan = config.gan
     discriminator.train()
@@ -110,9 +114,10 @@ def _discriminator_half(
     terms, weights = {"L_d": discriminator_loss(of_real, of_fake).mean()}, {"L_d": 1.0, "penalty": gan.penalty}
     if real.requires_grad:
         terms["penalty"] = gradient_penalty(of_real, real).mean()
-    values = finite(terms)
+    values = finite(terms, processes)
     optimizer.zero_grad(set_to_none=True)
     weighted_sum(terms, weights).backward()
+    processes.average_gradients(optimizer)
     optimizer.step()
     return values
 
@@ -126,6 +131,7 @@ def _decoder_half(
     style: Tensor | None,
     config: TrainingConfig,
     generator: torch.Generator,
+    processes: Processes,
 ) -> dict[str, float]:
     gan, decoder = config.gan, painter.decoder
     weights = {"L_g": gan.adversarial, "redrawn": gan.reconstruction, "L_style": gan.style}  # 1, c1, c2
@@ -134,13 +140,15 @@ def _decoder_half(
         if painter.discriminator is not None and fake is not None:
             terms["L_g"] = generator_loss(painter.discriminator(fake, heatmap)).mean()
         if gan.reconstruction:
-            redrawn = decoder.generator(heatmap, decoder.style_of(scene.models), decoder.pixel_noise(len(heatmap), generator))
+            noise = pixel_noise(decoder, len(heatmap), generator, processes)
+            redrawn = decoder.generator(heatmap, decoder.style_of(scene.models), noise)
             terms["redrawn"] = image_reconstruction(redrawn, scene.images).mean()
         if gan.style and fake is not None and style is not None:
             terms["L_style"] = style_consistency(decoder.style_of(fake).float(), style.detach().float()).mean()
-    values = finite(terms)
+    values = finite(terms, processes)
     optimizer.zero_grad(set_to_none=True)
     weighted_sum(terms, weights).backward()
+    processes.average_gradients(optimizer)
     optimizer.step()
     return values
 
