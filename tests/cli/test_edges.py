@@ -101,5 +101,6 @@ def test_those_of_the_files_are_taken(brule, words, faces: Path, tmp_path: Path,
     [("0-99", "leads to a landmark that isn't there"), ("loop", "can't be understood"), ("e.json", "can't be read")],
 )
 def test_edges_that_make_no_sense(spec: str, said: str, brule, words, faces: Path, tmp_path: Path) -> None:
-    found = brule(*words(faces, tmp_path / "run", 1), "--edges", spec)
-    assert found.code == 2 and said in found.err
+    for more in ((), ("--dry-run",)):
+        found = brule(*words(faces, tmp_path / "run", 1), "--edges", spec, *more)
+        assert found.code == 2 and said in found.err

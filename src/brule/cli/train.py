@@ -134,7 +134,7 @@ def train(
     )
     _note_oddities(material, config)
     if dry_run:
-        return _tell_plan(run, config, material)
+        return _tell_plan(run, config, material, lines)
     record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
     return train_run(
@@ -288,8 +288,8 @@ def _list_settings(config: TrainingConfig) -> int:
     return 0
 
 
-def _tell_plan(run: Path, config: TrainingConfig, material: Material) -> int:
-    from brule.data import BadFiles
+def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edges | None) -> int:
+    from brule.data import BadFiles, checked_edges
     from brule.detector import ready_shapes
     from brule.errors import DataError
     from brule.training.run import build_guide, build_model, build_painter
@@ -302,6 +302,8 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material) -> int:
     first = ready.sets[0] if ready.whole is None else ready.whole[0]
     stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
     build_guide(stand_in, ready.whole, config, indexed=labelled is not None)
+    if edges is not None and shapes.n_points is not None:
+        checked_edges(edges, shapes.n_points)
     build_model(stand_in, config)
     build_painter(config)
     say(config.to_json().rstrip())

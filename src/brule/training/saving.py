@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from brule.files import make_folder
 from brule.model import BruleModel, Decoder
 from brule.training.checkpoint import Progress, save_checkpoint
 from brule.training.config import TrainingConfig
@@ -101,6 +102,7 @@ class Saver:
         crops, points = _predict_some(run.average, self.images, self.config, _PREVIEW_COUNT)
         redrawn = None if run.decoder_average is None else _redrawn(run.decoder_average, crops, points)
         path = self.directory / "previews" / f"{run.progress.iteration:06d}.png"
+        make_folder(path.parent)
         self.hooks.preview(path, crops, points, redrawn)
         self.log.picture(run.progress.iteration, path)
 
