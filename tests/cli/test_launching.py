@@ -155,7 +155,7 @@ def test_two_processes_train_what_one_does(brule, words, faces: Path, tmp_path: 
     pytest.importorskip("accelerate")
     src = Path(launching.__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", str(src))
-    exact = ("precision=float32", "loss.population=0")
+    exact = ("precision=float32", "loss.population=0", "split=1")
     assert brule(*words(faces, tmp_path / "one", 2, *exact), "--device", "cpu").code == 0
     assert brule(*words(faces, tmp_path / "two", 2, *exact), "--device", "cpu", "--devices", 2).code == 0
     for one, other in zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True):

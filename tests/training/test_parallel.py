@@ -57,7 +57,7 @@ TINY = {
 }
 FAKES = {"loss.fakes": 0.5, "loss.fake_styles": "images", "loss.fake_bends": 0.5, "gan.penalty_every": 2}
 CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # preset, settings, with labels
-    "encoder": ("cpu", {}, False),
+    "encoder": ("cpu", {"split": 1}, False),  # parts would have statistics of their own
     "paper": ("paper", {"gan.penalty_every": 1, "loss.landmark_reconstruction": 20.0}, False),
     "gpu": ("gpu", {**FAKES, "labelled.batch_size": 4}, True),
     "alternating": ("paper", {"gan.enabled": False, "labelled.every": 2, "labelled.together": False}, True),

@@ -120,19 +120,12 @@ def train(
             run, images, labelled, preset, overrides, data=data, exclude_validation=exclude_validation, skip_bad=skip_bad,
             device=where, quiet=quiet, edges=lines,
         )  # fmt: skip
-    if not labelled:
-        _required(images, "--images", "folders, files or globs of images")
-        _required(shapes, "--shapes", "about ten annotated shapes")
     config = load_config(preset or PRESET, overrides)
     refuse_existing(run)
-    reading: dict[str, Any] = {"exclude_validation": exclude_validation, "skip_bad": skip_bad}
-    drawn: dict[str, Any] = {"n_shapes": n_shapes, "seed": config.seed, "scale": config.crop.scale}
-    material = Material(
-        training_images(images, boxes=boxes, check_images=dry_run, **reading) if images else None,
-        labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
-        annotated_shapes(shapes, **drawn, **reading) if shapes else None,
-    )
-    _note_oddities(material, config)
+    material = _material(
+        config, images, shapes, labelled, boxes, n_shapes=n_shapes, n_labelled=n_labelled, check_images=dry_run,
+        exclude_validation=exclude_validation, skip_bad=skip_bad,
+    )  # fmt: skip
     if dry_run:
         return _tell_plan(run, config, material, lines)
     record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
@@ -314,6 +307,32 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edg
     note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
     return 0
+
+
+def _material(
+    config: TrainingConfig,
+    images: list[str] | None,
+    shapes: list[str] | None,
+    labelled: list[str] | None,
+    boxes: list[str] | None,
+    *,
+    n_shapes: int | None,
+    n_labelled: int | None,
+    check_images: bool,
+    **reading: bool,
+) -> Material:
+    """What is to be learnt from, read as far as that can be done without decoding images."""
+    if not labelled:
+        _required(images, "--images", "folders, files or globs of images")
+        _required(shapes, "--shapes", "about ten annotated shapes")
+    drawn: dict[str, Any] = {"n_shapes": n_shapes, "seed": config.seed, "scale": config.crop.scale}
+    material = Material(
+        training_images(images, boxes=boxes, check_images=check_images, **reading) if images else None,
+        labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
+        annotated_shapes(shapes, **drawn, **reading) if shapes else None,
+    )
+    _note_oddities(material, config)
+    return material
 
 
 def _note_oddities(material: Material, config: TrainingConfig) -> None:
