@@ -36,8 +36,11 @@ def test_runs_and_finished_evaluations_compare_alike(brule, trained: Path, other
     again = brule("compare", *finished, "--json", figures)
     assert again.code == 0 and "page:" not in again.out
     later = json.loads(figures.read_text())["differences"]["nme"][0]
-    for key in ("difference", "low", "high", "p_value", "second_better"):
-        assert later[key] == pytest.approx(content["differences"]["nme"][0][key], abs=1e-5)
+    direct = content["differences"]["nme"][0]
+    for key in ("difference", "low", "high", "second_better"):
+        assert later[key] == pytest.approx(direct[key], abs=1e-5)
+    # Files hold six decimals: two of six differences that are alike up to there may swap their ranks.
+    assert later["p_value"] == pytest.approx(direct["p_value"], abs=0.1)
     mixed = brule("compare", trained, finished[1], "--data", faces / "test", "--json", figures)
     assert mixed.code == 0 and json.loads(figures.read_text())["n"] == 6
 
