@@ -52,7 +52,7 @@ def test_landmarks_spread_and_gradients_are_those_of_the_whole_batch(
 def test_each_part_has_its_own_statistics_and_the_running_ones_are_their_mean(encoder: LandmarkEncoder, images: Tensor) -> None:
     first = encoder.hourglass.stem[0]
     before = first[1].running_mean.clone()
-    means = torch.stack([first[0](part).mean((0, 2, 3)) for part in images.tensor_split(2)])
+    means = torch.stack([first[0](images[start::2]).mean((0, 2, 3)) for start in range(2)])
     with split_batches(encoder, parts=2, threads=2):
         encoder(images)
     momentum = first[1].momentum

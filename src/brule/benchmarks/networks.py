@@ -131,7 +131,11 @@ def _iteration(case: Case, plan: Plan) -> Work:
         return durations[: count * cycle].reshape(count, cycle).mean(1).tolist()
 
     return Work(
-        lambda: asked(cycle), config.precision, per_run=cycle, clock=clock, countable=lambda: asked(cycle, compile=False, split=1)
+        lambda: asked(cycle),
+        config.precision,
+        per_run=cycle,
+        clock=clock,
+        countable=lambda: asked(cycle, compile=False, split=1),
     )
 
 

@@ -61,7 +61,8 @@ class _SideBySide:
     def __call__(self, images: Tensor) -> EncoderOutput:
         if len(images) < 2 * self.parts:
             return LandmarkEncoder.forward(self.encoder, images)
-        pieces = images.detach().tensor_split(self.parts)
+        # Every so-many-th image, since a batch may hold images of one kind after those of another.
+        pieces = [images.detach()[first :: self.parts] for first in range(self.parts)]
         if not self.encoder.training:
             return _as_output(_Split.apply(self, [self.encoder] * self.parts, pieces, *self.weights))
         first, *others = self._running
@@ -113,15 +114,15 @@ class _Split(torch.autograd.Function):
                 return *output.stages, output.spread
 
         outputs = split.map(look, networks, pieces)
-        ctx.split, ctx.outputs, ctx.sizes = split, outputs, [len(piece) for piece in pieces]
-        joined = tuple(torch.cat([one.detach() for one in parts]) for parts in zip(*outputs, strict=True))
+        ctx.split, ctx.outputs = split, outputs
+        joined = tuple(_interleaved(parts) for parts in zip(*outputs, strict=True))
         ctx.mark_non_differentiable(joined[-1])
         return joined
 
     @staticmethod
     def backward(ctx, *gradients: Tensor):  # type: ignore[no-untyped-def]
         split, outputs, ctx.outputs = ctx.split, ctx.outputs, None  # the graphs go as soon as they have served
-        pieces = list(zip(*(gradient.split(ctx.sizes) for gradient in gradients[:-1]), strict=True))
+        pieces = [tuple(gradient[first :: split.parts] for gradient in gradients[:-1]) for first in range(split.parts)]
 
         def walk(of: _Tensors, gradient: _Tensors) -> _Tensors:
             return torch.autograd.grad(of[:-1], split.weights, gradient)
@@ -135,3 +136,11 @@ class _Split(torch.autograd.Function):
 
 def _as_output(tensors: _Tensors) -> EncoderOutput:
     return EncoderOutput(tensors[:-1], tensors[-1])
+
+
+def _interleaved(parts: Sequence[Tensor]) -> Tensor:
+    """The whole whose rows ``k``, ``k + K``, … are the ``k``-th of ``K`` parts, without gradient."""
+    whole = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    for first, part in enumerate(parts):
+        whole[first :: len(parts)] = part.detach()
+    return whole
