@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
-def test_a_run_is_exported_and_tells_so(brule, trained: Path, tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def packages() -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule[export]'")
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_and_tells_so(brule, trained: Path, tmp_path: Path) -> None:
     target = tmp_path / "sub" / "model.onnx"
     found = brule("export", trained, "-o", target)
     assert found.code == 0, found.err
