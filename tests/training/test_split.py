@@ -91,6 +91,15 @@ def test_without_gradient_there_is_none(encoder: LandmarkEncoder, images: Tensor
     assert not output.spread.requires_grad
 
 
+def test_without_gradient_no_part_keeps_a_graph(encoder: LandmarkEncoder, images: Tensor) -> None:
+    kept: list[bool] = []
+    encoder.hourglass.maps[0].register_forward_hook(lambda module, inputs, output: kept.append(output.requires_grad))
+    for training in (True, False):
+        with split_batches(encoder.train(training), parts=2), torch.no_grad():
+            encoder(images)
+    assert kept == [False] * 4
+
+
 def test_afterwards_all_is_as_it_was(encoder: LandmarkEncoder, images: Tensor) -> None:
     state, threads = list(encoder.state_dict()), torch.get_num_threads()
     with split_batches(encoder, parts=2, threads=2):

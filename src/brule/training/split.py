@@ -64,15 +64,32 @@ class _SideBySide:
         # Every so-many-th image, since a batch may hold images of one kind after those of another.
         pieces = [images.detach()[first :: self.parts] for first in range(self.parts)]
         if not self.encoder.training:
-            return _as_output(_Split.apply(self, [self.encoder] * self.parts, pieces, *self.weights))
+            return self._output([self.encoder] * self.parts, pieces)
         first, *others = self._running
         for own in others:
             torch._foreach_copy_(own, first)
-        outputs = _as_output(_Split.apply(self, self._networks, pieces, *self.weights))
+        output = self._output(self._networks, pieces)
         for own in others:
             torch._foreach_add_(first, own)
         torch._foreach_div_(first, self.parts)
-        return outputs
+        return output
+
+    def _output(self, networks: list[LandmarkEncoder], pieces: list[Tensor]) -> EncoderOutput:
+        if torch.is_grad_enabled():
+            outputs: _Tensors = _Split.apply(self, networks, pieces, *self.weights)
+        else:  # a Function isn't told, and would keep graphs that nobody walks back through
+            outputs = _joined(self.look(networks, pieces, learns=False))
+        return EncoderOutput(outputs[:-1], outputs[-1])
+
+    def look(self, networks: list[LandmarkEncoder], pieces: list[Tensor], *, learns: bool) -> list[_Tensors]:
+        """The stages' landmarks and the spread of every part, with a graph each if it learns."""
+
+        def one(network: LandmarkEncoder, piece: Tensor) -> _Tensors:
+            with torch.set_grad_enabled(learns):
+                output = LandmarkEncoder.forward(network, piece)
+                return *output.stages, output.spread
+
+        return self.map(one, networks, pieces)
 
     @cached_property
     def _networks(self) -> list[LandmarkEncoder]:
@@ -106,16 +123,8 @@ class _Split(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, split, networks, pieces, *weights):  # type: ignore[no-untyped-def]
-        learns = any(ctx.needs_input_grad)
-
-        def look(network: LandmarkEncoder, piece: Tensor) -> _Tensors:
-            with torch.set_grad_enabled(learns):
-                output = LandmarkEncoder.forward(network, piece)
-                return *output.stages, output.spread
-
-        outputs = split.map(look, networks, pieces)
-        ctx.split, ctx.outputs = split, outputs
-        joined = tuple(_interleaved(parts) for parts in zip(*outputs, strict=True))
+        ctx.split, ctx.outputs = split, split.look(networks, pieces, learns=True)
+        joined = _joined(ctx.outputs)
         ctx.mark_non_differentiable(joined[-1])
         return joined
 
@@ -134,8 +143,9 @@ class _Split(torch.autograd.Function):
         return None, None, None, *total
 
 
-def _as_output(tensors: _Tensors) -> EncoderOutput:
-    return EncoderOutput(tensors[:-1], tensors[-1])
+def _joined(outputs: Sequence[_Tensors]) -> _Tensors:
+    """The tensors of all parts as those of the whole batch, without gradient."""
+    return tuple(_interleaved(parts) for parts in zip(*outputs, strict=True))
 
 
 def _interleaved(parts: Sequence[Tensor]) -> Tensor:
