@@ -16,7 +16,7 @@ from brule.model import BruleModel
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig, load_config
 from brule.training.run import build_guide, build_model
-from brule.training.steps import Guide, common, observe
+from brule.training.steps import Guide, common, encoder, observe
 from brule.training.steps import encoder_step as genuine_step
 from brule.training.views import TwoViews, draw_views, to_input
 
@@ -214,3 +214,24 @@ def test_targets_are_centred_on_the_mean_shape_and_cleaned() -> None:
     assert guide.prior.energy(cleaned).mean() < 0.5 * guide.prior.energy(centred).mean()
     kept = common._cleaned(points, guide, means, settings(teacher__centre=False, teacher__noise=0.0))
     assert torch.equal(kept, points)
+
+
+def test_the_gate_leaves_out_the_least_sure_each_beside_its_like() -> None:
+    own = torch.tensor([1.0, 10.0, 100.0])  # a contour is always less sure than a corner
+    doubt = torch.tensor([[1.0, 1.0, 1.0], [1.0, 3.0, 1.0], [1.0, 1.0, 1.0], [2.5, 1.0, 1.0]])
+    assert torch.equal(common._sure(own * doubt, gate=2 / 12), doubt == 1)
+
+
+def test_nothing_is_learnt_from_what_the_gate_left_out() -> None:
+    """The same landmark of I and of the mirrored gI is left out, with no pull on it; the others are pulled."""
+    config = settings(loss__shape_prior=0, loss__population=0, loss__tied=False)
+    _, _, views, guide = parts(config, batch=10)
+    assert views.flipped is not None and views.flipped.any()
+    sure = torch.ones(10, 68, dtype=torch.bool)
+    sure[:, 36] = False  # the outer corner of the right eye, which is number 45 in a mirror image
+    moved = torch.rand(10, 68, 2, requires_grad=True)
+    seen = common.Observation(SHAPES, views.move(SHAPES), views.reorder(sure))
+    stage = encoder._from_teacher(moved, views, seen)
+    encoder._equivariance_term(stage, views, guide, config).sum().backward()
+    pulled = moved.grad.abs().sum(-1) > 1e-6
+    assert torch.equal(~pulled, torch.eye(68, dtype=torch.bool)[torch.where(views.flipped, 45, 36)])

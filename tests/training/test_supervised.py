@@ -18,6 +18,7 @@ from brule.training.config import TrainingConfig, load_config
 from brule.training.loop import train
 from brule.training.run import build_model
 from brule.training.saving import Trained
+from brule.training.sections import Appearance
 from brule.training.source import LabelledImages, labelled_indices
 from brule.training.steps import supervised_step
 from brule.training.views import LabelledBatch, draw_labelled, to_input
@@ -126,8 +127,7 @@ def test_what_is_not_finite_is_refused() -> None:
 
 def test_landmarks_move_with_the_image() -> None:
     """Images that hold their own x and y as colours: at a moved landmark the colour is that of its old place."""
-    config = settings(appearance__brightness=0, appearance__contrast=0, appearance__saturation=0, appearance__tint=0,
-                      appearance__noise=0)  # fmt: skip
+    config = settings(**{f"appearance__{name}": 0 for name in Appearance.model_fields})
     axis = (torch.arange(32) + 0.5) / 32
     ramp = torch.stack([axis.expand(32, 32), axis[:, None].expand(32, 32), torch.zeros(32, 32)]).expand(6, 3, 32, 32)
     points = 0.35 + 0.3 * torch.rand(6, 68, 2, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +10,10 @@ from torch import Tensor
 from brule.coordinates import pixel_centres, sample_at
 from brule.geometry import skeleton_heatmap
 from brule.training.config import TrainingConfig, load_config
-from brule.training.views import Appearance, TwoViews, central_crop, change_appearance, draw_views, to_input
+from brule.training.sections import Appearance
+from brule.training.source import BatchSource
+from brule.training.steps import Guide
+from brule.training.views import TwoViews, central_crop, draw_views, to_input
 
 MIRROR = torch.tensor([1, 0, 2, 4, 3])
 PLAIN = {f"appearance.{name}": 0 for name in Appearance.model_fields} | {"crop.image_size": 64, "warp.bends": 0}
@@ -94,6 +98,17 @@ def test_the_plain_view_is_the_central_crop() -> None:
     assert torch.allclose(central_crop(ramps(2, odd), odd)[:, :2], centres[:2], atol=2e-3)
 
 
+def test_a_teacher_may_see_images_as_they_are() -> None:
+    settings = load_config("cpu", {"crop.image_size": 32, "teacher.plain": True})
+    stored = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
+    guide = Guide(torch.full((1, 5, 2), 0.5), mirror=MIRROR)
+    with BatchSource(stored, None, guide, settings) as source:
+        drawn = source.batch(0).views
+    assert drawn is not None and drawn.flipped is not None
+    assert torch.equal(drawn.plain, central_crop(to_input(torch.from_numpy(stored)), settings))
+    assert 0 < int(drawn.flipped.sum()) < 24  # the other view is mirrored as ever
+
+
 def test_the_generator_alone_decides() -> None:
     settings = load_config("cpu", {"crop.image_size": 32})
     images = torch.rand(4, 3, 40, 40)
@@ -104,26 +119,6 @@ def test_the_generator_alone_decides() -> None:
     assert torch.equal(drawn(3).moved, drawn(3).moved)
     assert torch.equal(drawn(3).plain, drawn(3).plain)
     assert not torch.allclose(drawn(3).moved, drawn(4).moved)
-
-
-def test_no_appearance_is_no_change() -> None:
-    images = torch.rand(2, 3, 8, 8)
-    assert change_appearance(images, config().appearance, generator=torch.Generator()) is images
-
-
-@pytest.mark.parametrize("name", sorted(Appearance.model_fields))
-def test_each_change_of_appearance_changes_each_image_in_its_own_way(name: str) -> None:
-    images = torch.rand(1, 3, 8, 8).expand(3, -1, -1, -1)
-    changed = change_appearance(images, Appearance(**{name: 0.5}), generator=torch.Generator().manual_seed(0))
-    assert changed.shape == images.shape
-    assert not torch.allclose(changed[0], changed[1], atol=1e-3)
-    assert not torch.allclose(changed[1], changed[2], atol=1e-3)
-
-
-def test_grey_pictures_have_no_saturation() -> None:
-    grey = torch.rand(2, 1, 8, 8).expand(-1, 3, -1, -1)
-    changed = change_appearance(grey, Appearance(saturation=0.5), generator=torch.Generator())
-    assert torch.allclose(changed, grey, atol=1e-6)
 
 
 def test_bytes_become_minus_one_to_one() -> None:

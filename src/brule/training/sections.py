@@ -52,13 +52,17 @@ class Warp(Section):
 
 
 class Appearance(Section):
-    """Random changes of colour, the same over an image, that landmarks must not depend on; all 0 in the paper."""
+    """Random changes that landmarks must not depend on, of colour, light and what is hidden; all 0 in the paper."""
 
     brightness: float = Field(0.0, ge=0, description="Largest shift of brightness (1 = from grey to white).")
     contrast: float = Field(0.0, ge=0, le=1, description="Largest relative change of contrast.")
     saturation: float = Field(0.0, ge=0, le=1, description="Largest relative change of saturation.")
     tint: float = Field(0.0, ge=0, description="Largest shift of each colour channel.")
     noise: float = Field(0.0, ge=0, description="Largest standard deviation of pixel noise.")
+    shading: float = Field(0.0, ge=0, le=1, description="Largest relative change of light, which differs over an image.")
+    occlusion: float = Field(
+        0.0, ge=0, le=1, description="Longest side of a rectangle that hides a part, in units of the crop."
+    )
 
 
 class Decoder(Section):
@@ -204,9 +208,16 @@ class Teacher(Section):
         description="Take E(I) from the averaged encoder; the encoder then sees gI alone, and the terms of the shape act on "
         "its landmarks carried back by g.",
     )
+    plain: bool = Field(
+        False,
+        description="Show it the images as they are: the encoder's alone are mirrored, recoloured and hidden in part.",
+    )
     centre: bool = Field(True, description="Shift the targets so that their mean over the images is the prior's mean.")
     noise: float = Field(
         0.0,
         ge=0,
         description="Noise that is taken to lie on the targets, which the shape prior then cleans; units of the crop.",
+    )
+    gate: float = Field(
+        0.0, ge=0, lt=1, description="Share of its landmarks, the least sure by their spread, that aren't learnt from."
     )

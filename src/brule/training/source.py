@@ -99,7 +99,10 @@ class BatchSource:
         config, guide = self._config, self._guide
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration))
         crops = self._tensor(images[self._processes.rows(batch_indices(len(images), iteration, config))])
-        return draw_views(crops, config, generator=generator, mirror=guide.mirror, prior=guide.prior, processes=self._processes)
+        both = not (config.teacher.enabled and config.teacher.plain)
+        return draw_views(
+            crops, config, generator=generator, mirror=guide.mirror, prior=guide.prior, both=both, processes=self._processes
+        )
 
     def _draw_labelled(self, labelled: LabelledImages, turn: int) -> LabelledBatch:
         config, guide = self._config, self._guide

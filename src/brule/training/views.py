@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from brule.geometry import ShapePrior, SynchronizedWarp, mirrored
+from brule.training.appearance import change_appearance
 from brule.training.config import TrainingConfig
 from brule.training.parallel import ALONE, Processes
-from brule.training.sections import Appearance
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,12 @@ class TwoViews:
         if self.flipped is not None and self.mirror is not None:
             points = torch.where(self.flipped[:, None, None], mirrored(points, self.mirror), points)
         return self.warp.points(points)
+
+    def reorder(self, marks: Tensor) -> Tensor:
+        """What is said of the landmarks of ``I``, ``(B, N)``, in the order that they have in ``gI``."""
+        if self.flipped is not None and self.mirror is not None:
+            marks = torch.where(self.flipped[:, None], marks[:, self.mirror], marks)
+        return marks
 
     def move_back(self, points: Tensor) -> Tensor:
         """``g⁻¹Y`` for landmarks ``(B, N, 2)`` of ``gI``, in the unit square of ``I``; differentiable."""
@@ -144,31 +150,6 @@ def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:
         return identity.image(images, size=size, context=stored / size)
     start = (stored - size) // 2
     return images[..., start : start + size, start : start + size]
-
-
-def change_appearance(
-    images: Tensor, strength: Appearance, *, generator: torch.Generator, processes: Processes = ALONE
-) -> Tensor:
-    """Random brightness, contrast, saturation, tint and noise, each image its own; strengths of 0 change nothing."""
-
-    def uniform(width: float, channels: int = 1) -> Tensor:
-        draw = 2 * processes.drawn(lambda n: torch.rand(n, channels, 1, 1, generator=generator), len(images)) - 1
-        return width * draw.to(images.device, images.dtype)
-
-    if strength.contrast:
-        mean = images.mean((1, 2, 3), keepdim=True)
-        images = (images - mean) * (1 + uniform(strength.contrast)) + mean
-    if strength.saturation and images.shape[1] == 3:
-        grey = images.mean(1, keepdim=True)
-        images = (images - grey) * (1 + uniform(strength.saturation)) + grey
-    if strength.brightness:
-        images = images + uniform(strength.brightness)
-    if strength.tint:
-        images = images + uniform(strength.tint, images.shape[1])
-    if strength.noise:
-        noise = processes.drawn(lambda n: torch.randn(n, *images.shape[1:], generator=generator), len(images))
-        images = images + noise.to(images.device, images.dtype) * uniform(strength.noise).abs()
-    return images
 
 
 def to_input(images: Tensor) -> Tensor:

@@ -49,10 +49,12 @@ class Observation:
     Attributes:
         source: ``X``, ``(B, N, 2)`` in the unit square of ``I``.
         target: ``gX``, in that of ``gI``.
+        sure: ``(B, N)``, which of them the encoder is to learn from; ``None``: all.
     """
 
     source: Tensor
     target: Tensor
+    sure: Tensor | None = None
 
 
 @torch.no_grad()
@@ -75,10 +77,21 @@ def observe(
         means: the running mean predictions; the teacher's is brought up to date.
         processes: that train together; a mean over the images is one over all of theirs.
     """
-    source = encode(model, views.plain, config).points
-    if config.teacher.enabled:
-        source = _cleaned(source, guide, means, config, processes)
-    return Observation(source, views.move(source))
+    found = encode(model, views.plain, config)
+    if not config.teacher.enabled:
+        return Observation(found.points, views.move(found.points))
+    source = _cleaned(found.points, guide, means, config, processes)
+    sure = _sure(found.spread, config.teacher.gate) if config.teacher.gate else None
+    return Observation(source, views.move(source), views.reorder(sure) if sure is not None else None)
+
+
+def _sure(spread: Tensor, gate: float) -> Tensor:
+    """Which landmarks of a batch ``(B, N)`` aren't among the share ``gate`` that is least sure, each beside its like.
+
+    A landmark on a contour is always less sure than the corner of an eye, so each is compared with its own mean.
+    """
+    relative = spread / spread.mean(0, keepdim=True).clamp_min(1e-6)
+    return relative <= relative.flatten().quantile(1 - gate)
 
 
 def _cleaned(

@@ -148,7 +148,9 @@ def _from_itself(points: Tensor, views: TwoViews) -> _Stage:
 
 def _from_teacher(moved: Tensor, views: TwoViews, seen: Observation) -> _Stage:
     """``E(gI)`` learns from ``g Ē(I)`` of the averaged encoder ``Ē``, and stands for the shape of ``I`` as ``g⁻¹ E(gI)``."""
-    return _Stage(views.move_back(moved), moved, seen.target, seen.source)
+    # To what the teacher isn't sure of, the target is where the landmark is: there is nothing to gain from moving it.
+    target = seen.target if seen.sure is None else torch.where(seen.sure[..., None], seen.target, moved.detach())
+    return _Stage(views.move_back(moved), moved, target, seen.source)
 
 
 def _weights(config: TrainingConfig, guide: Guide, studio: Studio | None, shape_factor: float) -> dict[str, float]:
