@@ -8,13 +8,19 @@ from torch import Tensor
 
 from brule.coordinates import check_points
 from brule.errors import BruleError
-from brule.transport import affine_from_plan, translation_to, transport_plan, wasserstein2_squared
+from brule.transport import BarycenterFit, fit_barycenter
 
 _TINY = 1e-12
 
 
 def barycenter_regularizer(
-    points: Tensor, barycenter: Tensor, *, translation: float = 1.0, affine: float = 2.0, warp: float = 4.0
+    points: Tensor,
+    barycenter: Tensor,
+    *,
+    translation: float = 1.0,
+    affine: float = 2.0,
+    warp: float = 4.0,
+    fit: BarycenterFit | None = None,
 ) -> Tensor:
     r"""``R_b``: how far landmarks are from the barycenter, told apart into shift, affine map and the rest.
 
@@ -29,6 +35,7 @@ def barycenter_regularizer(
         translation: ``c₁ᵇ``.
         affine: ``c₂ᵇ``.
         warp: ``c₃ᵇ``.
+        fit: what :func:`brule.transport.fit_barycenter` found for these two, where it was called already.
 
     Returns:
         ``(B,)``. Zero at the barycenter; a pure shift by ``t`` costs ``c₁ᵇ‖t‖²``.
@@ -39,15 +46,14 @@ def barycenter_regularizer(
     """
     check_points(points)
     barycenter = check_points(barycenter[None] if barycenter.ndim == 2 else barycenter, "barycenter").to(points.dtype)
-    shift = translation_to(points.detach(), barycenter)  # T
-    moved = (points - (points.detach() + shift[:, None])).square().sum(-1).mean(-1)  # to a translate, the identity is optimal
+    fit = fit or fit_barycenter(points, barycenter)
+    moved = (
+        (points - (points.detach() + fit.shift[:, None])).square().sum(-1).mean(-1)
+    )  # to a translate, the identity is optimal
     centred = points - points.mean(1, keepdim=True)
-    target = (barycenter - barycenter.mean(1, keepdim=True)).expand(len(points), -1, -1)
-    plan = transport_plan(centred, target)  # P
-    map_ = affine_from_plan(centred.detach(), target, plan)  # A
-    image = centred @ map_
-    bent = wasserstein2_squared(centred, image.detach())
-    rest = wasserstein2_squared(image, target)
+    image = centred @ fit.map
+    bent = fit.bent.cost(centred, image.detach())
+    rest = fit.rest.cost(image, barycenter - barycenter.mean(1, keepdim=True))
     return translation * moved + affine * bent + warp * rest
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from brule.transport.plan import assignment, paired, transport_plan
+from brule.transport.coupling import Coupling
 
 
 def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
@@ -28,7 +27,7 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
         >>> bool(torch.isclose(wasserstein2_squared(x, x + torch.tensor([0.3, 0.4])), torch.tensor(0.25)))
         True
     """
-    return _wasserstein(x, y, power=2)
+    return Coupling.between(x, y).cost(x, y)
 
 
 def wasserstein1(x: Tensor, y: Tensor) -> Tensor:
@@ -43,22 +42,4 @@ def wasserstein1(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         ``(B,)``, in units of the frame: the permutation-free error of a prediction. Differentiable.
     """
-    return _wasserstein(x, y, power=1)
-
-
-def _wasserstein(x: Tensor, y: Tensor, *, power: int) -> Tensor:
-    x, y = paired(x, y)
-    if x.shape[1] == y.shape[1]:
-        partner = assignment(x, y, power=power)
-        return _cost(x - y.gather(1, partner[..., None].expand(-1, -1, 2)), power).mean(-1)
-    plan = transport_plan(x, y, power=power)
-    return (plan * _cost(x[:, :, None] - y[:, None], power)).sum((1, 2))
-
-
-def _cost(difference: Tensor, power: int) -> Tensor:
-    squared = difference.square().sum(-1)
-    if power == 2:
-        return squared
-    # The root has no gradient at zero; there the sub-gradient 0 is taken.
-    positive = squared > 0
-    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
+    return Coupling.between(x, y, power=1).cost(x, y)

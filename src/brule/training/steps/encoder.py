@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,7 @@ from brule.training.steps.common import (
 from brule.training.steps.gan import Painter, Scene, resized
 from brule.training.steps.supervised import supervised_terms, supervised_weights
 from brule.training.views import LabelledBatch, TwoViews
+from brule.transport import BarycenterFit, fit_barycenter
 
 
 @dataclass(frozen=True)
@@ -109,21 +111,26 @@ def encoder_step(
     stages = [_from_itself(points, views) if seen is None else _from_teacher(points, views, seen) for points in found["I"]]
     finite({"a predicted coordinate": stages[-1].moved.sum()}, processes)
     running_mean = torch.lerp(means.encoder, processes.mean(stages[-1].plain.mean(0)), means.SHARE)
-    terms = {
-        name: torch.stack([_STAGE_TERMS[name](stage, views, guide, config).mean() for stage in stages]).sum()
-        for name in weights
-        if name in _STAGE_TERMS
-    }
-    if "population" in weights:
-        terms["population"] = _population_term(running_mean, guide, means.SHARE)
-    if studio is not None:
-        redrawn_from = stages[-1].plain if seen is None else stages[-1].moved
-        terms |= _redrawing_terms(studio, redrawn_from, weights, config, processes)
-    if "fakes" in found:
-        terms |= _fake_terms(found["fakes"][-1], drawn_from, weights, config)
-    if labelled is not None:
-        weights |= supervised_weights(config)
-        terms |= supervised_terms(found["labelled"], labelled.points, config)
+    with ThreadPoolExecutor(1, thread_name_prefix="brule-transport") as aside:  # while a GPU works on the other terms
+        wanted = stages if "R_b" in weights else []
+        fits = [aside.submit(fit_barycenter, stage.plain.detach(), guide.barycenter) for stage in wanted]
+        terms = {
+            name: torch.stack([_STAGE_TERMS[name](stage, views, guide, config).mean() for stage in stages]).sum()
+            for name in weights
+            if name in _STAGE_TERMS
+        }
+        if "population" in weights:
+            terms["population"] = _population_term(running_mean, guide, means.SHARE)
+        if studio is not None:
+            redrawn_from = stages[-1].plain if seen is None else stages[-1].moved
+            terms |= _redrawing_terms(studio, redrawn_from, weights, config, processes)
+        if "fakes" in found:
+            terms |= _fake_terms(found["fakes"][-1], drawn_from, weights, config)
+        if labelled is not None:
+            weights |= supervised_weights(config)
+            terms |= supervised_terms(found["labelled"], labelled.points, config)
+        if fits:
+            terms["R_b"] = _barycenter_term(stages, [fit.result() for fit in fits], guide, config)
     values = finite(terms, processes)
     values |= take_step(model, optimizer, weighted_sum(terms, weights), config, processes)
     means.encoder.copy_(running_mean.detach())
@@ -171,11 +178,14 @@ def _weights(config: TrainingConfig, guide: Guide, studio: Studio | None, shape_
     return {name: weight for name, weight in weights.items() if weight}
 
 
-def _barycenter_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
+def _barycenter_term(stages: list[_Stage], fits: list[BarycenterFit], guide: Guide, config: TrainingConfig) -> Tensor:
     loss = config.loss
-    return barycenter_regularizer(
-        stage.plain, guide.barycenter, translation=loss.translation, affine=loss.affine, warp=loss.warp
-    )
+    weights = {"translation": loss.translation, "affine": loss.affine, "warp": loss.warp}
+    costs = [
+        barycenter_regularizer(stage.plain, guide.barycenter, fit=fit, **weights)
+        for stage, fit in zip(stages, fits, strict=True)
+    ]
+    return torch.stack([cost.mean() for cost in costs]).sum()
 
 
 def _geometric_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
@@ -251,7 +261,6 @@ def _fake_terms(points: Tensor, target: Tensor, weights: dict[str, float], confi
 
 
 _STAGE_TERMS = {
-    "R_b": _barycenter_term,
     "R_g": _geometric_term,
     "shape_prior": _prior_term,
     "equivariance": _equivariance_term,
