@@ -11,11 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from brule.benchmarks import PARTS, RIVALS, Case, Plan, Record, Result, changes, differing_conditions, measuring, run_benchmarks
+from brule.benchmarks import (
+    PARTS,
+    RIVALS,
+    Case,
+    Plan,
+    Record,
+    Result,
+    changes,
+    differing_conditions,
+    measuring,
+    run_benchmarks,
+    run_profile,
+)
 from brule.benchmarks.rivals import largest_relative_difference
 from brule.benchmarks.roofline import Counts, Peaks, count, roofline
 from brule.benchmarks.timing import Timing, free_memory, peak_memory, time_call
 from brule.errors import ConfigError, DataError
+from brule.training.run import build_model
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -201,3 +214,21 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         assert str(told.value).startswith(str(path))
     with pytest.raises(DataError, match="can't read it"):
         Record.read(tmp_path / "nowhere.json")
+
+
+def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
+    """Convolutions run forward and backward in a known number, and no time is told twice."""
+    record = run_profile(PLAN)
+    profile = record.profile
+    assert profile is not None and record.results == []
+    encoder = build_model(torch.rand(5, 2), PLAN.config(**{"gan.enabled": False})).encoder
+    layers = sum(isinstance(module, torch.nn.Conv2d) for module in encoder.modules())
+    calls = {operation.name: operation.calls for operation in profile.operations}
+    assert calls["aten::convolution"] >= 2 * layers  # the teacher's and the encoder's; the decoder has its own
+    assert calls["aten::convolution_backward"] >= layers
+    assert 0 < profile.busy <= profile.wall
+    assert sum(profile.kinds.values()) == pytest.approx(profile.busy)
+    seconds = [operation.seconds for operation in profile.operations]
+    assert seconds == sorted(seconds, reverse=True)
+    record.write(tmp_path / "profile.json")
+    assert Record.read(tmp_path / "profile.json") == record

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from brule.benchmarks import Record
+
 QUICK = ("bench", "--quick", "--device", "cpu", "--sizes", 16, "--batches", 2, "--points", 5, "--threads", 1)
 
 
@@ -27,6 +29,14 @@ def test_against_others(brule, tmp_path: Path) -> None:
     assert found.code == 0 and "times faster" in found.out
     (duel,) = json.loads((tmp_path / "against.json").read_text())["against"]
     assert duel["difference"] < 1e-3
+
+
+def test_an_iteration_is_taken_apart(brule, tmp_path: Path) -> None:
+    small = ("crop.image_size=16", "encoder.width=8", "encoder.depth=1", "batch_size=4")
+    found = brule(*QUICK, "--profile", "--set", *small, "-o", tmp_path / "profile.json")
+    assert found.code == 0
+    assert "convolutions" in found.out and "others" in found.out
+    assert Record.read(tmp_path / "profile.json").profile is not None
 
 
 def test_the_parts_are_listed(brule) -> None:

@@ -259,14 +259,14 @@ def test_the_papers_iteration_runs_at_its_real_size() -> None:
     faces = synthetic_faces(2, size=256)
     shapes = torch.stack([torch.as_tensor(to_crop(points)) for points in faces.points]).float()
     told: list[dict[str, float]] = []
-    genuine = loop._iterate
+    genuine = loop.iterate
 
     def keep(*given: object) -> dict[str, float]:
         told.append(genuine(*given))
         return told[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_iterate", keep)
+        patch.setattr(loop, "iterate", keep)
         trained = loop.train(faces.images, shapes.mean(0), config, shapes=shapes, quiet=True)
     assert trained.progress.iteration == 1
     assert trained.decoder is not None

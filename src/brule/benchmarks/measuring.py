@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from brule.benchmarks import geometry, networks
+from brule.benchmarks.profiling import profile_iteration
 from brule.benchmarks.record import Against, Record, Result, machine_facts
 from brule.benchmarks.rivals import RIVALS, Rival, largest_relative_difference
 from brule.benchmarks.roofline import Peaks, count, measure_peaks, roofline
@@ -38,11 +39,9 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
         ConfigError: a name is unknown, or the settings are.
     """
     chosen = _chosen(only)
-    config = plan.config()  # says now what is wrong with the settings
+    plan.config()  # says now what is wrong with the settings
     peaks = None if against else measure_peaks(plan.device, quick=plan.quick)
-    settings = {"preset": plan.preset, "overrides": dict(plan.overrides), "precision": config.precision}
-    limits = {"repeats": plan.repeats, "seconds": plan.seconds, "quick": plan.quick}
-    record = Record(machine_facts(plan.device), settings | limits, peaks)
+    record = _empty_record(plan, peaks)
     if against:
         rivals = [rival for rival in RIVALS if rival.part in chosen]
         record.against.extend(_every(_fights(rivals, plan), record.skipped, say))
@@ -50,6 +49,17 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
         tasks = ((case, _measuring(part, case, plan, peaks)) for part in chosen.values() for case in part.cases(plan))
         record.results.extend(_every(((str(case), task) for case, task in tasks), record.skipped, say))
     return record
+
+
+def run_profile(plan: Plan) -> Record:
+    """Take an iteration of the plan's preset apart, see :func:`brule.benchmarks.profile_iteration`."""
+    return replace(_empty_record(plan, measure_peaks(plan.device, quick=plan.quick)), profile=profile_iteration(plan))
+
+
+def _empty_record(plan: Plan, peaks: Peaks | None) -> Record:
+    settings = {"preset": plan.preset, "overrides": dict(plan.overrides), "precision": plan.config().precision}
+    limits = {"repeats": plan.repeats, "seconds": plan.seconds, "quick": plan.quick}
+    return Record(machine_facts(plan.device), settings | limits, peaks)
 
 
 def _chosen(only: Sequence[str]) -> dict[str, Part]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from brule import LandmarkDetector
-from brule.benchmarks.work import Case, Part, Plan, Work, random_images, random_points
+from brule.benchmarks.work import SHAPES, Case, Part, Plan, Work, endless, random_images, random_points
 from brule.detector.storage import Stored
 from brule.errors import ConfigError
 from brule.losses import gradient_penalty
@@ -25,7 +25,6 @@ from brule.training.saving import Trained
 from brule.training.steps.common import autocast, encode
 
 _ONE_IMAGE = 200  # repetitions where a percentile is wanted
-_SHAPES = 10
 
 
 def _encoder(case: Case, plan: Plan) -> Work:
@@ -111,11 +110,11 @@ class _ClockedImages:
 
 def _iteration(case: Case, plan: Plan) -> Work:
     """The training loop itself on random images; the decoder's turns come round in a cycle, which counts as a whole."""
-    config = _endless(plan.config(crop__image_size=case.side, batch_size=case.batch))
+    config = endless(plan.config(crop__image_size=case.side, batch_size=case.batch))
     crop = config.crop
     size = round(crop.image_size * crop.context)
     stored = np.random.default_rng(0).integers(0, 256, (4 * case.batch, size, size, 3), dtype=np.uint8)
-    shapes = random_points(_SHAPES, case.n, plan).cpu()
+    shapes = random_points(SHAPES, case.n, plan).cpu()
     cycle = config.gan.every * config.gan.penalty_every if config.gan.enabled else 1
 
     def asked(iterations: int, **changes: object) -> list[float]:
@@ -137,12 +136,6 @@ def _iteration(case: Case, plan: Plan) -> Work:
         clock=clock,
         countable=lambda: asked(cycle, compile=False, split=1),
     )
-
-
-def _endless(config: TrainingConfig) -> TrainingConfig:
-    """Without clock and pictures, and with the decoder from the start."""
-    gan = config.gan.model_copy(update={"start": 0.0, "teach": 0.0})
-    return config.model_copy(update={"time_limit": 0.0, "preview_every": 0, "gan": gan})
 
 
 def _detector(case: Case, plan: Plan) -> LandmarkDetector:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from brule import __version__
+from brule.benchmarks.profiling import Profile
 from brule.benchmarks.roofline import Peaks
 from brule.benchmarks.timing import Timing
 from brule.benchmarks.work import Case
@@ -83,6 +84,7 @@ class Record:
         results: of the parts.
         against: of the side-by-side runs.
         skipped: what wasn't measured, and why.
+        profile: an iteration taken apart, where that was asked for.
     """
 
     machine: dict[str, Any]
@@ -91,6 +93,7 @@ class Record:
     results: list[Result] = field(default_factory=list)
     against: list[Against] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    profile: Profile | None = None
 
     def write(self, path: Path | str) -> None:
         """Write it as JSON, whole or not at all."""
@@ -119,6 +122,7 @@ class Record:
                 [_result(one) for one in content["results"]],
                 [_against(one) for one in content["against"]],
                 content["skipped"],
+                None if content.get("profile") is None else Profile.of(content["profile"]),
             )
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: damaged: {error!r}; measure anew with brule bench -o {path}") from None

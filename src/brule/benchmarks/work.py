@@ -14,6 +14,7 @@ from brule.training.config import TrainingConfig, load_config
 
 Axis = Literal["size", "batch", "points"]
 AXES: tuple[Axis, ...] = ("size", "batch", "points")
+SHAPES = 10  # that a training learns from
 _USUAL = 68  # landmarks of the networks, where their number isn't varied
 
 
@@ -151,3 +152,9 @@ def random_images(batch: int, size: int, plan: Plan, *, seed: int = 0) -> Tensor
     generator = torch.Generator().manual_seed(seed)
     images = 2 * torch.rand(batch, 3, size, size, generator=generator) - 1
     return images.to(plan.device, memory_format=torch.channels_last)
+
+
+def endless(config: TrainingConfig) -> TrainingConfig:
+    """Without clock and pictures, and with the decoder from the start."""
+    gan = config.gan.model_copy(update={"start": 0.0, "teach": 0.0})
+    return config.model_copy(update={"time_limit": 0.0, "preview_every": 0, "gan": gan})

@@ -13,7 +13,7 @@ from brule.cli.output import note, say
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
-    from brule.benchmarks import Case, Plan, Record
+    from brule.benchmarks import Case, Plan, Profile, Record
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (0.0, "µs"))
 
@@ -25,6 +25,7 @@ def bench(
     batches: Annotated[list[int] | None, Many] = None,
     points: Annotated[list[int] | None, Many] = None,
     only: Annotated[list[str] | None, Many] = None,
+    profile: Annotated[bool, Parameter(negative="")] = False,
     against: Annotated[bool, Parameter(negative="")] = False,
     compare: Path | None = None,
     results: Path | None = None,
@@ -55,6 +56,8 @@ def bench(
 
         brule bench --preset gpu --device cuda --sizes 128 256 --batches 8 64 -o gpu.json
 
+        brule bench --profile --preset gpu --device cuda -o gpu-profile.json
+
     Args:
         output: The JSON file to write: figures, device, threads, versions.
         sizes: Sides of images in pixels; by default 64 128 256.
@@ -63,6 +66,7 @@ def bench(
         only: Names of parts; by default all.
         against: Time what people would run instead, beside ours: R_b by geomloss and POT, warps an image at a time, the dense
             heatmap with autograd. What isn't installed is skipped.
+        profile: Take an iteration of the preset apart instead: which operations take its time, how long a GPU waits.
         compare: An earlier file, to print how many times faster each part is now.
         results: Take the figures of this file rather than measure, to compare two files.
         preset: Where the networks' settings come from; `iteration` is measured at its own size and batch.
@@ -73,7 +77,7 @@ def bench(
         quick: To see that everything runs: no warm-up, a rough peak, one repetition. No figures to report.
         list_: List the parts and end.
     """
-    from brule.benchmarks import PARTS, Record, run_benchmarks
+    from brule.benchmarks import PARTS, Record, run_benchmarks, run_profile
 
     if list_:
         _table(("part", "what is timed", "depends on"), ((p.name, p.about, ", ".join(p.axes)) for p in PARTS.values()))
@@ -84,7 +88,7 @@ def bench(
     else:
         axes = (sizes or [64, 128, 256], batches or [8], points or [5, 68, 200])
         plan = _plan(axes, preset, set_ or [], repeats=repeats, seconds=seconds, threads=threads, quick=quick, device=device)
-        record = run_benchmarks(plan, only=only or (), against=against, say=note)
+        record = run_profile(plan) if profile else run_benchmarks(plan, only=only or (), against=against, say=note)
     _tell(record)
     if output is not None:
         record.write(output)
@@ -168,8 +172,31 @@ def _tell(record: Record) -> None:
                 for one in record.against
             ),
         )
+    if record.profile is not None:
+        _tell_profile(record.profile, on_device=machine["device"] != "cpu")
     for line in record.skipped:
         note(f"skipped: {line}")
+
+
+def _tell_profile(profile: Profile, *, on_device: bool) -> None:
+    whole = max(profile.wall, profile.busy)
+    say(f"an iteration: {_time(profile.wall)} under the profiler\n")
+
+    def row(name: str, seconds: float) -> tuple[str, str, str]:
+        return name, _time(seconds), f"{100 * seconds / whole:.1f} %"
+
+    kinds = [row(name, seconds) for name, seconds in profile.kinds.items()]
+    rest = profile.wall - profile.busy
+    if rest > 0:
+        kinds.append(row("the device waits" if on_device else "outside of PyTorch's operations", rest))
+    _table(("kind of work", "time", "share"), kinds)
+    say("")
+    longest, others = profile.operations[:_LONGEST], profile.operations[_LONGEST:]
+    rows = [(*row(one.name.removeprefix("aten::"), one.seconds), f"{one.calls:g}") for one in longest]
+    if others:
+        rest, calls = (sum(getattr(one, name) for one in others) for name in ("seconds", "calls"))
+        rows.append((*row(f"{len(others)} others", rest), f"{calls:g}"))
+    _table(("operation", "time", "share", "calls"), rows)
 
 
 def _tell_changes(old: Record, new: Record, name: str) -> None:
@@ -186,6 +213,7 @@ def _tell_changes(old: Record, new: Record, name: str) -> None:
     _table((*_PLACE, "before", "now", "times faster"), rows)
 
 
+_LONGEST = 20  # operations of a profile that are told
 _PLACE = ("part", "size", "B", "N")
 
 

@@ -101,7 +101,7 @@ def _go_on(source: BatchSource, saver: Saver) -> Trained:
     with _stop_signal() as stop:
         began = time.monotonic() - run.progress.elapsed
         while (share := share_done(run.progress, config)) < 1 and not run.processes.any(stop.wanted):
-            terms = _iterate(run, source.batch(run.progress.iteration), saver.guide, config, share)
+            terms = iterate(run, source.batch(run.progress.iteration), saver.guide, config, share)
             run.progress.iteration += 1
             run.progress.elapsed = run.processes.clock(time.monotonic() - began)
             share = share_done(run.progress, config)
@@ -136,8 +136,19 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     return labelled.images
 
 
-def _iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
-    """One iteration: Algorithms 1 and 2 on unlabelled images, the step on annotated ones, then the averages."""
+def iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
+    """One iteration: Algorithms 1 and 2 on unlabelled images, the step on annotated ones, then the averages.
+
+    Args:
+        run: the state; all of it but the progress is brought up to date.
+        batch: of this iteration.
+        guide: what is known of the shape.
+        config: the settings.
+        share: of the run that is done.
+
+    Returns:
+        The terms, before weighting.
+    """
     factor = rate_factor(run.progress.iteration, share, config)
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
