@@ -186,6 +186,15 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
+def test_nor_is_a_detector_without_a_checkpoint_and_the_message_says_so(tmp_path: Path) -> None:
+    """As a run leaves it that is killed between the two at its first checkpoint, or somebody who saved a detector there."""
+    fitted().save(tmp_path)
+    before = (tmp_path / WEIGHTS).read_bytes()
+    with pytest.raises(CheckpointError, match="without a checkpoint"):
+        fitted(directory=tmp_path)
+    assert (tmp_path / WEIGHTS).read_bytes() == before
+
+
 def test_a_run_that_never_began_does_not_lock_its_directory(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="batch_size"):
         untrained(batch_size=50).fit(FACES.images, shapes=FACES.points[:10], directory=tmp_path / "run")

@@ -198,16 +198,14 @@ def refuse_existing(run: Path) -> None:
     """Stop before another run is overwritten.
 
     Raises:
-        CheckpointError: the folder holds a run.
+        CheckpointError: the folder holds a run, or a detector.
         ConfigError: it is a file.
     """
-    from brule.detector import DESCRIPTION
-    from brule.training.run import CHECKPOINT
+    from brule.detector import check_vacant
 
     if run.exists() and not run.is_dir():
         raise ConfigError(f"-o {run}: expected a folder to keep the run in, this is a file")
-    if (run / CHECKPOINT).exists() or (run / DESCRIPTION).exists():
-        raise CheckpointError(f"{run}: holds a run already; go on with it (--resume), or choose another folder")
+    check_vacant(run)
 
 
 def _required(value: Any, option: str, what: str) -> Any:

@@ -6,7 +6,7 @@ from brule.detector.edges import usual_edges
 from brule.detector.estimator import LandmarkDetector
 from brule.detector.inputs import ReadyShapes, ready_shapes
 from brule.detector.measuring import measure_detector
-from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, WEIGHTS
+from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, WEIGHTS, check_vacant
 from brule.model import Landmarks
 from brule.training.run import CHECKPOINT
 
@@ -25,6 +25,7 @@ __all__ = [
     "Quality",
     "ReadyShapes",
     "calibrate_detector",
+    "check_vacant",
     "measure_detector",
     "ready_shapes",
     "usual_edges",

@@ -26,7 +26,7 @@ from brule.detector.inputs import (
     shapes_of,
     unlabelled_crops,
 )
-from brule.detector.storage import CONFIG, DESCRIPTION, Stored, read_detector, write_detector
+from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector, write_detector
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder, Landmarks
@@ -293,8 +293,8 @@ class LandmarkDetector:
 
     def _begin(self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
-        if run is not None and ((run / CHECKPOINT).exists() or (run / DESCRIPTION).exists()):
-            raise CheckpointError(f"{run}: holds a run already; go on with it (resume), or choose another directory")
+        if run is not None:
+            check_vacant(run)
         self.config_ = load_config(self.preset, self.overrides)
         self.bad_files_ = BadFiles(skip=skip_bad)
         scale = self.config_.crop.scale

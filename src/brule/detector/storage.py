@@ -15,7 +15,7 @@ from brule.files import write_text
 from brule.model import BruleModel, Decoder
 from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
 from brule.training.config import TrainingConfig, config_from_dict
-from brule.training.run import build_decoder, build_model
+from brule.training.run import CHECKPOINT, build_decoder, build_model
 from brule.training.saving import Trained
 
 FORMAT = "brule-detector-1"
@@ -39,6 +39,21 @@ class Stored:
     shapes: Tensor | None
     calibration: Calibration | None = None
     edges: Edges | None = None
+
+
+def check_vacant(directory: Path) -> None:
+    """Stop before another run is overwritten.
+
+    Raises:
+        CheckpointError: the folder holds one, saying whether it can be taken up.
+    """
+    if (directory / CHECKPOINT).exists():
+        raise CheckpointError(f"{directory}: holds a run already; go on with it (resume), or choose another folder")
+    if (directory / DESCRIPTION).exists():
+        raise CheckpointError(
+            f"{directory}: holds a detector already, without a {CHECKPOINT} to go on from; choose another folder, or remove "
+            "this one"
+        )
 
 
 def write_detector(directory: Path, stored: Stored) -> None:
