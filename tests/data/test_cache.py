@@ -33,19 +33,6 @@ def samples(tmp_path: Path) -> SampleList:
     return result
 
 
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the images that get decoded."""
-    seen: list[str] = []
-
-    def counting(sample: Sample, *crop: float) -> object:
-        seen.append(sample.name)
-        return load_crop(sample, *crop)
-
-    monkeypatch.setattr(cache_module, "load_crop", counting)
-    return seen
-
-
 def test_holds_what_load_crop_gives(samples: SampleList) -> None:
     cache = build_cache(samples, 24, workers=4)
     assert isinstance(cache.images, np.memmap) and not cache.images.flags.writeable

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from brule import locks as locks_module
-from brule.data import cache as cache_module
 from brule.data import store as store_module
 from brule.data.cache import build_cache
 from brule.data.images import load_crop
@@ -40,19 +39,6 @@ def samples(tmp_path: Path) -> list[Sample]:
     for i in range(N):
         Image.fromarray(rng.integers(0, 256, (20 + i, 30, 3), dtype=np.uint8)).save(folder / f"{i}.png")
     return [Sample(folder / f"{i}.png") for i in range(N)]
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the images that get decoded."""
-    seen: list[str] = []
-
-    def counting(sample: Sample, *crop: float) -> object:
-        seen.append(sample.name)
-        return load_crop(sample, *crop)
-
-    monkeypatch.setattr(cache_module, "load_crop", counting)
-    return seen
 
 
 def contents(directory: Path) -> dict[str, bytes]:

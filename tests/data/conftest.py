@@ -1,0 +1,22 @@
+"""What tests of stored crops share."""
+
+from __future__ import annotations
+
+import pytest
+
+from brule.data import Sample
+from brule.data import cache as cache_module
+from brule.data.images import load_crop
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that get decoded."""
+    seen: list[str] = []
+
+    def counting(sample: Sample, *crop: float) -> object:
+        seen.append(sample.name)
+        return load_crop(sample, *crop)
+
+    monkeypatch.setattr(cache_module, "load_crop", counting)
+    return seen
