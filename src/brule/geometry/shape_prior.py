@@ -141,6 +141,10 @@ class ShapePrior:
         carried = _kernel(grid, mean) @ torch.linalg.solve(inner, drawn)  # (B, G², 2)
         return carried.transpose(1, 2).reshape(batch, 2, _FIELD_SIZE, _FIELD_SIZE)
 
+    def moved(self, shift: Tensor) -> ShapePrior:
+        """The same deformations about another mean, ``shift`` ``(N, 2)`` away."""
+        return ShapePrior(self.mean + shift, self.precision, self.factor)
+
     def to(self, device: torch.device | str) -> ShapePrior:
         """The same prior on another device."""
         return ShapePrior(self.mean.to(device), self.precision.to(device), self.factor.to(device))

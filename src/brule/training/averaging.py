@@ -36,14 +36,20 @@ class MeanPredictions(nn.Module):
     Attributes:
         encoder: ``(N, 2)`` in the unit square of the crop.
         average: likewise.
+        shift: ``(N, 2)``, from the mean of the annotated shapes to that of all, as far as it is known.
+        corrected: 1 once it was found out.
     """
 
     SHARE = 0.03  # of a batch in the mean: it looks back over about 30 batches
 
     encoder: Tensor
     average: Tensor
+    shift: Tensor
+    corrected: Tensor
 
     def __init__(self, barycenter: Tensor) -> None:
         super().__init__()
         self.register_buffer("encoder", barycenter.float().clone())
         self.register_buffer("average", barycenter.float().clone())
+        self.register_buffer("shift", torch.zeros_like(barycenter, dtype=torch.float32))
+        self.register_buffer("corrected", torch.zeros((), dtype=torch.uint8))

@@ -17,6 +17,7 @@ from brule.errors import DataError
 from brule.files import make_folder
 from brule.training.averaging import accumulate_weights, warmed_decay
 from brule.training.config import TrainingConfig, dotted_keys, setting
+from brule.training.correction import correct_mean
 from brule.training.logging import RunLog
 from brule.training.parallel import check_shares, join_processes, synchronize_norms
 from brule.training.run import Run, build_guide, guide_to, start_run
@@ -101,6 +102,7 @@ def _go_on(source: BatchSource, saver: Saver) -> Trained:
     with _stop_signal() as stop:
         began = time.monotonic() - run.progress.elapsed
         while (share := share_done(run.progress, config)) < 1 and not run.processes.any(stop.wanted):
+            _find_the_mean(run, source, saver.guide, config, share)
             terms = iterate(run, source.batch(run.progress.iteration), saver.guide, config, share)
             run.progress.iteration += 1
             run.progress.elapsed = run.processes.clock(time.monotonic() - began)
@@ -136,6 +138,15 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     return labelled.images
 
 
+def _find_the_mean(run: Run, source: BatchSource, guide: Guide, config: TrainingConfig, share: float) -> None:
+    """Correct the mean of the annotated shapes, just before their images begin to teach."""
+    begins = config.labelled.start > 0 and share >= config.labelled.start
+    if not begins or not config.teacher.enabled or guide.prior is None or run.means.corrected:
+        return
+    if source.images is not None and source.labelled is not None:
+        correct_mean(run.means, run.average, source.labelled, guide, config)
+
+
 def iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
     """One iteration: Algorithms 1 and 2 on unlabelled images, the step on annotated ones, then the averages.
 
@@ -154,11 +165,13 @@ def iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
     terms: dict[str, float] = {}
-    apart = batch.labelled is not None and not (config.labelled.together and batch.views is not None)
+    labelled = batch.labelled if batch.views is None or share >= config.labelled.start else None
+    apart = labelled is not None and not (config.labelled.together and batch.views is not None)
     if batch.views is not None:
-        terms |= _learn_unlabelled(run, batch.views, None if apart else batch.labelled, guide, config, share)
-    if apart and batch.labelled is not None:
-        terms |= supervised_step(run.model, run.optimizers["encoder"], batch.labelled, config, processes=run.processes)
+        guide = guide.moved(run.means.shift)
+        terms |= _learn_unlabelled(run, batch.views, None if apart else labelled, guide, config, share)
+    if apart and labelled is not None:
+        terms |= supervised_step(run.model, run.optimizers["encoder"], labelled, config, processes=run.processes)
     _average(run, config)
     return terms
 

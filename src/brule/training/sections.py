@@ -172,6 +172,13 @@ class Labelled(Section):
         0, ge=0, description="Annotated images an iteration, those of all processes together; 0 = as many as unlabelled ones."
     )
     every: int = Field(1, ge=1, description="Iterations between two batches of annotated images.")
+    start: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the run from which on annotated images teach, beside unlabelled ones. Until then their shapes "
+        "alone do; what a teacher has of them by then tells how far their mean shape is from that of all (not in the paper).",
+    )
     together: bool = Field(
         False,
         description="Put them into one batch, and one step, with the unlabelled images, rather than alternate (not in the "

@@ -69,7 +69,7 @@ class BatchSource:
         config: TrainingConfig,
         processes: Processes = ALONE,
     ) -> None:
-        self._images, self._labelled, self._guide, self._config = images, labelled, guide, config
+        self.images, self.labelled, self._guide, self._config = images, labelled, guide, config
         self._processes = processes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
         self._next: tuple[int, Future[Batch]] | None = None
@@ -89,11 +89,11 @@ class BatchSource:
         return drawn
 
     def _draw(self, iteration: int) -> Batch:
-        views = None if self._images is None else self._draw_views(self._images, iteration)
+        views = None if self.images is None else self._draw_views(self.images, iteration)
         turn, rest = divmod(iteration, self._config.labelled.every)
-        if self._labelled is None or (rest and views is not None):
+        if self.labelled is None or (rest and views is not None):
             return Batch(views, None)
-        return Batch(views, self._draw_labelled(self._labelled, turn if views is not None else iteration))
+        return Batch(views, self._draw_labelled(self.labelled, turn if views is not None else iteration))
 
     def _draw_views(self, images: Images, iteration: int) -> TwoViews:
         config, guide = self._config, self._guide

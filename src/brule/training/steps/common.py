@@ -7,7 +7,7 @@ import math
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,10 @@ class Guide:
     prior: ShapePrior | None = None
     mirror: Tensor | None = None
     indexed: bool = False
+
+    def moved(self, shift: Tensor) -> Guide:
+        """The same with another mean of the prior, ``shift`` ``(N, 2)`` away."""
+        return self if self.prior is None else replace(self, prior=self.prior.moved(shift))
 
 
 @dataclass(frozen=True)
