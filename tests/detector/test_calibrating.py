@@ -66,7 +66,8 @@ def test_expected_errors_are_about_as_large_as_the_true_ones(detector: LandmarkD
         true = (found.points - truth).norm(dim=2).mean()
         assert float(found.spread.mean()) == pytest.approx(float(true), rel=0.05)  # pixels of the image, both
         assert found.doubt is not None
-        assert torch.equal(found.doubt.argsort(), detector.predict(annotated, views=views, batch_size=3).doubt.argsort())  # type: ignore[union-attr]
+        in_other_batches = detector.predict(annotated, views=views, batch_size=3).doubt
+        assert in_other_batches is not None and torch.allclose(found.doubt, in_other_batches, rtol=1e-3)
 
 
 def test_spread_is_in_pixels_of_each_image_and_doubt_in_sides_of_the_crop(

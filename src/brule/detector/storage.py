@@ -48,7 +48,9 @@ def check_vacant(directory: Path) -> None:
         CheckpointError: the folder holds one, saying whether it can be taken up.
     """
     if (directory / CHECKPOINT).exists():
-        raise CheckpointError(f"{directory}: holds a run already; go on with it (resume), or choose another folder")
+        raise CheckpointError(
+            f"{directory}: holds a run already; go on with it (--resume, resume=True), or choose another folder"
+        )
     if (directory / DESCRIPTION).exists():
         raise CheckpointError(
             f"{directory}: holds a detector already, without a {CHECKPOINT} to go on from; choose another folder, or remove "

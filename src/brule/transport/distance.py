@@ -23,6 +23,7 @@ def wasserstein2_squared(x: Tensor, y: Tensor) -> Tensor:
         exact gradient wherever the optimal plan is unique (envelope theorem).
 
     Example:
+        >>> import torch
         >>> x = torch.rand(1, 5, 2)
         >>> bool(torch.isclose(wasserstein2_squared(x, x + torch.tensor([0.3, 0.4])), torch.tensor(0.25)))
         True
