@@ -47,9 +47,8 @@ def barycenter_regularizer(
     check_points(points)
     barycenter = check_points(barycenter[None] if barycenter.ndim == 2 else barycenter, "barycenter").to(points.dtype)
     fit = fit or fit_barycenter(points, barycenter)
-    moved = (
-        (points - (points.detach() + fit.shift[:, None])).square().sum(-1).mean(-1)
-    )  # to a translate, the identity is optimal
+    # To a translate, the identity is optimal.
+    moved = (points - (points.detach() + fit.shift[:, None])).square().sum(-1).mean(-1)
     centred = points - points.mean(1, keepdim=True)
     image = centred @ fit.map
     bent = fit.bent.cost(centred, image.detach())

@@ -53,3 +53,9 @@ def test_a_held_plan_costs_what_the_dense_one_does() -> None:
 def test_points_that_are_not_finite_are_refused() -> None:
     with pytest.raises(BruleError, match="finite"):
         fit_barycenter(torch.full((1, 4, 2), float("nan")), torch.rand(1, 4, 2))
+
+
+@pytest.mark.parametrize("y", [None, torch.rand(1, 4), torch.rand(1, 4, 3)])
+def test_a_coupling_takes_sets_of_points_alone(y: object) -> None:
+    with pytest.raises(BruleError, match="y"):
+        Coupling.between(torch.rand(1, 4, 2), y)  # type: ignore[arg-type]

@@ -39,27 +39,27 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
         ConfigError: a name is unknown, or the settings are.
     """
     chosen = _chosen(only)
-    plan.config()  # says now what is wrong with the settings
-    peaks = None if against else measure_peaks(plan.device, quick=plan.quick)
-    record = _empty_record(plan, peaks)
+    record = _empty_record(plan, peaks=not against)
     if against:
         rivals = [rival for rival in RIVALS if rival.part in chosen]
         record.against.extend(_every(_fights(rivals, plan), record.skipped, say))
-    elif peaks is not None:
-        tasks = ((case, _measuring(part, case, plan, peaks)) for part in chosen.values() for case in part.cases(plan))
+    elif record.peaks is not None:
+        tasks = ((case, _measuring(part, case, plan, record.peaks)) for part in chosen.values() for case in part.cases(plan))
         record.results.extend(_every(((str(case), task) for case, task in tasks), record.skipped, say))
     return record
 
 
 def run_profile(plan: Plan) -> Record:
     """Take an iteration of the plan's preset apart, see :func:`brule.benchmarks.profile_iteration`."""
-    return replace(_empty_record(plan, measure_peaks(plan.device, quick=plan.quick)), profile=profile_iteration(plan))
+    return replace(_empty_record(plan, peaks=True), profile=profile_iteration(plan))
 
 
-def _empty_record(plan: Plan, peaks: Peaks | None) -> Record:
-    settings = {"preset": plan.preset, "overrides": dict(plan.overrides), "precision": plan.config().precision}
+def _empty_record(plan: Plan, *, peaks: bool) -> Record:
+    config = plan.config()  # says now what is wrong with the settings
+    settings = {"preset": plan.preset, "overrides": dict(plan.overrides), "precision": config.precision}
     limits = {"repeats": plan.repeats, "seconds": plan.seconds, "quick": plan.quick}
-    return Record(machine_facts(plan.device), settings | limits, peaks)
+    measured = measure_peaks(plan.device, quick=plan.quick) if peaks else None
+    return Record(machine_facts(plan.device), settings | limits, measured)
 
 
 def _chosen(only: Sequence[str]) -> dict[str, Part]:

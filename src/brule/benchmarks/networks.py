@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from brule import LandmarkDetector
-from brule.benchmarks.work import SHAPES, Case, Part, Plan, Work, endless, random_images, random_points
+from brule.benchmarks.work import Case, Part, Plan, Training, Work, random_images, random_points
 from brule.detector.storage import Stored
 from brule.errors import ConfigError
 from brule.losses import gradient_penalty
@@ -110,15 +110,11 @@ class _ClockedImages:
 
 def _iteration(case: Case, plan: Plan) -> Work:
     """The training loop itself on random images; the decoder's turns come round in a cycle, which counts as a whole."""
-    config = endless(plan.config(crop__image_size=case.side, batch_size=case.batch))
-    crop = config.crop
-    size = round(crop.image_size * crop.context)
-    stored = np.random.default_rng(0).integers(0, 256, (4 * case.batch, size, size, 3), dtype=np.uint8)
-    shapes = random_points(SHAPES, case.n, plan).cpu()
-    cycle = config.gan.every * config.gan.penalty_every if config.gan.enabled else 1
+    training = Training.of(plan.config(crop__image_size=case.side, batch_size=case.batch), case.n, plan)
+    config, shapes, cycle = training.config, training.shapes, training.cycle
 
     def asked(iterations: int, **changes: object) -> list[float]:
-        images, settings = _ClockedImages(stored), config.model_copy(update={"iterations": iterations, **changes})
+        images, settings = _ClockedImages(training.images), config.model_copy(update={"iterations": iterations, **changes})
         train(images, shapes.mean(0), settings, shapes=shapes, quiet=True, device=plan.device)
         return images.asked
 

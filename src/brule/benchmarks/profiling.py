@@ -6,11 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from brule.benchmarks.timing import synchronize
-from brule.benchmarks.work import SHAPES, Plan, endless, random_points
+from brule.benchmarks.work import Plan, Training
 from brule.training.loop import iterate
 from brule.training.run import build_guide, guide_to, start_run
 from brule.training.source import BatchSource
@@ -85,14 +84,11 @@ def profile_iteration(plan: Plan) -> Profile:
     Args:
         plan: device, preset and settings; the preset's own size and batch are taken.
     """
-    config = endless(plan.config(split=1))
-    size = round(config.crop.image_size * config.crop.context)
-    stored = np.random.default_rng(0).integers(0, 256, (4 * config.batch_size, size, size, 3), dtype=np.uint8)
-    shapes = random_points(SHAPES, plan.usual_points, plan).cpu()
+    training = Training.of(plan.config(split=1), plan.usual_points, plan)
+    config, shapes = training.config, training.shapes
     guide = guide_to(build_guide(shapes.mean(0), shapes, config), plan.device)
     run = start_run(shapes.mean(0), config, plan.device, None, False)
-    cycle = config.gan.every * config.gan.penalty_every if config.gan.enabled else 1
-    with BatchSource(stored, None, guide, config) as source:
+    with BatchSource(training.images, None, guide, config) as source:
 
         def go_on(iterations: int) -> None:
             for _ in range(iterations):
@@ -100,8 +96,8 @@ def profile_iteration(plan: Plan) -> Profile:
                 run.progress.iteration += 1
             synchronize(plan.device)
 
-        go_on(1 if plan.quick else _WARM_UP * cycle)
-        count = 1 if plan.quick else _CYCLES * cycle
+        go_on(1 if plan.quick else _WARM_UP * training.cycle)
+        count = 1 if plan.quick else _CYCLES * training.cycle
         with torch.profiler.profile() as profiler:
             began = time.perf_counter()
             go_on(count)

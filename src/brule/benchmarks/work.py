@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from brule.training.config import TrainingConfig, load_config
 
 Axis = Literal["size", "batch", "points"]
 AXES: tuple[Axis, ...] = ("size", "batch", "points")
-SHAPES = 10  # that a training learns from
+_SHAPES = 10  # that a training learns from
 _USUAL = 68  # landmarks of the networks, where their number isn't varied
 
 
@@ -154,7 +155,28 @@ def random_images(batch: int, size: int, plan: Plan, *, seed: int = 0) -> Tensor
     return images.to(plan.device, memory_format=torch.channels_last)
 
 
-def endless(config: TrainingConfig) -> TrainingConfig:
-    """Without clock and pictures, and with the decoder from the start."""
-    gan = config.gan.model_copy(update={"start": 0.0, "teach": 0.0})
-    return config.model_copy(update={"time_limit": 0.0, "preview_every": 0, "gan": gan})
+@dataclass(frozen=True)
+class Training:
+    """What a training that is measured gets.
+
+    Attributes:
+        config: without clock and pictures, and with the decoder from the start.
+        images: noise, ``(n, W, W, 3)`` bytes, four batches of it.
+        shapes: ``(K, N, 2)``.
+        cycle: iterations after which the decoder's turns come round.
+    """
+
+    config: TrainingConfig
+    images: np.ndarray
+    shapes: Tensor
+    cycle: int
+
+    @classmethod
+    def of(cls, config: TrainingConfig, n: int, plan: Plan) -> Training:
+        """The training of a configuration, for ``n`` landmarks."""
+        gan = config.gan.model_copy(update={"start": 0.0, "teach": 0.0})
+        config = config.model_copy(update={"time_limit": 0.0, "preview_every": 0, "gan": gan})
+        size = round(config.crop.image_size * config.crop.context)
+        images = np.random.default_rng(0).integers(0, 256, (4 * config.batch_size, size, size, 3), dtype=np.uint8)
+        cycle = gan.every * gan.penalty_every if gan.enabled else 1
+        return cls(config, images, random_points(_SHAPES, n, plan).cpu(), cycle)

@@ -79,6 +79,8 @@ def bench(
     """
     from brule.benchmarks import PARTS, Record, run_benchmarks, run_profile
 
+    if profile and (only or against):
+        raise ConfigError("bench: --profile takes an iteration apart and times no parts; leave out --only and --against")
     if list_:
         _table(("part", "what is timed", "depends on"), ((p.name, p.about, ", ".join(p.axes)) for p in PARTS.values()))
         return 0
@@ -194,8 +196,8 @@ def _tell_profile(profile: Profile, *, on_device: bool) -> None:
     longest, others = profile.operations[:_LONGEST], profile.operations[_LONGEST:]
     rows = [(*row(one.name.removeprefix("aten::"), one.seconds), f"{one.calls:g}") for one in longest]
     if others:
-        rest, calls = (sum(getattr(one, name) for one in others) for name in ("seconds", "calls"))
-        rows.append((*row(f"{len(others)} others", rest), f"{calls:g}"))
+        seconds, calls = (sum(getattr(one, name) for one in others) for name in ("seconds", "calls"))
+        rows.append((*row(f"{len(others)} others", seconds), f"{calls:g}"))
     _table(("operation", "time", "share", "calls"), rows)
 
 

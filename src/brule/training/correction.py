@@ -10,12 +10,11 @@ from brule.geometry import mirrored
 from brule.model import BruleModel
 from brule.training.averaging import MeanPredictions
 from brule.training.config import TrainingConfig
+from brule.training.looking import look_at
 from brule.training.source import Images, LabelledImages
 from brule.training.steps import Guide
-from brule.training.steps.common import encode
-from brule.training.views import central_crop, to_input
 
-_MOST, _BATCH = 1000, 64  # annotated images that are looked at
+_MOST = 1000  # annotated images that are looked at
 
 
 def correct_mean(
@@ -37,7 +36,7 @@ def correct_mean(
         teacher: the averaged model, in evaluation mode.
         labelled: the annotated images.
         guide: its prior's mean is what is shifted.
-        config: crop and precision.
+        config: its section ``crop`` is read.
     """
     assert guide.prior is not None
     chosen = np.unique(np.linspace(0, len(labelled.images) - 1, _MOST).round().astype(int))
@@ -50,11 +49,6 @@ def correct_mean(
     means.corrected.fill_(1)
 
 
-@torch.no_grad()
 def _landmarks(teacher: BruleModel, images: Images, chosen: np.ndarray, config: TrainingConfig) -> Tensor:
     """The landmarks of images as they are, ``(n, N, 2)`` in the unit square of the crop."""
-    device, found = teacher.barycenter.device, []
-    for start in range(0, len(chosen), _BATCH):
-        crops = to_input(torch.from_numpy(images[chosen[start : start + _BATCH]])).to(device)
-        found.append(encode(teacher, central_crop(crops, config), config).points.float())
-    return torch.cat(found)
+    return torch.cat([points for _, points in look_at(teacher, images, chosen, config)])

@@ -15,11 +15,12 @@ from brule.model import BruleModel, Decoder
 from brule.training.checkpoint import Progress, save_checkpoint
 from brule.training.config import TrainingConfig
 from brule.training.logging import RunLog
+from brule.training.looking import look_at
 from brule.training.run import CHECKPOINT, Run
 from brule.training.schedule import share_done
 from brule.training.source import Images
 from brule.training.steps import Guide
-from brule.training.views import central_crop, to_input
+from brule.training.views import to_input
 from brule.transport import transport_plan
 
 _PREVIEW_COUNT = 12
@@ -123,15 +124,10 @@ def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig)
     return order
 
 
-@torch.no_grad()
 def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first crops with their landmarks: bytes ``(n, S, S, C)`` and unit-square points ``(n, N, 2)``."""
-    device, crops, points = model.barycenter.device, [], []
-    for start in range(0, min(count, len(images)), 64):
-        chosen = np.arange(start, min(start + 64, count, len(images)))
-        crop = central_crop(to_input(torch.from_numpy(images[chosen])).to(device), config)
-        points.append(model.encode(crop).points.float().cpu().numpy())
-        crops.append(to_bytes(crop))
+    looks = look_at(model, images, np.arange(min(count, len(images))), config)
+    crops, points = zip(*((to_bytes(crop), found.cpu().numpy()) for crop, found in looks), strict=True)
     return np.concatenate(crops), np.concatenate(points)
 
 

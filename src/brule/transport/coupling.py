@@ -27,6 +27,7 @@ class Coupling:
     @classmethod
     def between(cls, x: Tensor, y: Tensor, *, power: int = 2) -> Coupling:
         """The best one for ``x`` ``(B, N, 2)`` and ``y`` ``(B, M, 2)`` or ``(1, M, 2)``; no gradient."""
+        x, y = paired(x, y)
         if x.shape[1] == y.shape[1]:
             return cls(assignment(x, y, power=power), None, power)
         return cls(None, transport_plan(x, y, power=power), power)

@@ -115,7 +115,7 @@ def encoder_step(
         wanted = stages if "R_b" in weights else []
         fits = [aside.submit(fit_barycenter, stage.plain.detach(), guide.barycenter) for stage in wanted]
         terms = {
-            name: torch.stack([_STAGE_TERMS[name](stage, views, guide, config).mean() for stage in stages]).sum()
+            name: _over_stages([_STAGE_TERMS[name](stage, views, guide, config) for stage in stages])
             for name in weights
             if name in _STAGE_TERMS
         }
@@ -178,6 +178,11 @@ def _weights(config: TrainingConfig, guide: Guide, studio: Studio | None, shape_
     return {name: weight for name, weight in weights.items() if weight}
 
 
+def _over_stages(costs: list[Tensor]) -> Tensor:
+    """The sum over the stages of their means over the batch."""
+    return torch.stack([cost.mean() for cost in costs]).sum()
+
+
 def _barycenter_term(stages: list[_Stage], fits: list[BarycenterFit], guide: Guide, config: TrainingConfig) -> Tensor:
     loss = config.loss
     weights = {"translation": loss.translation, "affine": loss.affine, "warp": loss.warp}
@@ -185,7 +190,7 @@ def _barycenter_term(stages: list[_Stage], fits: list[BarycenterFit], guide: Gui
         barycenter_regularizer(stage.plain, guide.barycenter, fit=fit, **weights)
         for stage, fit in zip(stages, fits, strict=True)
     ]
-    return torch.stack([cost.mean() for cost in costs]).sum()
+    return _over_stages(costs)
 
 
 def _geometric_term(stage: _Stage, views: TwoViews, guide: Guide, config: TrainingConfig) -> Tensor:
