@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from brule.benchmarks import Record
 
 QUICK = ("bench", "--quick", "--device", "cpu", "--sizes", 16, "--batches", 2, "--points", 5, "--threads", 1)
@@ -37,6 +39,12 @@ def test_an_iteration_is_taken_apart(brule, tmp_path: Path) -> None:
     assert found.code == 0
     assert "convolutions" in found.out and "others" in found.out
     assert Record.read(tmp_path / "profile.json").profile is not None
+
+
+@pytest.mark.parametrize("also", [("--only", "skeleton_heatmap"), ("--against",)])
+def test_a_profile_has_no_parts_to_choose(brule, also: tuple[str, ...]) -> None:
+    found = brule(*QUICK, "--profile", *also)
+    assert found.code != 0 and "--profile" in found.err
 
 
 def test_the_parts_are_listed(brule) -> None:
