@@ -68,6 +68,17 @@ def test_a_teacher_that_knows_nothing_leaves_the_mean_of_the_annotated(monkeypat
     assert torch.allclose(mean, SHAPES[:5].mean(0), atol=1e-5)
 
 
+def test_as_far_as_the_shapes_follow_the_teacher_they_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = SHAPES[:5]
+    unlike = 2 * truth.mean(0) - truth  # the more to the left it is, the more to the right the teacher has it
+    exaggerated = truth.mean(0) + 2 * (truth - truth.mean(0))
+    for found_of_five, follows in ((unlike, 0.0), (exaggerated, 0.5)):
+        found = torch.cat([found_of_five, SHAPES[5:] + 0.1])
+        mean = corrected(LabelledImages(FACES.images[:5], truth), found, guide_of(mirror=False), monkeypatch)
+        expected = truth.mean(0) + follows * (found.mean(0) - found_of_five.mean(0))
+        assert torch.allclose(mean, expected, atol=1e-5)
+
+
 def test_a_missing_landmark_is_corrected_by_the_images_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     bias = torch.full((68, 2), 0.03)
     points = SHAPES[:5].clone()

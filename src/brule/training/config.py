@@ -18,6 +18,7 @@ from brule.training.sections import (
     Crop,
     Decoder,
     Encoder,
+    Ending,
     Gan,
     Labelled,
     Loss,
@@ -71,6 +72,7 @@ class TrainingConfig(Section):
     gan: Gan = Gan()
     loss: Loss = Loss()
     labelled: Labelled = Labelled()
+    ending: Ending = Ending()
     optimizer: Optimizer = Optimizer()
     averaging: Averaging = Averaging()
     teacher: Teacher = Teacher()

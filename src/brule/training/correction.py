@@ -23,13 +23,15 @@ def correct_mean(
     r"""Note the shift from the mean of the annotated shapes to the mean shape of all images.
 
     The mean of ten shapes is off by what distinguishes these ten from the rest. The teacher's landmarks ``E(I)`` know most
-    of that. What they have wrong, on average over the annotated images, is taken off their mean over all images:
+    of that: how the ten differ from all images in what it finds, the ten shapes ``X`` do as well, as far as ``X`` follows it.
 
-    .. math:: \hat\mu = \overline{E(I)} + \frac1n \sum_{k=1}^n (X_k - E(I_k))
+    .. math:: \hat\mu = \bar X + \lambda\,\bigl(\overline{E(I)} - \bar E_n\bigr), \qquad
+        \lambda = \frac{\mathrm{cov}_n(X, E)}{\mathrm{var}_n(E)} \text{ in } [0, 1]
 
-    This is unbiased whatever the teacher is worth, as long as it hasn't learnt from these labels, and varies with the
-    teacher's error rather than with the differences between shapes (prediction-powered inference, Angelopoulos et al.
-    2023). Where the shape is symmetric, so is the estimate.
+    with ``n`` for what is taken over the annotated images alone, coordinate by coordinate. As long as the teacher hasn't
+    learnt from these labels, this varies with its error rather than with the differences between shapes, and is no worse
+    than their mean where it knows nothing (prediction-powered inference, Angelopoulos et al. 2023; its power tuning,
+    Angelopoulos, Duchi, Zrnic 2023). Where the shape is symmetric, so is the estimate.
 
     Args:
         means: its ``average`` is the teacher's mean over all images; ``shift`` is set.
@@ -41,12 +43,31 @@ def correct_mean(
     assert guide.prior is not None
     chosen = np.unique(np.linspace(0, len(labelled.images) - 1, _MOST).round().astype(int))
     found = _landmarks(teacher, labelled.images, chosen, config)
-    missed = labelled.points[torch.from_numpy(chosen)].to(found.device) - found
-    estimate = means.average + missed.nanmean(0).nan_to_num(0.0)
+    truth, everywhere = labelled.points[torch.from_numpy(chosen)].to(found.device), means.average
     if guide.mirror is not None:
-        estimate = (estimate + mirrored(estimate, guide.mirror)) / 2
-    means.shift.copy_(estimate - guide.prior.mean)
+        found, truth = (torch.cat([points, mirrored(points, guide.mirror)]) for points in (found, truth))
+        everywhere = (everywhere + mirrored(everywhere, guide.mirror)) / 2
+    means.shift.copy_(mean_of_all(truth, found, everywhere) - guide.prior.mean)
     means.corrected.fill_(1)
+
+
+def mean_of_all(truth: Tensor, found: Tensor, everywhere: Tensor) -> Tensor:
+    r"""The estimate of :func:`correct_mean`.
+
+    Args:
+        truth: ``X``, the annotated shapes ``(n, N, 2)``, NaN where a landmark is missing.
+        found: ``E``, the teacher's landmarks of their images, likewise.
+        everywhere: ``(N, 2)``, the mean of its landmarks over all images.
+
+    Returns:
+        ``(N, 2)``; a landmark that no annotated image has is taken to lie where the teacher finds it.
+    """
+    found = found.where(truth.isfinite(), torch.nan)
+    mean, seen = truth.nanmean(0), found.nanmean(0)
+    variance = (found - seen).square().nanmean(0)
+    follows = ((truth - mean) * (found - seen)).nanmean(0) / variance
+    follows = follows.where(variance > 0, 1).clamp(0, 1)
+    return torch.where(mean.isfinite(), mean + follows * (everywhere - seen), everywhere)
 
 
 def _landmarks(teacher: BruleModel, images: Images, chosen: np.ndarray, config: TrainingConfig) -> Tensor:

@@ -22,7 +22,7 @@ from brule.training.logging import RunLog
 from brule.training.parallel import check_shares, join_processes, synchronize_norms
 from brule.training.run import Run, build_guide, guide_to, start_run
 from brule.training.saving import Hooks, Saver, Trained
-from brule.training.schedule import rate_factor, shape_factor, share_done
+from brule.training.schedule import is_ending, rate_factor, shape_factor, share_done
 from brule.training.source import Batch, BatchSource, Images, LabelledImages, mixed_seed
 from brule.training.split import split_batches
 from brule.training.steps import Guide, Observation, Scene, Studio, encoder_step, gan_step, observe, supervised_step
@@ -103,7 +103,8 @@ def _go_on(source: BatchSource, saver: Saver) -> Trained:
         began = time.monotonic() - run.progress.elapsed
         while (share := share_done(run.progress, config)) < 1 and not run.processes.any(stop.wanted):
             _find_the_mean(run, source, saver.guide, config, share)
-            terms = iterate(run, source.batch(run.progress.iteration), saver.guide, config, share)
+            batch = source.batch(run.progress.iteration, ending=is_ending(share, config))
+            terms = iterate(run, batch, saver.guide, config, share)
             run.progress.iteration += 1
             run.progress.elapsed = run.processes.clock(time.monotonic() - began)
             share = share_done(run.progress, config)

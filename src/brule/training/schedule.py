@@ -7,6 +7,8 @@ import math
 from brule.training.checkpoint import Progress
 from brule.training.config import TrainingConfig
 
+_SIZES = ("rotation", "scale", "translation", "elastic", "bends")  # of warps
+
 
 def share_done(progress: Progress, config: TrainingConfig) -> float:
     """How much of a run is done, by iterations or by minutes, whichever is further."""
@@ -21,6 +23,17 @@ def rate_factor(iteration: int, share: float, config: TrainingConfig) -> float:
     rise = min(1.0, (iteration + 1) / settings.warmup) if settings.warmup else 1.0
     fall = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)) if settings.schedule == "cosine" else 1.0
     return rise * fall
+
+
+def is_ending(share: float, config: TrainingConfig) -> bool:
+    """Whether a run has come to its last part."""
+    return config.ending.share > 0 and share >= 1 - config.ending.share
+
+
+def for_the_ending(config: TrainingConfig) -> TrainingConfig:
+    """The settings with the warps of its last part."""
+    sizes = {name: config.ending.warps * getattr(config.warp, name) for name in _SIZES}
+    return config.model_copy(update={"warp": config.warp.model_copy(update=sizes)})
 
 
 def shape_factor(share: float, config: TrainingConfig) -> float:

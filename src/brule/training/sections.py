@@ -188,6 +188,16 @@ class Labelled(Section):
     distance: float = Field(1.0, ge=0, description="Weight of the landmark distance to the annotation, in % of the crop.")
 
 
+class Ending(Section):
+    """The last part of a run: annotated images come nearer to how the detector will see images (not in the paper)."""
+
+    share: float = Field(0.0, ge=0, le=1, description="How much of the run it is; 0 = none.")
+    warps: float = Field(1.0, ge=0, le=1, description="What the size of the warps of annotated images is multiplied by.")
+    mirror: bool = Field(
+        True, description="Go on mirroring annotated images; unmirrored, they show in what their annotation isn't symmetric."
+    )
+
+
 class Optimizer(Section):
     """Adam and its schedule."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from brule.training.config import TrainingConfig
 from brule.training.parallel import ALONE, Processes
+from brule.training.schedule import for_the_ending
 from brule.training.steps import Guide
 from brule.training.views import LabelledBatch, TwoViews, draw_labelled, draw_views, to_input
 
@@ -72,7 +73,7 @@ class BatchSource:
         self.images, self.labelled, self._guide, self._config = images, labelled, guide, config
         self._processes = processes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
-        self._next: tuple[int, Future[Batch]] | None = None
+        self._next: tuple[tuple[int, bool], Future[Batch]] | None = None
 
     def __enter__(self) -> BatchSource:
         return self
@@ -80,20 +81,29 @@ class BatchSource:
     def __exit__(self, *_: object) -> None:
         self._worker.shutdown(cancel_futures=True)
 
-    def batch(self, iteration: int) -> Batch:
-        """The batch of an iteration; that of the next one is begun."""
-        if self._next is None or self._next[0] != iteration:
-            self._next = (iteration, self._worker.submit(self._draw, iteration))
+    def batch(self, iteration: int, *, ending: bool = False) -> Batch:
+        """The batch of an iteration; that of the next one is begun.
+
+        Args:
+            iteration: counted from 0.
+            ending: whether the run has come to its last part.
+        """
+        if self._next is None or self._next[0] != (iteration, ending):
+            self._begin(iteration, ending)
+        assert self._next is not None
         drawn = self._next[1].result()
-        self._next = (iteration + 1, self._worker.submit(self._draw, iteration + 1))
+        self._begin(iteration + 1, ending)
         return drawn
 
-    def _draw(self, iteration: int) -> Batch:
+    def _begin(self, iteration: int, ending: bool) -> None:
+        self._next = ((iteration, ending), self._worker.submit(self._draw, iteration, ending))
+
+    def _draw(self, iteration: int, ending: bool) -> Batch:
         views = None if self.images is None else self._draw_views(self.images, iteration)
         turn, rest = divmod(iteration, self._config.labelled.every)
         if self.labelled is None or (rest and views is not None):
             return Batch(views, None)
-        return Batch(views, self._draw_labelled(self.labelled, turn if views is not None else iteration))
+        return Batch(views, self._draw_labelled(self.labelled, turn if views is not None else iteration, ending))
 
     def _draw_views(self, images: Images, iteration: int) -> TwoViews:
         config, guide = self._config, self._guide
@@ -104,14 +114,15 @@ class BatchSource:
             crops, config, generator=generator, mirror=guide.mirror, prior=guide.prior, both=both, processes=self._processes
         )
 
-    def _draw_labelled(self, labelled: LabelledImages, turn: int) -> LabelledBatch:
-        config, guide = self._config, self._guide
+    def _draw_labelled(self, labelled: LabelledImages, turn: int, ending: bool) -> LabelledBatch:
+        guide, config = self._guide, for_the_ending(self._config) if ending else self._config
+        mirror = None if ending and not config.ending.mirror else guide.mirror
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, turn, _LABELS))
         chosen = self._processes.rows(labelled_indices(len(labelled.images), turn, config))
         points = labelled.points[torch.from_numpy(chosen)].to(guide.barycenter.device)
         crops = self._tensor(labelled.images[chosen])
         return draw_labelled(
-            crops, points, config, generator=generator, mirror=guide.mirror, prior=guide.prior, processes=self._processes
+            crops, points, config, generator=generator, mirror=mirror, prior=guide.prior, processes=self._processes
         )
 
     def _tensor(self, crops: np.ndarray) -> Tensor:
