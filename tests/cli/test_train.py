@@ -130,6 +130,19 @@ def test_dry_run_finds_what_training_would(brule, words, faces: Path, tmp_path: 
     assert found.code == 2 and "holds a run already" in found.err
 
 
+def test_what_changes_places_is_told_and_can_be_said(brule, words, faces: Path, tmp_path: Path) -> None:
+    found = brule(*words(faces, tmp_path / "run"), "--dry-run")
+    assert "mirrored 0:16, 1:15," in found.out
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text("[[36, 45], [48, 54]]")
+    for said in ("36:45, 48:54", pairs):
+        found = brule(*words(faces, tmp_path / "run"), "--dry-run", "--mirror-pairs", said)
+        assert "mirrored 36:45, 48:54\n" in found.out, found.err
+    for said, wrong in (("0:99", "0 to 67"), ("0:1, 1:2", "landmark 1 stands in two"), ("left:right", "--mirror-pairs")):
+        found = brule(*words(faces, tmp_path / "run"), "--mirror-pairs", said)
+        assert found.code == 2 and wrong in found.err, found.err
+
+
 def test_images_without_a_box_are_mentioned(brule, words, faces: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

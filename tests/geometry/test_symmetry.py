@@ -11,7 +11,8 @@ from torch import Tensor
 
 from brule.data.shapes import to_crop
 from brule.data.synthetic import IBUG_MIRROR, synthetic_faces
-from brule.geometry import mirror_permutation, mirrored
+from brule.errors import BruleError
+from brule.geometry import mirror_permutation, mirrored, paired_permutation
 
 
 def butterfly(pairs: int, middle: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -63,6 +64,55 @@ def test_faces_have_the_known_one(degrees: float) -> None:
 def test_random_points_have_none(n: int, seed: int) -> None:
     shape = torch.rand(n, 2, generator=torch.Generator().manual_seed(100 * n + seed), dtype=torch.float64)
     assert mirror_permutation(shape) is None
+
+
+def turned_heads(count: int, seed: int) -> Tensor:
+    """Five points of faces: eyes, tip of the nose, corners of the mouth; the nose moves aside as a head turns."""
+    generator = torch.Generator().manual_seed(seed)
+    face = torch.tensor([[0.34, 0.28], [0.66, 0.28], [0.5, 0.46], [0.36, 0.62], [0.64, 0.62]]).double()
+    turn = 0.1 * torch.randn(count, 1, generator=generator).double()
+    faces = face + 0.01 * torch.randn(count, 5, 2, generator=generator).double()
+    faces[..., 0] += turn * torch.tensor([0.3, 0.3, 1.0, 0.2, 0.2]).double()
+    return faces
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_several_shapes_tell_what_the_mean_of_turned_heads_hides(seed: int) -> None:
+    found = mirror_permutation(turned_heads(10, seed))
+    assert found is not None and found.tolist() == [1, 0, 2, 4, 3]
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("n", [4, 5, 8, 30])
+def test_several_shapes_without_symmetry_have_none(n: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(100 * n + seed)
+    shape = torch.rand(n, 2, generator=generator, dtype=torch.float64)
+    shape[0] = torch.tensor([0.1, -0.3])  # sticks out on one side
+    shapes = shape + 0.01 * torch.randn(10, n, 2, generator=generator, dtype=torch.float64)
+    assert mirror_permutation(shapes) is None
+
+
+def test_a_mirror_image_that_is_turned_over_again_is_none() -> None:
+    """Each point its own partner: an affine map that reflects would lay any shape on itself."""
+    shape = torch.tensor([[0.1, 0.1], [0.9, 0.2], [0.5, 0.6], [0.3, 0.9]]).double()
+    assert mirror_permutation(shape) is None
+
+
+def test_many_shapes_are_judged_by_some_of_them() -> None:
+    assert torch.equal(mirror_permutation(turned_heads(500, 0)), torch.tensor([1, 0, 2, 4, 3]))
+
+
+def test_pairs_change_places_and_all_others_stay() -> None:
+    assert paired_permutation([(0, 1), (4, 3)], 6).tolist() == [1, 0, 2, 4, 3, 5]
+    assert paired_permutation([], 3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"), [([(0, 5)], "0 to 4"), ([(-1, 2)], "-1"), ([(0, 1), (1, 2)], "landmark 1 stands in two")]
+)
+def test_pairs_that_are_none(pairs: list[tuple[int, int]], said: str) -> None:
+    with pytest.raises(BruleError, match=said):
+        paired_permutation(pairs, 5)
 
 
 def test_half_a_shape_has_none() -> None:

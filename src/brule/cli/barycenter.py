@@ -89,17 +89,19 @@ def _tell(ready: ReadyShapes, found: Barycenter) -> None:
     say(f"barycenter of {len(ready.sets)} shapes, {len(found.points)} landmarks")
     say(f"objective   {found.objective:.6f} (mean squared W₂), after {len(found.history) - 1} iterations")
     say(f"spread      {100 * found.objective**0.5:.2f} % of the crop: how far a landmark typically is from its place here")
-    # The mean of a few turned heads is more symmetric than their barycenter; training looks at it too.
-    mean = ready.mean if ready.mean is not None and len(ready.mean) == len(found.points) else found.points
-    mirror = mirror_permutation(mean)
+    indexed = ready.whole is not None and ready.whole.shape[1] == len(found.points)
+    mirror = mirror_permutation(
+        ready.whole if ready.whole is not None and indexed else found.points
+    )  # as training looks for it
     counts = {len(points) for points in ready.sets}
     if len(counts) > 1:
         note(f"the shapes have {', '.join(map(str, sorted(counts)))} points: indices follow those of {len(found.points)}")
     if mirror is None:
         say("symmetry    none between left and right")
         return
-    alone = sum(int(partner) == index for index, partner in enumerate(mirror))
-    say(f"symmetry    {(len(mirror) - alone) // 2} pairs left and right, {alone} landmarks on the axis")
+    pairs = [(index, partner) for index, partner in enumerate(mirror.tolist()) if index < partner]
+    say(f"symmetry    {len(pairs)} pairs left and right, {len(mirror) - 2 * len(pairs)} landmarks on the axis")
+    say(f"            {', '.join(f'{left}:{right}' for left, right in pairs)}")
 
 
 def _draw(shapes: Shapes, ready: ReadyShapes, found: Barycenter, target: Path, *, asked: bool) -> None:

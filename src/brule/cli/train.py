@@ -15,6 +15,8 @@ from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from brule.data import Edges, Shapes
     from brule.detector import LandmarkDetector
     from brule.training.config import TrainingConfig
@@ -37,6 +39,7 @@ def train(
     n_labelled: int | None = None,
     boxes: Annotated[list[str] | None, Many] = None,
     edges: str | None = None,
+    mirror_pairs: str | None = None,
     data: Annotated[list[str] | None, Many] = None,
     exclude_validation: bool = False,
     skip_bad: SkipBad = False,
@@ -90,6 +93,9 @@ def train(
         edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single
             line; indices from 0), or a JSON file `[[0, 1], …]`. By default as the annotations state it, else the contours
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
+        mirror_pairs: Which landmarks change places in a mirrored image: `"0:1, 3:4"` (indices from 0; all others stay), or a
+            JSON file `[[0, 1], [3, 4]]`; the setting `loss.mirror_pairs`. By default found from the shapes, as `--dry-run`
+            and `brule barycenter` tell.
         data: Annotated images to measure the detector on when training ends, as `brule evaluate` does: a page in the run shows
             what it can and what it can't. With --exclude-validation only their validation tenth.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
@@ -108,6 +114,8 @@ def train(
 
     overrides: dict[str, Any] = dict(parse_overrides(set_ or []))
     overrides |= {k: v for k, v in (("seed", seed), ("time_limit", time_limit)) if v is not None}
+    if mirror_pairs is not None:
+        overrides["loss.mirror_pairs"] = _read_pairs(mirror_pairs)
     if list_settings:
         return _list_settings(load_config(preset or PRESET, overrides))
     lines = None if edges is None else read_edges(edges)
@@ -208,6 +216,16 @@ def refuse_existing(run: Path) -> None:
     check_vacant(run)
 
 
+def _read_pairs(text: str) -> tuple[tuple[int, int], ...]:
+    from brule.data import read_edges
+    from brule.errors import DataError
+
+    try:
+        return read_edges(text)
+    except DataError as error:
+        raise ConfigError(f'--mirror-pairs: expected pairs as in "0:1, 3:4", or a JSON file of them. {error}') from None
+
+
 def _required(value: Any, option: str, what: str) -> Any:
     if not value:
         raise ConfigError(f"{option} is missing: {what}; `brule train --help` shows examples")
@@ -292,7 +310,7 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edg
     ready = ready_shapes(shapes, scale=config.crop.scale)
     first = ready.sets[0] if ready.whole is None else ready.whole[0]
     stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
-    build_guide(stand_in, ready.whole, config, indexed=labelled is not None)
+    guide = build_guide(stand_in, ready.whole, config, indexed=labelled is not None)
     if edges is not None and shapes.n_points is not None:
         checked_edges(edges, shapes.n_points)
     build_model(stand_in, config)
@@ -301,10 +319,17 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edg
     say(f"\nimages   {0 if images is None else len(images)}")
     say(f"labelled {0 if labelled is None else len(labelled)}")
     say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
+    say(f"mirrored {_told(guide.mirror)}")
     say(f"run      {run}")
     note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
     return 0
+
+
+def _told(mirror: Tensor | None) -> str:
+    if mirror is None:
+        return "no"
+    return ", ".join(f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner)
 
 
 def _material(

@@ -250,7 +250,7 @@ class LandmarkDetector:
         """
         model = self._ready(batch_size)
         if self._knowledge is None:
-            self._knowledge = ShapeKnowledge.of(self.barycenter_, self.shapes_, mirror=self.config_.loss.mirror)
+            self._knowledge = ShapeKnowledge.of(self.barycenter_, self.shapes_, self.config_)
         return Reader(model, self._knowledge, self.calibration_)
 
     def save(self, directory: Path | str) -> None:

@@ -117,11 +117,6 @@ class ReadyShapes:
     sets: list[Tensor]
     whole: Tensor | None
 
-    @property
-    def mean(self) -> Tensor | None:
-        """``(N, 2)``, the mean shape."""
-        return None if self.whole is None else self.whole.mean(0)
-
 
 def ready_shapes(shapes: Shapes, *, scale: float = CROP_SCALE) -> ReadyShapes:
     """Complete shapes that lack points, and cut each to the crop that it then has.

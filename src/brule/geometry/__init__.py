@@ -4,7 +4,7 @@ from brule.geometry.completion import complete_shapes
 from brule.geometry.edits import between, interpolated, moved, scaled, turned
 from brule.geometry.shape_prior import ShapePrior
 from brule.geometry.skeleton import nearest_neighbour_edges, skeleton_heatmap, skeleton_heatmap_plain
-from brule.geometry.symmetry import mirror_permutation, mirrored
+from brule.geometry.symmetry import mirror_permutation, mirrored, paired_permutation
 from brule.geometry.warps import SynchronizedWarp
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "mirrored",
     "moved",
     "nearest_neighbour_edges",
+    "paired_permutation",
     "scaled",
     "skeleton_heatmap",
     "skeleton_heatmap_plain",

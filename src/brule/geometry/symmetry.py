@@ -3,57 +3,160 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from brule.errors import BruleError
+
 _TOLERANCE = 0.08  # of the shape's radius, see mirror_permutation
+_LOOSE = 0.2  # likewise, where several shapes say that no more than chance makes their mean unsymmetric
+_CHANCE = 15.0  # square of their mean's asymmetry, over that which chance gives it
 _TURNS = (0, 20, -20, 40, -40)  # degrees: twice how far the shape itself may be tilted, at the start
 _ROUNDS = 20
 _QUADRATIC_FROM = 24  # points; fewer would follow a quadratic map wherever it goes
+_SEVERAL, _MOST = 5, 20  # shapes that judge
+_PROPOSING = 10, 1000  # shapes that propose, and their points together, at most: 500 points take a second
+_NOISE = 0.01  # of each landmark on its own, in units of the crop
 
 
-def mirror_permutation(shape: Tensor, *, tolerance: float = _TOLERANCE) -> Tensor | None:
+def mirror_permutation(shapes: Tensor, *, tolerance: float = _TOLERANCE) -> Tensor | None:
     """Which landmark takes whose place in a mirrored image.
 
-    The shape is reflected left to right and matched to itself, one to one, with the smallest sum of squared distances;
+    The mean shape is reflected left to right and matched to itself, one to one, with the smallest sum of squared distances;
     matching and an alignment of the mirror image (affine, then quadratic) take turns, so that a mean over a few turned
     heads will do.
 
+    Where there are several shapes, some of them propose matchings as well, since one turned head among ten may mislead the
+    mean. That one is taken with which shapes and mirror images together fill the least volume (as a Gaussian has it): a wrong
+    one adds directions that shapes don't vary in. The mean may then miss by more, as far as chance explains it.
+
     Args:
-        shape: ``(N, 2)``, a mean shape or a barycenter.
-        tolerance: largest root-mean-square miss that still counts as symmetric, over the root-mean-square radius. Means
-            of ten faces miss by 0.02 … 0.06, wrong matchings and random points by 0.11 and more.
+        shapes: ``(K, N, 2)`` in one index order, upright and in the unit square of their crops; or a single shape ``(N, 2)``,
+            such as a mean or a barycenter.
+        tolerance: largest root-mean-square miss of the mean that still counts as symmetric, over the root-mean-square
+            radius. Means of ten faces miss by 0.02 … 0.06, wrong matchings and random points by 0.11 and more.
 
     Returns:
         ``(N,)`` permutation, its own inverse: landmark ``i`` of the mirror image is landmark ``perm[i]`` of the image; or
         ``None`` if the shape has no such symmetry.
     """
-    found = _found(tuple(map(tuple, shape.detach().double().cpu().tolist())), tolerance)
+    several = shapes.detach().double().cpu()
+    several = several[None] if several.ndim == 2 else several
+    several = several[torch.linspace(0, len(several) - 1, min(len(several), _MOST)).round().long()]
+    mean = shapes.detach().double().cpu().reshape(-1, *shapes.shape[-2:]).mean(0)
+    found = _found(_Points(mean), _Points(several), tolerance)
     return None if found is None else found.clone()
 
 
-@lru_cache(maxsize=8)  # training, measuring and predicting ask for that of one shape; 500 points take a second
-def _found(points: tuple[tuple[float, float], ...], tolerance: float) -> Tensor | None:
-    shape = torch.tensor(points, dtype=torch.float64)
+def paired_permutation(pairs: Iterable[tuple[int, int]], n_points: int) -> Tensor:
+    """The permutation in which the landmarks of each pair change places and all others stay.
+
+    Args:
+        pairs: indices from 0, such as ``[(0, 1), (3, 4)]``.
+        n_points: N.
+
+    Returns:
+        ``(N,)``, its own inverse.
+
+    Raises:
+        BruleError: an index isn't there, or stands in two pairs.
+    """
+    permutation, seen = torch.arange(n_points), set()
+    for first, second in pairs:
+        for index in {first, second}:
+            if not 0 <= index < n_points:
+                raise BruleError(f"pairs: landmark {index} isn't there; they count from 0 to {n_points - 1}")
+            if index in seen:
+                raise BruleError(f"pairs: landmark {index} stands in two pairs; it can change places with one other only")
+            seen.add(index)
+        permutation[first], permutation[second] = second, first
+    return permutation
+
+
+class _Points:
+    """Points that a cache can be asked for: 500 of them take a second, and training, measuring and predicting ask."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+        self._key = (tuple(values.shape), values.numpy().tobytes())
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Points) and self._key == other._key
+
+
+@lru_cache(maxsize=8)
+def _found(mean: _Points, shapes: _Points, tolerance: float) -> Tensor | None:
+    several = len(shapes.values) >= _SEVERAL
+    candidates = _candidates(mean.values, shapes.values if several else shapes.values[:0])
+    if not candidates:
+        return None
+    unit = _unit(mean.values)
+    if not several:
+        best = min(candidates, key=lambda partner: _aligned(unit, partner)[1])
+        return best if _aligned(unit, best)[1] <= tolerance else None
+    best = min(candidates, key=lambda partner: _volume(shapes.values, partner))
+    if _asymmetry(shapes.values, best) <= _CHANCE and _aligned(unit, best)[1] <= _LOOSE:
+        return best
+    # An affine map lays every other kite on its mirror image, so few points are turned at most.
+    miss = _turned(unit, best) if len(unit) < _QUADRATIC_FROM else _aligned(unit, best)[1]
+    return best if miss <= tolerance else None
+
+
+def _candidates(mean: Tensor, shapes: Tensor) -> list[Tensor]:
+    """The matchings that are their own inverses, of the mean ``(N, 2)`` and of some shapes ``(K, N, 2)``."""
+    most, together = _PROPOSING
+    proposing = shapes[: min(most, together // len(mean))]
+    matched = [_match_to_mirror_image(_unit(mean), math.radians(turn)) for turn in _TURNS]
+    matched += [_match_to_mirror_image(_unit(shape), 0.0) for shape in proposing]
+    distinct = {tuple(partner.tolist()): partner for partner in matched}
+    return [partner for partner in distinct.values() if _mirrors(_unit(mean), partner)]
+
+
+def _mirrors(shape: Tensor, partner: Tensor) -> bool:
+    """Whether a matching is its own inverse, and none that an alignment serves best by turning the mirror image over again."""
+    if not torch.equal(partner[partner], torch.arange(len(partner))):
+        return False
+    reflected = _reflected(shape)
+    return float(torch.linalg.det(reflected.T @ shape[partner])) > 0
+
+
+def _volume(shapes: Tensor, partner: Tensor) -> float:
+    """The logarithm of the volume that shapes ``(K, N, 2)`` and their mirror images fill: that of a Gaussian's covariance."""
+    both = torch.cat([shapes, mirrored(shapes, partner)]).flatten(1)
+    apart = both - both.mean(0)
+    # The determinant of a small matrix in place of that of (2N, 2N): they differ by a constant.
+    inner = torch.eye(len(both)).double() + apart @ apart.T / ((len(both) - 1) * _NOISE**2)
+    return float(torch.linalg.slogdet(inner).logabsdet)
+
+
+def _unit(shape: Tensor) -> Tensor:
+    """The shape about its centre, its radius one."""
     centred = shape - shape.mean(0)
-    radius = centred.square().sum(-1).mean().sqrt()
-    fits = [_match_to_mirror_image(centred / radius, math.radians(turn)) for turn in _TURNS]
-    partner, miss = min(fits, key=lambda fit: fit[1])
-    involution = torch.equal(partner[partner], torch.arange(len(partner)))
-    return partner if involution and miss <= tolerance else None
+    return centred / centred.square().sum(-1).mean().sqrt()
 
 
-def _match_to_mirror_image(shape: Tensor, turn: float) -> tuple[Tensor, float]:
-    """Match a shape of radius one to its mirror image, by turns with aligning the two; the partners and the miss.
+def _asymmetry(shapes: Tensor, partner: Tensor) -> float:
+    """The square of the mean of ``X - mirrored X`` over that which chance gives it; one on average if there is nothing else."""
+    apart = shapes - mirrored(shapes, partner)
+    mean = apart.mean(0)
+    variance = (apart - mean).square().sum() / (len(shapes) - 1)
+    return float(len(shapes) * mean.square().sum() / variance.clamp_min(1e-12))
+
+
+def _match_to_mirror_image(shape: Tensor, turn: float) -> Tensor:
+    """Match a shape of radius one to its mirror image, by turns with aligning the two; the partners.
 
     The mirror image is turned by ``turn`` to begin with.
     """
-    reflected = shape * torch.tensor([-1.0, 1.0], dtype=torch.float64)
     rotation = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]], dtype=torch.float64)
-    image, partner = reflected @ rotation, torch.arange(len(shape))
+    image, partner = _reflected(shape) @ rotation, torch.arange(len(shape))
     for round_ in range(_ROUNDS):
         cost = torch.cdist(image, shape).square()
         # A symmetric cost has an involution among its best matchings.
@@ -61,9 +164,27 @@ def _match_to_mirror_image(shape: Tensor, turn: float) -> tuple[Tensor, float]:
         if torch.equal(found, partner) and round_ > 2:
             break
         partner = found
-        features = _polynomial(reflected, degree=1 if len(shape) < _QUADRATIC_FROM or round_ < 1 else 2)
-        image = features @ torch.linalg.lstsq(features, shape[partner], driver="gelsd").solution
-    return partner, float((image - shape[partner]).square().sum(-1).mean().sqrt())
+        image, _ = _aligned(shape, partner, quadratic=round_ > 0)
+    return partner
+
+
+def _aligned(shape: Tensor, partner: Tensor, *, quadratic: bool = True) -> tuple[Tensor, float]:
+    """The mirror image laid on a shape of radius one, each point near its partner; and by how much it misses."""
+    reflected = _reflected(shape)
+    features = _polynomial(reflected, degree=2 if quadratic and len(shape) >= _QUADRATIC_FROM else 1)
+    image = features @ torch.linalg.lstsq(features, shape[partner], driver="gelsd").solution
+    return image, float((image - shape[partner]).square().sum(-1).mean().sqrt())
+
+
+def _turned(shape: Tensor, partner: Tensor) -> float:
+    """By how much the mirror image misses if it may be turned and resized."""
+    reflected, goal = torch.view_as_complex(_reflected(shape)), torch.view_as_complex(shape[partner])
+    turn = (reflected.conj() * goal).sum() / reflected.abs().square().sum()
+    return float((turn * reflected - goal).abs().square().mean().sqrt())
+
+
+def _reflected(shape: Tensor) -> Tensor:
+    return shape * torch.tensor([-1.0, 1.0], dtype=torch.float64)
 
 
 def _polynomial(points: Tensor, degree: int) -> Tensor:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError, ConfigError
-from brule.geometry import ShapePrior, mirror_permutation
+from brule.geometry import ShapePrior
 from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
 from brule.training.averaging import MeanPredictions
 from brule.training.checkpoint import Progress, load_checkpoint
 from brule.training.config import TrainingConfig
+from brule.training.mirroring import mirror_of
 from brule.training.parallel import ALONE, Processes
 from brule.training.steps import Guide, Painter
 
@@ -114,10 +115,10 @@ def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfi
         indexed: whether annotated images say which landmark is which.
 
     Raises:
-        ConfigError: if nothing is left that ties the landmarks to the shape.
+        ConfigError: if nothing is left that ties the landmarks to the shape, or the pairs of mirroring don't fit.
     """
     loss, teacher = config.loss, config.teacher
-    mirror = mirror_permutation(barycenter if shapes is None else shapes.mean(0)) if loss.mirror else None
+    mirror = mirror_of(barycenter, shapes, config)
     wanted = loss.shape_prior or loss.population or loss.fake_bends or config.warp.bends
     wanted = wanted or (teacher.enabled and (teacher.centre or teacher.noise))
     prior = ShapePrior.fit(shapes, mirror=mirror) if wanted and shapes is not None else None

@@ -163,6 +163,9 @@ class Loss(Section):
         False,
         description="Let g mirror half of the images, indices swapped by the shapes' own symmetry (not in the paper).",
     )
+    mirror_pairs: tuple[tuple[int, int], ...] = Field(
+        (), description="Which landmarks change places then, [[0, 1], [3, 4]]; all others stay. Empty: found from the shapes."
+    )
 
 
 class Labelled(Section):

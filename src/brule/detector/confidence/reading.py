@@ -11,8 +11,10 @@ from torch import Tensor
 from brule.detector.confidence.calibration import Calibration, ErrorMap
 from brule.detector.confidence.signals import Signals
 from brule.detector.confidence.views import Looks, look
-from brule.geometry import ShapePrior, mirror_permutation
+from brule.geometry import ShapePrior
 from brule.model import BruleModel, Landmarks
+from brule.training.config import TrainingConfig
+from brule.training.mirroring import mirror_of
 from brule.training.split import split_batches
 from brule.training.views import to_input
 
@@ -35,16 +37,16 @@ class ShapeKnowledge:
     prior: ShapePrior | None
 
     @classmethod
-    def of(cls, barycenter: Tensor, shapes: Tensor | None, *, mirror: bool) -> ShapeKnowledge:
+    def of(cls, barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> ShapeKnowledge:
         """That of a detector.
 
         Args:
             barycenter: ``(N, 2)``.
             shapes: ``(K, N, 2)``, or ``None``.
-            mirror: whether training mirrored images; only then the detector has seen any.
+            config: says whether training mirrored images; only then the detector has seen any.
         """
-        permutation = mirror_permutation(barycenter if shapes is None else shapes.mean(0)) if mirror else None
-        return cls(permutation, None if shapes is None else ShapePrior.fit(shapes, mirror=permutation))
+        mirror = mirror_of(barycenter, shapes, config)
+        return cls(mirror, None if shapes is None else ShapePrior.fit(shapes, mirror=mirror))
 
 
 @dataclass(frozen=True)

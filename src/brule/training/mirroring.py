@@ -1,0 +1,30 @@
+"""Which landmarks change places in a mirrored image: as the user says, or as the shapes show."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from brule.errors import BruleError, ConfigError
+from brule.geometry import mirror_permutation, paired_permutation
+from brule.training.config import TrainingConfig
+
+
+def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Tensor | None:
+    """The permutation ``(N,)`` under mirroring; ``None`` where there is none, or the configuration mirrors nothing.
+
+    Args:
+        barycenter: ``(N, 2)`` in the unit square of the crop.
+        shapes: ``(K, N, 2)`` annotated shapes in the same frame and order, where there are.
+        config: of its section ``loss``, ``mirror`` and ``mirror_pairs`` are read.
+
+    Raises:
+        ConfigError: if a pair names a landmark that isn't there, or that stands in another.
+    """
+    if not config.loss.mirror:
+        return None
+    if config.loss.mirror_pairs:
+        try:
+            return paired_permutation(config.loss.mirror_pairs, len(barycenter))
+        except BruleError as error:
+            raise ConfigError(f"loss.mirror_pairs: {error}") from None
+    return mirror_permutation(barycenter if shapes is None else shapes)
