@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.output import note, write_json
-from brule.errors import CheckpointError, ConfigError, DataError
+from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
     from brule.data import BadFile, SampleList, Shapes
@@ -43,9 +45,18 @@ class DataRecord:
     boxes: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
 
-    def write(self, run: Path) -> None:
-        """Keep it in a run."""
+    @contextmanager
+    def kept(self, run: Path) -> Iterator[None]:
+        """Keep it in a run; a new one that never begins leaves nothing behind."""
+        new = not run.exists()
         write_json(run / RECORD, asdict(self))
+        try:
+            yield
+        except BruleError:
+            if new and [path.name for path in run.iterdir()] == [RECORD]:
+                (run / RECORD).unlink()
+                run.rmdir()
+            raise
 
     @classmethod
     def of(

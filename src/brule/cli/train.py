@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -166,10 +167,9 @@ def train_run(
     from brule.detector import LandmarkDetector
     from brule.training.parallel import leave_processes
 
-    if speaks():
-        record.write(run)
     detector = LandmarkDetector(preset, quiet=quiet, device=device, **overrides)
-    with progress_bar("reading images", quiet=quiet) as progress:
+    kept = record.kept(run) if speaks() else nullcontext()
+    with kept, progress_bar("reading images", quiet=quiet) as progress:
         detector.fit(
             material.images,
             shapes=material.shapes,
