@@ -98,6 +98,18 @@ def test_a_mirror_image_that_is_turned_over_again_is_none() -> None:
     assert mirror_permutation(shape) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"), [([[0.2, 0.5], [0.5, 0.5], [0.8, 0.5]], [2, 1, 0]), ([[0.5, 0.2], [0.5, 0.9]], [0, 1])]
+)
+def test_points_on_a_line(line: list[list[float]], expected: list[int]) -> None:
+    found = mirror_permutation(torch.tensor(line))
+    assert found is not None and found.tolist() == expected
+
+
+def test_points_in_one_place_are_no_trouble() -> None:
+    mirror_permutation(torch.full((6, 4, 2), 0.5))
+
+
 def test_many_shapes_are_judged_by_some_of_them() -> None:
     assert torch.equal(mirror_permutation(turned_heads(500, 0)), torch.tensor([1, 0, 2, 4, 3]))
 

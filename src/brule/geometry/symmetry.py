@@ -16,6 +16,8 @@ _TOLERANCE = 0.08  # of the shape's radius, see mirror_permutation
 _LOOSE = 0.2  # likewise, where several shapes say that no more than chance makes their mean unsymmetric
 _CHANCE = 15.0  # square of their mean's asymmetry, over that which chance gives it
 _TURNS = (0, 20, -20, 40, -40)  # degrees: twice how far the shape itself may be tilted, at the start
+_AS_IT_STANDS = 0.5  # the cosine of how far a mirror image is turned, times how it is resized: one for a symmetric shape
+_LINE = 1e-3  # of points on a line, which their mirror image covers either way: the width's square, the length being one
 _ROUNDS = 20
 _QUADRATIC_FROM = 24  # points; fewer would follow a quadratic map wherever it goes
 _SEVERAL, _MOST = 5, 20  # shapes that judge
@@ -120,11 +122,13 @@ def _candidates(mean: Tensor, shapes: Tensor) -> list[Tensor]:
 
 
 def _mirrors(shape: Tensor, partner: Tensor) -> bool:
-    """Whether a matching is its own inverse, and none that an alignment serves best by turning the mirror image over again."""
-    if not torch.equal(partner[partner], torch.arange(len(partner))):
+    """Whether a matching is its own inverse, and lays the mirror image on the shape much as it stands.
+
+    Each point its own partner, for one, is a perfect match for an affine map that turns the mirror image over again.
+    """
+    if not torch.equal(partner[partner], torch.arange(len(partner))) or float(_turn(shape, partner).real) < _AS_IT_STANDS:
         return False
-    reflected = _reflected(shape)
-    return float(torch.linalg.det(reflected.T @ shape[partner])) > 0
+    return float(torch.linalg.det(_reflected(shape).T @ shape[partner] / len(shape))) > -_LINE
 
 
 def _volume(shapes: Tensor, partner: Tensor) -> float:
@@ -139,7 +143,7 @@ def _volume(shapes: Tensor, partner: Tensor) -> float:
 def _unit(shape: Tensor) -> Tensor:
     """The shape about its centre, its radius one."""
     centred = shape - shape.mean(0)
-    return centred / centred.square().sum(-1).mean().sqrt()
+    return centred / centred.square().sum(-1).mean().sqrt().clamp_min(1e-12)
 
 
 def _asymmetry(shapes: Tensor, partner: Tensor) -> float:
@@ -179,8 +183,13 @@ def _aligned(shape: Tensor, partner: Tensor, *, quadratic: bool = True) -> tuple
 def _turned(shape: Tensor, partner: Tensor) -> float:
     """By how much the mirror image misses if it may be turned and resized."""
     reflected, goal = torch.view_as_complex(_reflected(shape)), torch.view_as_complex(shape[partner])
-    turn = (reflected.conj() * goal).sum() / reflected.abs().square().sum()
-    return float((turn * reflected - goal).abs().square().mean().sqrt())
+    return float((_turn(shape, partner) * reflected - goal).abs().square().mean().sqrt())
+
+
+def _turn(shape: Tensor, partner: Tensor) -> Tensor:
+    """The complex number that turns and resizes the mirror image of a shape of radius one, each point towards its partner."""
+    reflected, goal = torch.view_as_complex(_reflected(shape)), torch.view_as_complex(shape[partner])
+    return (reflected.conj() * goal).mean()
 
 
 def _reflected(shape: Tensor) -> Tensor:
