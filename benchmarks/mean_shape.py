@@ -49,6 +49,8 @@ def main() -> None:
         cache = build_cache(samples, crop.image_size, scale=crop.scale)
         truth = torch.as_tensor(np.asarray(cache.points)).double()
         found = detector.predict_crops(np.array(cache.images)).points.double()
+        if not truth.isfinite().all():
+            options.error("expected annotations that lack no landmark")
         unit = torch.as_tensor(normaliser(truth.numpy())[1]).reshape(-1, 1)
         nme = float(((found - truth).norm(dim=-1) / unit).mean())
         mirror = mirror_permutation(truth.mean(0).float())

@@ -2,7 +2,7 @@
 
 ``python benchmarks/symmetry.py 300w`` draws sets of ten shapes and compares the permutation that is found with that of the mean
 of all shapes: by several shapes, as training looks for it, and by their mean alone. ``--subset 8`` takes so many landmarks at
-random, in a crop of their own, for objects that are sets without symmetry (``--none``).
+random, in a crop of their own; ``--none`` says that the object has no symmetry, so that "none" is what is right.
 """
 
 from __future__ import annotations

@@ -138,9 +138,14 @@ def test_what_changes_places_is_told_and_can_be_said(brule, words, faces: Path, 
     for said in ("36:45, 48:54", pairs):
         found = brule(*words(faces, tmp_path / "run"), "--dry-run", "--mirror-pairs", said)
         assert "mirrored 36:45, 48:54\n" in found.out, found.err
-    for said, wrong in (("0:99", "0 to 67"), ("0:1, 1:2", "landmark 1 stands in two"), ("left:right", "--mirror-pairs")):
+    for said, wrong in (("0:99", "0 to 67"), ("0:1, 1:2", "landmark 1 stands in two"), ("left:right", "got 'left:right'")):
         found = brule(*words(faces, tmp_path / "run"), "--mirror-pairs", said)
         assert found.code == 2 and wrong in found.err and not (tmp_path / "run").exists(), found.err
+
+
+def test_a_run_that_never_began_leaves_nothing(brule, words, faces: Path, tmp_path: Path) -> None:
+    found = brule(*words(faces, tmp_path / "run"), "--set", "batch_size=50")
+    assert found.code == 2 and "batch_size = 50" in found.err and not (tmp_path / "run").exists()
 
 
 def test_images_without_a_box_are_mentioned(brule, words, faces: Path, tmp_path: Path) -> None:

@@ -68,6 +68,14 @@ def test_a_teacher_that_knows_nothing_leaves_the_mean_of_the_annotated(monkeypat
     assert torch.allclose(mean, SHAPES[:5].mean(0), atol=1e-5)
 
 
+def test_a_teacher_that_guesses_does_little_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    guess = SHAPES.mean(0) + 0.05 * torch.randn(SHAPES.shape, generator=torch.Generator().manual_seed(0))
+    mean = corrected(LabelledImages(FACES.images[:20], SHAPES[:20]), guess, guide_of(mirror=False), monkeypatch)
+    moved = (mean - SHAPES[:20].mean(0)).square().mean().sqrt()
+    plain = (guess.mean(0) - guess[:20].mean(0)).square().mean().sqrt()  # as far as it would move with all its weight
+    assert 0 < moved < 0.3 * plain
+
+
 def test_as_far_as_the_shapes_follow_the_teacher_they_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = SHAPES[:5]
     unlike = 2 * truth.mean(0) - truth  # the more to the left it is, the more to the right the teacher has it

@@ -31,6 +31,11 @@ def test_the_user_knows_better() -> None:
     assert config_from_dict(config.model_dump(mode="json")) == config  # as a detector keeps it
 
 
+def test_pairs_without_mirroring_are_a_contradiction() -> None:
+    with pytest.raises(ConfigError, match=r"loss\.mirror=true"):
+        found(load_config("cpu", {"loss.mirror": False, "loss.mirror_pairs": [[36, 45]]}))
+
+
 @pytest.mark.parametrize("pairs", [[[0, 68]], [[0, 1], [1, 2]]])
 def test_pairs_that_do_not_fit_are_refused(pairs: list[list[int]]) -> None:
     with pytest.raises(ConfigError, match=r"loss\.mirror_pairs"):

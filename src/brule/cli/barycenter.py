@@ -101,7 +101,8 @@ def _tell(ready: ReadyShapes, found: Barycenter) -> None:
         return
     pairs = [(index, partner) for index, partner in enumerate(mirror.tolist()) if index < partner]
     say(f"symmetry    {len(pairs)} pairs left and right, {len(mirror) - 2 * len(pairs)} landmarks on the axis")
-    say(f"            {', '.join(f'{left}:{right}' for left, right in pairs)}")
+    if pairs:
+        say(f"            {', '.join(f'{left}:{right}' for left, right in pairs)}")
 
 
 def _draw(shapes: Shapes, ready: ReadyShapes, found: Barycenter, target: Path, *, asked: bool) -> None:

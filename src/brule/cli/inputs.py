@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.output import note, write_json
-from brule.errors import BruleError, CheckpointError, ConfigError, DataError
+from brule.errors import CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
     from brule.data import BadFile, SampleList, Shapes
@@ -52,9 +52,13 @@ class DataRecord:
         write_json(run / RECORD, asdict(self))
         try:
             yield
-        except BruleError:
-            if new and [path.name for path in run.iterdir()] == [RECORD]:
-                (run / RECORD).unlink()
+        except BaseException:
+            from brule.detector import CONFIG
+
+            left = list(run.iterdir())
+            if new and {path.name for path in left} <= {RECORD, CONFIG}:
+                for path in left:
+                    path.unlink()
                 run.rmdir()
             raise
 

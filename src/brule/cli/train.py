@@ -96,7 +96,7 @@ def train(
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
         mirror_pairs: Which landmarks change places in a mirrored image: `"0:1, 3:4"` (indices from 0; all others stay), or a
             JSON file `[[0, 1], [3, 4]]`; the setting `loss.mirror_pairs`. By default found from the shapes, as `--dry-run`
-            and `brule barycenter` tell.
+            and `brule barycenter` tell; `--set loss.mirror=false` mirrors nothing.
         data: Annotated images to measure the detector on when training ends, as `brule evaluate` does: a page in the run shows
             what it can and what it can't. With --exclude-validation only their validation tenth.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
@@ -114,9 +114,8 @@ def train(
     from brule.training.config import load_config, parse_overrides
 
     overrides: dict[str, Any] = dict(parse_overrides(set_ or []))
-    overrides |= {k: v for k, v in (("seed", seed), ("time_limit", time_limit)) if v is not None}
-    if mirror_pairs is not None:
-        overrides["loss.mirror_pairs"] = _read_pairs(mirror_pairs)
+    said = {"seed": seed, "time_limit": time_limit, "loss.mirror_pairs": _read_pairs(mirror_pairs)}
+    overrides |= {key: value for key, value in said.items() if value is not None}
     if list_settings:
         return _list_settings(load_config(preset or PRESET, overrides))
     lines = None if edges is None else read_edges(edges)
@@ -216,14 +215,15 @@ def refuse_existing(run: Path) -> None:
     check_vacant(run)
 
 
-def _read_pairs(text: str) -> tuple[tuple[int, int], ...]:
+def _read_pairs(text: str | None) -> Edges | None:
     from brule.data import read_edges
     from brule.errors import DataError
 
     try:
-        return read_edges(text)
-    except DataError as error:
-        raise ConfigError(f'--mirror-pairs: expected pairs as in "0:1, 3:4", or a JSON file of them. {error}') from None
+        return None if text is None else read_edges(text)
+    except DataError:
+        message = f'--mirror-pairs: expected pairs as in "0:1, 3:4", or a JSON file [[0, 1], [3, 4]] of them, got {text!r}'
+        raise ConfigError(message) from None
 
 
 def _required(value: Any, option: str, what: str) -> Any:
@@ -319,7 +319,7 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edg
     say(f"\nimages   {0 if images is None else len(images)}")
     say(f"labelled {0 if labelled is None else len(labelled)}")
     say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
-    say(f"mirrored {_told(guide.mirror)}")
+    say(f"mirrored {'as the barycenter tells' if ready.whole is None else _told(guide.mirror)}")
     say(f"run      {run}")
     note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
@@ -329,7 +329,8 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edg
 def _told(mirror: Tensor | None) -> str:
     if mirror is None:
         return "no"
-    return ", ".join(f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner)
+    pairs = ", ".join(f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner)
+    return pairs or "yes, and no landmark changes places"
 
 
 def _material(

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from brule.errors import BruleError
 
-_TOLERANCE = 0.08  # of the shape's radius, see mirror_permutation
+# Largest root-mean-square miss of the mean shape that counts as symmetric, over the root-mean-square radius. Means of ten faces
+# miss by 0.02 … 0.06, wrong matchings and random points by 0.11 and more.
+_TOLERANCE = 0.08
 _LOOSE = 0.2  # likewise, where several shapes say that no more than chance makes their mean unsymmetric
 _CHANCE = 15.0  # square of their mean's asymmetry, over that which chance gives it
 _TURNS = (0, 20, -20, 40, -40)  # degrees: twice how far the shape itself may be tilted, at the start
@@ -21,26 +23,24 @@ _LINE = 1e-3  # of points on a line, which their mirror image covers either way:
 _ROUNDS = 20
 _QUADRATIC_FROM = 24  # points; fewer would follow a quadratic map wherever it goes
 _SEVERAL, _MOST = 5, 20  # shapes that judge
-_PROPOSING = 10, 1000  # shapes that propose, and their points together, at most: 500 points take a second
+_PROPOSING = 10, 1000  # shapes that propose, and their points together, at most: 500 points take a second or two
 _NOISE = 0.01  # of each landmark on its own, in units of the crop
 
 
-def mirror_permutation(shapes: Tensor, *, tolerance: float = _TOLERANCE) -> Tensor | None:
+def mirror_permutation(shapes: Tensor) -> Tensor | None:
     """Which landmark takes whose place in a mirrored image.
 
     The mean shape is reflected left to right and matched to itself, one to one, with the smallest sum of squared distances;
     matching and an alignment of the mirror image (affine, then quadratic) take turns, so that a mean over a few turned
     heads will do.
 
-    Where there are several shapes, some of them propose matchings as well, since one turned head among ten may mislead the
+    Where there are five shapes or more, some of them propose matchings as well, since one turned head among ten may mislead the
     mean. That one is taken with which shapes and mirror images together fill the least volume (as a Gaussian has it): a wrong
     one adds directions that shapes don't vary in. The mean may then miss by more, as far as chance explains it.
 
     Args:
         shapes: ``(K, N, 2)`` in one index order, upright and in the unit square of their crops; or a single shape ``(N, 2)``,
-            such as a mean or a barycenter.
-        tolerance: largest root-mean-square miss of the mean that still counts as symmetric, over the root-mean-square
-            radius. Means of ten faces miss by 0.02 … 0.06, wrong matchings and random points by 0.11 and more.
+            such as a mean or a barycenter. Of less than five, the mean is taken.
 
     Returns:
         ``(N,)`` permutation, its own inverse: landmark ``i`` of the mirror image is landmark ``perm[i]`` of the image; or
@@ -50,7 +50,7 @@ def mirror_permutation(shapes: Tensor, *, tolerance: float = _TOLERANCE) -> Tens
     several = several[None] if several.ndim == 2 else several
     several = several[torch.linspace(0, len(several) - 1, min(len(several), _MOST)).round().long()]
     mean = shapes.detach().double().cpu().reshape(-1, *shapes.shape[-2:]).mean(0)
-    found = _found(_Points(mean), _Points(several), tolerance)
+    found = _found(_Points(mean), _Points(several))
     return None if found is None else found.clone()
 
 
@@ -71,16 +71,16 @@ def paired_permutation(pairs: Iterable[tuple[int, int]], n_points: int) -> Tenso
     for first, second in pairs:
         for index in {first, second}:
             if not 0 <= index < n_points:
-                raise BruleError(f"pairs: landmark {index} isn't there; they count from 0 to {n_points - 1}")
+                raise BruleError(f"landmark {index} isn't there; they count from 0 to {n_points - 1}")
             if index in seen:
-                raise BruleError(f"pairs: landmark {index} stands in two pairs; it can change places with one other only")
+                raise BruleError(f"landmark {index} stands in two pairs; it can change places with one other only")
             seen.add(index)
         permutation[first], permutation[second] = second, first
     return permutation
 
 
 class _Points:
-    """Points that a cache can be asked for: 500 of them take a second, and training, measuring and predicting ask."""
+    """Points that a cache can be asked for: 500 of them take a second or two, and training, measuring and predicting ask."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -94,7 +94,7 @@ class _Points:
 
 
 @lru_cache(maxsize=8)
-def _found(mean: _Points, shapes: _Points, tolerance: float) -> Tensor | None:
+def _found(mean: _Points, shapes: _Points) -> Tensor | None:
     several = len(shapes.values) >= _SEVERAL
     candidates = _candidates(mean.values, shapes.values if several else shapes.values[:0])
     if not candidates:
@@ -102,13 +102,11 @@ def _found(mean: _Points, shapes: _Points, tolerance: float) -> Tensor | None:
     unit = _unit(mean.values)
     if not several:
         best = min(candidates, key=lambda partner: _aligned(unit, partner)[1])
-        return best if _aligned(unit, best)[1] <= tolerance else None
+        return best if _aligned(unit, best)[1] <= _TOLERANCE else None
     best = min(candidates, key=lambda partner: _volume(shapes.values, partner))
-    if _asymmetry(shapes.values, best) <= _CHANCE and _aligned(unit, best)[1] <= _LOOSE:
-        return best
-    # An affine map lays every other kite on its mirror image, so few points are turned at most.
+    # An affine map lays every triangle, and every other kite, on its mirror image, so few points are turned at most.
     miss = _turned(unit, best) if len(unit) < _QUADRATIC_FROM else _aligned(unit, best)[1]
-    return best if miss <= tolerance else None
+    return best if miss <= (_LOOSE if _asymmetry(shapes.values, best) <= _CHANCE else _TOLERANCE) else None
 
 
 def _candidates(mean: Tensor, shapes: Tensor) -> list[Tensor]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -165,11 +165,16 @@ def dotted_keys(model: type[BaseModel] = TrainingConfig, prefix: str = "") -> di
     for name, field in model.model_fields.items():
         if prefix + name == "preset":  # says where the settings came from; it isn't one of them
             continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if _is_section(field.annotation):
             keys |= dotted_keys(field.annotation, f"{prefix}{name}.")
         else:
             keys[prefix + name] = field.description or ""
     return keys
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    # Python 3.10 takes tuple[int, ...] for a type, and fails to see whether it is a subclass.
+    return get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _read_preset(preset: str) -> dict[str, Any]:

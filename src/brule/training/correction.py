@@ -15,6 +15,7 @@ from brule.training.source import Images, LabelledImages
 from brule.training.steps import Guide
 
 _MOST = 1000  # annotated images that are looked at
+_STILL = 1e-5  # of the crop: landmarks that vary by less than that don't vary
 
 
 def correct_mean(
@@ -29,9 +30,9 @@ def correct_mean(
         \lambda = \frac{\mathrm{cov}_n(X, E)}{\mathrm{var}_n(E)} \text{ in } [0, 1]
 
     with ``n`` for what is taken over the annotated images alone, coordinate by coordinate. As long as the teacher hasn't
-    learnt from these labels, this varies with its error rather than with the differences between shapes, and is no worse
-    than their mean where it knows nothing (prediction-powered inference, Angelopoulos et al. 2023; its power tuning,
-    Angelopoulos, Duchi, Zrnic 2023). Where the shape is symmetric, so is the estimate.
+    learnt from these labels, this varies with its error rather than with the differences between shapes; where it knows
+    nothing, the estimate is hardly worse than their mean from about ten images on (prediction-powered inference, Angelopoulos
+    et al. 2023; its power tuning, Angelopoulos, Duchi, Zrnic 2023). Where the shape is symmetric, so is the estimate.
 
     Args:
         means: its ``average`` is the teacher's mean over all images; ``shift`` is set.
@@ -66,7 +67,7 @@ def mean_of_all(truth: Tensor, found: Tensor, everywhere: Tensor) -> Tensor:
     mean, seen = truth.nanmean(0), found.nanmean(0)
     variance = (found - seen).square().nanmean(0)
     follows = ((truth - mean) * (found - seen)).nanmean(0) / variance
-    follows = follows.where(variance > 0, 1).clamp(0, 1)
+    follows = follows.where(variance > _STILL**2, 1).clamp(0, 1)  # a single image, or one answer to all: plain inference
     return torch.where(mean.isfinite(), mean + follows * (everywhere - seen), everywhere)
 
 

@@ -18,8 +18,10 @@ def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig)
         config: of its section ``loss``, ``mirror`` and ``mirror_pairs`` are read.
 
     Raises:
-        ConfigError: if a pair names a landmark that isn't there, or that stands in another.
+        ConfigError: if a pair names a landmark that isn't there, or that stands in another; or if nothing is mirrored.
     """
+    if config.loss.mirror_pairs and not config.loss.mirror:
+        raise ConfigError("loss.mirror_pairs says which landmarks change places, but nothing is mirrored: set loss.mirror=true")
     if not config.loss.mirror:
         return None
     if config.loss.mirror_pairs:

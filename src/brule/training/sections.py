@@ -161,7 +161,8 @@ class Loss(Section):
     )
     mirror: bool = Field(
         False,
-        description="Let g mirror half of the images, indices swapped by the shapes' own symmetry (not in the paper).",
+        description="Let g mirror half of the images, indices swapped as mirror_pairs or the shapes' own symmetry say (not in "
+        "the paper).",
     )
     mirror_pairs: tuple[tuple[int, int], ...] = Field(
         (), description="Which landmarks change places then, [[0, 1], [3, 4]]; all others stay. Empty: found from the shapes."
@@ -197,7 +198,7 @@ class Ending(Section):
     share: float = Field(0.0, ge=0, le=1, description="How much of the run it is; 0 = none.")
     warps: float = Field(1.0, ge=0, le=1, description="What the size of the warps of annotated images is multiplied by.")
     mirror: bool = Field(
-        True, description="Go on mirroring annotated images; unmirrored, they show in what their annotation isn't symmetric."
+        True, description="Go on mirroring annotated images; without it the detector learns where annotations aren't symmetric."
     )
 
 
