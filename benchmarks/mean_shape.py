@@ -2,7 +2,7 @@
 
 ``python benchmarks/mean_shape.py 300w runs/without-labels`` draws sets of annotated images at random and prints how far three
 estimates lie from the mean of all annotated training shapes: the mean of the set, prediction-powered inference, and the same
-with its power tuned, as ``brule.training.correction`` has it. In % of the normaliser, a mean over landmarks; both sides
+with its power tuned, as ``brule.training.debiasing`` has it. In % of the normaliser, a mean over landmarks; both sides
 symmetric where the shape is.
 """
 
@@ -20,7 +20,7 @@ from brule.cli.inputs import labelled_images
 from brule.data import build_cache
 from brule.evaluation import normaliser
 from brule.geometry import mirror_permutation, mirrored
-from brule.training.correction import mean_of_all
+from brule.training.debiasing import mean_of_all
 
 
 def estimates(truth: Tensor, found: Tensor, everywhere: Tensor) -> dict[str, Tensor]:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from brule.errors import OutputError
-from brule.files import write_text, written_whole
+from brule.files import atomic_write, write_text
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "a.png"
-    with written_whole(path, flush=True) as temporary:
+    with atomic_write(path, flush=True) as temporary:
         temporary.write_bytes(b"new")
         assert not path.exists()
         assert temporary.parent == path.parent and temporary.suffix == ".png"
@@ -34,7 +34,7 @@ def test_an_interruption_leaves_the_old_file_and_no_litter(tmp_path: Path, monke
 
     if where != "writing":
         monkeypatch.setattr(os, where, stopped)
-    with pytest.raises(KeyboardInterrupt), written_whole(path, flush=True) as temporary:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path, flush=True) as temporary:
         temporary.write_text("ha")
         if where == "writing":
             stopped()
@@ -72,7 +72,7 @@ def test_what_the_system_refuses_is_said_of_the_file_and_leaves_nothing(
     monkeypatch.setattr(os, where, fails)
     named = path.parent if where == "mkdir" else path
     expected = pytest.raises(OutputError, match=f"^{re.escape(str(named))}: can't be written: {said}")
-    with expected, written_whole(path, flush=True) as temporary:
+    with expected, atomic_write(path, flush=True) as temporary:
         temporary.write_text("half")
     monkeypatch.undo()
     assert not path.parent.exists() or not list(path.parent.iterdir())
@@ -81,7 +81,7 @@ def test_what_the_system_refuses_is_said_of_the_file_and_leaves_nothing(
 def test_a_full_disk_while_writing(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     write_text(path, "old")
-    with pytest.raises(OutputError, match=r"t\.json: can't be written: the disk is full"), written_whole(path) as temporary:
+    with pytest.raises(OutputError, match=r"t\.json: can't be written: the disk is full"), atomic_write(path) as temporary:
         temporary.write_text("half")
         no_room()
     assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["t.json"]
@@ -99,7 +99,7 @@ def test_a_file_in_the_way_and_a_folder_in_its_place(tmp_path: Path) -> None:
 
 
 def test_an_error_of_another_file_stays_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "a.png"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.png"):
         (tmp_path / "elsewhere" / "missing.png").read_bytes()
     assert not list(tmp_path.iterdir())
 

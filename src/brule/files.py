@@ -16,7 +16,7 @@ _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 
 
 @contextmanager
-def written_whole(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of ``path`` when all is written, and vanishes on an error.
 
     A reader sees the old file or the whole new one. Missing folders are made, links are followed, and what isn't a file, such
@@ -34,24 +34,24 @@ def written_whole(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
         OutputError: it can't be written: no room, no permission, no such folder.
     """
     path = Path(path)
-    with told_of(path):
+    with wrap_oserror(path):
         place = Path(os.path.realpath(path)) if path.is_symlink() else path
         direct = place.exists() and not place.is_file() and not place.is_dir()
     if direct:  # a device or a pipe must not be replaced by a file
-        with told_of(path, place):
+        with wrap_oserror(path, place):
             yield place
         return
     make_folder(place.parent)
     temporary = place.with_name(f".{place.stem}.{os.getpid()}.part{place.suffix}")
     try:
-        with told_of(path, temporary, place):
+        with wrap_oserror(path, temporary, place):
             yield temporary
             if flush:
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
             os.replace(temporary, place)
     finally:
-        with told_of(path, temporary):
+        with wrap_oserror(path, temporary):
             temporary.unlink(missing_ok=True)
 
 
@@ -63,7 +63,7 @@ def write_text(path: Path | str, text: str) -> None:
     Raises:
         OutputError: it can't be written.
     """
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
@@ -74,12 +74,12 @@ def make_folder(path: Path | str) -> None:
         OutputError: it can't be made.
     """
     path = Path(path)
-    with told_of(path, *path.parents):
+    with wrap_oserror(path, *path.parents):
         path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def told_of(path: Path, *instead: Path) -> Iterator[None]:
+def wrap_oserror(path: Path, *instead: Path) -> Iterator[None]:
     """Say of a file that it can't be written, where the system says so of it, of another in its folder, or of none.
 
     Args:

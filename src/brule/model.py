@@ -21,13 +21,13 @@ class Landmarks:
         points: ``(B, N, 2)``; the frame is said where they are returned.
         spread: ``(B, N)``, how far off each landmark may be, same unit. Of a calibrated detector the expected distance from
             the truth; else a standard deviation along one axis, whose size means little (``docs/confidence.md``).
-        doubt: ``(B,)``, which images most need a person's look: the higher, the sooner. Of a calibrated detector the
+        uncertainty: ``(B,)``, which images most need a person's look: the higher, the sooner. Of a calibrated detector the
             expected error in sides of the crop; else only its order counts. ``None`` where nobody worked it out.
     """
 
     points: Tensor
     spread: Tensor
-    doubt: Tensor | None = None
+    uncertainty: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)

@@ -21,9 +21,9 @@ from brule.evaluation.decoder import DecoderScores, Drawn, score_decoder
 from brule.files import write_text
 from brule.model import Decoder
 from brule.networks.style import ROWS, draw_noise
-from brule.training.saving import to_bytes
+from brule.training.augmented_pair import to_input
+from brule.training.checkpointing import to_bytes
 from brule.training.steps import resized
-from brule.training.views import to_input
 
 FORMAT = "brule-redrawing-1"
 FRAME = "unit square of the crop"

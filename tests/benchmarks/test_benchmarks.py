@@ -24,7 +24,7 @@ from brule.benchmarks import (
     run_benchmarks,
     run_profile,
 )
-from brule.benchmarks.rivals import largest_relative_difference
+from brule.benchmarks.baselines import largest_relative_difference
 from brule.benchmarks.roofline import Counts, Peaks, count, roofline
 from brule.benchmarks.timing import Timing, free_memory, peak_memory, time_call
 from brule.errors import ConfigError, DataError

@@ -29,8 +29,10 @@ def test_calibrate_then_predict_by_rank(brule, run: Path, faces: Path, tmp_path:
     assert after.code == 0 and "calibrated" not in after.err, after.err
     with (out / "rank.csv").open() as file:
         rows = list(csv.DictReader(file))
-    doubts = [float(row["doubt"]) for row in rows]
-    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5", "6"] and doubts == sorted(doubts, reverse=True)
+    uncertainties = [float(row["uncertainty"]) for row in rows]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5", "6"] and uncertainties == sorted(
+        uncertainties, reverse=True
+    )
     listing = json.loads((out / "landmarks.json").read_text())
     assert listing["spread"].startswith("expected distance")
     spreads = {entry["path"]: entry["spread"] for entry in listing["images"]}

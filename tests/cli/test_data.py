@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule.data import build_cache, read_folder, read_shapes, store
+from brule.data import build_cache, crop_store, read_folder, read_shapes
 
 
 def test_convert_round_trip(brule, faces: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_the_cache_is_listed_and_cleared(brule, faces: Path, own_cache: Path) ->
     assert "0 sets of decoded images" in brule("data", "cache").out
     build_cache(samples, 16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "BLOCK", 2)
+        patch.setattr(crop_store, "BLOCK", 2)
         with pytest.raises(KeyboardInterrupt):
             build_cache(samples, 17, progress=stop)
     kept = own_cache / "something else"

@@ -100,7 +100,7 @@ def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def members(folder: Path, *programs: str) -> list[_Member]:
-    """Processes that do as told; ``said`` stands for the file where they leave what went wrong."""
+    """Distributed that do as told; ``said`` stands for the file where they leave what went wrong."""
     started = []
     for rank, program in enumerate(programs):
         message, output = folder / f"{rank}.error", folder / f"{rank}.log"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brule.data import Sample
-from brule.data import cache as cache_module
+from brule.data import crops as cache_module
 from brule.data.images import load_crop
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule.data.finding import find_images
+from brule.data.discovery import find_images
 from brule.data.folder import read_folder
 from brule.data.formats import write_pts
 from brule.errors import DataError

@@ -22,7 +22,7 @@ from brule.data import (
     write_annotations,
     write_pts,
 )
-from brule.data.locate import ImageFinder
+from brule.data.image_lookup import ImageFinder
 from brule.errors import DataError
 
 POINTS = np.array([[10, 12], [30, 12], [20, 35]], dtype=np.float32)

@@ -12,7 +12,7 @@ import brule.training.logging as run_logging
 from brule import LandmarkDetector
 from brule.data import Sample, SampleList, read_samples
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
-from brule.detector import CALIBRATION, MAX_VIEWS, calibrate_detector
+from brule.detector import CALIBRATION, MAX_TTA, calibrate_detector
 from brule.detector.calibrating import FOLDS, _folds, _quality
 from brule.errors import ConfigError, DataError
 
@@ -65,9 +65,9 @@ def test_expected_errors_are_about_as_large_as_the_true_ones(detector: LandmarkD
         truth = torch.from_numpy(np.stack([sample.points for sample in annotated]))  # type: ignore[misc]
         true = (found.points - truth).norm(dim=2).mean()
         assert float(found.spread.mean()) == pytest.approx(float(true), rel=0.05)  # pixels of the image, both
-        assert found.doubt is not None
-        in_other_batches = detector.predict(annotated, views=views, batch_size=3).doubt
-        assert in_other_batches is not None and torch.allclose(found.doubt, in_other_batches, rtol=1e-3)
+        assert found.uncertainty is not None
+        in_other_batches = detector.predict(annotated, views=views, batch_size=3).uncertainty
+        assert in_other_batches is not None and torch.allclose(found.uncertainty, in_other_batches, rtol=1e-3)
 
 
 def test_spread_is_in_pixels_of_each_image_and_doubt_in_sides_of_the_crop(
@@ -77,17 +77,17 @@ def test_spread_is_in_pixels_of_each_image_and_doubt_in_sides_of_the_crop(
     small = FACES.images[0]
     large = small.repeat(2, 0).repeat(2, 1)
     found = detector.predict([small, large])
-    assert found.doubt is not None
+    assert found.uncertainty is not None
     assert torch.allclose(found.spread[1], 2 * found.spread[0], rtol=0.05)
-    assert torch.allclose(found.doubt[1], found.doubt[0], rtol=0.05)
-    assert float(found.doubt[0]) == pytest.approx(float(found.spread[0].mean()) / 48, rel=1e-4)
+    assert torch.allclose(found.uncertainty[1], found.uncertainty[0], rtol=0.05)
+    assert float(found.uncertainty[0]) == pytest.approx(float(found.spread[0].mean()) / 48, rel=1e-4)
 
 
 def test_points_are_those_of_before_with_one_view_and_means_with_more(
     detector: LandmarkDetector, annotated: SampleList
 ) -> None:
     before = detector.predict(annotated)
-    assert before.doubt is not None
+    assert before.uncertainty is not None
     looks = detector.reader().look(detector_crops(detector), views=2)
     pair = detector.predict(FACES.images[:3], views=2)
     calibrate_detector(detector, annotated, views=2)
@@ -130,13 +130,13 @@ def test_detectors_without_shapes_of_one_number_do_without_the_energy(
 ) -> None:
     detector.shapes_ = None
     report = calibrate_detector(detector, annotated, views=2)
-    assert set(report.calibration.maps[2].exponents) == {"belief", "disagreement"}
+    assert set(report.calibration.maps[2].exponents) == {"heatmap_spread", "disagreement"}
 
 
 def test_more_views_than_were_calibrated_are_refused(detector: LandmarkDetector, annotated: SampleList) -> None:
-    with pytest.raises(ConfigError, match=f"1 to {MAX_VIEWS}"):
-        detector.predict(FACES.images, views=MAX_VIEWS + 1)
-    with pytest.raises(ConfigError, match=f"1 to {MAX_VIEWS}"):
+    with pytest.raises(ConfigError, match=f"1 to {MAX_TTA}"):
+        detector.predict(FACES.images, views=MAX_TTA + 1)
+    with pytest.raises(ConfigError, match=f"1 to {MAX_TTA}"):
         calibrate_detector(detector, annotated, views=0)
     calibrate_detector(detector, annotated, views=2)
     with pytest.raises(ConfigError, match="brule calibrate --views 3"):

@@ -9,30 +9,37 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brule.detector.confidence import CALIBRATION, Calibration, ErrorMap, Signals, read_calibration, write_calibration
+from brule.detector.uncertainty import (
+    CALIBRATION,
+    Calibration,
+    ErrorModel,
+    UncertaintyFeatures,
+    read_calibration,
+    write_calibration,
+)
 from brule.errors import CheckpointError, ConfigError, DataError
 
 N = 4
 
 
-def drawn(images: int, seed: int = 0) -> Signals:
+def drawn(images: int, seed: int = 0) -> UncertaintyFeatures:
     generator = np.random.default_rng(seed)
-    belief, disagreement = np.exp(generator.normal(-3, 0.5, (2, images, N)))
-    return Signals(belief, disagreement, np.exp(generator.normal(0, 1, images)))
+    heatmap_spread, disagreement = np.exp(generator.normal(-3, 0.5, (2, images, N)))
+    return UncertaintyFeatures(heatmap_spread, disagreement, np.exp(generator.normal(0, 1, images)))
 
 
 def test_a_map_by_hand() -> None:
-    one = ErrorMap({"belief": 0.5, "energy": 2.0}, np.array([1.0, 10.0]))
-    expected = one.expected(Signals(np.array([[0.04, 0.09]]), None, np.array([3.0])))
+    one = ErrorModel({"heatmap_spread": 0.5, "energy": 2.0}, np.array([1.0, 10.0]))
+    expected = one.expected(UncertaintyFeatures(np.array([[0.04, 0.09]]), None, np.array([3.0])))
     np.testing.assert_allclose(expected, [[0.2 * 9, 10 * 0.3 * 9]])
 
 
 def test_errors_that_follow_such_a_law_are_found_out() -> None:
     signals = drawn(4000)
-    law = ErrorMap({"belief": 0.3, "disagreement": 0.0, "energy": 0.2}, np.array([0.01, 0.02, 0.03, 0.08]))
+    law = ErrorModel({"heatmap_spread": 0.3, "disagreement": 0.0, "energy": 0.2}, np.array([0.01, 0.02, 0.03, 0.08]))
     mean = law.expected(signals)
     noise = np.random.default_rng(1).gamma(2.0, 0.5, mean.shape)  # of mean one
-    found = ErrorMap.fit(signals, mean * noise)
+    found = ErrorModel.fit(signals, mean * noise)
     assert found.exponents == pytest.approx(law.exponents, abs=0.03)
     np.testing.assert_allclose(found.expected(signals), mean, rtol=0.1)
 
@@ -42,21 +49,21 @@ def test_the_mean_of_true_over_expected_is_one_whatever_the_errors() -> None:
     signals = drawn(60)
     errors = np.random.default_rng(2).pareto(2.5, (60, N)) + 1e-3
     errors[::7, 1] = np.nan
-    ratio = errors / ErrorMap.fit(signals, errors).expected(signals)
+    ratio = errors / ErrorModel.fit(signals, errors).expected(signals)
     assert float(np.nanmean(ratio)) == pytest.approx(1, abs=1e-4)
 
 
 def test_it_rises_with_every_signal_even_where_the_data_fall() -> None:
     signals = drawn(100)
-    errors = 0.001 / signals.belief  # a belief that is broad where the error is small
-    found = ErrorMap.fit(signals, errors)
+    errors = 0.001 / signals.heatmap_spread  # a heatmap that is broad where the error is small
+    found = ErrorModel.fit(signals, errors)
     assert all(exponent >= 0 for exponent in found.exponents.values())
-    assert found.exponents["belief"] == pytest.approx(0, abs=1e-6)
+    assert found.exponents["heatmap_spread"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_unit_of_errors_passes_through() -> None:
     signals, errors = drawn(50), np.random.default_rng(3).gamma(2.0, 0.01, (50, N))
-    one, other = ErrorMap.fit(signals, errors), ErrorMap.fit(signals, 7 * errors)
+    one, other = ErrorModel.fit(signals, errors), ErrorModel.fit(signals, 7 * errors)
     np.testing.assert_allclose(other.expected(signals), 7 * one.expected(signals), rtol=1e-3)
 
 
@@ -64,31 +71,31 @@ def test_a_landmark_nobody_annotated_has_the_common_scale() -> None:
     signals = drawn(40)
     errors = np.random.default_rng(4).gamma(2.0, 0.01, (40, N))
     errors[:, 2] = np.nan
-    scale = ErrorMap.fit(signals, errors).scale
+    scale = ErrorModel.fit(signals, errors).scale
     others = np.log(scale[[0, 1, 3]])
     assert others.min() < np.log(scale[2]) < others.max()
     with pytest.raises(DataError, match="all of them are missing"):
-        ErrorMap.fit(signals, np.full((40, N), np.nan))
+        ErrorModel.fit(signals, np.full((40, N), np.nan))
 
 
 def test_a_perfect_detector_and_signals_without_variation_are_no_trouble() -> None:
-    flat = Signals(np.zeros((12, N)), np.zeros((12, N)), np.zeros(12))
-    expected = ErrorMap.fit(flat, np.zeros((12, N))).expected(flat)
+    flat = UncertaintyFeatures(np.zeros((12, N)), np.zeros((12, N)), np.zeros(12))
+    expected = ErrorModel.fit(flat, np.zeros((12, N))).expected(flat)
     assert np.isfinite(expected).all()
     assert (expected < 1e-3).all()
 
 
 def test_a_signal_that_hardly_varies_does_not_decide() -> None:
     noise = np.random.default_rng(5).normal(size=(30, N))
-    flat = Signals(0.05 * np.exp(1e-9 * noise))
+    flat = UncertaintyFeatures(0.05 * np.exp(1e-9 * noise))
     errors = 0.02 * np.exp(0.5 * noise)
-    found = ErrorMap.fit(flat, errors)
-    elsewhere = found.expected(Signals(np.full((1, N), 0.1)))
+    found = ErrorModel.fit(flat, errors)
+    elsewhere = found.expected(UncertaintyFeatures(np.full((1, N), 0.1)))
     np.testing.assert_allclose(elsewhere, found.expected(flat)[:1], rtol=0.5)
 
 
 def calibration() -> Calibration:
-    maps = {views: ErrorMap({"belief": 0.25, "energy": 0.1}, np.linspace(0.01, 0.02, N) * views) for views in (1, 2)}
+    maps = {views: ErrorModel({"heatmap_spread": 0.25, "energy": 0.1}, np.linspace(0.01, 0.02, N) * views) for views in (1, 2)}
     return Calibration(maps, 30, {"seed": 0})
 
 
@@ -119,7 +126,7 @@ def broken(change: str) -> str:
     elif change == "nan":
         first["scale"][0] = float("nan")
     elif change == "exponent":
-        first["exponents"]["belief"] = -0.1
+        first["exponents"]["heatmap_spread"] = -0.1
     elif change == "views":
         first["views"] = 5
     elif change == "none":
@@ -143,4 +150,4 @@ def test_a_file_of_another_detector_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="4 landmarks instead of 5"):
         read_calibration(tmp_path, landmarks=5)
     with pytest.raises(CheckpointError, match="lacks: energy"):
-        read_calibration(tmp_path, landmarks=N, signals=("belief", "disagreement"))
+        read_calibration(tmp_path, landmarks=N, signals=("heatmap_spread", "disagreement"))

@@ -37,7 +37,7 @@ def test_the_paper_preset_has_the_papers_weights() -> None:
     assert (loss.barycenter, loss.geometric, loss.translation, loss.affine, loss.warp) == (14, 1500, 1, 2, 4)
     assert (loss.coordinates, loss.sigma, config.crop.image_size, config.batch_size) == (0.001, 4, 256, 8)
     assert (config.optimizer.learning_rate, config.warp.rotation) == (2e-5, 15)
-    assert (config.averaging.decay, config.averaging.write_back_every) == (0.99, 100)
+    assert (config.ema.decay, config.ema.write_back_every) == (0.99, 100)
     assert (config.encoder.head, config.encoder.stacks) == ("convolution", 2)
 
 
@@ -45,7 +45,7 @@ def test_and_nothing_that_is_not_in_the_paper() -> None:
     config = load_config("paper")
     assert config.loss.shape_prior == config.loss.equivariance == 0
     assert not config.loss.mirror
-    assert not any(config.appearance.model_dump().values())
+    assert not any(config.augmentation.model_dump().values())
 
 
 def test_overrides_are_read_as_toml() -> None:
@@ -88,7 +88,7 @@ def test_a_key_like_no_other_is_refused_without_advice() -> None:
         ("crop.image_size", "many"),
         ("loss.sigma", 0),
         ("loss.sigma", float("nan")),
-        ("averaging.decay", 1.0),
+        ("ema.decay", 1.0),
         ("precision", "float16"),
         ("seed", -1),
         ("batch_size", 2.5),

@@ -15,11 +15,21 @@ from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.model import BruleModel
-from brule.training.averaging import MeanPredictions
+from brule.training.augmented_pair import AugmentedPair, draw_augmented_pair, to_input
 from brule.training.config import TrainingConfig, load_config
-from brule.training.run import build_decoder, build_guide, start_run
-from brule.training.steps import Guide, Observation, Painter, Scene, Studio, encoder_step, gan_step, observe, resized
-from brule.training.views import TwoViews, draw_views, to_input
+from brule.training.ema import MeanPredictions
+from brule.training.run import build_decoder, build_shape_model, start_run
+from brule.training.steps import (
+    DecoderTerms,
+    GanBatch,
+    GanNetworks,
+    PseudoLabels,
+    ShapeModel,
+    encoder_step,
+    gan_step,
+    pseudo_label,
+    resized,
+)
 
 FACES = synthetic_faces(10, size=32)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
@@ -49,22 +59,22 @@ class Bench:
 
     def __init__(self, config: TrainingConfig, batch: int = 4) -> None:
         run = start_run(SHAPES.mean(0), config, torch.device("cpu"), None, False)
-        assert run.painter is not None
-        self.config, self.model, self.painter, self.optimizers = config, run.model, run.painter, run.optimizers
-        self.guide: Guide = build_guide(SHAPES.mean(0), SHAPES, config)
+        assert run.networks is not None
+        self.config, self.model, self.networks, self.optimizers = config, run.model, run.networks, run.optimizers
+        self.shape_model: ShapeModel = build_shape_model(SHAPES.mean(0), SHAPES, config)
         images = to_input(torch.from_numpy(FACES.images[:batch]))
-        self.views: TwoViews = draw_views(images, config, generator=seeded(), prior=self.guide.prior)
+        self.views: AugmentedPair = draw_augmented_pair(images, config, generator=seeded(), prior=self.shape_model.prior)
         truth = SHAPES[:batch]
-        self.scene = Scene(self.views.plain_clean, truth, self.views.plain_clean)
+        self.gan_batch = GanBatch(self.views.clean1, truth, self.views.clean1)
 
     def paint(self, **options: object) -> dict[str, float]:
-        return gan_step(self.painter, self.optimizers, self.scene, self.config, generator=seeded(), **options)
+        return gan_step(self.networks, self.optimizers, self.gan_batch, self.config, generator=seeded(), **options)
 
-    def learn(self, seen: Observation | None = None) -> dict[str, float]:
-        studio = Studio(self.painter, self.scene, seeded())
+    def learn(self, pseudo_labels: PseudoLabels | None = None) -> dict[str, float]:
+        decoder_terms = DecoderTerms(self.networks, self.gan_batch, seeded())
         return encoder_step(
-            self.model, self.optimizers["encoder"], self.views, self.guide, self.config,
-            means=MeanPredictions(self.model.barycenter), seen=seen, studio=studio,
+            self.model, self.optimizers["encoder"], self.views, self.shape_model, self.config,
+            means=MeanPredictions(self.model.barycenter), pseudo_labels=pseudo_labels, decoder_terms=decoder_terms,
         )  # fmt: skip
 
 
@@ -82,25 +92,25 @@ def moved(module: nn.Module, before: dict[str, Tensor]) -> set[str]:
 
 def test_algorithm_1_changes_decoder_and_discriminator_and_nothing_else() -> None:
     bench = Bench(settings())
-    before = [snapshot(m) for m in (bench.model, bench.painter.decoder, bench.painter.discriminator)]
+    before = [snapshot(m) for m in (bench.model, bench.networks.decoder, bench.networks.discriminator)]
     bench.paint()
     assert not moved(bench.model, before[0])
-    changed = moved(bench.painter.decoder, before[1])
+    changed = moved(bench.networks.decoder, before[1])
     for part in ("generator", "style_mapping", "style_encoder"):
         assert any(name.startswith(part) for name in changed), part
-    assert moved(bench.painter.discriminator, before[2])
-    assert all(p.requires_grad for p in bench.painter.discriminator.parameters())  # thawed again
+    assert moved(bench.networks.discriminator, before[2])
+    assert all(p.requires_grad for p in bench.networks.discriminator.parameters())  # thawed again
 
 
 def test_algorithm_2_changes_the_encoder_and_nothing_else() -> None:
     bench = Bench(settings())
-    before = [snapshot(m) for m in (bench.model, bench.painter.decoder, bench.painter.discriminator)]
+    before = [snapshot(m) for m in (bench.model, bench.networks.decoder, bench.networks.discriminator)]
     terms = bench.learn()
     assert all(name.startswith("encoder.") for name in moved(bench.model, before[0]))
     assert moved(bench.model, before[0])
-    assert not moved(bench.painter.decoder, before[1])
-    assert not moved(bench.painter.discriminator, before[2])
-    assert all(p.requires_grad for p in bench.painter.decoder.parameters())
+    assert not moved(bench.networks.decoder, before[1])
+    assert not moved(bench.networks.discriminator, before[2])
+    assert all(p.requires_grad for p in bench.networks.decoder.parameters())
     assert {"R_b", "R_g", "L_g of E", "L_rec^I", "L_rec^L"} <= set(terms)
     weights = {"R_b": 14, "R_g": 1500, "L_g of E": 0.4, "L_rec^I": 40, "L_rec^L": 20}  # c3 … c7
     assert terms["loss"] == pytest.approx(sum(weight * terms[name] for name, weight in weights.items()), rel=1e-4)
@@ -142,7 +152,7 @@ def test_without_the_decoders_terms_nothing_is_drawn() -> None:
     def fail(*_: object) -> None:
         raise AssertionError("the generator was run")
 
-    bench.painter.decoder.generator.register_forward_pre_hook(fail)
+    bench.networks.decoder.generator.register_forward_pre_hook(fail)
     bench.learn()
 
 
@@ -167,82 +177,84 @@ def test_reconstruction_pulls_landmarks_to_where_they_redraw_the_image_best() ->
     bench = Bench(settings(gan__adversarial=0, gan__style=0))
     for _ in range(150):
         bench.paint()
-    decoder, scene = bench.painter.decoder.eval(), bench.scene
+    decoder, gan_batch = bench.networks.decoder.eval(), bench.gan_batch
 
     def cost(points: Tensor) -> float:
         with torch.no_grad():
-            return float((decoder(points, decoder.style_of(scene.images)) - scene.images).abs().mean())
+            return float((decoder(points, decoder.style_of(gan_batch.images)) - gan_batch.images).abs().mean())
 
     away = torch.tensor([0.06, -0.06])
-    assert cost(scene.points) < cost(scene.points + away)
-    assert cost(scene.points) < cost(scene.points - away)
+    assert cost(gan_batch.points) < cost(gan_batch.points + away)
+    assert cost(gan_batch.points) < cost(gan_batch.points - away)
 
 
 def test_the_style_can_be_read_off_the_other_view() -> None:
     views = Bench(settings()).views
-    seen = Observation(SHAPES[:4], views.move(SHAPES[:4]))
-    paper = Scene.of(views, seen, settings())
-    assert paper.images is views.plain_clean
-    assert paper.models is views.plain_clean
-    assert paper.points is seen.source
-    taught = Scene.of(views, seen, settings(teacher__enabled=True, gan__style_from="other view"))
-    assert taught.images is views.moved_clean
-    assert taught.models is views.plain_clean
-    assert taught.points is seen.target
+    pseudo_labels = PseudoLabels(SHAPES[:4], views.move(SHAPES[:4]))
+    paper = GanBatch.of(views, pseudo_labels, settings())
+    assert paper.images is views.clean1
+    assert paper.models is views.clean1
+    assert paper.points is pseudo_labels.source
+    taught = GanBatch.of(views, pseudo_labels, settings(teacher__enabled=True, gan__style_from="other view"))
+    assert taught.images is views.clean2
+    assert taught.models is views.clean1
+    assert taught.points is pseudo_labels.target
 
 
 def test_the_decoder_may_be_smaller_than_the_encoders_images() -> None:
     config = settings(decoder__image_size=16)
     bench = Bench(config)
-    seen = Observation(SHAPES[:4], SHAPES[:4])
-    bench.scene = Scene.of(bench.views, seen, config)
-    assert bench.scene.images.shape[-1] == 16
-    assert torch.allclose(bench.scene.images[0, 0, 0, 0], bench.views.plain_clean[0, 0, :2, :2].mean())
+    pseudo_labels = PseudoLabels(SHAPES[:4], SHAPES[:4])
+    bench.gan_batch = GanBatch.of(bench.views, pseudo_labels, config)
+    assert bench.gan_batch.images.shape[-1] == 16
+    assert torch.allclose(bench.gan_batch.images[0, 0, 0, 0], bench.views.clean1[0, 0, :2, :2].mean())
     bench.paint()
     assert "L_rec^L" in bench.learn()
-    assert resized(bench.scene.images, 32).shape[-1] == 32
+    assert resized(bench.gan_batch.images, 32).shape[-1] == 32
 
 
 def test_a_teachers_step_redraws_the_moved_image() -> None:
     config = settings(teacher__enabled=True, gan__style_from="other view", loss__fakes=0.5)
     bench = Bench(config)
     teacher: BruleModel = copy.deepcopy(bench.model).eval()
-    seen = observe(teacher, bench.views, bench.guide, config, means=MeanPredictions(bench.model.barycenter))
-    bench.scene = Scene.of(bench.views, seen, config)
-    assert {"L_rec^I", "L_rec^L"} <= set(bench.learn(seen))
+    pseudo_labels = pseudo_label(teacher, bench.views, bench.shape_model, config, means=MeanPredictions(bench.model.barycenter))
+    bench.gan_batch = GanBatch.of(bench.views, pseudo_labels, config)
+    assert {"L_rec^I", "L_rec^L"} <= set(bench.learn(pseudo_labels))
 
 
 def test_fakes_may_have_the_styles_of_other_images() -> None:
     """Read off the images of the batch, none its own; or random, with the images unseen."""
     for source in ("images", "random"):
         bench = Bench(settings(loss__fake_styles=source, loss__image_reconstruction=0, loss__adversarial=0, loss__fakes=0.5))
-        seen: list[Tensor] = []
-        bench.painter.decoder.style_encoder.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        pseudo_labels: list[Tensor] = []
+        bench.networks.decoder.style_encoder.register_forward_pre_hook(
+            lambda _, given, pseudo_labels=pseudo_labels: pseudo_labels.append(given[0])
+        )
         assert "L_rec^L" in bench.learn()
         if source == "random":
-            assert not seen
+            assert not pseudo_labels
         else:
-            (models,) = seen
-            assert torch.equal(models, bench.scene.models[[3, 2]])
+            (models,) = pseudo_labels
+            assert torch.equal(models, bench.gan_batch.models[[3, 2]])
 
 
 @pytest.mark.parametrize("term", ["L_d", "redrawn", "L_rec^I"])
 def test_what_is_not_finite_is_refused_with_its_name(term: str) -> None:
     bench = Bench(settings())
     if term == "L_d":
-        bench.painter.discriminator.logit.bias.data[0] = float("nan")
+        bench.networks.discriminator.logit.bias.data[0] = float("nan")
     elif term == "redrawn":
         bench.config = settings(gan__adversarial=0)
-        bench.painter = Painter(bench.painter.decoder)
-        bench.scene = replace(bench.scene, images=bench.scene.images * float("inf"))
+        bench.networks = GanNetworks(bench.networks.decoder)
+        bench.gan_batch = replace(bench.gan_batch, images=bench.gan_batch.images * float("inf"))
     else:
-        bench.painter.decoder.generator.image_bias.data[0] = float("nan")
+        bench.networks.decoder.generator.image_bias.data[0] = float("nan")
         bench.config = settings(loss__landmark_reconstruction=0, loss__adversarial=0)
-    before = snapshot(bench.model) | snapshot(bench.painter.decoder)
+    before = snapshot(bench.model) | snapshot(bench.networks.decoder)
     with pytest.raises(TrainingError, match=term.replace("^", r"\^")):
         bench.learn() if term == "L_rec^I" else bench.paint()
-    after = bench.model.state_dict() | bench.painter.decoder.state_dict()
-    for name, _ in [*bench.model.named_parameters(), *bench.painter.decoder.named_parameters()]:
+    after = bench.model.state_dict() | bench.networks.decoder.state_dict()
+    for name, _ in [*bench.model.named_parameters(), *bench.networks.decoder.named_parameters()]:
         assert torch.equal(after[name].nan_to_num(7), before[name].nan_to_num(7)), name
 
 

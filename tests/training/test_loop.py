@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import torch
 
+import brule.training.batches as source
 import brule.training.logging as run_logging
 import brule.training.loop as loop
 import brule.training.run as run_state
-import brule.training.source as source
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
+from brule.training.batches import batch_indices
+from brule.training.checkpointing import Callbacks, TrainingResult
 from brule.training.config import TrainingConfig, load_config
 from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_model, start_run
-from brule.training.saving import Hooks, Trained
-from brule.training.schedule import rate_factor, shape_factor
-from brule.training.source import batch_indices
+from brule.training.schedule import lr_scale, shape_factor
 
 FACES = synthetic_faces(16, size=48)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points[:10]]).float()
@@ -42,7 +42,7 @@ TINY = {
     "checkpoint_every": 100,
     "preview_every": 0,
     "log_every": 1,
-    "averaging.write_back_every": 3,
+    "ema.write_back_every": 3,
     "decoder.image_size": 0,
     "decoder.width": 4,
     "decoder.max_width": 8,
@@ -69,7 +69,7 @@ def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
     return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
 
 
-def run(config: TrainingConfig, directory: Path | None = None, **keywords: Any) -> Trained:
+def run(config: TrainingConfig, directory: Path | None = None, **keywords: Any) -> TrainingResult:
     if directory is not None:
         directory.mkdir(exist_ok=True)
     return train(FACES.images, SHAPES.mean(0), config, shapes=SHAPES, directory=directory, quiet=True, **keywords)
@@ -100,7 +100,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, iterations: int, times: int
     monkeypatch.setattr(loop, "encoder_step", step)
 
 
-def same_weights(first: Trained, second: Trained) -> bool:
+def same_weights(first: TrainingResult, second: TrainingResult) -> bool:
     theirs = second.model.state_dict()
     equal = all(torch.equal(tensor, theirs[name]) for name, tensor in first.model.state_dict().items())
     if first.decoder is None or second.decoder is None:
@@ -170,14 +170,14 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not() -> None:
 
 def test_every_seed_has_warps_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds far apart and near: what is drawn in an iteration depends on all of (seed, iteration)."""
-    drawn, genuine = [], source.draw_views
+    drawn, genuine = [], source.draw_augmented_pair
 
     def spy(*arguments: Any, **keywords: Any) -> Any:
         views = genuine(*arguments, **keywords)
         drawn.append(tuple(views.warp.shift.flatten().tolist()))
         return views
 
-    monkeypatch.setattr(source, "draw_views", spy)
+    monkeypatch.setattr(source, "draw_augmented_pair", spy)
     for seed in (0, 1, 2**20):
         run(settings(iterations=2, seed=seed))
     assert len(drawn) >= 6 and len(set(drawn)) == len(drawn)  # a further one may have been drawn ahead
@@ -203,10 +203,10 @@ def test_every_epoch_shows_every_image_once_in_another_order() -> None:
 
 def test_the_learning_rate_rises_and_falls() -> None:
     config = settings(optimizer__warmup=10, optimizer__schedule="cosine")
-    assert rate_factor(0, 0.0, config) == pytest.approx(0.1)
-    assert rate_factor(100, 0.5, config) == pytest.approx(0.5)
-    assert rate_factor(100, 1.0, config) == pytest.approx(0.0, abs=1e-12)
-    assert rate_factor(100, 0.9, settings("paper")) == 1.0
+    assert lr_scale(0, 0.0, config) == pytest.approx(0.1)
+    assert lr_scale(100, 0.5, config) == pytest.approx(0.5)
+    assert lr_scale(100, 1.0, config) == pytest.approx(0.0, abs=1e-12)
+    assert lr_scale(100, 0.9, settings("paper")) == 1.0
 
 
 def test_every_network_learns_at_its_own_rate() -> None:
@@ -218,10 +218,10 @@ def test_every_network_learns_at_its_own_rate() -> None:
 
 def test_what_is_switched_off_is_not_there() -> None:
     bare = start_run(SHAPES.mean(0), settings("paper", gan__enabled=False), torch.device("cpu"), None, False)
-    assert set(bare.modules) == {"model", "average", "means"}
+    assert set(bare.modules) == {"model", "ema", "means"}
     assert set(bare.optimizers) == {"encoder"}
     blind = start_run(SHAPES.mean(0), settings("paper", gan__adversarial=0), torch.device("cpu"), None, False)
-    assert set(blind.modules) == {"model", "average", "means", "decoder", "decoder_average"}
+    assert set(blind.modules) == {"model", "ema", "means", "decoder", "decoder_ema"}
     assert set(blind.optimizers) == {"encoder", "decoder"}
     assert "L_g of E" not in losses_of(settings("paper", gan__adversarial=0, iterations=1))
 
@@ -271,26 +271,26 @@ def test_outputs_that_changed_places_are_put_in_order(monkeypatch: pytest.Monkey
         return model
 
     monkeypatch.setattr(run_state, "build_model", shuffled)
-    seen: list[torch.Tensor] = []
-    config = settings("paper", iterations=1 if time == "at the end" else 3, checkpoint_every=2, averaging__write_back_every=0)
-    run(config, hooks=Hooks(lambda trained: seen.append(trained.model.order.clone())))
-    assert seen
-    assert all(torch.equal(order, torch.argsort(shuffle)) for order in seen)
+    pseudo_labels: list[torch.Tensor] = []
+    config = settings("paper", iterations=1 if time == "at the end" else 3, checkpoint_every=2, ema__write_back_every=0)
+    run(config, callbacks=Callbacks(lambda trained: pseudo_labels.append(trained.model.order.clone())))
+    assert pseudo_labels
+    assert all(torch.equal(order, torch.argsort(shuffle)) for order in pseudo_labels)
 
 
 def test_a_checkpoint_is_handed_on_when_due_and_at_the_end() -> None:
-    seen: list[int] = []
-    run(settings(checkpoint_every=4), hooks=Hooks(lambda trained: seen.append(trained.progress.iteration)))
-    assert seen == [4, 6]
+    pseudo_labels: list[int] = []
+    run(settings(checkpoint_every=4), callbacks=Callbacks(lambda trained: pseudo_labels.append(trained.progress.iteration)))
+    assert pseudo_labels == [4, 6]
 
 
 @pytest.mark.parametrize("decoder", [True, False])
 def test_previews_show_crops_with_their_landmarks(decoder: bool, tmp_path: Path) -> None:
-    seen: list[tuple[Path, np.ndarray, np.ndarray, np.ndarray | None]] = []
+    pseudo_labels: list[tuple[Path, np.ndarray, np.ndarray, np.ndarray | None]] = []
     config = settings(preview_every=3, gan__enabled=decoder)
-    run(config, tmp_path, hooks=Hooks(preview=lambda *given: seen.append(given)))
-    assert len(seen) == 2
-    path, crops, points, redrawn = seen[0]
+    run(config, tmp_path, callbacks=Callbacks(preview=lambda *given: pseudo_labels.append(given)))
+    assert len(pseudo_labels) == 2
+    path, crops, points, redrawn = pseudo_labels[0]
     assert (redrawn is not None) == decoder
     assert redrawn is None or (redrawn.shape == crops.shape and redrawn.dtype == np.uint8)
     assert path.parent.is_dir()

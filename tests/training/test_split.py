@@ -70,16 +70,16 @@ def test_the_number_of_threads_changes_nothing(encoder: LandmarkEncoder, images:
 
 
 def test_parts_run_in_threads_of_their_own_in_the_callers_precision(encoder: LandmarkEncoder, images: Tensor) -> None:
-    seen: set[tuple[str, torch.dtype]] = set()
+    pseudo_labels: set[tuple[str, torch.dtype]] = set()
 
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
-        seen.add((threading.current_thread().name, output.dtype))
+        pseudo_labels.add((threading.current_thread().name, output.dtype))
 
     encoder.float().hourglass.maps[0].register_forward_hook(note)
     with split_batches(encoder, parts=2, threads=2), torch.autocast("cpu", torch.bfloat16):
         encoder(images.float())
-    assert {dtype for _, dtype in seen} == {torch.bfloat16}
-    assert all(name.startswith("brule-part") for name, _ in seen)
+    assert {dtype for _, dtype in pseudo_labels} == {torch.bfloat16}
+    assert all(name.startswith("brule-part") for name, _ in pseudo_labels)
 
 
 def test_without_gradient_there_is_none(encoder: LandmarkEncoder, images: Tensor) -> None:

@@ -14,14 +14,14 @@ from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError, TrainingError
 from brule.geometry import mirror_permutation
+from brule.training.augmented_pair import LabelledBatch, draw_labelled, to_input
+from brule.training.batches import LabelledImages, labelled_indices
+from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, load_config
 from brule.training.loop import train
 from brule.training.run import build_model
-from brule.training.saving import Trained
-from brule.training.sections import Appearance
-from brule.training.source import LabelledImages, labelled_indices
+from brule.training.sections import Augmentation
 from brule.training.steps import supervised_step
-from brule.training.views import LabelledBatch, draw_labelled, to_input
 
 FACES = synthetic_faces(12, size=32)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
@@ -53,7 +53,9 @@ def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
     return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
 
 
-def run(config: TrainingConfig, *, unlabelled: bool = True, directory: Path | None = None, **keywords: object) -> Trained:
+def run(
+    config: TrainingConfig, *, unlabelled: bool = True, directory: Path | None = None, **keywords: object
+) -> TrainingResult:
     labels = LabelledImages(FACES.images[:5], SHAPES[:5])
     images = FACES.images if unlabelled else None
     return train(images, SHAPES.mean(0), config, labelled=labels, shapes=SHAPES, directory=directory, quiet=True, **keywords)
@@ -102,15 +104,15 @@ def test_a_missing_landmark_teaches_nothing(preset: str) -> None:
     model = build_model(SHAPES.mean(0), config)
     points = SHAPES[:4].clone()
     points[:, 10] = float("nan")
-    seen: list[torch.Tensor] = []
+    pseudo_labels: list[torch.Tensor] = []
 
     def keep(_: object, __: object, output: object) -> None:
         output.points.retain_grad()
-        seen.append(output.points)
+        pseudo_labels.append(output.points)
 
     model.encoder.register_forward_hook(keep)
     supervised_step(model, torch.optim.Adam(model.encoder.parameters(), 1e-3), LabelledBatch(IMAGES[:4], points), config)
-    gradient = seen[0].grad.norm(dim=-1)
+    gradient = pseudo_labels[0].grad.norm(dim=-1)
     if preset == "cpu":  # on a heatmap, the lines from a missing landmark to others remain, but on both sides alike
         assert gradient[:, 10].max() == 0
     assert gradient[:, 30].min() > 0
@@ -127,7 +129,7 @@ def test_what_is_not_finite_is_refused() -> None:
 
 def test_landmarks_move_with_the_image() -> None:
     """Images that hold their own x and y as colours: at a moved landmark the colour is that of its old place."""
-    config = settings(**{f"appearance__{name}": 0 for name in Appearance.model_fields})
+    config = settings(**{f"augmentation__{name}": 0 for name in Augmentation.model_fields})
     axis = (torch.arange(32) + 0.5) / 32
     ramp = torch.stack([axis.expand(32, 32), axis[:, None].expand(32, 32), torch.zeros(32, 32)]).expand(6, 3, 32, 32)
     points = 0.35 + 0.3 * torch.rand(6, 68, 2, generator=torch.Generator().manual_seed(0))

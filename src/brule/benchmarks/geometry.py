@@ -13,7 +13,7 @@ from torch import Tensor
 from brule.benchmarks.work import Case, Part, Plan, Work, random_images, random_points
 from brule.geometry import SynchronizedWarp, skeleton_heatmap, skeleton_heatmap_plain
 from brule.losses import barycenter_regularizer
-from brule.training.views import draw_views, to_input
+from brule.training.augmented_pair import draw_augmented_pair, to_input
 from brule.transport import transport_plan
 
 _STORED = 512  # images of the store that is read from, so that batches don't come from one page
@@ -98,7 +98,7 @@ def _views(case: Case, plan: Plan) -> Work:
     config = plan.config(crop__image_size=case.side)
     images = random_images(case.batch, round(case.side * config.crop.context), plan)
     generator = torch.Generator().manual_seed(0)
-    return Work(lambda: draw_views(images, config, generator=generator))
+    return Work(lambda: draw_augmented_pair(images, config, generator=generator))
 
 
 PARTS = (

@@ -10,9 +10,9 @@ from typing import TypeVar
 import torch
 
 from brule.benchmarks import geometry, networks
+from brule.benchmarks.baselines import RIVALS, Baseline, largest_relative_difference
 from brule.benchmarks.profiling import profile_iteration
 from brule.benchmarks.record import Against, Record, Result, machine_facts
-from brule.benchmarks.rivals import RIVALS, Rival, largest_relative_difference
 from brule.benchmarks.roofline import Peaks, count, measure_peaks, roofline
 from brule.benchmarks.timing import Timing, free_memory, peak_memory, time_call
 from brule.benchmarks.work import Case, Part, Plan, Work
@@ -108,14 +108,14 @@ def _check_room(needs: int, plan: Plan) -> None:
         raise ConfigError(f"it takes about {needs / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
 
 
-def _fights(rivals: Sequence[Rival], plan: Plan) -> Iterator[tuple[str, Callable[[], Against]]]:
+def _fights(rivals: Sequence[Baseline], plan: Plan) -> Iterator[tuple[str, Callable[[], Against]]]:
     for rival in rivals:
         part = Part(rival.part, rival.name, rival.axes, PARTS[rival.part].build)
         for case in part.cases(plan):
             yield f"{case}, against {rival.name}", _fighting(rival, case, plan)
 
 
-def _fighting(rival: Rival, case: Case, plan: Plan) -> Callable[[], Against]:
+def _fighting(rival: Baseline, case: Case, plan: Plan) -> Callable[[], Against]:
     def fight() -> Against:
         missing = [name for name in rival.packages if find_spec(name) is None]
         if missing:
@@ -130,7 +130,7 @@ def _fighting(rival: Rival, case: Case, plan: Plan) -> Callable[[], Against]:
     return fight
 
 
-def _fought(rival: Rival, case: Case, plan: Plan) -> Against:
+def _fought(rival: Baseline, case: Case, plan: Plan) -> Against:
     duel = rival.build(case, plan)
     _check_room(duel.needs, plan)
     difference = largest_relative_difference(duel.ours(), duel.theirs())

@@ -18,10 +18,10 @@ from brule.losses import gradient_penalty
 from brule.model import Decoder
 from brule.networks import Discriminator
 from brule.training.checkpoint import Progress
+from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_decoder, build_model
-from brule.training.saving import Trained
 from brule.training.steps.common import autocast, encode
 
 _ONE_IMAGE = 200  # repetitions where a percentile is wanted
@@ -138,7 +138,7 @@ def _detector(case: Case, plan: Plan) -> LandmarkDetector:
     """An untrained one: it is as fast as a trained one."""
     config = plan.config(crop__image_size=case.side)
     model = build_model(random_points(1, case.n, plan)[0].cpu(), config).eval()
-    return LandmarkDetector.of(Stored(config, Trained(model, Progress(), True), None), device=str(plan.device))
+    return LandmarkDetector.of(Stored(config, TrainingResult(model, Progress(), True), None), device=str(plan.device))
 
 
 def _prediction(case: Case, plan: Plan) -> Work:

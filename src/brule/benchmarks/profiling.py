@@ -10,9 +10,9 @@ import torch
 
 from brule.benchmarks.timing import synchronize
 from brule.benchmarks.work import Plan, Training
+from brule.training.batches import BatchSource
 from brule.training.loop import iterate
-from brule.training.run import build_guide, guide_to, start_run
-from brule.training.source import BatchSource
+from brule.training.run import build_shape_model, shape_model_to, start_run
 
 _WARM_UP, _CYCLES = 3, 4
 _KINDS = (  # the first part of a name that fits tells the kind
@@ -86,7 +86,7 @@ def profile_iteration(plan: Plan) -> Profile:
     """
     training = Training.of(plan.config(split=1), plan.usual_points, plan)
     config, shapes = training.config, training.shapes
-    guide = guide_to(build_guide(shapes.mean(0), shapes, config), plan.device)
+    guide = shape_model_to(build_shape_model(shapes.mean(0), shapes, config), plan.device)
     run = start_run(shapes.mean(0), config, plan.device, None, False)
     with BatchSource(training.images, None, guide, config) as source:
 

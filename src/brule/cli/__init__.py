@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from brule.cli.evaluate import evaluate
 from brule.cli.export import export
 from brule.cli.generate import generate
 from brule.cli.launching import COMMAND
-from brule.cli.output import ERROR_FILE, INTERRUPTED, is_member, speaks
+from brule.cli.output import ERROR_FILE, INTERRUPTED, is_member, note, speaks
 from brule.cli.predict import predict
 from brule.cli.study import study
 from brule.cli.train import train
@@ -38,6 +39,7 @@ from brule.errors import BruleError, ProcessLostError
 from brule.files import write_text
 
 _DEBUG = "--debug"
+_python_showwarning = warnings.showwarning
 _OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 app = App(
@@ -76,6 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != _DEBUG]
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files needn't be what the terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(words, debug=debug)
+
+
+def _run(words: list[str], *, debug: bool) -> int:
     try:
         code = app(words, exit_on_error=False)
         sys.stdout.flush()  # while what goes wrong can still be said
@@ -91,6 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _explained(error)
     return code if isinstance(code, int) else 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+    """Print a warning that is meant for the user as a remark, and any other as Python does."""
+    if issubclass(category, FutureWarning) and "settings were renamed" in str(message):
+        note(str(message))
+    else:
+        _python_showwarning(message, category, *place, **more)  # type: ignore[arg-type]
 
 
 def _explained(error: Exception) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from brule.cli.evaluate import annotated_samples
-from brule.cli.inputs import DataRecord
+from brule.cli.inputs import DataUsed
 from brule.cli.options import Device, Many, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
 
@@ -28,7 +28,7 @@ def calibrate(
 ) -> int:
     """Learn from annotated images how far a detector errs, so that `spread` becomes an expected error.
 
-    Fits, for every landmark and every number of views up to `--views`, a map from signals of doubt (how broad the belief
+    Fits, for every landmark and every number of views up to `--views`, a map from signs of uncertainty (how broad the heatmap
     is, how far the answers to several views differ, how unlikely the shape is) to the distance from the truth, and writes
     it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images do, fifty are plenty;
     their landmarks must not have been trained on.
@@ -54,7 +54,7 @@ def calibrate(
     from brule.detector import LandmarkDetector, calibrate_detector, write_calibration
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
-    record = DataRecord.read(run)
+    record = DataUsed.read(run)
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
     if record is not None and record.n_labelled and not (only_validation and record.exclude_validation):
         note(

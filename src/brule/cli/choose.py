@@ -11,7 +11,7 @@ from brule.cli.inputs import note_boxes, note_remarks
 from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
-from brule.files import make_folder, write_text, written_whole
+from brule.files import atomic_write, make_folder, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,5 +164,5 @@ def _copy(chosen: list[Sample], folder: Path) -> None:
         if target.exists() and not target.samefile(sample.path) and target.read_bytes() != sample.path.read_bytes():
             raise DataError(f"{target}: is there already and another image; choose another folder")
         if not target.exists():
-            with written_whole(target) as temporary:
+            with atomic_write(target) as temporary:
                 shutil.copyfile(sample.path, temporary)

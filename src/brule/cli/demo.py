@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataRecord, Material, annotated_shapes, training_images
+from brule.cli.inputs import DataUsed, TrainingData, annotated_shapes, training_images
 from brule.cli.options import Device, Output, checked_device
 from brule.cli.output import commands, note, say, say_commands, say_table, write_json
 from brule.errors import ConfigError
@@ -84,8 +84,8 @@ def demo(
     shapes = annotated_shapes([str(output / "shapes")], n_shapes=None, seed=seed)
     _draw_barycenter(output)
     samples = training_images([str(output / "images")], exclude_validation=False, skip_bad=False)
-    material = Material(samples, None, shapes)
-    record = DataRecord.of(material, [str(output / "images")], None, False, where or default_device())
+    material = TrainingData(samples, None, shapes)
+    record = DataUsed.of(material, [str(output / "images")], None, False, where or default_device())
     resume = (run / CHECKPOINT).exists()
     note(f"training{' goes on' if resume else ''}: {minutes:g} minutes at most, no labels, {N_SHAPES} annotated shapes")
     overrides = {"seed": seed, "time_limit": minutes}
@@ -142,7 +142,7 @@ def _draw_barycenter(output: Path) -> None:
         barycenter([str(output / "shapes")], output=output / "barycenter.json")
 
 
-def _measure(output: Path, detector: LandmarkDetector, record: DataRecord) -> None:
+def _measure(output: Path, detector: LandmarkDetector, record: DataUsed) -> None:
     from brule.cli.evaluate import annotated_samples, crop_reader, evaluate_detector, known_facts, report_dict
     from brule.evaluation.reports import evaluation_page
 
@@ -163,7 +163,7 @@ def _measure(output: Path, detector: LandmarkDetector, record: DataRecord) -> No
         result,
         title="Landmarks learnt without labels",
         eyebrow="brule demo",
-        summary=f"Trained on {record.n_images} drawn faces of which only the boxes were used, and {len(record.shapes)} "
+        summary=f"TrainingResult on {record.n_images} drawn faces of which only the boxes were used, and {len(record.shapes)} "
         f"annotated shapes. Mean error: {verdict}.",
         crop=crop_reader(detector, samples, result),
         facts=facts,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from brule.cli.decoder import decoder_figures
-from brule.cli.inputs import DataRecord, note_remarks
+from brule.cli.inputs import DataUsed, note_remarks
 from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError, OutputError
@@ -85,7 +85,7 @@ def evaluate(
     from brule.evaluation import read_regions
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
-    record = DataRecord.read(run)
+    record = DataUsed.read(run)
     named = None if regions is None else read_regions(regions, len(detector.barycenter_))
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
     folder = output or _default_folder(run, data, only_validation)
@@ -212,7 +212,7 @@ def evaluate_detector(
         )
 
 
-def report_dict(detector: LandmarkDetector, record: DataRecord | None, result: Evaluation) -> dict[str, Any]:
+def report_dict(detector: LandmarkDetector, record: DataUsed | None, result: Evaluation) -> dict[str, Any]:
     """The figures with all that has to be known about them, ready for JSON."""
     config = detector.config_
     return result.to_dict() | {
@@ -231,7 +231,7 @@ def report_dict(detector: LandmarkDetector, record: DataRecord | None, result: E
     }
 
 
-def known_facts(detector: LandmarkDetector, record: DataRecord | None, result: Evaluation) -> list[tuple[str, str]]:
+def known_facts(detector: LandmarkDetector, record: DataUsed | None, result: Evaluation) -> list[tuple[str, str]]:
     """What stands under a table of figures, as CONTRIBUTING, "Measuring honestly", wants it."""
     config, done = detector.config_, detector.progress_
     shapes = _n_shapes(detector, record)
@@ -262,7 +262,7 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Ev
     save_figure(overlay_grid(np.stack(crops), points, truth=truth, names=titles, columns=6, edges=result.edges), path)
 
 
-def _n_shapes(detector: LandmarkDetector, record: DataRecord | None) -> int | None:
+def _n_shapes(detector: LandmarkDetector, record: DataUsed | None) -> int | None:
     if detector.shapes_ is not None:
         return len(detector.shapes_)
     return len(record.shapes) if record and record.shapes else None

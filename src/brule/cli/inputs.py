@@ -20,7 +20,7 @@ MANY_SHAPES = 100
 
 
 @dataclass(frozen=True)
-class DataRecord:
+class DataUsed:
     """What a run was trained on: kept as ``data.json`` beside its settings.
 
     Attributes:
@@ -64,15 +64,15 @@ class DataRecord:
 
     @classmethod
     def of(
-        cls, material: Material, images: list[str] | None, labelled: list[str] | None, exclude_validation: bool, device: str
-    ) -> DataRecord:
+        cls, material: TrainingData, images: list[str] | None, labelled: list[str] | None, exclude_validation: bool, device: str
+    ) -> DataUsed:
         """That of a run on this material, which was read from these paths."""
         n_images, n_labelled = len(material.images or ()), len(material.labelled or ())
         shapes = material.shape_names
         return cls(list(images or ()), exclude_validation, n_images, shapes, device, list(labelled or ()), n_labelled)
 
     @classmethod
-    def read(cls, run: Path) -> DataRecord | None:
+    def read(cls, run: Path) -> DataUsed | None:
         """That of a run; ``None`` if it has none.
 
         Raises:
@@ -88,7 +88,7 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What a run learns from.
 
     Attributes:

@@ -18,7 +18,7 @@ from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_devi
 from brule.cli.output import note_bad, progress_bar, say
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
-from brule.files import written_whole
+from brule.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def predict(
     objects, the second becomes `1-object2.pts`. Coordinates are pixels of the
     upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is, in
     pixels: once the detector is calibrated (`brule calibrate`), the distance that it is expected to be off; before, the
-    standard deviation of a belief, which says little. docs/confidence.md has more.
+    standard deviation of a heatmap, which says little. docs/confidence.md has more.
 
     **Examples**
 
@@ -197,7 +197,7 @@ class _Stream:
 
     def __init__(self, path: Path, wanted: bool, n_points: int, calibrated: bool = False) -> None:
         self._wanted, self._n, self._calibrated = wanted, n_points, calibrated
-        self._whole = written_whole(path)
+        self._whole = atomic_write(path)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> _Stream:
@@ -257,7 +257,7 @@ class _List(_Stream):
 
     def _head(self) -> str:
         frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
-        spread = "expected distance from the truth" if self._calibrated else "standard deviation of a belief along one axis"
+        spread = "expected distance from the truth" if self._calibrated else "standard deviation of the heatmap along one axis"
         return f'{{"landmarks": {self._n}, "frame": "{frame}", "spread": "{spread}, pixels", "images": ['
 
     def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:

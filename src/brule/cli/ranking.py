@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.output import note, say
-from brule.files import written_whole
+from brule.files import atomic_write
 
 if TYPE_CHECKING:
     from brule.data import Sample
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RANK = "rank.csv"
 SHOWN = 10
-HEADER = ("rank", "path", "object", "doubt", "expected_error_px", "worst_landmark")
+HEADER = ("rank", "path", "object", "uncertainty", "expected_error_px", "worst_landmark")
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Ranking:
     Attributes:
         calibrated: whether the spreads are expected errors.
         wanted: whether somebody will ask; otherwise nothing is kept.
-        rows: doubt, path, object's number in its image, mean spread in pixels, 0-based index of the largest spread.
+        rows: uncertainty, path, object's number in its image, mean spread in pixels, 0-based index of the largest spread.
     """
 
     calibrated: bool
@@ -36,9 +36,9 @@ class Ranking:
         """Take a batch in; ``objects`` numbers the objects of each image, from 1."""
         if not self.wanted:
             return
-        assert landmarks.doubt is not None
-        for sample, spread, doubt, number in zip(batch, landmarks.spread, landmarks.doubt, objects, strict=True):
-            self.rows.append((float(doubt), str(sample.path), number, float(spread.mean()), int(spread.argmax())))
+        assert landmarks.uncertainty is not None
+        for sample, spread, uncertainty, number in zip(batch, landmarks.spread, landmarks.uncertainty, objects, strict=True):
+            self.rows.append((float(uncertainty), str(sample.path), number, float(spread.mean()), int(spread.argmax())))
 
     def ordered(self) -> list[tuple[float, str, int, float, int]]:
         """The least sure first; equal ones by path."""
@@ -47,31 +47,31 @@ class Ranking:
     def write(self, folder: Path) -> Path:
         """Write ``rank.csv``, whole or not at all; returns its path.
 
-        The doubt of a calibrated detector is the expected error in percent of the crop's side, so that large images don't
+        The uncertainty of a calibrated detector is the expected error in percent of the crop's side, so that large images don't
         come first for being large; that of another has no unit, and the error in pixels stays empty.
         """
         import csv
 
         path = folder / RANK
         with (
-            written_whole(path) as temporary,
+            atomic_write(path) as temporary,
             temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(HEADER)
-            for rank, (doubt, name, number, pixels, worst) in enumerate(self.ordered(), 1):
+            for rank, (uncertainty, name, number, pixels, worst) in enumerate(self.ordered(), 1):
                 shown = f"{pixels:.3f}" if self.calibrated else ""
-                table.writerow([rank, name, number, f"{100 * doubt:.4f}", shown, worst])
+                table.writerow([rank, name, number, f"{100 * uncertainty:.4f}", shown, worst])
         return path
 
     def tell(self) -> None:
         """Print the first of them."""
         if not self.calibrated:
             note(
-                "this detector isn't calibrated: it says which images it doubts most, but not how far it may be off; "
+                "this detector isn't calibrated: it says which images it uncertainties most, but not how far it may be off; "
                 "brule calibrate teaches it that"
             )
         say("look at these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
-        for doubt, name, number, pixels, _ in self.ordered()[:SHOWN]:
-            figures = f"{100 * doubt:6.2f} %  {pixels:7.1f} px  " if self.calibrated else "  "
+        for uncertainty, name, number, pixels, _ in self.ordered()[:SHOWN]:
+            figures = f"{100 * uncertainty:6.2f} %  {pixels:7.1f} px  " if self.calibrated else "  "
             say(f"{figures}{name}{f' (object {number})' if number > 1 else ''}")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataRecord, Material, annotated_shapes, labelled_images, note_boxes, note_missing, training_images
+from brule.cli.inputs import (
+    DataUsed,
+    TrainingData,
+    annotated_shapes,
+    labelled_images,
+    note_boxes,
+    note_missing,
+    training_images,
+)
 from brule.cli.launching import COMMAND, team_of
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands, speaks
@@ -136,7 +144,7 @@ def train(
     )  # fmt: skip
     if dry_run:
         return _tell_plan(run, config, material, lines)
-    record = DataRecord.of(material, images, labelled, exclude_validation, where or default_device())
+    record = DataUsed.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
     return train_run(
         run, material, record, preset=preset or PRESET, overrides=overrides, edges=lines, device=where, skip_bad=skip_bad,
@@ -146,8 +154,8 @@ def train(
 
 def train_run(
     run: Path,
-    material: Material,
-    record: DataRecord,
+    material: TrainingData,
+    record: DataUsed,
     *,
     preset: str,
     overrides: dict[str, Any],
@@ -164,7 +172,7 @@ def train_run(
         The exit code: 0, or 130 if Ctrl-C ended training early.
     """
     from brule.detector import LandmarkDetector
-    from brule.training.parallel import leave_processes
+    from brule.training.distributed import leave_distributed
 
     detector = LandmarkDetector(preset, quiet=quiet, device=device, **overrides)
     kept = record.kept(run) if speaks() else nullcontext()
@@ -179,7 +187,7 @@ def train_run(
             skip_bad=skip_bad,
             progress=lambda done, total: progress(done, total),
         )
-    leave_processes()
+    leave_distributed()
     if not speaks():
         return 0  # how it ended is for the first process to say
     note_bad(detector.bad_files_)
@@ -254,21 +262,21 @@ def _resume(
     if preset is not None and preset != config.preset:
         raise ConfigError(f"--resume: the run was started with the preset {config.preset!r}; leave --preset {preset} out")
     lengthened(config, overrides)  # refuses, before the images are read, whatever else would change
-    record = DataRecord.read(run)
+    record = DataUsed.read(run)
     if record is None and images is None and labelled is None:
         raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
     if record is None:
-        record = DataRecord([], exclude_validation, 0, [], "")
+        record = DataUsed([], exclude_validation, 0, [], "")
     elif exclude_validation and not record.exclude_validation:
         raise ConfigError("--exclude-validation: this run was started without it and has seen those images already")
     images, labelled = images or record.images, labelled or record.labelled
     reading = {"exclude_validation": record.exclude_validation, "skip_bad": skip_bad}
     count = record.n_labelled or None
-    material = Material(
+    material = TrainingData(
         training_images(images, boxes=record.boxes, **reading) if images else None,
         labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
     )
-    now = DataRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
+    now = DataUsed.of(material, images, labelled, record.exclude_validation, device or default_device())
     now = replace(now, shapes=record.shapes, boxes=record.boxes, data=data or record.data)
     return train_run(
         run,
@@ -297,11 +305,11 @@ def _list_settings(config: TrainingConfig) -> int:
     return 0
 
 
-def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edges | None) -> int:
+def _tell_plan(run: Path, config: TrainingConfig, material: TrainingData, edges: Edges | None) -> int:
     from brule.data import BadFiles, checked_edges
     from brule.detector import ready_shapes
     from brule.errors import DataError
-    from brule.training.run import build_guide, build_model, build_painter
+    from brule.training.run import build_gan, build_model, build_shape_model
 
     images, labelled = material.images, material.labelled
     if images is not None and len(images) < config.batch_size:
@@ -310,11 +318,11 @@ def _tell_plan(run: Path, config: TrainingConfig, material: Material, edges: Edg
     ready = ready_shapes(shapes, scale=config.crop.scale)
     first = ready.sets[0] if ready.whole is None else ready.whole[0]
     stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
-    guide = build_guide(stand_in, ready.whole, config, indexed=labelled is not None)
+    guide = build_shape_model(stand_in, ready.whole, config, indexed=labelled is not None)
     if edges is not None and shapes.n_points is not None:
         checked_edges(edges, shapes.n_points)
     build_model(stand_in, config)
-    build_painter(config)
+    build_gan(config)
     say(config.to_json().rstrip())
     say(f"\nimages   {0 if images is None else len(images)}")
     say(f"labelled {0 if labelled is None else len(labelled)}")
@@ -344,13 +352,13 @@ def _material(
     n_labelled: int | None,
     check_images: bool,
     **reading: bool,
-) -> Material:
+) -> TrainingData:
     """What is to be learnt from, read as far as that can be done without decoding images."""
     if not labelled:
         _required(images, "--images", "folders, files or globs of images")
         _required(shapes, "--shapes", "about ten annotated shapes")
     drawn: dict[str, Any] = {"n_shapes": n_shapes, "seed": config.seed, "scale": config.crop.scale}
-    material = Material(
+    material = TrainingData(
         training_images(images, boxes=boxes, check_images=check_images, **reading) if images else None,
         labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
         annotated_shapes(shapes, **drawn, **reading) if shapes else None,
@@ -359,7 +367,7 @@ def _material(
     return material
 
 
-def _note_oddities(material: Material, config: TrainingConfig) -> None:
+def _note_oddities(material: TrainingData, config: TrainingConfig) -> None:
     """Say what of the images and shapes a person may not expect."""
     if material.images is not None:
         note_boxes(material.images)
@@ -367,7 +375,7 @@ def _note_oddities(material: Material, config: TrainingConfig) -> None:
         note_missing(_shapes_of_labelled(material, config))
 
 
-def _shapes_of_labelled(material: Material, config: TrainingConfig) -> Shapes:
+def _shapes_of_labelled(material: TrainingData, config: TrainingConfig) -> Shapes:
     from brule.detector.inputs import as_annotated, shapes_of
 
     return shapes_of(as_annotated(material.labelled, skip_bad=False), config.crop.scale)

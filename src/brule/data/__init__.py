@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from brule.data.annotations import read_annotations, write_annotations
-from brule.data.cache import CropCache, build_cache, cache_directory, cache_from_arrays
 from brule.data.conversion import Conversion, convert
+from brule.data.crop_store import StoreInfo, clear_store, list_stores
+from brule.data.crops import CropCache, build_cache, cache_directory, cache_from_arrays
 from brule.data.datasets import DATASETS, read_300w, read_celeba, read_cofw, read_dataset, read_mafl, read_wflw
+from brule.data.discovery import find_annotations, find_images
 from brule.data.edges import Edges, checked_edges, read_edges
-from brule.data.finding import find_annotations, find_images
 from brule.data.folder import read_folder
 from brule.data.formats import FORMATS, READERS, Annotation, Annotations, Format, read_points, read_pts, write_pts
 from brule.data.images import as_image, crop_image, image_size, load_crop, load_image, whole_image_crop
@@ -27,7 +28,6 @@ from brule.data.samples import (
 )
 from brule.data.shapes import Shapes, draw_shapes, read_shapes, write_shapes
 from brule.data.sources import read_samples
-from brule.data.store import StoreInfo, clear_store, list_stores
 
 __all__ = [
     "CROP_SCALE",

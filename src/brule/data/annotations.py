@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brule.data.formats import Annotation, Annotations, Format, SizeOf, format_for, load
-from brule.data.locate import ImageFinder
+from brule.data.image_lookup import ImageFinder
 from brule.errors import ConfigError, DataError
 from brule.files import write_text
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from brule.data.annotations import located, read_annotations, relative_name, write_annotations
-from brule.data.finding import find_images_if_any, listed
+from brule.data.discovery import find_images_if_any, listed
 from brule.data.folder import read_folder
 from brule.data.formats import READERS, Annotation, Annotations, Format, format_for, format_named
+from brule.data.image_lookup import ImageFinder
 from brule.data.images import IMAGE_SUFFIXES, image_size
 from brule.data.labels import read_labels
-from brule.data.locate import ImageFinder
 from brule.data.samples import BadFile, BadFiles
 from brule.errors import DataError
 

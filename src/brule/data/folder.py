@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.data.finding import Paths, find_files, find_images, find_images_if_any, folders_of, listed, suffixes_text, visible
+from brule.data.discovery import Paths, find_files, find_images, find_images_if_any, folders_of, listed, suffixes_text, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, read_points
 from brule.data.images import image_size
 from brule.data.labels import Label, Labels, read_labels

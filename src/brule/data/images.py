@@ -239,7 +239,7 @@ def _cut(image: Image.Image, edges: Box, size: int, shrunk: float) -> np.ndarray
     """Resample a box given from the image's corner, in units of ``1 / shrunk`` of the image's pixels."""
     if size < 1:
         raise ConfigError(f"expected a crop size of at least 1 pixel, got {size}")
-    # Averaging whole blocks first keeps the work, and the memory of a box that reaches far outside, within bounds.
+    # Ema whole blocks first keeps the work, and the memory of a box that reaches far outside, within bounds.
     block = int((edges[2] - edges[0]) / shrunk / (4 * size))
     if block >= 2:
         image, shrunk = image.reduce(block), shrunk * block

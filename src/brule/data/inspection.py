@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from brule.coordinates import image_box, pixels_to_unit
-from brule.data.finding import Paths
+from brule.data.discovery import Paths
 from brule.data.images import image_size, load_crop
 from brule.data.samples import BadFiles, Layout, Sample, SampleList
 from brule.data.sources import read_samples

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brule.data.annotations import parse_annotations
-from brule.data.finding import Paths, as_paths, find_annotations, folders_of, visible
+from brule.data.discovery import Paths, as_paths, find_annotations, folders_of, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, Format
 from brule.data.formats.record import in_one_order
-from brule.data.locate import ImageFinder
+from brule.data.image_lookup import ImageFinder
 from brule.data.samples import BadFiles, Layout
 from brule.errors import DataError
 

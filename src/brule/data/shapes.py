@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from brule.coordinates import pixels_to_unit
+from brule.data.discovery import Paths, as_paths, find_annotations, listed, suffixes_text
 from brule.data.edges import Edges, checked_edges
-from brule.data.finding import Paths, as_paths, find_annotations, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
 from brule.data.formats.record import in_one_order
 from brule.data.images import IMAGE_SUFFIXES

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from brule.data.datasets import DATASETS, read_dataset
-from brule.data.finding import Paths, as_paths
+from brule.data.discovery import Paths, as_paths
 from brule.data.folder import read_folder
 from brule.data.samples import BadFiles, SampleList, reject_odd_counts
 

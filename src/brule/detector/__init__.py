@@ -1,12 +1,12 @@
 """``LandmarkDetector``: the whole library in one class."""
 
 from brule.detector.calibrating import CalibrationReport, Quality, calibrate_detector
-from brule.detector.confidence import CALIBRATION, MAX_VIEWS, Calibration, write_calibration
 from brule.detector.edges import usual_edges
 from brule.detector.estimator import LandmarkDetector
 from brule.detector.inputs import ReadyShapes, ready_shapes
 from brule.detector.measuring import measure_detector
 from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, WEIGHTS, check_vacant
+from brule.detector.uncertainty import CALIBRATION, MAX_TTA, Calibration, write_calibration
 from brule.model import Landmarks
 from brule.training.run import CHECKPOINT
 
@@ -16,7 +16,7 @@ __all__ = [
     "CONFIG",
     "DECODER",
     "DESCRIPTION",
-    "MAX_VIEWS",
+    "MAX_TTA",
     "WEIGHTS",
     "Calibration",
     "CalibrationReport",

@@ -1,4 +1,4 @@
-"""Calibrating a detector: on annotated images that it wasn't trained on, from signals of doubt to an expected error."""
+"""Calibrating a detector: on annotated images that it wasn't trained on, from signals of uncertainty to an expected error."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from brule.data import BadFiles, SampleList, build_cache
-from brule.detector.confidence import Calibration, ErrorMap, Looks, Signals, chosen_views
 from brule.detector.estimator import LandmarkDetector
 from brule.detector.measuring import check_annotation
+from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, tta_transforms
 from brule.errors import DataError
 from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_coverage
 from brule.evaluation.checks import Array
@@ -71,7 +71,7 @@ class CalibrationReport:
 
     Attributes:
         calibration: the maps, fitted to all images; the detector has them now.
-        before: Spearman's ρ of the belief's spread alone, which an uncalibrated detector returns, and the error.
+        before: Spearman's ρ of the heatmap's spread alone, which an uncalibrated detector returns, and the error.
         quality: for 1, 2, … views.
         bad: files that were left out.
     """
@@ -112,7 +112,7 @@ def calibrate_detector(
         DataError: fewer than ten images, another number of landmarks, or a bad file.
         ConfigError: a number of views that there isn't.
     """
-    chosen_views(views, mirror=True)
+    tta_transforms(views, mirror=True)
     check_annotation(detector, samples)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
@@ -131,16 +131,18 @@ def calibrate_detector(
         seen = looks.first(count)
         signals = reader.signals(seen)
         errors = np.linalg.norm(seen.mean.double().numpy() - truth, axis=2)
-        maps[count] = ErrorMap.fit(signals, errors)
+        maps[count] = ErrorModel.fit(signals, errors)
         quality.append(_quality(count, _held_out(signals, errors, folds), errors))
-        before = before or rank_correlation(signals.belief.mean(axis=1), mean_of_present(errors, axis=1))
+        before = before or rank_correlation(signals.heatmap_spread.mean(axis=1), mean_of_present(errors, axis=1))
     assert before is not None
     facts = {"unit": "percent of the crop's side", "folds": FOLDS, "seed": seed, "quality": [one.to_dict() for one in quality]}
     detector.calibration_ = Calibration(maps, len(truth), facts)
     return CalibrationReport(detector.calibration_, before, quality, BadFiles([*samples.bad, *cache.bad], skip=True))
 
 
-def _look_at_all(detector: LandmarkDetector, images: Array, views: int, batch_size: int, progress: Progress | None) -> Looks:
+def _look_at_all(
+    detector: LandmarkDetector, images: Array, views: int, batch_size: int, progress: Progress | None
+) -> TtaPredictions:
     reader = detector.reader(batch_size)
     parts = []
     for start in range(0, len(images), batch_size):
@@ -148,7 +150,7 @@ def _look_at_all(detector: LandmarkDetector, images: Array, views: int, batch_si
         parts.append(reader.look(crops, views=views))
         if progress is not None:
             progress(min(start + batch_size, len(images)), len(images))
-    return Looks(torch.cat([part.points for part in parts], 1), torch.cat([part.belief for part in parts], 1))
+    return TtaPredictions(torch.cat([part.points for part in parts], 1), torch.cat([part.heatmap_spread for part in parts], 1))
 
 
 def _folds(n: int, seed: int) -> Array:
@@ -159,12 +161,12 @@ def _folds(n: int, seed: int) -> Array:
     return folds
 
 
-def _held_out(signals: Signals, errors: Array, folds: Array) -> Array:
+def _held_out(signals: UncertaintyFeatures, errors: Array, folds: Array) -> Array:
     """Expected errors ``(B, N)``, each image's from a map that was fitted without its fold."""
     expected = np.empty_like(errors)
     for fold in range(FOLDS):
         own = folds == fold
-        expected[own] = ErrorMap.fit(signals.some(~own), errors[~own]).expected(signals.some(own))
+        expected[own] = ErrorModel.fit(signals.some(~own), errors[~own]).expected(signals.some(own))
     return expected
 
 

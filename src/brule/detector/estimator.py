@@ -13,8 +13,6 @@ from torch import Tensor
 
 from brule.coordinates import unit_to_pixels
 from brule.data import BadFiles, Box, CropCache, Edges, Sample, checked_edges
-from brule.detector.confidence import Calibration, Reader, ShapeKnowledge
-from brule.detector.confidence.reading import in_other_frame, joined
 from brule.detector.edges import usual_edges
 from brule.detector.inputs import (
     Annotated,
@@ -27,17 +25,19 @@ from brule.detector.inputs import (
     unlabelled_crops,
 )
 from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector, write_detector
+from brule.detector.uncertainty import Calibration, DetectorShapes, Reader
+from brule.detector.uncertainty.predictor import in_other_frame, joined
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder, Landmarks
 from brule.plots import preview_sheet, save_figure
+from brule.training.batches import LabelledImages
 from brule.training.checkpoint import Progress
+from brule.training.checkpointing import Callbacks, TrainingResult
 from brule.training.config import TrainingConfig, lengthened, load_config
+from brule.training.distributed import check_shares, join_distributed
 from brule.training.loop import train
-from brule.training.parallel import check_shares, join_processes
-from brule.training.run import CHECKPOINT, build_guide
-from brule.training.saving import Hooks, Trained
-from brule.training.source import LabelledImages
+from brule.training.run import CHECKPOINT, build_shape_model
 from brule.transport import free_support_barycenter
 
 _BARYCENTER_SETS = 100  # at most so many shapes make the barycenter: more move it less than the last pixel
@@ -62,8 +62,8 @@ class LandmarkDetector:
         progress_: iterations done and seconds spent.
         finished_: whether training came to its end.
         bad_files_: files that ``skip_bad`` left out.
-        calibration_: from signals of doubt to expected errors, see :func:`brule.detector.calibrate_detector`; ``None`` until
-            that was called.
+        calibration_: from uncertainty features to expected errors, see :func:`brule.detector.calibrate_detector`; ``None``
+            until that was called.
 
     Example:
         >>> from brule.data.synthetic import synthetic_faces
@@ -83,7 +83,7 @@ class LandmarkDetector:
     finished_: bool
     bad_files_: BadFiles
     calibration_: Calibration | None
-    _knowledge: ShapeKnowledge | None
+    _knowledge: DetectorShapes | None
 
     def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
         self.preset = preset
@@ -139,7 +139,7 @@ class LandmarkDetector:
         """
         if images is None and labelled is None:
             raise DataError("fit: expected unlabelled images, annotated ones (labelled), or both, got neither")
-        processes = join_processes(self._device())
+        processes = join_distributed(self._device())
         run = Path(directory) if directory is not None else None
         annotated = None if labelled is None else as_annotated(labelled, skip_bad)
         if resume:
@@ -152,7 +152,7 @@ class LandmarkDetector:
             self.bad_files_.extend(annotated.bad)
         check_shares(self.config_, processes)
         crop, shown = self.config_.crop, progress if processes.main else None
-        with processes.one_a_machine_first():
+        with processes.local_main_first():
             cache = None if images is None else unlabelled_crops(images, boxes, crop, skip_bad=skip_bad, progress=shown)
             examples = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=shown)
         for store in (cache, examples):
@@ -169,7 +169,7 @@ class LandmarkDetector:
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            hooks=Hooks(
+            callbacks=Callbacks(
                 lambda trained: self._at_checkpoint(run, trained, on_checkpoint), partial(_save_preview, edges=self.edges_)
             ),
         )
@@ -197,8 +197,8 @@ class LandmarkDetector:
             skip_bad: leave out files that can't be read.
 
         Returns:
-            Points ``(B, N, 2)`` and spread ``(B, N)`` in pixels of each image, and the doubt ``(B,)``. Once the detector is
-            calibrated, the spread is the expected error.
+            Points ``(B, N, 2)`` and spread ``(B, N)`` in pixels of each image, and the uncertainty ``(B,)``. Once the detector
+            is calibrated, the spread is the expected error.
 
         Raises:
             DataError: on bad images.
@@ -239,7 +239,7 @@ class LandmarkDetector:
         return joined([reader.read(np.asarray(crops[start : start + batch_size]), views=views) for start in parts])
 
     def reader(self, batch_size: int = 1) -> Reader:
-        """What turns crops into landmarks and their doubt, on the detector's device.
+        """What turns crops into landmarks and their uncertainty, on the detector's device.
 
         Args:
             batch_size: is checked here, before any image is read.
@@ -250,12 +250,12 @@ class LandmarkDetector:
         """
         model = self._ready(batch_size)
         if self._knowledge is None:
-            self._knowledge = ShapeKnowledge.of(self.barycenter_, self.shapes_, self.config_)
+            self._knowledge = DetectorShapes.of(self.barycenter_, self.shapes_, self.config_)
         return Reader(model, self._knowledge, self.calibration_)
 
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
-        trained = Trained(self._fitted(), self.progress_, self.finished_, self.decoder_)
+        trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
         write_detector(Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_, self.edges_))
 
     @classmethod
@@ -279,14 +279,16 @@ class LandmarkDetector:
         detector.calibration_ = stored.calibration
         return detector
 
-    def _at_checkpoint(self, run: Path | None, trained: Trained, then: Callable[[LandmarkDetector], object] | None) -> None:
+    def _at_checkpoint(
+        self, run: Path | None, trained: TrainingResult, then: Callable[[LandmarkDetector], object] | None
+    ) -> None:
         if run is not None:
             self._write(run, trained)
         if then is not None:
             self._take(trained)
             then(self)
 
-    def _take(self, trained: Trained) -> None:
+    def _take(self, trained: TrainingResult) -> None:
         self.model_, self.decoder_ = trained.model, trained.decoder
         self.progress_, self.finished_ = trained.progress, trained.finished
         self.calibration_ = self._knowledge = None  # other weights err elsewhere
@@ -307,7 +309,7 @@ class LandmarkDetector:
         stated = all(max(edge) < len(self.barycenter_) for edge in given.edges)
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
         # This says now what can't be trained, not after decoding.
-        build_guide(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
+        build_shape_model(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 
     def _take_up(self, run: Path | None) -> None:
         if run is None or not (run / CHECKPOINT).exists():
@@ -326,7 +328,7 @@ class LandmarkDetector:
             )
         return LabelledImages(cache.images, points)
 
-    def _write(self, directory: Path, trained: Trained) -> None:
+    def _write(self, directory: Path, trained: TrainingResult) -> None:
         write_detector(directory, Stored(self.config_, trained, self.shapes_, edges=self.edges_))
 
     def _fitted(self) -> BruleModel:

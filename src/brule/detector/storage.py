@@ -9,14 +9,15 @@ from pathlib import Path
 from torch import Tensor
 
 from brule.data import Edges, checked_edges
-from brule.detector.confidence import CALIBRATION, SIGNALS, Calibration, read_calibration, write_calibration
+from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder
 from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
+from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, config_from_dict
+from brule.training.migration import current_settings
 from brule.training.run import CHECKPOINT, build_decoder, build_model
-from brule.training.saving import Trained
 
 FORMAT = "brule-detector-1"
 WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
@@ -35,7 +36,7 @@ class Stored:
     """
 
     config: TrainingConfig
-    trained: Trained
+    trained: TrainingResult
     shapes: Tensor | None
     calibration: Calibration | None = None
     edges: Edges | None = None
@@ -95,9 +96,9 @@ def read_detector(folder: Path) -> Stored:
         raise CheckpointError(f"{folder / WEIGHTS}: expected the weights of a detector, found no barycenter")
     model: BruleModel = build_model(tensors["barycenter"], config).eval()
     load_module(model, tensors, folder / WEIGHTS)
-    signals = tuple(name for name in SIGNALS if name != "energy" or shapes is not None)
+    signals = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
     calibration = read_calibration(folder, landmarks=len(model.barycenter), signals=signals)
-    trained = Trained(model, progress, finished, _read_decoder(folder, config))
+    trained = TrainingResult(model, progress, finished, _read_decoder(folder, config))
     return Stored(config, trained, shapes, calibration, _checked(edges, len(model.barycenter), folder / DESCRIPTION))
 
 
@@ -131,7 +132,7 @@ def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, obj
         raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
     try:
         progress = Progress(**description["progress"])
-        config = config_from_dict(description["config"])
+        config = config_from_dict(current_settings(description["config"], quiet=True))
         return config, progress, bool(description["finished"]), description.get("edges")
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

@@ -25,7 +25,7 @@ from brule.export.checking import Inputs, example_inputs, largest_difference
 from brule.export.graph import CropDetector, Finder, ImageDetector
 from brule.export.int8 import Int8Report, check_calibration, quantise
 from brule.export.running import check_packages
-from brule.files import make_folder, told_of, write_text
+from brule.files import make_folder, wrap_oserror, write_text
 from brule.model import BruleModel
 
 FORMAT = "brule-onnx-1"
@@ -92,7 +92,7 @@ def export_detector(
     model = copy.deepcopy(detector.model_).cpu().float().eval()
     facts = _facts(detector, "image" if whole_image else "crops")
     make_folder(path.parent)
-    with told_of(path), tempfile.TemporaryDirectory(prefix=".brule-export-", dir=path.parent) as folder, torch.no_grad():
+    with wrap_oserror(path), tempfile.TemporaryDirectory(prefix=".brule-export-", dir=path.parent) as folder, torch.no_grad():
         written = Path(folder) / "float32.onnx"
         examples = example_inputs(size, whole_image)
         wanted = _graph(lambda images: _found(model, images), size, scale, whole_image)

@@ -18,7 +18,7 @@ from brule.networks.layers import conv_block
 Head = Literal["convolution", "softmax"]
 Backbone = Literal["hourglass", "compact"]
 
-_PRIOR_WIDTH = 0.15  # of the first belief about every landmark's place, in units of the square
+_PRIOR_WIDTH = 0.15  # of the first heatmap about every landmark's place, in units of the square
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EncoderOutput:
 
     Attributes:
         stages: landmarks after each hourglass, ``(B, N, 2)`` in the unit square; the last one is the answer.
-        spread: ``(B, N)``, standard deviation of the last belief about each landmark's place along one axis, unit square.
+        spread: ``(B, N)``, standard deviation of the last heatmap about each landmark's place along one axis, unit square.
     """
 
     stages: tuple[Tensor, ...]
@@ -109,8 +109,8 @@ class LandmarkEncoder(nn.Module):
         # Coordinates need more than bfloat16's eight bits, also where the convolutions run in it.
         with torch.autocast(images.device.type, enabled=False):
             # Contiguous: a softmax over the pixels of channels-last maps takes five times as long.
-            beliefs = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
-        return EncoderOutput(tuple(points for points, _ in beliefs), beliefs[-1][1])
+            answers = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
+        return EncoderOutput(tuple(points for points, _ in answers), answers[-1][1])
 
 
 class SoftmaxHead(nn.Module):
@@ -139,8 +139,8 @@ class SoftmaxHead(nn.Module):
 
     def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
-        belief = (scores.flatten(2) + self.prior).softmax(-1).view(scores.shape)
-        along_x, along_y = belief.sum(-2), belief.sum(-1)  # (B, N, w), (B, N, h)
+        heatmap = (scores.flatten(2) + self.prior).softmax(-1).view(scores.shape)
+        along_x, along_y = heatmap.sum(-2), heatmap.sum(-1)  # (B, N, w), (B, N, h)
         mean = torch.stack([along_x @ self._places, along_y @ self._places], -1)
         return mean + self.offset, _spread(along_x.detach(), along_y.detach(), self._places)
 
@@ -167,13 +167,13 @@ class ConvolutionHead(nn.Module):
     def forward(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, N, h, w)`` → points ``(B, N, 2)`` and spread ``(B, N)``."""
         points = self.coordinates(self.body(scores)).view(scores.shape[0], -1, 2)
-        belief = scores.detach().flatten(2).softmax(-1).view(scores.shape)
+        heatmap = scores.detach().flatten(2).softmax(-1).view(scores.shape)
         places = pixel_centres(1, scores.shape[-1], device=scores.device).view(-1, 2)[:, 0]
-        return points, _spread(belief.sum(-2), belief.sum(-1), places)
+        return points, _spread(heatmap.sum(-2), heatmap.sum(-1), places)
 
 
 @torch.no_grad()
 def _spread(along_x: Tensor, along_y: Tensor, places: Tensor) -> Tensor:
-    """The standard deviation along one axis of beliefs over a square, from their marginals ``(B, N, side)``: ``(B, N)``."""
-    variances = [belief @ places.square() - (belief @ places).square() for belief in (along_x, along_y)]
+    """The standard deviation along one axis of heatmaps over a square, from their marginals ``(B, N, side)``: ``(B, N)``."""
+    variances = [heatmap @ places.square() - (heatmap @ places).square() for heatmap in (along_x, along_y)]
     return torch.stack(variances, -1).clamp_min(0).mean(-1).sqrt()

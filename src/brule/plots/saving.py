@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from brule.errors import BruleError, OutputError
-from brule.files import written_whole
+from brule.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def save_figure(figure: Figure | Image.Image, path: str | os.PathLike[str], *, d
     try:
         if not target.suffix:
             raise ValueError("no suffix")
-        with written_whole(target) as temporary:
+        with atomic_write(target) as temporary:
             if isinstance(figure, Image.Image):
                 figure.save(temporary)
             else:

@@ -16,7 +16,7 @@ from brule.data import Shapes
 from brule.detector import ready_shapes
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
-from brule.files import told_of, write_text
+from brule.files import wrap_oserror, write_text
 from brule.transport import free_support_barycenter, wasserstein2_squared
 
 SIZES = (3, 5, 10, 20, 50, 100)
@@ -178,7 +178,7 @@ def _compared(points: np.ndarray, reference: np.ndarray, distance: float, n: int
 
 
 def _append(path: Path, draw: Draw) -> None:
-    with told_of(path), path.open("a", encoding="utf-8") as file:
+    with wrap_oserror(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(draw)) + "\n")
 
 

@@ -15,7 +15,7 @@ from brule.data import CropCache, SampleList, build_cache
 from brule.detector import LandmarkDetector
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
-from brule.files import make_folder, told_of, write_text
+from brule.files import make_folder, wrap_oserror, write_text
 from brule.plots import learning_curves_figure, save_figure
 from brule.studies.runs import Arm, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
 
@@ -86,7 +86,7 @@ class CurveRecorder:
             self._caches = held, learnt
         errors = [_mean_error(detector, cache) for cache in self._caches]
         self.points[iteration] = CurvePoint(iteration, *errors)
-        with told_of(self.path), self.path.open("a", encoding="utf-8") as file:
+        with wrap_oserror(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(self.points[iteration])) + "\n")
 
 

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError, OutputError
-from brule.files import written_whole
+from brule.files import atomic_write
+from brule.training.migration import current_state_name
 
 FORMAT = "brule-checkpoint-1"
 _OF_OPTIMIZER = "optimizer."  # before the name of one, so that it may be called like the network it moves
@@ -55,6 +56,7 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: expected a checkpoint of brule ({FORMAT}), got format {metadata.get('format')!r}")
+    tensors = {current_state_name(name): tensor for name, tensor in tensors.items()}
     for name, module in modules.items():
         load_module(module, _under(tensors, name), path)
     for name, optimizer in optimizers.items():
@@ -89,7 +91,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
     Raises:
         OutputError: they can't be written.
     """
-    with written_whole(path, flush=True) as temporary:
+    with atomic_write(path, flush=True) as temporary:
         try:
             save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, temporary, metadata)
         except SafetensorError as error:  # which is how safetensors tells of a full disk

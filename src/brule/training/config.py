@@ -12,13 +12,14 @@ from typing import Any, Literal, TypeGuard, get_origin
 from pydantic import BaseModel, Field, ValidationError
 
 from brule.errors import ConfigError
+from brule.training.migration import current_key, current_settings, warn_renamed
 from brule.training.sections import (
-    Appearance,
-    Averaging,
+    Augmentation,
     Crop,
     Decoder,
+    Ema,
     Encoder,
-    Ending,
+    Finetune,
     Gan,
     Labelled,
     Loss,
@@ -67,14 +68,14 @@ class TrainingConfig(Section):
     crop: Crop = Crop()
     encoder: Encoder = Encoder()
     warp: Warp = Warp()
-    appearance: Appearance = Appearance()
+    augmentation: Augmentation = Augmentation()
     decoder: Decoder = Decoder()
     gan: Gan = Gan()
     loss: Loss = Loss()
     labelled: Labelled = Labelled()
-    ending: Ending = Ending()
+    finetune: Finetune = Finetune()
     optimizer: Optimizer = Optimizer()
-    averaging: Averaging = Averaging()
+    ema: Ema = Ema()
     teacher: Teacher = Teacher()
 
     def to_json(self) -> str:
@@ -98,7 +99,7 @@ def load_config(preset: str = "cpu", overrides: Mapping[str, Any] | None = None)
     Raises:
         ConfigError: on an unknown preset, an unknown key (the nearest one is named), or a value out of range.
     """
-    settings = _read_preset(preset)
+    settings = current_settings(_read_preset(preset))
     settings["preset"] = preset
     return _overridden(settings, overrides or {})
 
@@ -110,7 +111,7 @@ def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> Training
         ConfigError: naming the first setting that would change otherwise.
     """
     wanted = _overridden(config.model_dump(), overrides)
-    for key in overrides:
+    for key in map(current_key, overrides):
         had, asked = setting(config, key), setting(wanted, key)
         if key not in _LENGTH and had != asked:
             raise ConfigError(
@@ -129,8 +130,10 @@ def setting(config: TrainingConfig, key: str) -> Any:
 
 
 def _overridden(settings: dict[str, Any], overrides: Mapping[str, Any]) -> TrainingConfig:
+    if renamed := [(key, current_key(key)) for key in overrides if current_key(key) != key]:
+        warn_renamed(renamed)
     for key, value in overrides.items():
-        _assign(settings, key, _parsed(value))
+        _assign(settings, current_key(key), _parsed(value))
     return config_from_dict(settings)
 
 

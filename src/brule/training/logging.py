@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from brule.files import told_of, write_text
+from brule.files import wrap_oserror, write_text
 
 
 class RunLog:
@@ -33,7 +33,7 @@ class RunLog:
         if directory is not None:
             path = directory / "metrics.jsonl"
             _drop_after(path, start)
-            with told_of(path):
+            with wrap_oserror(path):
                 self._file = path.open("a", encoding="utf-8")
             self._board = _tensorboard(directory)
         console = Console(stderr=True)
@@ -80,7 +80,7 @@ class RunLog:
         means = {name: sum(values) / len(values) for name, values in self._sums.items()}
         self._sums.clear()
         if self._file:
-            with told_of(Path(self._file.name)):
+            with wrap_oserror(Path(self._file.name)):
                 self._file.write(json.dumps({"iteration": iteration, **means, **extra}) + "\n")
                 self._file.flush()
         if self._board:

@@ -15,18 +15,27 @@ from torch import Tensor, nn
 
 from brule.errors import DataError
 from brule.files import make_folder
-from brule.training.averaging import accumulate_weights, warmed_decay
+from brule.training.augmented_pair import AugmentedPair, LabelledBatch
+from brule.training.batches import Batch, BatchSource, Images, LabelledImages, mixed_seed
+from brule.training.checkpointing import Callbacks, Checkpointer, TrainingResult
 from brule.training.config import TrainingConfig, dotted_keys, setting
-from brule.training.correction import correct_mean
+from brule.training.debiasing import debias_mean
+from brule.training.distributed import check_shares, join_distributed, synchronize_norms
+from brule.training.ema import accumulate_weights, warmed_decay
 from brule.training.logging import RunLog
-from brule.training.parallel import check_shares, join_processes, synchronize_norms
-from brule.training.run import Run, build_guide, guide_to, start_run
-from brule.training.saving import Hooks, Saver, Trained
-from brule.training.schedule import is_ending, rate_factor, shape_factor, share_done
-from brule.training.source import Batch, BatchSource, Images, LabelledImages, mixed_seed
+from brule.training.run import Run, build_shape_model, shape_model_to, start_run
+from brule.training.schedule import is_finetuning, lr_scale, progress_of, shape_factor
 from brule.training.split import split_batches
-from brule.training.steps import Guide, Observation, Scene, Studio, encoder_step, gan_step, observe, supervised_step
-from brule.training.views import LabelledBatch, TwoViews
+from brule.training.steps import (
+    DecoderTerms,
+    GanBatch,
+    PseudoLabels,
+    ShapeModel,
+    encoder_step,
+    gan_step,
+    pseudo_label,
+    supervised_step,
+)
 
 _STYLES = 1  # the stream of the seed that random styles are drawn from; that of the warps has none
 
@@ -42,8 +51,8 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     device: torch.device | str = "cpu",
-    hooks: Hooks | None = None,
-) -> Trained:
+    callbacks: Callbacks | None = None,
+) -> TrainingResult:
     """Train an encoder on unlabelled crops, on annotated ones, or on both.
 
     Args:
@@ -57,7 +66,7 @@ def train(
         resume: go on from the directory's checkpoint.
         quiet: no progress bar and no lines.
         device: where to train; with several processes, ``cuda`` is a GPU of its own for each.
-        hooks: what is called on the way, in the main process.
+        callbacks: what is called on the way, in the main process.
 
     Returns:
         The averaged model. Ctrl-C ends the run early, with a checkpoint.
@@ -71,51 +80,55 @@ def train(
     shown = _checked(images, labelled, config)
     if config.threads:
         torch.set_num_threads(config.threads)
-    processes = join_processes(device)
-    check_shares(config, processes)
-    place = processes.device or torch.device(device)
-    with processes.together():
-        barycenter = processes.from_main(barycenter)
-        run = replace(start_run(barycenter, config, place, directory, resume), processes=processes)
-        processes.expect_same(_facts(run, images, labelled, config))
-        processes.share(run.modules.values())
-        synchronize_norms(run.model, processes)
-        guide = guide_to(build_guide(barycenter, shapes, config, indexed=labelled is not None), place)
-        hooks = hooks or Hooks()
-        if not processes.main:
-            directory, hooks, quiet = None, Hooks(), True
+    distributed = join_distributed(device)
+    check_shares(config, distributed)
+    place = distributed.device or torch.device(device)
+    with distributed.together():
+        barycenter = distributed.broadcast(barycenter)
+        run = replace(start_run(barycenter, config, place, directory, resume), distributed=distributed)
+        distributed.expect_same(_facts(run, images, labelled, config))
+        distributed.share(run.modules.values())
+        synchronize_norms(run.model, distributed)
+        shape_model = shape_model_to(build_shape_model(barycenter, shapes, config, indexed=labelled is not None), place)
+        callbacks = callbacks or Callbacks()
+        if not distributed.main:
+            directory, callbacks, quiet = None, Callbacks(), True
         if directory is not None:
             make_folder(directory)
         # Where processes share a batch, their cores are busy as it is, and threads could exchange statistics in any order.
-        parts = config.split if place.type == "cpu" and processes.count == 1 else 1
+        parts = config.split if place.type == "cpu" and distributed.count == 1 else 1
         with (
             RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
-            BatchSource(images, labelled, guide, config, processes) as source,
-            split_batches(run.model.encoder, run.average.encoder, parts=parts),
+            BatchSource(images, labelled, shape_model, config, distributed) as source,
+            split_batches(run.model.encoder, run.ema.encoder, parts=parts),
         ):
-            return _go_on(source, Saver(run, shown, guide, config, directory, log, hooks))
+            return _go_on(source, Checkpointer(run, shown, shape_model, config, directory, log, callbacks))
 
 
-def _go_on(source: BatchSource, saver: Saver) -> Trained:
+def _go_on(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
     """Iterate to the end of the run, or until Ctrl-C."""
-    run, config = saver.run, saver.config
+    run, config = checkpointer.run, checkpointer.config
     with _stop_signal() as stop:
         began = time.monotonic() - run.progress.elapsed
-        while (share := share_done(run.progress, config)) < 1 and not run.processes.any(stop.wanted):
-            _find_the_mean(run, source, saver.guide, config, share)
-            batch = source.batch(run.progress.iteration, ending=is_ending(share, config))
-            terms = iterate(run, batch, saver.guide, config, share)
+        while (share := progress_of(run.progress, config)) < 1 and not run.distributed.any(stop.wanted):
+            _find_the_mean(run, source, checkpointer.shape_model, config, share)
+            batch = source.batch(run.progress.iteration, finetune=is_finetuning(share, config))
+            terms = iterate(run, batch, checkpointer.shape_model, config, share)
             run.progress.iteration += 1
-            run.progress.elapsed = run.processes.clock(time.monotonic() - began)
-            share = share_done(run.progress, config)
-            saver.log.add(run.progress.iteration, share, terms, seconds=round(run.progress.elapsed, 1))
-            saver.after_iteration()
-        saver.save()
+            run.progress.elapsed = run.distributed.clock(time.monotonic() - began)
+            share = progress_of(run.progress, config)
+            checkpointer.log.add(run.progress.iteration, share, terms, seconds=round(run.progress.elapsed, 1))
+            checkpointer.after_iteration()
+        checkpointer.save()
         if share < 1:
-            kept = "all is saved, resume goes on from here" if saver.directory else "nothing was saved: no directory was given"
-            saver.log.say(f"stopped at iteration {run.progress.iteration}; {kept}")
-        run.processes.wait()  # who ends earlier may be taken for a failure by what started the processes
-    return saver.result()
+            kept = (
+                "all is saved, resume goes on from here"
+                if checkpointer.directory
+                else "nothing was saved: no directory was given"
+            )
+            checkpointer.log.say(f"stopped at iteration {run.progress.iteration}; {kept}")
+        run.distributed.wait()  # who ends earlier may be taken for a failure by what started the processes
+    return checkpointer.result()
 
 
 def _facts(run: Run, images: Images | None, labelled: LabelledImages | None, config: TrainingConfig) -> dict[str, object]:
@@ -139,29 +152,29 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     return labelled.images
 
 
-def _find_the_mean(run: Run, source: BatchSource, guide: Guide, config: TrainingConfig, share: float) -> None:
+def _find_the_mean(run: Run, source: BatchSource, shape_model: ShapeModel, config: TrainingConfig, share: float) -> None:
     """Correct the mean of the annotated shapes, just before their images begin to teach."""
     begins = config.labelled.start > 0 and share >= config.labelled.start
-    if not begins or not config.teacher.enabled or guide.prior is None or run.means.corrected:
+    if not begins or not config.teacher.enabled or shape_model.prior is None or run.means.corrected:
         return
     if source.images is not None and source.labelled is not None:
-        correct_mean(run.means, run.average, source.labelled, guide, config)
+        debias_mean(run.means, run.ema, source.labelled, shape_model, config)
 
 
-def iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share: float) -> dict[str, float]:
+def iterate(run: Run, batch: Batch, shape_model: ShapeModel, config: TrainingConfig, share: float) -> dict[str, float]:
     """One iteration: Algorithms 1 and 2 on unlabelled images, the step on annotated ones, then the averages.
 
     Args:
         run: the state; all of it but the progress is brought up to date.
         batch: of this iteration.
-        guide: what is known of the shape.
+        shape_model: what is known of the shape.
         config: the settings.
         share: of the run that is done.
 
     Returns:
         The terms, before weighting.
     """
-    factor = rate_factor(run.progress.iteration, share, config)
+    factor = lr_scale(run.progress.iteration, share, config)
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -169,67 +182,74 @@ def iterate(run: Run, batch: Batch, guide: Guide, config: TrainingConfig, share:
     labelled = batch.labelled if batch.views is None or share >= config.labelled.start else None
     apart = labelled is not None and not (config.labelled.together and batch.views is not None)
     if batch.views is not None:
-        guide = guide.moved(run.means.shift)
-        terms |= _learn_unlabelled(run, batch.views, None if apart else labelled, guide, config, share)
+        shape_model = shape_model.moved(run.means.shift)
+        terms |= _learn_unlabelled(run, batch.views, None if apart else labelled, shape_model, config, share)
     if apart and labelled is not None:
-        terms |= supervised_step(run.model, run.optimizers["encoder"], labelled, config, processes=run.processes)
+        terms |= supervised_step(run.model, run.optimizers["encoder"], labelled, config, distributed=run.distributed)
     _average(run, config)
     return terms
 
 
 def _learn_unlabelled(
-    run: Run, views: TwoViews, labelled: LabelledBatch | None, guide: Guide, config: TrainingConfig, share: float
+    run: Run,
+    views: AugmentedPair,
+    labelled: LabelledBatch | None,
+    shape_model: ShapeModel,
+    config: TrainingConfig,
+    share: float,
 ) -> dict[str, float]:
     """Algorithm 1, then Algorithm 2."""
     taught = config.teacher.enabled
-    seen: Observation | None = None
-    studio: Studio | None = None
+    pseudo_labels: PseudoLabels | None = None
+    decoder_terms: DecoderTerms | None = None
     terms: dict[str, float] = {}
-    painting = run.painter is not None and share >= config.gan.start
+    painting = run.networks is not None and share >= config.gan.start
     if painting or taught:
-        seen = observe(run.average if taught else run.model, views, guide, config, means=run.means, processes=run.processes)
-    if painting and run.painter is not None and seen is not None:
+        pseudo_labels = pseudo_label(
+            run.ema if taught else run.model, views, shape_model, config, means=run.means, distributed=run.distributed
+        )
+    if painting and run.networks is not None and pseudo_labels is not None:
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, run.progress.iteration, _STYLES))
-        studio = Studio(run.painter, Scene.of(views, seen, config), generator)
-        terms |= _paint(run, studio, config)
+        decoder_terms = DecoderTerms(run.networks, GanBatch.of(views, pseudo_labels, config), generator)
+        terms |= _paint(run, decoder_terms, config)
     return terms | encoder_step(
         run.model,
         run.optimizers["encoder"],
         views,
-        guide,
+        shape_model,
         config,
         means=run.means,
-        seen=seen if taught else None,
-        studio=studio if share >= config.gan.teach else None,
+        pseudo_labels=pseudo_labels if taught else None,
+        decoder_terms=decoder_terms if share >= config.gan.teach else None,
         labelled=labelled,
         shape_factor=shape_factor(share, config),
-        processes=run.processes,
+        distributed=run.distributed,
     )
 
 
-def _paint(run: Run, studio: Studio, config: TrainingConfig) -> dict[str, float]:
+def _paint(run: Run, decoder_terms: DecoderTerms, config: TrainingConfig) -> dict[str, float]:
     turn, rest = divmod(run.progress.iteration, config.gan.every)
     if rest:
         return {}
     penalize = turn % config.gan.penalty_every == 0
     return gan_step(
-        studio.painter,
+        decoder_terms.networks,
         run.optimizers,
-        studio.scene,
+        decoder_terms.gan_batch,
         config,
-        generator=studio.generator,
+        generator=decoder_terms.generator,
         penalize=penalize,
-        processes=run.processes,
+        distributed=run.distributed,
     )
 
 
 def _average(run: Run, config: TrainingConfig) -> None:
     """Accumulate the weights, and write them back when it is time."""
-    iteration, every = run.progress.iteration, config.averaging.write_back_every
-    decay = warmed_decay(config.averaging.decay, iteration)
-    pairs: list[tuple[nn.Module, nn.Module]] = [(run.average, run.model)]
-    if run.painter is not None and run.decoder_average is not None:
-        pairs.append((run.decoder_average, run.painter.decoder))
+    iteration, every = run.progress.iteration, config.ema.write_back_every
+    decay = warmed_decay(config.ema.decay, iteration)
+    pairs: list[tuple[nn.Module, nn.Module]] = [(run.ema, run.model)]
+    if run.networks is not None and run.decoder_ema is not None:
+        pairs.append((run.decoder_ema, run.networks.decoder))
     for average, model in pairs:
         accumulate_weights(average, model, decay=decay)
         if every and (iteration + 1) % every == 0:

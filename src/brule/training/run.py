@@ -14,12 +14,12 @@ from brule.errors import CheckpointError, ConfigError
 from brule.geometry import ShapePrior
 from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
-from brule.training.averaging import MeanPredictions
 from brule.training.checkpoint import Progress, load_checkpoint
 from brule.training.config import TrainingConfig
-from brule.training.mirroring import mirror_of
-from brule.training.parallel import ALONE, Processes
-from brule.training.steps import Guide, Painter
+from brule.training.distributed import ALONE, Distributed
+from brule.training.ema import MeanPredictions
+from brule.training.mirror import mirror_of
+from brule.training.steps import GanNetworks, ShapeModel
 
 CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
@@ -31,31 +31,31 @@ class Run:
 
     Attributes:
         model: what is trained.
-        average: its averaged weights.
+        ema: its averaged weights.
         means: running mean predictions.
         optimizers: by the names of what they move: ``encoder``, ``decoder``, ``discriminator``.
-        painter: decoder and discriminator, where the configuration has them.
-        decoder_average: the decoder's averaged weights.
+        networks: decoder and discriminator, where the configuration has them.
+        decoder_ema: the decoder's averaged weights.
         progress: iterations done and seconds spent.
-        processes: that train it together.
+        distributed: that train it together.
     """
 
     model: BruleModel
-    average: BruleModel
+    ema: BruleModel
     means: MeanPredictions
     optimizers: dict[str, torch.optim.Optimizer]
-    painter: Painter | None = None
-    decoder_average: Decoder | None = None
+    networks: GanNetworks | None = None
+    decoder_ema: Decoder | None = None
     progress: Progress = field(default_factory=Progress)
-    processes: Processes = ALONE
+    distributed: Distributed = ALONE
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """Every module with a state, by the name it has in a checkpoint."""
-        named: dict[str, nn.Module | None] = {"model": self.model, "average": self.average, "means": self.means}
-        if self.painter is not None:
-            named |= {"decoder": self.painter.decoder, "discriminator": self.painter.discriminator}
-            named["decoder_average"] = self.decoder_average
+        named: dict[str, nn.Module | None] = {"model": self.model, "ema": self.ema, "means": self.means}
+        if self.networks is not None:
+            named |= {"decoder": self.networks.decoder, "discriminator": self.networks.discriminator}
+            named["decoder_ema"] = self.decoder_ema
         return {name: module for name, module in named.items() if module is not None}
 
 
@@ -88,7 +88,7 @@ def build_decoder(config: TrainingConfig) -> Decoder:
         return Decoder(image_size=size, sigma=sigma, **settings)
 
 
-def build_painter(config: TrainingConfig) -> Painter | None:
+def build_gan(config: TrainingConfig) -> GanNetworks | None:
     """Decoder and discriminator of a configuration, where it has them.
 
     Raises:
@@ -98,14 +98,16 @@ def build_painter(config: TrainingConfig) -> Painter | None:
         return None
     decoder = build_decoder(config)
     if not config.gan.adversarial:
-        return Painter(decoder)
+        return GanNetworks(decoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + 2 * _OWN_STREAM)
         settings = config.decoder
-        return Painter(decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width))
+        return GanNetworks(decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width))
 
 
-def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig, *, indexed: bool = False) -> Guide:
+def build_shape_model(
+    barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig, *, indexed: bool = False
+) -> ShapeModel:
     """What the annotated shapes teach: the prior and the symmetry, as far as the configuration asks for them.
 
     Args:
@@ -130,14 +132,14 @@ def build_guide(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfi
             "does without an index"
         )
     known = indexed or (prior is not None and loss.shape_prior > 0)
-    return Guide(barycenter[None].float(), prior, mirror, known)
+    return ShapeModel(barycenter[None].float(), prior, mirror, known)
 
 
-def guide_to(guide: Guide, device: torch.device) -> Guide:
-    """The guide on another device."""
-    prior = guide.prior.to(device) if guide.prior else None
-    mirror = guide.mirror.to(device) if guide.mirror is not None else None
-    return replace(guide, barycenter=guide.barycenter.to(device), prior=prior, mirror=mirror)
+def shape_model_to(shape_model: ShapeModel, device: torch.device) -> ShapeModel:
+    """The shape model on another device."""
+    prior = shape_model.prior.to(device) if shape_model.prior else None
+    mirror = shape_model.mirror.to(device) if shape_model.mirror is not None else None
+    return replace(shape_model, barycenter=shape_model.barycenter.to(device), prior=prior, mirror=mirror)
 
 
 def start_run(barycenter: Tensor, config: TrainingConfig, device: torch.device, directory: Path | None, resume: bool) -> Run:
@@ -152,11 +154,11 @@ def start_run(barycenter: Tensor, config: TrainingConfig, device: torch.device, 
     adam = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
     optimizers = {"encoder": _adam([{"params": model.encoder.parameters(), "lr": settings.learning_rate}], device, **adam)}
     run = Run(model, copy.deepcopy(model).eval(), MeanPredictions(barycenter).to(device), optimizers)
-    painter = build_painter(config)
-    if painter is not None:
-        run.painter = _placed_painter(painter, device)
-        run.decoder_average = copy.deepcopy(run.painter.decoder).eval()
-        optimizers |= _painters_optimizers(run.painter, config, device)
+    networks = build_gan(config)
+    if networks is not None:
+        run.networks = _placed_painter(networks, device)
+        run.decoder_ema = copy.deepcopy(run.networks.decoder).eval()
+        optimizers |= _painters_optimizers(run.networks, config, device)
     if config.compile:
         _compile(run)
     if resume:
@@ -171,15 +173,17 @@ def _compile(run: Run) -> None:
 
     The discriminator stays out: its penalty needs second derivatives, which compiled code doesn't give.
     """
-    parts: list[nn.Module] = [run.model.encoder, run.average.encoder]
-    if run.painter is not None:
-        parts += [run.painter.decoder.generator, run.painter.decoder.style_encoder]
+    parts: list[nn.Module] = [run.model.encoder, run.ema.encoder]
+    if run.networks is not None:
+        parts += [run.networks.decoder.generator, run.networks.decoder.style_encoder]
     for part in parts:
         part.compile()
 
 
-def _painters_optimizers(painter: Painter, config: TrainingConfig, device: torch.device) -> dict[str, torch.optim.Optimizer]:
-    gan, decoder = config.gan, painter.decoder
+def _painters_optimizers(
+    networks: GanNetworks, config: TrainingConfig, device: torch.device
+) -> dict[str, torch.optim.Optimizer]:
+    gan, decoder = config.gan, networks.decoder
     betas = {"betas": (gan.beta1, gan.beta2), "weight_decay": 0.0}
     drawing = [*decoder.generator.parameters(), *decoder.style_mapping.parameters()]
     groups = [
@@ -187,8 +191,8 @@ def _painters_optimizers(painter: Painter, config: TrainingConfig, device: torch
         {"params": decoder.style_encoder.parameters(), "lr": gan.style_rate},
     ]
     optimizers = {"decoder": _adam(groups, device, **betas)}
-    if painter.discriminator is not None:
-        judge = [{"params": painter.discriminator.parameters(), "lr": gan.discriminator_rate}]
+    if networks.discriminator is not None:
+        judge = [{"params": networks.discriminator.parameters(), "lr": gan.discriminator_rate}]
         optimizers["discriminator"] = _adam(judge, device, **betas)
     return optimizers
 
@@ -205,6 +209,6 @@ def _placed(module: nn.Module, device: torch.device):  # type: ignore[no-untyped
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _placed_painter(painter: Painter, device: torch.device) -> Painter:
-    judge = painter.discriminator
-    return Painter(_placed(painter.decoder, device), None if judge is None else _placed(judge, device))
+def _placed_painter(networks: GanNetworks, device: torch.device) -> GanNetworks:
+    judge = networks.discriminator
+    return GanNetworks(_placed(networks.decoder, device), None if judge is None else _placed(judge, device))

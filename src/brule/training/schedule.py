@@ -10,14 +10,14 @@ from brule.training.config import TrainingConfig
 _SIZES = ("rotation", "scale", "translation", "elastic", "bends")  # of warps
 
 
-def share_done(progress: Progress, config: TrainingConfig) -> float:
+def progress_of(progress: Progress, config: TrainingConfig) -> float:
     """How much of a run is done, by iterations or by minutes, whichever is further."""
     by_count = progress.iteration / config.iterations
     by_time = progress.elapsed / (60 * config.time_limit) if config.time_limit else 0.0
     return max(by_count, by_time)
 
 
-def rate_factor(iteration: int, share: float, config: TrainingConfig) -> float:
+def lr_scale(iteration: int, share: float, config: TrainingConfig) -> float:
     """What every learning rate is multiplied by: a linear rise over ``warmup`` iterations, then as the schedule says."""
     settings = config.optimizer
     rise = min(1.0, (iteration + 1) / settings.warmup) if settings.warmup else 1.0
@@ -25,14 +25,14 @@ def rate_factor(iteration: int, share: float, config: TrainingConfig) -> float:
     return rise * fall
 
 
-def is_ending(share: float, config: TrainingConfig) -> bool:
+def is_finetuning(share: float, config: TrainingConfig) -> bool:
     """Whether a run has come to its last part."""
-    return config.ending.share > 0 and share >= 1 - config.ending.share
+    return config.finetune.fraction > 0 and share >= 1 - config.finetune.fraction
 
 
-def for_the_ending(config: TrainingConfig) -> TrainingConfig:
+def finetune_config(config: TrainingConfig) -> TrainingConfig:
     """The settings with the warps of its last part."""
-    sizes = {name: config.ending.warps * getattr(config.warp, name) for name in _SIZES}
+    sizes = {name: config.finetune.warp_scale * getattr(config.warp, name) for name in _SIZES}
     return config.model_copy(update={"warp": config.warp.model_copy(update=sizes)})
 
 

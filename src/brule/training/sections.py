@@ -51,8 +51,8 @@ class Warp(Section):
     )
 
 
-class Appearance(Section):
-    """Random changes that landmarks must not depend on, of colour, light and what is hidden; all 0 in the paper."""
+class Augmentation(Section):
+    """Photometric augmentation and random erasing; landmarks are unaffected. All 0 in the paper."""
 
     brightness: float = Field(0.0, ge=0, description="Largest shift of brightness (1 = from grey to white).")
     contrast: float = Field(0.0, ge=0, le=1, description="Largest relative change of contrast.")
@@ -60,9 +60,7 @@ class Appearance(Section):
     tint: float = Field(0.0, ge=0, description="Largest shift of each colour channel.")
     noise: float = Field(0.0, ge=0, description="Largest standard deviation of pixel noise.")
     shading: float = Field(0.0, ge=0, le=1, description="Largest relative change of light, which differs over an image.")
-    occlusion: float = Field(
-        0.0, ge=0, le=1, description="Longest side of a rectangle that hides a part, in units of the crop."
-    )
+    erasing: float = Field(0.0, ge=0, le=1, description="Longest side of a randomly erased rectangle, in units of the crop.")
 
 
 class Decoder(Section):
@@ -192,11 +190,11 @@ class Labelled(Section):
     distance: float = Field(1.0, ge=0, description="Weight of the landmark distance to the annotation, in % of the crop.")
 
 
-class Ending(Section):
-    """The last part of a run: annotated images come nearer to how the detector will see images (not in the paper)."""
+class Finetune(Section):
+    """The fine-tuning phase at the end of a run: annotated images are warped less, as in prediction (not in the paper)."""
 
-    share: float = Field(0.0, ge=0, le=1, description="How much of the run it is; 0 = none.")
-    warps: float = Field(1.0, ge=0, le=1, description="What the size of the warps of annotated images is multiplied by.")
+    fraction: float = Field(0.0, ge=0, le=1, description="Last fraction of the run that is fine-tuning; 0 = none.")
+    warp_scale: float = Field(1.0, ge=0, le=1, description="Factor on the size of the warps of annotated images.")
     mirror: bool = Field(
         True, description="Go on mirroring annotated images; without it the detector learns where annotations aren't symmetric."
     )
@@ -214,10 +212,10 @@ class Optimizer(Section):
     clip: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0 = as it comes.")
 
 
-class Averaging(Section):
-    """Accumulation of the weights (§4 of the paper)."""
+class Ema(Section):
+    """Exponential moving average (EMA) of the weights (§4 of the paper)."""
 
-    decay: float = Field(0.99, ge=0, lt=1, description="Share of the old average kept at each iteration.")
+    decay: float = Field(0.99, ge=0, lt=1, description="Share of the old average that is kept at each iteration.")
     write_back_every: int = Field(100, ge=0, description="Iterations between writing the average back; 0 = never.")
 
 

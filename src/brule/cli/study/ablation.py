@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from brule.cli.options import Many, Output
 from brule.cli.output import note, say
-from brule.cli.study.material import SEEDS, stopped, study_material
+from brule.cli.study.training_data import SEEDS, stopped, study_material
 from brule.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from brule.cli.inputs import annotated_shapes, labelled_images, training_images
 from brule.cli.options import Many, Output
 from brule.cli.output import note, say
-from brule.cli.study.material import SEEDS, stopped
+from brule.cli.study.training_data import SEEDS, stopped
 
 POINTS = 20
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from brule.data.cache import cache_directory
+from brule.data.crops import cache_directory
 from brule.data.datasets.layout import checked_split, expect, first_there, note_counts
 from brule.data.formats.pts import FIRST_PIXEL
 from brule.data.samples import BadFiles, Sample, SampleList

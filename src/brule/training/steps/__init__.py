@@ -1,19 +1,19 @@
 """One iteration of training, as the paper's algorithms write it: a function an algorithm."""
 
-from brule.training.steps.common import Guide, Observation, observe
-from brule.training.steps.encoder import Studio, encoder_step
-from brule.training.steps.gan import Painter, Scene, gan_step, resized
+from brule.training.steps.common import PseudoLabels, ShapeModel, pseudo_label
+from brule.training.steps.encoder import DecoderTerms, encoder_step
+from brule.training.steps.gan import GanBatch, GanNetworks, gan_step, resized
 from brule.training.steps.supervised import supervised_step
 
 __all__ = [
-    "Guide",
-    "Observation",
-    "Painter",
-    "Scene",
-    "Studio",
+    "DecoderTerms",
+    "GanBatch",
+    "GanNetworks",
+    "PseudoLabels",
+    "ShapeModel",
     "encoder_step",
     "gan_step",
-    "observe",
+    "pseudo_label",
     "resized",
     "supervised_step",
 ]

@@ -16,16 +16,16 @@ from brule.errors import TrainingError
 from brule.geometry import ShapePrior
 from brule.model import BruleModel, Decoder
 from brule.networks import EncoderOutput
-from brule.training.averaging import MeanPredictions
+from brule.training.augmented_pair import AugmentedPair
 from brule.training.config import TrainingConfig
-from brule.training.parallel import ALONE, Processes
-from brule.training.views import TwoViews
+from brule.training.distributed import ALONE, Distributed
+from brule.training.ema import MeanPredictions
 
 SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 a landmark distance is rounded off
 
 
 @dataclass(frozen=True)
-class Guide:
+class ShapeModel:
     """What training knows of the object's shape.
 
     Attributes:
@@ -41,13 +41,13 @@ class Guide:
     mirror: Tensor | None = None
     indexed: bool = False
 
-    def moved(self, shift: Tensor) -> Guide:
+    def moved(self, shift: Tensor) -> ShapeModel:
         """The same with another mean of the prior, ``shift`` ``(N, 2)`` away."""
         return self if self.prior is None else replace(self, prior=self.prior.moved(shift))
 
 
 @dataclass(frozen=True)
-class Observation:
+class PseudoLabels:
     """Landmarks of a batch, without gradient.
 
     Attributes:
@@ -62,31 +62,31 @@ class Observation:
 
 
 @torch.no_grad()
-def observe(
+def pseudo_label(
     model: BruleModel,
-    views: TwoViews,
-    guide: Guide,
+    views: AugmentedPair,
+    shape_model: ShapeModel,
     config: TrainingConfig,
     *,
     means: MeanPredictions,
-    processes: Processes = ALONE,
-) -> Observation:
+    distributed: Distributed = ALONE,
+) -> PseudoLabels:
     """The landmarks ``E(I)`` that the steps take as given; those of a teacher are cleaned first.
 
     Args:
         model: the averaged model where the configuration has a teacher, else the model that is trained.
         views: the images.
-        guide: what is known of the shape.
+        shape_model: what is known of the shape.
         config: its section ``teacher`` says how targets are cleaned.
         means: the running mean predictions; the teacher's is brought up to date.
-        processes: that train together; a mean over the images is one over all of theirs.
+        distributed: that train together; a mean over the images is one over all of theirs.
     """
     found = encode(model, views.plain, config)
     if not config.teacher.enabled:
-        return Observation(found.points, views.move(found.points))
-    source = _cleaned(found.points, guide, means, config, processes)
+        return PseudoLabels(found.points, views.move(found.points))
+    source = _cleaned(found.points, shape_model, means, config, distributed)
     sure = _sure(found.spread, config.teacher.gate) if config.teacher.gate else None
-    return Observation(source, views.move(source), views.reorder(sure) if sure is not None else None)
+    return PseudoLabels(source, views.move(source), views.reorder(sure) if sure is not None else None)
 
 
 def _sure(spread: Tensor, gate: float) -> Tensor:
@@ -99,19 +99,19 @@ def _sure(spread: Tensor, gate: float) -> Tensor:
 
 
 def _cleaned(
-    points: Tensor, guide: Guide, means: MeanPredictions, config: TrainingConfig, processes: Processes = ALONE
+    points: Tensor, shape_model: ShapeModel, means: MeanPredictions, config: TrainingConfig, distributed: Distributed = ALONE
 ) -> Tensor:
     """The teacher's landmarks without what the shapes say must be wrong with them.
 
     Their mean over the images drifts, since nothing in an equivariance says *which* points are followed; it is laid on the
     prior's mean. What is unlikely in a single shape is taken for noise.
     """
-    means.average.lerp_(processes.mean(points.mean(0)), means.SHARE)
-    if guide.prior is None:
+    means.ema.lerp_(distributed.mean(points.mean(0)), means.SHARE)
+    if shape_model.prior is None:
         return points
     if config.teacher.centre:
-        points = points - (means.average - guide.prior.mean)
-    return guide.prior.denoise(points, noise=config.teacher.noise) if config.teacher.noise else points
+        points = points - (means.ema - shape_model.prior.mean)
+    return shape_model.prior.denoise(points, noise=config.teacher.noise) if config.teacher.noise else points
 
 
 def encode(model: BruleModel, images: Tensor, config: TrainingConfig) -> EncoderOutput:
@@ -141,13 +141,13 @@ def has_bfloat16(device: str) -> bool:
     return device != "cpu" or platform.machine() not in ("x86_64", "AMD64") or (probe is not None and bool(probe()))
 
 
-def pixel_noise(decoder: Decoder, rows: int, generator: torch.Generator, processes: Processes = ALONE) -> list[Tensor]:
+def pixel_noise(decoder: Decoder, rows: int, generator: torch.Generator, distributed: Distributed = ALONE) -> list[Tensor]:
     """The pixel noise of this process's images, for a generator's blocks.
 
     Every image has a seed of its own, so that no process needs to draw the noise of the others' images: it is by far the
     most of what an iteration draws.
     """
-    seeds = processes.drawn(lambda n: torch.randint(2**31, (n,), generator=generator), rows)
+    seeds = distributed.drawn(lambda n: torch.randint(2**31, (n,), generator=generator), rows)
     drawn = [decoder.generator.draw_noise(1, torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     return [torch.cat(maps).to(decoder.generator.start.device) for maps in zip(*drawn, strict=True)]
 
@@ -165,13 +165,15 @@ def frozen(*modules: nn.Module | None) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def finite(terms: dict[str, Tensor], processes: Processes = ALONE) -> dict[str, float]:
+def finite(terms: dict[str, Tensor], distributed: Distributed = ALONE) -> dict[str, float]:
     """The terms as numbers, their means over the processes.
 
     Raises:
         TrainingError: if one is NaN or infinite, with its name; in every process, since so is the mean.
     """
-    values = processes.mean(torch.stack([term.detach().float() for term in terms.values()])).tolist()  # one wait for the device
+    values = distributed.mean(
+        torch.stack([term.detach().float() for term in terms.values()])
+    ).tolist()  # one wait for the device
     for name, value in zip(terms, values, strict=True):
         if not math.isfinite(value):
             raise TrainingError(
@@ -191,7 +193,7 @@ def take_step(
     optimizer: torch.optim.Optimizer,
     total: Tensor,
     config: TrainingConfig,
-    processes: Processes = ALONE,
+    distributed: Distributed = ALONE,
 ) -> dict[str, float]:
     """Move the encoder down the gradient, that of all processes' images, which is clipped first.
 
@@ -203,8 +205,8 @@ def take_step(
     """
     optimizer.zero_grad(set_to_none=True)
     total.backward()
-    processes.average_gradients(optimizer)
+    distributed.average_gradients(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), config.optimizer.clip or float("inf"))
-    values = finite({"the gradient": norm, "loss": total}, processes)
+    values = finite({"the gradient": norm, "loss": total}, distributed)
     optimizer.step()
     return {"loss": values["loss"], "gradient": values["the gradient"]}

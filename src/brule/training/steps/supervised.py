@@ -10,10 +10,10 @@ from torch import Tensor
 from brule.geometry import skeleton_heatmap
 from brule.losses import geometric_regularizer, landmark_distance
 from brule.model import BruleModel
+from brule.training.augmented_pair import LabelledBatch
 from brule.training.config import TrainingConfig
-from brule.training.parallel import ALONE, Processes
+from brule.training.distributed import ALONE, Distributed
 from brule.training.steps.common import SOFTENING, encode, finite, take_step, weighted_sum
-from brule.training.views import LabelledBatch
 
 
 def supervised_step(
@@ -22,7 +22,7 @@ def supervised_step(
     batch: LabelledBatch,
     config: TrainingConfig,
     *,
-    processes: Processes = ALONE,
+    distributed: Distributed = ALONE,
 ) -> dict[str, float]:
     """One step of the encoder on annotated images alone.
 
@@ -31,7 +31,7 @@ def supervised_step(
         optimizer: of the encoder's parameters.
         batch: images and landmarks; a landmark that is missing (NaN) teaches nothing.
         config: its section ``labelled`` holds the weights; a term of weight zero is not computed.
-        processes: that train together, each with its share of the batch.
+        distributed: that train together, each with its share of the batch.
 
     Returns:
         Every term before weighting.
@@ -41,8 +41,8 @@ def supervised_step(
     """
     model.train()
     terms = supervised_terms(encode(model, batch.images, config).stages, batch.points, config)
-    values = finite(terms, processes)
-    take_step(model, optimizer, weighted_sum(terms, supervised_weights(config)), config, processes)
+    values = finite(terms, distributed)
+    take_step(model, optimizer, weighted_sum(terms, supervised_weights(config)), config, distributed)
     return values
 
 

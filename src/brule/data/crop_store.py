@@ -1,0 +1,350 @@
+"""A store of decoded crops on disk, which grows at its end and can be gone on with after an interruption.
+
+A store is a folder:
+
+* ``images.u8``: the crops, ``(size, size, 3)`` bytes each, one after the other; read memory-mapped as one array,
+* ``boxes.f4``: ``(left, top, right, bottom)`` of each, float32,
+* ``log.jsonl``: a line that says what the store is for, then one for each finished block: how many samples were read until
+  then, how many were kept, and which of the block are bad,
+* ``lock``: held by the process that writes.
+
+A line of the log is written once what it tells of is on the disk. What lies behind the last whole line doesn't count and is
+written again, so a process may be killed at any moment. A store is complete when its log tells of all samples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from brule.data.samples import Box
+from brule.errors import DataError
+from brule.locks import locked
+
+# Part of the names of stores: raise it when the same files would give other crops, or other files, than before.
+STORE_VERSION = 3
+# Samples from one line of the log to the next: about a second of work, which is what a killed process loses.
+BLOCK = 512
+
+_IMAGES, _BOXES, _LOG, _LOCK = "images.u8", "boxes.f4", "log.jsonl", "lock"
+_BOX = np.dtype("<f4")
+_ADVICE = "make room, or set the environment variable BRULE_CACHE to another folder"
+
+
+class Done(NamedTuple):
+    """How far a store is.
+
+    Attributes:
+        read: how many samples were decoded, good or bad.
+        kept: how many of them are in the store.
+        bad: index and reason of the others.
+        log_end: where in the log, in bytes, the next line goes.
+    """
+
+    read: int = 0
+    kept: int = 0
+    bad: tuple[tuple[int, str], ...] = ()
+    log_end: int = 0
+
+
+class Crops(NamedTuple):
+    """What a complete store holds: ``images (n, size, size, 3)`` uint8, memory-mapped, and ``boxes (n, 4)``."""
+
+    images: np.ndarray
+    boxes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store in a folder, which may not be there yet.
+
+    Args:
+        folder: the folder.
+        total: how many samples it is for.
+        size: side of the crops in pixels.
+    """
+
+    folder: Path
+    total: int
+    size: int
+
+    def done(self) -> Done:
+        """What its finished blocks hold; nothing if there is no such store, or another one."""
+        done = Done()
+        try:
+            lines = (self.folder / _LOG).read_bytes().splitlines(keepends=True)
+            room = min(self._n_rows(_IMAGES, self._row), self._n_rows(_BOXES, 4 * _BOX.itemsize))
+        except OSError:
+            return done
+        if not lines or lines[0] != self.head:
+            return done
+        done = Done(log_end=len(lines[0]))
+        for line in lines[1:]:
+            block = _block(line, done)
+            if block is None or block.kept > room or block.read > self.total:
+                break
+            done = block
+        return done
+
+    def open(self) -> Crops:
+        """Its crops.
+
+        Raises:
+            DataError: it isn't complete, or has no crop at all.
+        """
+        done = self.done()
+        shape = (done.kept, self.size, self.size, 3)
+        try:
+            if done.read < self.total:
+                raise ValueError("a part is missing")
+            images = np.memmap(self.folder / _IMAGES, dtype=np.uint8, mode="r", shape=shape)
+            boxes = np.fromfile(self.folder / _BOXES, dtype=_BOX, count=4 * done.kept).reshape(done.kept, 4)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.folder}: the crops were written but can't be read back ({error}); is the disk full or damaged?"
+            ) from error
+        with contextlib.suppress(OSError):  # when it was used last; a folder that is read only does no harm
+            os.utime(self.folder / _LOG)
+        return Crops(images, boxes.astype(np.float32, copy=False))
+
+    @contextmanager
+    def writer(self, waiting: Callable[[], object]) -> Iterator[Writer]:
+        """What goes on with the store, for one process at a time.
+
+        A store without a single crop is removed if writing ends in an error.
+
+        Args:
+            waiting: called again and again while another process writes.
+
+        Raises:
+            DataError: the folder can't be written, or has no room.
+        """
+        with contextlib.ExitStack() as stack:
+            with _explained(self.folder.parent):
+                if self.folder.is_file():
+                    self.folder.unlink()
+                held = stack.enter_context(locked(self.folder / _LOCK, waiting=waiting))
+                store = self if held else stack.enter_context(self._aside())
+                writer = stack.enter_context(contextlib.closing(Writer(store)))
+            try:
+                yield writer
+            except BaseException:
+                if not store.done().kept:
+                    writer.close()
+                    remove(store.folder)
+                raise
+
+    @property
+    def head(self) -> bytes:
+        """The first line of the log."""
+        return _line({"version": STORE_VERSION, "samples": self.total, "size": self.size})
+
+    @property
+    def _row(self) -> int:
+        return self.size * self.size * 3
+
+    def _n_rows(self, name: str, row: int) -> int:
+        return (self.folder / name).stat().st_size // row
+
+    @contextmanager
+    def _aside(self) -> Iterator[Store]:
+        """Where there are no locks: a folder of this process alone, which takes the store's place when it is complete."""
+        own = Store(Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-", dir=self.folder.parent)), self.total, self.size)
+        try:
+            yield own
+            if self.done().read < self.total <= own.done().read:
+                remove(self.folder)
+                with contextlib.suppress(OSError):  # another process may have been faster
+                    own.folder.rename(self.folder)
+        finally:
+            shutil.rmtree(own.folder, ignore_errors=True)
+
+
+class Writer:
+    """Writes crops to the end of a store.
+
+    Args:
+        store: the store; what lies behind its finished blocks is cut off.
+
+    Attributes:
+        read: how many samples were taken, good or bad.
+        kept: how many crops there are.
+        bad: index and reason of those that were bad before this writer came.
+
+    Raises:
+        DataError: there is no room for the rest.
+    """
+
+    def __init__(self, store: Store) -> None:
+        done = store.done()
+        self._directory = store.folder.parent
+        self.read, self.kept, self.bad = done.read, done.kept, done.bad
+        self._committed = done.read
+        self._block_bad: list[tuple[int, str]] = []
+        _check_room(store.folder, (store.total - done.read) * store._row)
+        sizes = {_IMAGES: done.kept * store._row, _BOXES: done.kept * 4 * _BOX.itemsize, _LOG: done.log_end}
+        self._files = {name: _cut_off(store.folder / name, size) for name, size in sizes.items()}
+        if not done.log_end:
+            self._files[_LOG].write(store.head)
+
+    def add(self, crop: np.ndarray, box: Box) -> None:
+        """Write the crop of the next sample; :class:`DataError` if the disk is full or gone."""
+        with _explained(self._directory):
+            self._files[_IMAGES].write(np.ascontiguousarray(crop, dtype=np.uint8).data)
+            self._files[_BOXES].write(np.asarray(box, dtype=_BOX).tobytes())
+        self.kept += 1
+        self._count()
+
+    def reject(self, reason: str) -> None:
+        """Note that the next sample is bad."""
+        self._block_bad.append((self.read, reason))
+        self._count()
+
+    def commit(self) -> None:
+        """Finish a block: what was written until now stays, whatever comes."""
+        if self.read == self._committed:
+            return
+        with _explained(self._directory):
+            for name in (_IMAGES, _BOXES):
+                self._files[name].flush()
+                os.fsync(self._files[name].fileno())
+            self._files[_LOG].write(_line({"read": self.read, "kept": self.kept, "bad": self._block_bad}))
+            self._files[_LOG].flush()
+        self._committed, self._block_bad = self.read, []
+
+    def close(self) -> None:
+        """Close the files; what isn't committed is lost."""
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # of a full disk: what was buffered isn't committed anyway
+                file.close()
+
+    def _count(self) -> None:
+        self.read += 1
+        if self.read - self._committed == BLOCK:
+            self.commit()
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What can be told of a store from its folder alone.
+
+    Attributes:
+        folder: the folder.
+        n_bytes: how large it is on the disk.
+        used: when it was used last, seconds since 1970.
+        samples: how many samples it is for; 0 if another version of brule made it.
+        read: how many of them were decoded.
+    """
+
+    folder: Path
+    n_bytes: int
+    used: float
+    samples: int = 0
+    read: int = 0
+
+
+def list_stores(directory: Path) -> list[StoreInfo]:
+    """The stores in a folder, the largest first: complete, unfinished, and what older versions left; nothing else."""
+    found = []
+    for folder in sorted(directory.glob("*")):
+        with contextlib.suppress(OSError):  # somebody cleared it just now
+            if _NAME.fullmatch(folder.name) and folder.is_dir():
+                found.append(_info(folder))
+    return sorted(found, key=lambda info: -info.n_bytes)
+
+
+def clear_store(folder: Path) -> bool:
+    """Remove a store; returns whether that was done: not while a process writes it.
+
+    Distributed that read it keep what they have open.
+    """
+
+    def busy() -> None:
+        raise BlockingIOError
+
+    try:
+        with locked(folder / _LOCK, waiting=busy):
+            remove(folder)
+    except OSError:
+        return False
+    return not folder.exists()
+
+
+def remove(folder: Path) -> None:
+    """Remove a store's folder as far as that can be done; the lock last, so that nobody who gets it meets remains."""
+    names = [path.name for path in folder.glob("*")]
+    for name in sorted(names, key=lambda name: name == _LOCK):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+# The second kind is what a process left that was killed where there are no locks, the last what versions before 3 left.
+_NAME = re.compile(r"\d+px-[0-9a-f]{24}(-\w+)?|\.building-\w+")
+
+
+def _info(folder: Path) -> StoreInfo:
+    files = [path.stat() for path in folder.glob("*")]
+    n_bytes = sum(file.st_size for file in files)
+    used = max([folder.stat().st_mtime, *(file.st_mtime for file in files)])
+    try:
+        with (folder / _LOG).open("rb") as file:
+            head = json.loads(file.readline())
+        store = Store(folder, head["samples"], head["size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return StoreInfo(folder, n_bytes, used)
+    return StoreInfo(folder, n_bytes, used, store.total, store.done().read)
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def _block(line: bytes, before: Done) -> Done | None:
+    """What a line of the log tells, after those before it; None if it is damaged."""
+    try:
+        content = json.loads(line)
+        read, kept = int(content["read"]), int(content["kept"])
+        bad = before.bad + tuple((int(i), str(reason)) for i, reason in content["bad"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not line.endswith(b"\n") or not read > before.read or kept < before.kept or kept + len(bad) != read:
+        return None
+    return Done(read, kept, bad, before.log_end + len(line))
+
+
+def _cut_off(path: Path, size: int) -> Any:
+    """A file open for writing at its end, at most ``size`` bytes long."""
+    if size == 0:
+        path.unlink(missing_ok=True)  # whoever has the old one mapped keeps it
+    file = path.open("ab")
+    file.truncate(size)
+    return file
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"{folder.parent}: {needed >> 20} MiB are needed there for the decoded images, {free >> 20} MiB are free; {_ADVICE}"
+        )
+
+
+@contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{directory}: decoded images can't be kept there ({error.strerror or error}); {_ADVICE}") from error

@@ -1,0 +1,23 @@
+"""How sure a detector is: several looks at an image, what they tell, and the map from that to an expected error."""
+
+from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
+from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
+from brule.detector.uncertainty.predictor import DetectorShapes, Reader
+from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, look, tta_transforms
+
+__all__ = [
+    "CALIBRATION",
+    "FEATURES",
+    "MAX_TTA",
+    "Calibration",
+    "DetectorShapes",
+    "ErrorModel",
+    "Reader",
+    "TtaPredictions",
+    "UncertaintyFeatures",
+    "View",
+    "look",
+    "read_calibration",
+    "tta_transforms",
+    "write_calibration",
+]

@@ -1,0 +1,108 @@
+"""Crops → landmarks that carry their uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brule.detector.uncertainty.calibration import Calibration, ErrorModel
+from brule.detector.uncertainty.features import UncertaintyFeatures
+from brule.detector.uncertainty.tta import TtaPredictions, look
+from brule.geometry import ShapePrior
+from brule.model import BruleModel, Landmarks
+from brule.training.augmented_pair import to_input
+from brule.training.config import TrainingConfig
+from brule.training.mirror import mirror_of
+from brule.training.split import split_batches
+
+# Exponents for a detector that wasn't calibrated: rounded from those of two runs on 300-W, validation images. They order
+# images; they tell no error.
+_USUAL_EXPONENTS = {"heatmap_spread": 0.2, "disagreement": 0.05, "energy": 0.13}
+_LEAST = 8  # crops: for fewer a thread isn't worth its while
+
+
+@dataclass(frozen=True)
+class DetectorShapes:
+    """What a detector's shapes say that helps to uncertainty a prediction.
+
+    Attributes:
+        mirror: the permutation of the landmarks under mirroring; ``None`` if there is none, or training used none.
+        prior: of the annotated shapes; ``None`` where they have different numbers of points.
+    """
+
+    mirror: Tensor | None
+    prior: ShapePrior | None
+
+    @classmethod
+    def of(cls, barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> DetectorShapes:
+        """That of a detector.
+
+        Args:
+            barycenter: ``(N, 2)``.
+            shapes: ``(K, N, 2)``, or ``None``.
+            config: says whether training mirrored images; only then the detector has seen any.
+        """
+        mirror = mirror_of(barycenter, shapes, config)
+        return cls(mirror, None if shapes is None else ShapePrior.fit(shapes, mirror=mirror))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model with all that it takes to say how sure it is.
+
+    Attributes:
+        model: in evaluation mode.
+        knowledge: of its shapes.
+        calibration: ``None`` if it wasn't calibrated.
+    """
+
+    model: BruleModel
+    knowledge: DetectorShapes
+    calibration: Calibration | None = None
+
+    def look(self, crops: np.ndarray, *, views: int) -> TtaPredictions:
+        """The answers to several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
+        device = self.model.barycenter.device
+        images = to_input(torch.from_numpy(crops)).to(device)
+        mirror = self.knowledge.mirror
+        parts = max(1, min(torch.get_num_threads(), len(crops) // _LEAST)) if device.type == "cpu" else 1
+        mirror = None if mirror is None else mirror.to(device)
+        with split_batches(self.model.encoder, parts=parts):
+            looks = look(self.model, images, views=views, mirror=mirror)
+        return TtaPredictions(looks.points.float().cpu(), looks.heatmap_spread.float().cpu())
+
+    def signals(self, looks: TtaPredictions) -> UncertaintyFeatures:
+        """The signals of uncertainty."""
+        return UncertaintyFeatures.of(looks, self.knowledge.prior)
+
+    def read(self, crops: np.ndarray, *, views: int = 1) -> Landmarks:
+        """Landmarks of crops ``(B, S, S, 3)`` uint8 in the unit square of each.
+
+        Raises:
+            ConfigError: too many views, none, or more than the detector was calibrated with.
+        """
+        if self.calibration is not None:
+            self.calibration.check_views(views)
+        looks = self.look(crops, views=views)
+        signals = self.signals(looks)
+        if self.calibration is None:
+            usual = ErrorModel({name: _USUAL_EXPONENTS[name] for name in signals.names}, np.ones(1))
+            uncertainty = torch.from_numpy(usual.expected(signals).mean(axis=1)).float()
+            return Landmarks(looks.mean, looks.spread, uncertainty)
+        expected = torch.from_numpy(self.calibration.expected(signals, views)).float()
+        return Landmarks(looks.mean, expected, expected.mean(1))
+
+
+def in_other_frame(landmarks: Landmarks, points: Tensor, sides: Tensor) -> Landmarks:
+    """The same landmarks at ``points`` of another frame in which a crop's side is ``sides`` long, ``(B,)``."""
+    return replace(landmarks, points=points, spread=landmarks.spread * sides[:, None])
+
+
+def joined(parts: list[Landmarks]) -> Landmarks:
+    """The landmarks of several batches, one after the other."""
+    uncertainties = [part.uncertainty for part in parts if part.uncertainty is not None]
+    uncertainty = torch.cat(uncertainties) if len(uncertainties) == len(parts) else None
+    return Landmarks(torch.cat([part.points for part in parts]), torch.cat([part.spread for part in parts]), uncertainty)

@@ -1,0 +1,119 @@
+"""Several looks at one image: as it is, mirrored, turned a little; each answer carried back to the image as it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from brule.errors import ConfigError
+from brule.geometry import SynchronizedWarp, mirrored
+from brule.model import BruleModel
+
+# Degrees and zoom. Turning by 5° lays the corners outside the crop, zooming by 1.08 brings them in again.
+_MOVES = ((0.0, 1.0), (5.0, 1.08), (-5.0, 1.08), (0.0, 0.93), (8.0, 1.0), (-8.0, 1.0))
+MAX_TTA = len(_MOVES)
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a crop.
+
+    Attributes:
+        flip: whether it is mirrored first, left to right.
+        angle: by how much it is turned then, in degrees.
+        zoom: how much larger it is shown.
+    """
+
+    flip: bool = False
+    angle: float = 0.0
+    zoom: float = 1.0
+
+    def warp(self, batch: int, device: torch.device) -> SynchronizedWarp:
+        """Turning and zooming about the centre of the square, the same for every image of a batch."""
+        angle = math.radians(self.angle)
+        cosine, sine = math.cos(angle) / self.zoom, math.sin(angle) / self.zoom
+        inverse = torch.tensor([[cosine, sine], [-sine, cosine]])
+        warp = SynchronizedWarp.identity(batch)
+        return SynchronizedWarp(inverse.expand(batch, 2, 2), warp.shift, warp.field).to(device)
+
+
+@dataclass(frozen=True)
+class TtaPredictions:
+    """What a detector answers to several views of a batch, in the unit square of the crop as it is.
+
+    Attributes:
+        points: ``(V, B, N, 2)``.
+        heatmap_spread: ``(V, B, N)``, the standard deviation of each heatmap_spread along one axis.
+    """
+
+    points: Tensor
+    heatmap_spread: Tensor
+
+    def first(self, count: int) -> TtaPredictions:
+        """The answers to the first views: those of a call that asked for so many."""
+        return TtaPredictions(self.points[:count], self.heatmap_spread[:count])
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean answer, ``(B, N, 2)``."""
+        return self.points.mean(0)
+
+    @property
+    def spread(self) -> Tensor:
+        r"""Standard deviation along one axis of the mixture of all heatmaps, ``(B, N)``.
+
+        The mean of the variances plus the variance of the means, ``σ² = mean_v σ_v² + mean_v ‖p_v - p̄‖² / 2``. With a
+        single view it is the heatmap's own.
+        """
+        between = (self.points - self.mean).square().sum(-1).mean(0) / 2
+        return (self.heatmap_spread.square().mean(0) + between).sqrt()
+
+
+def tta_transforms(count: int, *, mirror: bool) -> tuple[View, ...]:
+    """The first ``count`` views; those of a smaller count are among them, and the first is the crop as it is.
+
+    Args:
+        count: how many, 1 … :data:`MAX_TTA`.
+        mirror: whether the detector knows which landmark is which in a mirrored image.
+
+    Raises:
+        ConfigError: another count.
+    """
+    if not 1 <= count <= MAX_TTA:
+        raise ConfigError(f"views: expected 1 to {MAX_TTA}, got {count}")
+    plain = [View(False, angle, zoom) for angle, zoom in _MOVES]
+    if mirror:
+        # The mirror image differs most and costs no pixel of the border, so it comes first.
+        turned, reflected = plain[1:3], [View(True, angle, zoom) for angle, zoom in _MOVES[3:]]
+        plain = [plain[0], View(True), *turned, *reflected]
+    return tuple(plain[:count])
+
+
+@torch.no_grad()
+def look(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | None = None) -> TtaPredictions:
+    """Ask a model for the landmarks of several views of the same crops. It takes as many times as long as there are views.
+
+    Args:
+        model: a trained one, in evaluation mode.
+        images: ``(B, C, S, S)`` in ``[-1, 1]``, on its device.
+        views: how many.
+        mirror: the permutation of the landmarks under mirroring, ``(N,)``; ``None`` leaves mirrored views out.
+
+    Raises:
+        ConfigError: too many views, or none.
+    """
+    points, heatmap_spread = [], []
+    for view in tta_transforms(views, mirror=mirror is not None):
+        shown = images.flip(-1) if view.flip else images
+        still = view.angle == 0 and view.zoom == 1
+        warp = None if still else view.warp(len(images), images.device)
+        found = model.encode(shown if warp is None else warp.image(shown))
+        back, own = found.points if warp is None else warp.inverse_points(found.points), found.spread / view.zoom
+        if view.flip and mirror is not None:
+            back, own = mirrored(back, mirror), own[:, mirror]
+        points.append(back)
+        heatmap_spread.append(own)
+    return TtaPredictions(torch.stack(points), torch.stack(heatmap_spread))

@@ -1,0 +1,164 @@
+"""Where the batches of a run come from."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brule.training.augmented_pair import AugmentedPair, LabelledBatch, draw_augmented_pair, draw_labelled, to_input
+from brule.training.config import TrainingConfig
+from brule.training.distributed import ALONE, Distributed
+from brule.training.schedule import finetune_config
+from brule.training.steps import ShapeModel
+
+_LABELS = 2  # the stream of the seed for annotated images; that of unlabelled ones has no number, 1 is that of the styles
+
+
+class Images(Protocol):
+    """What the loop needs of a store of crops: ``(n, W, W, C)`` bytes, indexable by an array."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Annotated crops.
+
+    Attributes:
+        images: as for the unlabelled ones.
+        points: ``(n, N, 2)`` in the unit square of the crop itself, NaN where a landmark is missing.
+    """
+
+    images: Images
+    points: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an iteration learns from: unlabelled images, annotated ones, or both."""
+
+    views: AugmentedPair | None
+    labelled: LabelledBatch | None
+
+
+class BatchSource:
+    """Draws the batches, each in a thread of its own while the iteration before it is computed.
+
+    All randomness comes from (seed, iteration), so that a run that is taken up again sees what it would have seen.
+
+    Args:
+        images: the unlabelled crops; ``None`` if there are annotated ones alone.
+        labelled: the annotated ones; ``None`` if there are unlabelled ones alone.
+        shape_model: mirroring and deformations come from here.
+        config: the settings.
+        distributed: each of them gets its share of every batch.
+    """
+
+    def __init__(
+        self,
+        images: Images | None,
+        labelled: LabelledImages | None,
+        shape_model: ShapeModel,
+        config: TrainingConfig,
+        distributed: Distributed = ALONE,
+    ) -> None:
+        self.images, self.labelled, self._shape_model, self._config = images, labelled, shape_model, config
+        self._processes = distributed
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
+        self._next: tuple[tuple[int, bool], Future[Batch]] | None = None
+
+    def __enter__(self) -> BatchSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+    def batch(self, iteration: int, *, finetune: bool = False) -> Batch:
+        """The batch of an iteration; that of the next one is begun.
+
+        Args:
+            iteration: counted from 0.
+            finetune: whether the run is in its fine-tuning phase.
+        """
+        if self._next is None or self._next[0] != (iteration, finetune):
+            self._begin(iteration, finetune)
+        assert self._next is not None
+        drawn = self._next[1].result()
+        self._begin(iteration + 1, finetune)
+        return drawn
+
+    def _begin(self, iteration: int, finetune: bool) -> None:
+        self._next = ((iteration, finetune), self._worker.submit(self._draw, iteration, finetune))
+
+    def _draw(self, iteration: int, finetune: bool) -> Batch:
+        views = None if self.images is None else self._draw_views(self.images, iteration)
+        turn, rest = divmod(iteration, self._config.labelled.every)
+        if self.labelled is None or (rest and views is not None):
+            return Batch(views, None)
+        return Batch(views, self._draw_labelled(self.labelled, turn if views is not None else iteration, finetune))
+
+    def _draw_views(self, images: Images, iteration: int) -> AugmentedPair:
+        config, shape_model = self._config, self._shape_model
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration))
+        crops = self._tensor(images[self._processes.rows(batch_indices(len(images), iteration, config))])
+        both = not (config.teacher.enabled and config.teacher.plain)
+        return draw_augmented_pair(
+            crops,
+            config,
+            generator=generator,
+            mirror=shape_model.mirror,
+            prior=shape_model.prior,
+            both=both,
+            distributed=self._processes,
+        )
+
+    def _draw_labelled(self, labelled: LabelledImages, turn: int, finetune: bool) -> LabelledBatch:
+        shape_model, config = self._shape_model, finetune_config(self._config) if finetune else self._config
+        mirror = None if finetune and not config.finetune.mirror else shape_model.mirror
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, turn, _LABELS))
+        chosen = self._processes.rows(labelled_indices(len(labelled.images), turn, config))
+        points = labelled.points[torch.from_numpy(chosen)].to(shape_model.barycenter.device)
+        crops = self._tensor(labelled.images[chosen])
+        return draw_labelled(
+            crops, points, config, generator=generator, mirror=mirror, prior=shape_model.prior, distributed=self._processes
+        )
+
+    def _tensor(self, crops: np.ndarray) -> Tensor:
+        return to_input(torch.from_numpy(crops)).to(self._shape_model.barycenter.device)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed of several numbers."""
+    # PyTorch's CPU generator looks at 32 bits of a seed only, so the numbers have to be mixed into these.
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
+
+
+def batch_indices(count: int, iteration: int, config: TrainingConfig) -> np.ndarray:
+    """Which images make the batch of an iteration: every epoch a new order, the remainder left out."""
+    per_epoch = count // config.batch_size
+    epoch, place = divmod(iteration, per_epoch)
+    order = _epoch_order(count, config.seed, epoch)
+    return np.sort(order[place * config.batch_size : (place + 1) * config.batch_size])
+
+
+def labelled_indices(count: int, turn: int, config: TrainingConfig) -> np.ndarray:
+    """Which annotated images make a batch: epoch after epoch in a new order, batches running on from one into the next."""
+    size = config.labelled.batch_size or config.batch_size
+    places = [divmod(place, count) for place in range(turn * size, (turn + 1) * size)]
+    return np.array([_epoch_order(count, config.seed, epoch, _LABELS)[index] for epoch, index in places])
+
+
+@lru_cache(maxsize=4)
+def _epoch_order(count: int, *seed: int) -> np.ndarray:
+    """The order of an epoch; kept, since a permutation of 200,000 takes longer than the reading of a batch."""
+    order = np.random.default_rng(seed).permutation(count)
+    order.setflags(write=False)
+    return order

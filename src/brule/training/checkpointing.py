@@ -1,0 +1,146 @@
+"""Checkpoints and previews of a run, written when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brule.files import make_folder
+from brule.model import BruleModel, Decoder
+from brule.training.augmented_pair import to_input
+from brule.training.batches import Images
+from brule.training.checkpoint import Progress, save_checkpoint
+from brule.training.config import TrainingConfig
+from brule.training.logging import RunLog
+from brule.training.prediction import predict_crops
+from brule.training.run import CHECKPOINT, Run
+from brule.training.schedule import progress_of
+from brule.training.steps import ShapeModel
+from brule.transport import transport_plan
+
+_PREVIEW_COUNT = 12
+_ORDER_COUNT = 512
+
+
+@dataclass
+class TrainingResult:
+    """How a run ended, or stands.
+
+    Attributes:
+        model: the averaged model, its output in the barycenter's order.
+        progress: iterations done and seconds spent.
+        finished: whether the run came to its end, or was stopped before.
+        decoder: the averaged decoder, where there is one.
+    """
+
+    model: BruleModel
+    progress: Progress
+    finished: bool
+    decoder: Decoder | None = None
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What a run calls while it goes on.
+
+    Attributes:
+        on_checkpoint: called before a checkpoint is written and at the end, with the averages of the moment.
+        preview: draws crops ``(B, S, S, C)`` bytes with landmarks ``(B, N, 2)`` in the unit square into a file, and beside
+            them the same redrawn from those landmarks, where there is a decoder.
+    """
+
+    on_checkpoint: Callable[[TrainingResult], None] | None = None
+    preview: Callable[[Path, np.ndarray, np.ndarray, np.ndarray | None], object] | None = None
+
+
+@dataclass
+class Checkpointer:
+    """Writes checkpoints and previews when they are due."""
+
+    run: Run
+    images: Images
+    shape_model: ShapeModel
+    config: TrainingConfig
+    directory: Path | None
+    log: RunLog
+    callbacks: Callbacks
+
+    def after_iteration(self) -> None:
+        """Save and draw if the iteration's number says so."""
+        iteration = self.run.progress.iteration
+        if iteration % self.config.checkpoint_every == 0:
+            self.save()
+        if self.config.preview_every and iteration % self.config.preview_every == 0:
+            self._draw()
+
+    def save(self) -> None:
+        """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
+        run = self.run
+        if not self.shape_model.indexed:
+            order = _barycenter_order(run.ema, self.images, self.config) if run.distributed.main else run.ema.order
+            order = run.distributed.broadcast(order)
+            for model in (run.ema, run.model):  # in both, since the average takes over the model's
+                model.set_order(order.to(model.order.device))
+        if self.callbacks.on_checkpoint is not None:
+            self.callbacks.on_checkpoint(self.result())
+        if self.directory is not None:
+            save_checkpoint(self.directory / CHECKPOINT, progress=run.progress, modules=run.modules, optimizers=run.optimizers)
+
+    def result(self) -> TrainingResult:
+        """The averages of the moment."""
+        run = self.run
+        return TrainingResult(run.ema, run.progress, progress_of(run.progress, self.config) >= 1, run.decoder_ema)
+
+    def _draw(self) -> None:
+        if self.callbacks.preview is None or self.directory is None:
+            return
+        run = self.run
+        crops, points = _predict_some(run.ema, self.images, self.config, _PREVIEW_COUNT)
+        redrawn = None if run.decoder_ema is None else _redrawn(run.decoder_ema, crops, points)
+        path = self.directory / "previews" / f"{run.progress.iteration:06d}.png"
+        make_folder(path.parent)
+        self.callbacks.preview(path, crops, points, redrawn)
+        self.log.picture(run.progress.iteration, path)
+
+
+@torch.no_grad()
+def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig) -> Tensor:
+    """The outputs in the barycenter's order, ``(N,)``: the assignment that the mean plan to the barycenter favours."""
+    from scipy.optimize import linear_sum_assignment
+
+    _, points = _predict_some(model, images, config, _ORDER_COUNT)
+    points = points[:, np.argsort(model.order.cpu().numpy())]  # in the encoder's own order
+    centred = torch.from_numpy(points - points.mean(1, keepdims=True))
+    target = model.barycenter.cpu() - model.barycenter.cpu().mean(0)
+    plan = transport_plan(centred, target[None]).mean(0)  # (outputs, landmarks)
+    output, landmark = linear_sum_assignment(plan.numpy(), maximize=True)
+    order = torch.empty(len(output), dtype=torch.long)
+    order[torch.as_tensor(landmark)] = torch.as_tensor(output)
+    return order
+
+
+def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first crops with their landmarks: bytes ``(n, S, S, C)`` and unit-square points ``(n, N, 2)``."""
+    looks = predict_crops(model, images, np.arange(min(count, len(images))), config)
+    crops, points = zip(*((to_bytes(crop), found.cpu().numpy()) for crop, found in looks), strict=True)
+    return np.concatenate(crops), np.concatenate(points)
+
+
+@torch.no_grad()
+def _redrawn(decoder: Decoder, crops: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Crops redrawn from their landmarks and their own style, ``(n, S, S, C)`` bytes."""
+    from brule.training.steps import resized
+
+    device = decoder.generator.start.device
+    images = resized(to_input(torch.from_numpy(crops)).to(device), decoder.image_size)
+    return to_bytes(decoder(torch.from_numpy(points).to(device), decoder.style_of(images)))
+
+
+def to_bytes(images: Tensor) -> np.ndarray:
+    """``(B, C, S, S)`` in ``[-1, 1]`` → bytes ``(B, S, S, C)``."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,305 @@
+"""Several processes that train one model together: what each of them sees, and what they agree on.
+
+Devices, process groups and collective operations are those of ``accelerate``; a single process needs none of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from brule.errors import ConfigError, ProcessLostError
+from brule.training.config import TrainingConfig
+
+_PATIENCE = timedelta(hours=2)  # of a process for the others: one of a machine decodes the images of all of them
+_BROKEN = ("gloo", "nccl", "socket", "connection", "store", "timed out")  # in what PyTorch says when another process is gone
+
+Rows = TypeVar("Rows", bound=Any)
+
+
+@dataclass(frozen=True)
+class Distributed:
+    """The processes that train one model, each on its share of every batch.
+
+    What an iteration needs is drawn for the whole batch, from (seed, iteration); process ``r`` of ``R`` has the rows ``r``,
+    ``r + R``, …. So nothing depends on how many there are: the first rows of all shares are the first rows of the batch, and
+    the groups of the minibatch statistics are the same ones.
+
+    Attributes:
+        rank: which of them this is; 0 is the one that writes and speaks.
+        count: how many there are.
+        device: where this one computes; ``None`` where there is one alone.
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device | None = None
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def rows(self, batch: Rows) -> Rows:
+        """This process's rows of a tensor, an array or warps, ``(R·b, …) → (b, …)``."""
+        return batch if self.count == 1 else batch[self.rank :: self.count]
+
+    def drawn(self, draw: Callable[[int], Rows], rows: int) -> Rows:
+        """This process's rows of what is drawn for the whole batch.
+
+        Args:
+            draw: from a number of rows to so many random ones.
+            rows: of this process, b.
+        """
+        return self.rows(draw(rows * self.count))
+
+    def opposite(self, rows: Tensor) -> Tensor:
+        """The rows of the opposite process, the last one's for the first; not differentiable.
+
+        With the own rows turned round in each, these are the own rows of the whole batch turned round.
+        """
+        if self.count == 1:
+            return rows
+        from accelerate.utils import gather
+
+        return gather(rows.contiguous()).chunk(self.count)[self.count - 1 - self.rank]
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean over the processes.
+
+        It is differentiable: with the mean of all processes' losses as the objective, and gradients averaged, a term of this
+        mean counts as it would in one process.
+        """
+        return tensor if self.count == 1 else _Mean.apply(tensor)
+
+    def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Put the mean over the processes into the gradients of an optimizer's parameters.
+
+        They are averaged here, once the step's backward pass has ended, rather than by a wrapper around the networks while
+        it runs: the steps call parts of networks, freeze them, and differentiate twice.
+        """
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if self.count == 1 or not gradients:
+            return
+        means = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, mean in zip(gradients, means.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def any(self, wish: bool) -> bool:
+        """Whether one of them wishes so."""
+        if self.count == 1:
+            return wish
+        return bool(self.mean(torch.tensor(float(wish), device=self.device)) > 0)
+
+    def broadcast(self, value: Tensor) -> Tensor:
+        """The tensor of process 0."""
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast
+
+        return broadcast(value.detach().to(self.device).contiguous().clone()).to(value.device)
+
+    def clock(self, seconds: float) -> float:
+        """The seconds of process 0: schedules and time limits go by its clock."""
+        return seconds if self.count == 1 else float(self.broadcast(torch.tensor(seconds, dtype=torch.float64)))
+
+    @torch.no_grad()
+    def share(self, modules: Iterable[nn.Module]) -> None:
+        """Give every process the weights of process 0."""
+        if self.count == 1:
+            return
+        for module in modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                tensor.copy_(self.broadcast(tensor))
+
+    def expect_same(self, facts: dict[str, Any]) -> None:
+        """Compare what should be the same everywhere.
+
+        Raises:
+            ConfigError: in every process, naming the first difference.
+        """
+        if self.count == 1:
+            return
+        from accelerate.utils import gather_object
+
+        first, *others = gather_object([facts])
+        for rank, other in enumerate(others, 1):
+            for name, value in first.items():
+                if other[name] != value:
+                    raise ConfigError(
+                        f"training: {name} is {value} for process 0 and {other[name]} for process {rank}; start every process "
+                        "with the same command, and the same files under the same paths"
+                    )
+
+    def wait(self) -> None:
+        """Go on when all of them have come here."""
+        if self.count > 1:
+            self.any(False)
+
+    @contextmanager
+    def local_main_first(self) -> Iterator[None]:
+        """Let one process of each machine go through a block, then the others: they find its files."""
+        first = self.count == 1 or int(os.environ.get("LOCAL_RANK", 0)) == 0
+        if not first:
+            self.wait()
+        yield
+        if first:
+            self.wait()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Say in plain words when another process has gone.
+
+        Raises:
+            ProcessLostError: in the place of what PyTorch raises then.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            lost = self.count > 1 and not isinstance(error, torch.OutOfMemoryError)
+            if not lost or not any(word in str(error).lower() for word in _BROKEN):
+                raise
+            raise ProcessLostError(
+                "training stopped: another process ended, or can't be reached; what it said itself tells why. "
+                "The last checkpoint is intact"
+            ) from error
+
+
+class _Mean(torch.autograd.Function):
+    """The mean over the processes; going back, its gradient is the mean of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        from accelerate.utils import reduce
+
+        return reduce(tensor.contiguous(), "mean")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        from accelerate.utils import reduce
+
+        return reduce(gradient.contiguous(), "mean")
+
+
+ALONE = Distributed()
+
+
+def join_distributed(device: torch.device | str) -> Distributed:
+    """The processes that this one was started with: by ``brule train --devices``, ``accelerate launch`` or ``torchrun``.
+
+    Args:
+        device: ``cpu``, or ``cuda`` for a GPU a process.
+
+    Raises:
+        ConfigError: if accelerate is missing, or the processes can't compute there.
+    """
+    device, count = torch.device(device), _world_size()
+    if count == 1:
+        return ALONE
+    try:
+        from accelerate import PartialState
+    except ImportError:
+        raise ConfigError("several processes train together through accelerate: pip install 'brule[devices]'") from None
+    local = int(os.environ.setdefault("LOCAL_RANK", "0"))
+    if device.index is not None:
+        raise ConfigError(f"device: {device} for {count} processes; say {device.type}: each of them takes one of its own")
+    if device.type == "cuda" and local >= torch.cuda.device_count():
+        raise ConfigError(f"devices: there are {torch.cuda.device_count()} GPUs for more processes than that on this machine")
+    try:
+        state = PartialState(cpu=device.type == "cpu", timeout=_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"devices: the {count} processes can't reach each other ({reason}); docs/cluster.md helps") from None
+    if state.num_processes != count or state.device.type != device.type:
+        raise ConfigError(
+            f"device: expected {count} processes on {device.type}, found {state.num_processes} on {state.device.type}; start "
+            "them with accelerate launch or torchrun, and give the same device"
+        )
+    return Distributed(state.process_index, count, state.device)
+
+
+def leave_distributed() -> None:
+    """End the process group, if there is one: nothing more is to be done together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def check_shares(config: TrainingConfig, distributed: Distributed) -> None:
+    """See to it that every batch can be shared out evenly.
+
+    Raises:
+        ConfigError: naming the setting that can't.
+    """
+    for key, size in (("batch_size", config.batch_size), ("labelled.batch_size", config.labelled.batch_size)):
+        if size % distributed.count:
+            raise ConfigError(
+                f"{key}={size} can't be shared out evenly among {distributed.count} processes; it counts for all of them "
+                "together: make it a multiple of their number"
+            )
+
+
+class SynchronizedBatchNorm(nn.BatchNorm2d):
+    """A batch norm whose statistics are those of all processes' images, on any device.
+
+    On GPUs :class:`torch.nn.SyncBatchNorm` does the same faster.
+
+    Args:
+        norm: takes over its weights and statistics.
+        distributed: of equal shares.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d, distributed: Distributed) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.distributed = distributed
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W) → (B, C, H, W)``."""
+        if not self.training:
+            return super().forward(x)
+        wide = x.float()
+        mean = self.distributed.mean(wide.mean((0, 2, 3)))
+        variance = self.distributed.mean((wide - mean[:, None, None]).square().mean((0, 2, 3)))
+        self._remember(mean.detach(), variance.detach(), self.distributed.count * x.numel() // x.shape[1])
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / max(count - 1, 1), self.momentum)
+        self.num_batches_tracked += 1
+
+
+def synchronize_norms(model: nn.Module, distributed: Distributed) -> None:
+    """Let the batch norms of a model see the images of all processes; names and weights stay, so that checkpoints fit."""
+    if distributed.count == 1:
+        return
+    on_gpu = distributed.device is not None and distributed.device.type == "cuda"
+    norm = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else partial(SynchronizedBatchNorm, distributed=distributed)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.BatchNorm2d:
+                setattr(parent, name, norm(child))
+
+
+def _world_size() -> int:
+    """How many processes there are, by the group that is there or by the variables that a launcher sets."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size()
+    count, rank = os.environ.get("WORLD_SIZE", "1"), os.environ.get("RANK")
+    return int(count) if rank is not None and count.isdigit() else 1

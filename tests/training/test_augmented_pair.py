@@ -1,0 +1,127 @@
+"""Two views of an image: what g does to the picture, it does to the landmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from brule.coordinates import pixel_centres, sample_at
+from brule.geometry import skeleton_heatmap
+from brule.training.augmented_pair import AugmentedPair, central_crop, draw_augmented_pair, to_input
+from brule.training.batches import BatchSource
+from brule.training.config import TrainingConfig, load_config
+from brule.training.sections import Augmentation
+from brule.training.steps import ShapeModel
+
+MIRROR = torch.tensor([1, 0, 2, 4, 3])
+PLAIN = {f"augmentation.{name}": 0 for name in Augmentation.model_fields} | {"crop.image_size": 64, "warp.bends": 0}
+
+
+def config(**changes: object) -> TrainingConfig:
+    return load_config("cpu", PLAIN | {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def ramps(batch: int, settings: TrainingConfig) -> Tensor:
+    """Pictures of their own coordinates, scaled into [-1, 1]; the third channel is 1 (so that outside shows)."""
+    context, size = settings.crop.context, round(settings.crop.image_size * settings.crop.context)
+    unit = (pixel_centres(size, size) - 0.5) * context + 0.5
+    return torch.cat([unit, torch.ones(size, size, 1)], -1).permute(2, 0, 1).expand(batch, -1, -1, -1)
+
+
+def views(settings: TrainingConfig, batch: int = 12, *, seed: int = 0, mirror: Tensor | None = None) -> AugmentedPair:
+    generator = torch.Generator().manual_seed(seed)
+    return draw_augmented_pair(ramps(batch, settings), settings, generator=generator, mirror=mirror)
+
+
+def read(pictures: Tensor, points: Tensor) -> Tensor:
+    return sample_at(pictures, points[:, None])[:, :2, 0].transpose(1, 2)
+
+
+def cloud(batch: int = 12, n: int = 5) -> Tensor:
+    return 0.3 + 0.4 * torch.rand(batch, n, 2, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("context", [1.0, 1.25, 1.5, 1.3])
+def test_the_moved_picture_shows_a_landmark_where_move_puts_it(context: float) -> None:
+    drawn = views(config(crop__context=context))
+    assert drawn.plain.shape == drawn.moved.shape == (12, 3, 64, 64)
+    points = cloud()
+    moved = drawn.move(points)
+    pseudo_labels = (moved > 0.02).all(-1) & (moved < 0.98).all(-1)
+    miss = (read(drawn.moved, moved) - read(drawn.plain, points)).norm(dim=-1)[pseudo_labels]
+    assert float(miss.max()) * 64 < 0.25
+    assert float((moved - points).norm(dim=-1).mean()) * 64 > 1  # it does move
+
+
+def test_and_under_mirroring_with_the_indices_swapped() -> None:
+    """Landmark i of gI shows, mirrored, what its partner shows in I; of images that g turns over and of others."""
+    drawn = views(config(crop__context=1.25), batch=24, mirror=MIRROR)
+    assert drawn.flipped is not None
+    assert 0 < int(drawn.flipped.sum()) < 24
+    points = cloud(24)
+    moved = drawn.move(points)
+    pseudo_labels = (moved > 0.02).all(-1) & (moved < 0.98).all(-1)
+    source = torch.where(drawn.flipped[:, None, None], points[:, MIRROR], points)
+    miss = (read(drawn.moved, moved) - read(drawn.plain, source)).norm(dim=-1)[pseudo_labels]
+    assert float(miss.max()) * 64 < 0.25
+
+
+@pytest.mark.parametrize("mirror", [None, MIRROR])
+def test_back_is_the_inverse(mirror: Tensor | None) -> None:
+    drawn = views(config(), mirror=mirror)
+    assert torch.allclose(drawn.move_back(drawn.move(cloud())), cloud(), atol=1e-5)
+
+
+def test_heatmaps_move_with_the_landmarks() -> None:
+    drawn = views(config(warp__elastic=0, warp__scale=0), mirror=MIRROR)
+    edges = torch.tensor([[0, 1], [3, 4], [0, 3], [1, 4], [2, 2]])  # symmetric, as L of mirrored landmarks has to be
+    moved = drawn.move_heatmap(skeleton_heatmap(cloud(), size=64, sigma=3.0, edges=edges))
+    redrawn = skeleton_heatmap(drawn.move(cloud()), size=64, sigma=3.0, edges=edges)
+    assert float((moved - redrawn).abs().sum((1, 2, 3)).max()) < 0.05
+
+
+def test_context_brings_in_real_surroundings() -> None:
+    """With little context, the border repeats; with enough, the moved picture shows coordinates beyond the square."""
+    wide = views(config(crop__context=1.5)).moved[:, :2]
+    narrow = views(config(crop__context=1.0)).moved[:, :2]
+    assert float(wide.max()) > 1.02
+    assert float(narrow.max()) <= 1
+
+
+def test_the_plain_view_is_the_central_crop() -> None:
+    settings = config(crop__context=1.25)
+    centres = pixel_centres(64, 64).permute(2, 0, 1).expand(12, -1, -1, -1)
+    assert torch.allclose(views(settings).plain[:, :2], centres, atol=1e-5)
+    odd = config(crop__context=1.3)  # 83 stored pixels: an odd rest
+    assert torch.allclose(central_crop(ramps(2, odd), odd)[:, :2], centres[:2], atol=2e-3)
+
+
+def test_a_teacher_may_see_images_as_they_are() -> None:
+    settings = load_config("cpu", {"crop.image_size": 32, "teacher.plain": True})
+    stored = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
+    shape_model = ShapeModel(torch.full((1, 5, 2), 0.5), mirror=MIRROR)
+    with BatchSource(stored, None, shape_model, settings) as source:
+        drawn = source.batch(0).views
+    assert drawn is not None and drawn.flipped is not None
+    assert torch.equal(drawn.plain, central_crop(to_input(torch.from_numpy(stored)), settings))
+    assert 0 < int(drawn.flipped.sum()) < 24  # the other view is mirrored as ever
+
+
+def test_the_generator_alone_decides() -> None:
+    settings = load_config("cpu", {"crop.image_size": 32})
+    images = torch.rand(4, 3, 40, 40)
+
+    def drawn(seed: int) -> AugmentedPair:
+        return draw_augmented_pair(images, settings, generator=torch.Generator().manual_seed(seed), mirror=MIRROR)
+
+    assert torch.equal(drawn(3).moved, drawn(3).moved)
+    assert torch.equal(drawn(3).plain, drawn(3).plain)
+    assert not torch.allclose(drawn(3).moved, drawn(4).moved)
+
+
+def test_bytes_become_minus_one_to_one() -> None:
+    given = torch.tensor([[[[0, 255, 51]]]], dtype=torch.uint8)
+    assert torch.allclose(to_input(given), torch.tensor([-1.0, 1.0, -0.6]).view(1, 3, 1, 1))
+    assert to_input(torch.zeros(2, 4, 5, 3, dtype=torch.uint8)).shape == (2, 3, 4, 5)
