@@ -11,6 +11,7 @@ import pytest
 import brule.cli
 
 COMMANDS = (
+    "annotate",
     "barycenter",
     "bench",
     "calibrate",

@@ -1,7 +1,7 @@
 """The command line.
 
-``brule data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export | bench |
-study | demo``
+``brule annotate | data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export |
+bench | study | demo``
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
+from brule.cli.annotate import annotate
 from brule.cli.barycenter import barycenter
 from brule.cli.bench import bench
 from brule.cli.calibrate import calibrate
@@ -57,7 +58,7 @@ app = App(
     result_action="return_value",
 )
 for _command in (
-    demo, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, bench, study
+    demo, annotate, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, bench, study
 ):  # fmt: skip
     app.command(_command)
 app.command(data)

@@ -1,7 +1,8 @@
 """Find files: in folders at any depth, by globs, or by their names.
 
 Folders are walked to any depth. Symbolic links are followed, every folder once, so that a loop of links does no harm.
-Hidden files and folders and ``__MACOSX`` are passed over.
+Hidden files and folders and ``__MACOSX`` are passed over. Of an annotation project (``brule annotate``) only the folder
+with its annotations is walked: runs, exports and uploaded images beside it are something else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from brule.data.formats import ANNOTATION_SUFFIXES
 from brule.data.images import IMAGE_SUFFIXES
 from brule.errors import DataError
+
+PROJECT_FILE, PROJECT_FORMAT, PROJECT_ANNOTATIONS = "project.json", "brule-project-1", "annotations"
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -119,10 +122,23 @@ def _expand(path: Path, suffixes: Collection[str], visited: set[tuple[int, int]]
     return files + [file for folder in found if folder.is_dir() for file in _walk(folder, suffixes, visited)]
 
 
+def is_project(folder: Path) -> bool:
+    """Whether a folder is an annotation project, as ``brule annotate`` keeps it."""
+    try:
+        with (folder / PROJECT_FILE).open("rb") as file:
+            return PROJECT_FORMAT.encode() in file.read(200)
+    except OSError:
+        return False
+
+
 def _walk(root: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) -> list[Path]:
     found, waiting = [], [root]
     while waiting:
         folder = waiting.pop()
+        if is_project(folder):
+            folder /= PROJECT_ANNOTATIONS
+            if not folder.is_dir():
+                continue
         status = folder.stat()
         if (status.st_dev, status.st_ino) in visited:
             continue

@@ -60,6 +60,26 @@ def image_size(path: Path | str) -> tuple[int, int]:
         return (image.height, image.width) if swapped else (image.width, image.height)
 
 
+def load_reduced(path: Path | str, side: int) -> Image.Image:
+    """Load an image file as upright RGB, no larger than wanted; a JPEG is shrunk while it is decoded.
+
+    Args:
+        path: the file.
+        side: of the result, at most, in pixels; a smaller image isn't enlarged.
+
+    Raises:
+        DataError: as for :func:`load_image`.
+    """
+    with _opened(Path(path)) as image:
+        orientation = _orientation(image)
+        width, height = (image.height, image.width) if orientation >= 5 else image.size
+        factor = min(1.0, side / max(width, height))
+        _draft(image, orientation, factor * _DRAFT_MARGIN)
+        upright = _upright_rgb(image)
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        return upright if upright.size == size else upright.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
 def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: float = 1.0) -> tuple[np.ndarray, Box]:
     """Load the part of an image that its box or landmarks mark, at the size a network wants.
 

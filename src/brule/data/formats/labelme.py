@@ -1,13 +1,16 @@
 """labelme: a JSON file an image, with shapes that have a label. Points count from the corner of the image.
 
 A missing landmark simply isn't there. labelme carries keys that it doesn't know along: we keep the landmarks' order and
-edges in two of them, ``landmarks`` and ``skeleton``. Shapes with the same ``group_id`` make an object.
+edges in two of them, ``landmarks`` and ``skeleton``, and the millimetres per pixel in ``scale``. In files of an annotation
+project (``brule annotate``) the key ``brule`` holds a status: the points of a ``draft`` or a ``rejected`` image are not
+read. Shapes with the same ``group_id`` make an object.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from brule.data.samples import Layout
 from brule.errors import DataError
 
 VERSION = "5.5.0"
+OWN = "brule"
+UNFINISHED = ("new", "draft", "rejected")
 
 
 def _recognises(content: Any) -> bool:
@@ -45,7 +50,24 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     notes = [f"{others} shapes that are neither points nor rectangles are passed over"] if others else []
     stated, layout = stated_layout(content, str(path))
     items, layout = from_named(list(groups.values()), stated, layout)
+    items = [replace(item, scale=_scale(content, str(path))) for item in items]
+    if not _finished(content):
+        items, layout = [], replace(layout, names=layout.names if stated else None)
     return Annotations(items or [Annotation(image, size=known)], layout, problems, notes)
+
+
+def _finished(content: dict[str, Any]) -> bool:
+    own = content.get(OWN)
+    return not isinstance(own, dict) or own.get("status") not in UNFINISHED
+
+
+def _scale(content: dict[str, Any], where: str) -> float | None:
+    if content.get("scale") is None:
+        return None
+    value = number(content["scale"], where, "the length of a pixel, 'scale'")
+    if value <= 0:
+        raise DataError(f"{where}: expected a length of more than 0 as 'scale', got {shown(value)}")
+    return value
 
 
 def stated_layout(content: dict[str, Any], where: str) -> tuple[list[str] | None, Layout]:
@@ -103,14 +125,16 @@ def _corner(pair: object, where: str) -> tuple[float, float]:
     return point(pair[0], pair[1], where)
 
 
-def _dump(annotations: Annotations) -> str:
+def labelme_content(annotations: Annotations) -> dict[str, Any]:
+    """The value that labelme keeps as JSON, of one image's annotations."""
     items = annotations.items
     names = annotations.names(annotations.n_points or 0)
     shapes: list[dict[str, Any]] = []
     for number_, item in enumerate(items, 1):
         shapes += _shapes(item, names, number_ if len(items) > 1 else None, annotations.layout.kind)
     known = items[0].size or (None, None)
-    content = {
+    scale = next((item.scale for item in items if item.scale is not None), None)
+    return {
         "version": VERSION,
         "flags": {},
         "shapes": shapes,
@@ -119,8 +143,12 @@ def _dump(annotations: Annotations) -> str:
         "imageHeight": known[1],
         "imageWidth": known[0],
         **stated_content(annotations),
+        **({} if scale is None else {"scale": scale}),
     }
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _dump(annotations: Annotations) -> str:
+    return json.dumps(labelme_content(annotations), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def _shapes(item: Annotation, names: Sequence[str], group: int | None, kind: str) -> list[dict[str, Any]]:
@@ -150,6 +178,6 @@ LABELME = Format(
     recognises=_recognises,
     parse=_parse,
     dump=_dump,
-    holds=frozenset(FEATURES) - {"curves", "scale"},
+    holds=frozenset(FEATURES) - {"curves"},
     one_image=True,
 )

@@ -1,0 +1,141 @@
+"""The images of a project: where they are, what they are called, and which id each has."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from brule.data.annotations import relative_name
+from brule.data.finding import find_images_if_any
+from brule.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A folder of images.
+
+    Args:
+        path: the folder.
+        prefix: what the names of its images begin with, so that two folders don't share a name.
+        files: the images that belong to the project, relative to the folder; empty for all.
+    """
+
+    path: Path
+    prefix: str = ""
+    files: tuple[str, ...] = ()
+
+    def images(self) -> Iterator[tuple[str, Path]]:
+        """Name and path of every image."""
+        paths = [self.path / file for file in self.files] if self.files else find_images_if_any(self.path)
+        root = os.path.join(self.path, "")
+        for path in paths:
+            inside = os.fspath(path)[len(root) :] if os.fspath(path).startswith(root) else os.path.relpath(path, self.path)
+            yield Path(self.prefix, inside).as_posix(), path
+
+    def to_json(self, project: Path) -> dict[str, object]:
+        """As it is kept in the project's file: relative to the project, so that both can be moved together."""
+        found: dict[str, object] = {"path": relative_name(self.path, project)}
+        found |= {"prefix": self.prefix} if self.prefix else {}
+        return found | ({"files": list(self.files)} if self.files else {})
+
+    @classmethod
+    def from_json(cls, content: object, project: Path) -> ImageFolder:
+        """The folder that :meth:`to_json` describes.
+
+        Raises:
+            DataError: the description is damaged.
+        """
+        if not isinstance(content, Mapping) or not isinstance(content.get("path"), str):
+            raise DataError(f"{project}: the folder {content!r} of the project is damaged; expected an object with a path")
+        files = content.get("files", [])
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise DataError(f"{project}: the files of {content['path']} are damaged; expected a list of names")
+        path = Path(os.path.normpath(project / content["path"]))
+        return cls(path, str(content.get("prefix", "")), tuple(files))
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image of a project.
+
+    Args:
+        id: of the page's addresses; it depends on the name alone.
+        name: path below its folder, with slashes.
+        path: the file.
+    """
+
+    id: str
+    name: str
+    path: Path
+
+    @property
+    def shown(self) -> str:
+        """The name as text that any program can read."""
+        return self.name.encode("utf-8", "backslashreplace").decode()
+
+
+def image_id(name: str) -> str:
+    """16 hexadecimal digits of an image's name."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def indexed(folders: Iterable[ImageFolder]) -> dict[str, ImageEntry]:
+    """The images of all folders by id, sorted by name. No image is opened."""
+    named: dict[str, Path] = {}
+    for folder in folders:
+        if folder.path.is_dir():
+            for name, path in folder.images():
+                named.setdefault(name, path)
+    entries = (ImageEntry(image_id(name), name, named[name]) for name in sorted(named))
+    return {entry.id: entry for entry in entries}
+
+
+def folders_for(paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFolder] = ()) -> list[ImageFolder]:
+    """The folders to add to a project for paths that somebody named: folders, files or globs.
+
+    Args:
+        paths: as for :func:`brule.data.find_images`.
+        known: the folders that the project has.
+
+    Returns:
+        The folders that are new, with prefixes that are free.
+
+    Raises:
+        DataError: a path leads nowhere, or there is no image.
+    """
+    wanted: dict[Path, list[str]] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            wanted[Path(os.path.abspath(path))] = []
+            continue
+        for file in find_images_if_any(path):
+            folder = Path(os.path.abspath(file.parent))
+            if folder not in wanted or wanted[folder]:
+                wanted.setdefault(folder, []).append(file.name)
+    taken = {folder.prefix for folder in known}
+    existing = {(folder.path, folder.files) for folder in known}
+    added: list[ImageFolder] = []
+    for folder, files in wanted.items():
+        if (folder, tuple(files)) in existing or (folder, ()) in existing:
+            continue
+        prefix = "" if not taken else _free(folder.name or "images", taken)
+        taken.add(prefix)
+        added.append(ImageFolder(folder, prefix, tuple(files)))
+    return added
+
+
+def inside(path: Path, folders: Iterable[ImageFolder]) -> bool:
+    """Whether a file lies in one of the folders, with all links followed."""
+    real = os.path.realpath(path)
+    return any(real.startswith(os.path.join(os.path.realpath(folder.path), "")) for folder in folders)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    return found

@@ -1,0 +1,200 @@
+"""The changes of one image, kept for undo and redo: a line of JSON per change, added to the end of a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from brule.annotating.marks import Marks, change, changed
+from brule.errors import DataError
+from brule.files import make_folder
+from brule.files import told_of as wrap_oserror
+from brule.files import written_whole as atomic_write
+
+SET, UNDO, REDO, RENAME, BASE = "set", "undo", "redo", "rename", "base"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change, forwards and backwards.
+
+    Args:
+        action: what the person did, in words.
+        there: the :func:`brule.annotating.marks.change` that it made.
+        back: the change that takes it back.
+    """
+
+    action: str
+    there: Mapping[str, Any]
+    back: Mapping[str, Any]
+
+
+@dataclass
+class History:
+    """What happened to one image.
+
+    Args:
+        marks: the state after the last line.
+        before: the state before it.
+        version: the number of the last line.
+        template: the version of the template that the landmarks were last renamed for.
+        done: the steps that can be undone, oldest first.
+        undone: the steps that can be redone, the next one last.
+    """
+
+    marks: Marks = field(default_factory=Marks)
+    before: Marks = field(default_factory=Marks)
+    version: int = 0
+    template: int = 0
+    done: list[Step] = field(default_factory=list)
+    undone: list[Step] = field(default_factory=list)
+
+    def apply(self, line: Mapping[str, Any]) -> None:
+        """Go on by one line.
+
+        Raises:
+            DataError: the line is damaged.
+        """
+        try:
+            kind = line.get("op", SET)
+            self.before = self.marks
+            self.marks = self.after(line)
+            if kind == SET:
+                self.done.append(Step(str(line["action"]), line["there"], line["back"]))
+                self.undone.clear()
+            elif kind == UNDO:
+                self.undone.append(self.done.pop())
+            elif kind == REDO:
+                self.done.append(self.undone.pop())
+            elif kind == RENAME:
+                self.done = [_renamed(step, line["names"]) for step in self.done]
+                self.undone = [_renamed(step, line["names"]) for step in self.undone]
+                self.template = int(line["template"])
+            self.version = int(line["version"])
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"a line of the history is damaged ({error})") from error
+
+    def set(self, marks: Marks, action: str) -> dict[str, Any]:
+        """The line for a change to other marks."""
+        there, back = change(self.marks, marks), change(marks, self.marks)
+        return {"version": self.version + 1, "action": action, "there": there, "back": back}
+
+    def base(self, marks: Marks) -> dict[str, Any]:
+        """The line for marks that were there before the history began; it can't be undone."""
+        return {"version": self.version + 1, "op": BASE, "there": change(self.marks, marks)}
+
+    def step(self, kind: str) -> dict[str, Any]:
+        """The line that undoes or redoes a step."""
+        return {"version": self.version + 1, "op": kind}
+
+    def rename(self, names: Mapping[str, str], template: int) -> dict[str, Any]:
+        """The line for landmarks that got other names, with a version of the template."""
+        return {"version": self.version + 1, "op": RENAME, "names": dict(names), "template": template}
+
+    def after(self, line: Mapping[str, Any]) -> Marks:
+        """The marks after a line of :meth:`set`, :meth:`base`, :meth:`step` or :meth:`rename`; nothing changes yet."""
+        kind = line.get("op", SET)
+        if kind == UNDO:
+            return changed(self.marks, self.done[-1].back)
+        if kind == REDO:
+            return changed(self.marks, self.undone[-1].there)
+        if kind == RENAME:
+            return self.marks.renamed(line["names"])
+        if kind not in (SET, BASE):
+            raise DataError(f"a line of the history has the unknown kind {kind!r}")
+        return changed(self.marks, line["there"])
+
+
+def read_history(path: Path) -> tuple[History, int]:
+    """Read a history; a last line that was cut short by a power cut or a kill is not counted.
+
+    Returns:
+        The history, and how many bytes of the file are whole lines.
+
+    Raises:
+        DataError: the file can't be read, or a line before the last is damaged.
+    """
+    history = History()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return history, 0
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from error
+    whole = content[: content.rfind(b"\n") + 1]
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            history.apply(json.loads(line))
+        except (ValueError, DataError) as error:
+            raise DataError(f"{path}: line {number} is damaged ({error}); remove the file to go on without undo") from error
+    return history, len(whole)
+
+
+def append(path: Path, lines: Iterable[Mapping[str, Any]], *, length: int) -> int:
+    """Add lines, and have them on the disk before this returns.
+
+    Args:
+        path: the file; it is made where it isn't there.
+        lines: as JSON.
+        length: of the whole lines before them; what follows those, a line that was cut short, is overwritten.
+
+    Returns:
+        The new length.
+
+    Raises:
+        OutputError: it can't be written; the file is as it was.
+    """
+    text = b"".join(json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n" for line in lines)
+    make_folder(path.parent)
+    with wrap_oserror(path):
+        new = not path.exists()
+        with path.open("r+b" if not new else "xb", buffering=0) as file:
+            try:
+                file.truncate(length)
+                file.seek(length)
+                if file.write(text) != len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(length)
+                raise
+    if new:
+        sync_folder(path.parent)
+    return length + len(text)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, and have it on the disk under its name before this returns.
+
+    Raises:
+        OutputError: it can't be written; the file is as it was.
+    """
+    with atomic_write(path, flush=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, where the system can promise that."""
+    if os.name != "posix":
+        return
+    with wrap_oserror(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _renamed(step: Step, names: Mapping[str, str]) -> Step:
+    return Step(step.action, _renamed_change(step.there, names), _renamed_change(step.back, names))
+
+
+def _renamed_change(made: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    points = {names[name]: packed for name, packed in made.get("points", {}).items() if name in names}
+    return {**{key: value for key, value in made.items() if key != "points"}, **({"points": points} if points else {})}

@@ -1,0 +1,348 @@
+"""A project: images, what is to be annotated, and what is annotated, in plain files that every command reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.annotating.folders import ImageEntry, ImageFolder, folders_for, indexed
+from brule.annotating.history import write_durably
+from brule.annotating.marks import Marks
+from brule.annotating.records import Conflict, Record
+from brule.annotating.summaries import Summaries
+from brule.annotating.template import Template, template_from
+from brule.data.finding import PROJECT_ANNOTATIONS, PROJECT_FILE, PROJECT_FORMAT
+from brule.errors import BruleError, ConfigError, DataError
+from brule.files import make_folder
+
+REPEATS, RUNS, EXPORTS, UPLOADS, PREDICTIONS = "repeats", "runs", "exports", "images", "predictions"
+OWN = ".brule"  # what other commands pass over: histories, caches, the lock
+MAX_LOADED = 512  # records in memory
+LAYERS = {"first": PROJECT_ANNOTATIONS, "repeat": REPEATS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a project's file holds.
+
+    Args:
+        name: of the project.
+        folders: the images.
+        template: the landmarks.
+        version: of the template; goes up with every change of it.
+        annotator: who annotates.
+        measurements: distances and angles between landmarks, by :class:`brule.annotating.measuring.Measurements`.
+        renaming: landmarks' old and new names, while the annotations are being brought to a new template.
+    """
+
+    name: str
+    folders: tuple[ImageFolder, ...] = ()
+    template: Template = field(default_factory=Template)
+    version: int = 1
+    annotator: str | None = None
+    measurements: dict[str, Any] = field(default_factory=dict)
+    renaming: dict[str, str] | None = None
+
+    def write(self, project: Path) -> None:
+        """Write the project's file, on the disk before this returns.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        content: dict[str, Any] = {
+            "format": PROJECT_FORMAT,
+            "name": self.name,
+            "images": [folder.to_json(project) for folder in self.folders],
+            "annotator": self.annotator,
+            "measurements": self.measurements,
+            "version": self.version,
+            "template": self.template.model_dump(mode="json"),
+        }
+        if self.renaming is not None:
+            content["renaming"] = self.renaming
+        write_durably(project / PROJECT_FILE, json.dumps(content, ensure_ascii=True, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, project: Path) -> Settings:
+        """Read a project's file.
+
+        Raises:
+            DataError: it is missing, damaged, or of another kind.
+        """
+        path = project / PROJECT_FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"{path}: can't be read ({error.strerror}); expected the folder of an annotation project") from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: damaged ({error}); restore it") from None
+        if not isinstance(content, dict) or content.get("format") != PROJECT_FORMAT:
+            raise DataError(f"{path}: expected an annotation project ({PROJECT_FORMAT}), this is something else")
+        folders = content.get("images")
+        if not isinstance(folders, list):
+            raise DataError(f"{path}: damaged: expected a list of folders as 'images'; restore it")
+        measurements, renaming = content.get("measurements"), content.get("renaming")
+        annotator, version = content.get("annotator"), content.get("version")
+        return cls(
+            str(content.get("name") or project.name),
+            tuple(ImageFolder.from_json(folder, project) for folder in folders),
+            template_from(content.get("template", {}), f"{path}: template"),
+            version if isinstance(version, int) else 1,
+            annotator if isinstance(annotator, str) else None,
+            measurements if isinstance(measurements, dict) else {},
+            renaming if isinstance(renaming, dict) else None,
+        )
+
+
+class StaleTemplate(BruleError):
+    """A change of the landmarks was based on a version that isn't the current one."""
+
+
+class Project:
+    """A project that is open. All methods may be called from any thread.
+
+    Args:
+        folder: of the project; it is made, and the project with it, where it isn't there.
+        images: folders, files or globs of images to add.
+        template: the landmarks of a new project.
+
+    Attributes:
+        folder: as an absolute path.
+        settings: what the project's file holds.
+        entries: the images by id, sorted by name.
+        summaries: status and number of placed landmarks of every image.
+
+    Raises:
+        DataError: the folder holds something else, the project is damaged, or there are no such images.
+        OutputError: the folder can't be written to.
+    """
+
+    def __init__(
+        self, folder: Path, images: Sequence[str | os.PathLike[str]] = (), *, template: Template | None = None
+    ) -> None:
+        self.folder = Path(os.path.abspath(folder))
+        self._guard = threading.RLock()  # for the settings and the table of records
+        self._locks: dict[tuple[str, str], threading.RLock] = defaultdict(threading.RLock)
+        self._records: OrderedDict[tuple[str, str], Record] = OrderedDict()
+        self._listeners: list[Callable[[str, dict[str, Any]], object]] = []
+        new = not (self.folder / PROJECT_FILE).exists()
+        if new and self.folder.exists() and any(self.folder.iterdir()):
+            raise DataError(f"{folder}: holds files, but is no annotation project; choose a new folder for the project")
+        self.settings = Settings(self.folder.name) if new else Settings.read(self.folder)
+        folders = (*self.settings.folders, *folders_for(images, self.settings.folders))
+        if template is not None and not new and template.names != self.settings.template.names:
+            raise ConfigError("--template: this project has landmarks already; change them in the page")
+        if new or folders != self.settings.folders:
+            start = self.settings.template if template is None else template
+            self._keep(replace(self.settings, folders=folders, template=start))
+        self._ignore()
+        self.entries = indexed(folders)
+        self.summaries = Summaries(self.folder, self.entries)
+        if self.settings.renaming is not None:
+            self._rename_all(self.settings.renaming)
+
+    @property
+    def template(self) -> Template:
+        """The landmarks."""
+        return self.settings.template
+
+    @property
+    def own(self) -> Path:
+        """The folder for what other commands pass over."""
+        return self.folder / OWN
+
+    def listen(self, listener: Callable[[str, dict[str, Any]], object]) -> None:
+        """Have ``listener(event, facts)`` called after every change: ``image`` and ``project``."""
+        self._listeners.append(listener)
+
+    def entry(self, image: str) -> ImageEntry:
+        """The image of an id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.entries[image]
+
+    def record(self, image: str, layer: str = "first") -> Record:
+        """The annotation of an image, as it is on the disk.
+
+        Raises:
+            KeyError: there is no such image or layer.
+            DataError: the annotation is damaged.
+        """
+        key = (image, layer)
+        with self._locks[key]:
+            with self._guard:
+                record = self._records.get(key)
+            if record is None or not record.current:
+                record = Record.read(self.entry(image), self.annotation_file(image, layer), self._log(image, layer))
+                record.catch_up(self.template)
+            with self._guard:
+                self._records[key] = record
+                self._records.move_to_end(key)
+                while len(self._records) > MAX_LOADED:
+                    self._records.popitem(last=False)
+            return record
+
+    def annotation_file(self, image: str, layer: str = "first") -> Path:
+        """Where the annotation of an image is kept."""
+        return self.folder / LAYERS[layer] / f"{self.entry(image).name}.json"
+
+    def change(self, image: str, version: int, marks: Marks, *, action: str = "change", layer: str = "first") -> Record:
+        """Set what is annotated in one image; on the disk when this returns.
+
+        Args:
+            image: its id.
+            version: that the change is based on.
+            marks: what is to be annotated.
+            action: what the person did, in words.
+            layer: ``first``, or ``repeat`` for the second annotation of the same image.
+
+        Raises:
+            Conflict: the version isn't the current one.
+            OutputError: it can't be written; nothing has changed.
+        """
+        return self._do(image, version, layer, lambda record: record.changed(marks, action, self.template))
+
+    def undo(self, image: str, version: int, *, layer: str = "first", redo: bool = False) -> Record:
+        """Take the last step of an image back, or make it again; as :meth:`change`.
+
+        Raises:
+            ConfigError: there is no such step.
+        """
+        return self._do(
+            image, version, layer, lambda record: record.redo(self.template) if redo else record.undo(self.template)
+        )
+
+    def set_template(self, version: int, template: Template, kept: Sequence[int | None] | None = None) -> None:
+        """Change the landmarks, and bring all annotations to them.
+
+        Args:
+            version: of the template that the change is based on.
+            template: the new one.
+            kept: for each new landmark the index it had; by default it is found by name.
+
+        Raises:
+            StaleTemplate: the version isn't the current one.
+            DataError: ``kept`` doesn't fit.
+            OutputError: something can't be written. What was begun is ended when the project is opened again.
+        """
+        with self._guard:
+            if version != self.settings.version:
+                raise StaleTemplate(f"the landmarks were changed in the meantime (version {self.settings.version}); look again")
+            old = self.template
+            names = old.remapped(old.matching(template.names) if kept is None else kept, template.names)
+            unchanged = old.names == template.names and all(a == b for a, b in names.items())
+            renaming = None if unchanged and len(names) == len(old.names) else names
+            self._keep(replace(self.settings, template=template, version=version + 1, renaming=renaming))
+            if renaming is not None:
+                self._rename_all(renaming)
+        self._tell("project", {})
+
+    def set_settings(self, **changes: Any) -> None:
+        """Change the project's name, annotator or measurements.
+
+        Raises:
+            OutputError: that can't be written.
+        """
+        with self._guard:
+            self._keep(replace(self.settings, **changes))
+        self._tell("project", {})
+
+    def add(self, paths: Sequence[str | os.PathLike[str]]) -> int:
+        """Add folders of images.
+
+        Returns:
+            How many images were added.
+
+        Raises:
+            DataError: a path leads nowhere, or there is no image.
+        """
+        with self._guard:
+            added = folders_for(paths, self.settings.folders)
+            if added:
+                self._keep(replace(self.settings, folders=(*self.settings.folders, *added)))
+        return self.refresh()
+
+    def refresh(self) -> int:
+        """Look for images again; returns how many are new."""
+        with self._guard:
+            before = len(self.entries)
+            self.entries = indexed(self.settings.folders)
+            self.summaries.use(self.entries)
+            found = len(self.entries) - before
+        self._tell("project", {})
+        return found
+
+    def accepted(self) -> list[str]:
+        """The ids of the images whose annotation is finished, in the order of their names."""
+        return [image for image in self.entries if self.summaries[image].status == "accepted"]
+
+    def annotated(self) -> tuple[list[str], np.ndarray]:
+        """The finished images, and their landmarks ``(K, N, 2)`` in pixels, NaN where one is missing."""
+        names, ids, shapes = self.template.names, [], []
+        for image in self.accepted():
+            try:
+                marks = self.record(image).marks
+            except DataError:
+                continue
+            if marks.status == "accepted" and marks.placed:
+                ids.append(image)
+                shapes.append(marks.array(names))
+        return ids, np.stack(shapes) if shapes else np.empty((0, len(names), 2))
+
+    def close(self) -> None:
+        """Keep what makes the next opening fast."""
+        self.summaries.keep()
+
+    def _do(self, image: str, version: int, layer: str, act: Callable[[Record], None]) -> Record:
+        with self._locks[image, layer]:
+            record = self.record(image, layer)
+            if version != record.version:
+                raise Conflict(record)
+            act(record)
+            facts = {"id": image, "version": record.version, "status": record.marks.status, "layer": layer}
+            if layer == "first":
+                self.summaries.set(image, record.marks.status, record.marks.placed, record.stamp)
+            else:
+                self.summaries.repeated.add(image)
+        if record.version != version:
+            self._tell("image", facts)
+        return record
+
+    def _rename_all(self, names: dict[str, str]) -> None:
+        """Bring every annotation to the landmarks' new names, then forget that it had to be done."""
+        for layer in LAYERS:
+            for image in self.entries:
+                if self.annotation_file(image, layer).exists():
+                    with self._locks[image, layer]:
+                        record = self.record(image, layer)
+                        if record.history.template != self.settings.version:  # or it was done before the program ended
+                            record.rename(names, self.template, self.settings.version)
+        self._keep(replace(self.settings, renaming=None))
+
+    def _keep(self, settings: Settings) -> None:
+        make_folder(self.folder)
+        settings.write(self.folder)
+        self.settings = settings
+
+    def _ignore(self) -> None:
+        path = self.own / ".gitignore"
+        if not path.exists():
+            make_folder(self.own)
+            write_durably(path, "/cache/\n/lock\n/summaries.json\n")
+
+    def _log(self, image: str, layer: str) -> Path:
+        return self.own / "history" / layer / image[:2] / f"{image}.jsonl"
+
+    def _tell(self, event: str, facts: dict[str, Any]) -> None:
+        for listener in list(self._listeners):
+            listener(event, facts)

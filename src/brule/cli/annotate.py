@@ -1,0 +1,76 @@
+"""``brule annotate``: the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from brule.cli.output import note, say
+from brule.errors import ConfigError
+
+
+def annotate(
+    images: list[str] | None = None,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    template: str | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
+) -> int:
+    """Annotate, train, correct and export in the browser.
+
+    Starts a server on this machine and opens its page. Everything is kept in the project's folder, in plain files that
+    every command reads: `brule train --images photos/ --labelled PROJECT`. Every change is saved at once. Ctrl-C ends the
+    server; the same command opens the project again. Needs `pip install 'brule[web]'`.
+
+    **Examples**
+
+        brule annotate photos/ -o project
+
+        brule annotate -o project
+
+        brule annotate photos/ -o project --template face68
+
+    Args:
+        images: Folders, files or globs of images to add to the project. A project that exists needs none.
+        output: The project's folder.
+        template: The landmarks of a new project: `face68` (68 points of a face), or a JSON or TOML file with `names`,
+            `edges`, `contours` and `pairs`.
+        host: The address to listen at. On any but this machine's own, the page asks for a token, which is part of the
+            address that is printed.
+        port: The port to listen at; by default the first free one from 8421 on.
+        open_: Open the page in a browser.
+    """
+    from brule.annotating import Project, named_template
+
+    _need_web()
+    from brule.web.serving import AlreadyOpen, serve
+
+    project = Project(output, images or (), template=None if template is None else named_template(template))
+    try:
+        serve(project, host=host, port=port, open_browser=open_, announce=lambda address: _announce(project, address))
+    except AlreadyOpen as error:
+        if error.address and open_:
+            import webbrowser
+
+            webbrowser.open(error.address)
+        raise
+    note("ended; everything is saved")
+    return 0
+
+
+def _announce(project: object, address: str) -> None:
+    say(f"open {address}")
+    note("Ctrl-C ends the server")
+
+
+def _need_web() -> None:
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"the page needs {error.name}: pip install 'brule[web]'") from None

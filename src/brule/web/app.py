@@ -1,0 +1,89 @@
+"""The server's addresses, put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from brule.annotating.project import StaleTemplate
+from brule.errors import BruleError
+from brule.web import errors
+from brule.web.calls import endpoint
+from brule.web.guard import Guard
+from brule.web.handlers import images, project
+from brule.web.page import Page
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(page: Page, *, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
+    """The application.
+
+    Args:
+        page: what it works on.
+        host: what the server is bound to.
+        token: that a person has to know; None on a loopback address.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        page.close()
+
+    async def on_stale(_: Request, error: Exception) -> Response:
+        return errors.refusal("conflict", str(error), current=project.template_json(page))
+
+    app = Starlette(
+        routes=routes(page),
+        middleware=[Middleware(Guard, host=host, token=token)],
+        exception_handlers={
+            StaleTemplate: on_stale,
+            errors.Refused: errors.on_refused,
+            BruleError: errors.on_brule_error,
+            HTTPException: errors.on_http_error,
+        },
+        lifespan=lifespan,
+    )
+    app.state.page = page
+    return app
+
+
+def routes(page: Page) -> list[Route | Mount]:
+    """All addresses; docs/annotate.md lists what they are for."""
+    one = "/api/images/{image}"
+    return [
+        Route("/", _index),
+        Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
+        Route("/api/events", page.hub.stream),
+        Route("/api/project", endpoint(project.show)),
+        Route("/api/project/template", endpoint(project.set_template), methods=["PUT"]),
+        Route("/api/project/settings", endpoint(project.set_settings), methods=["PUT"]),
+        Route("/api/project/folders", endpoint(project.add_folders), methods=["POST"]),
+        Route("/api/templates", endpoint(project.templates)),
+        Route("/api/upload", endpoint(project.upload), methods=["POST"]),
+        Route("/api/images", endpoint(images.listed)),
+        Route(one, endpoint(images.show)),
+        Route(one, endpoint(images.change), methods=["PUT"]),
+        Route(f"{one}/undo", endpoint(images.undo), methods=["POST"]),
+        Route(f"{one}/redo", endpoint(images.redo), methods=["POST"]),
+        Route(f"{one}/history", endpoint(images.history)),
+        Route(f"{one}/view", endpoint(images.view, limiter="decoding")),
+        Route(f"{one}/tile/{{level:int}}/{{column:int}}/{{row:int}}", endpoint(images.tile, limiter="decoding")),
+        Route(f"{one}/crop", endpoint(images.crop, limiter="decoding")),
+    ]
+
+
+async def _index(_: Request) -> Response:
+    index = STATIC / "index.html"
+    if not index.is_file():
+        return Response("The page's files are missing from this installation of brule; install it again.", 500)
+    return FileResponse(index, headers={"cache-control": "no-cache"})

@@ -1,0 +1,192 @@
+"""Who may ask: the page itself, from the address it was opened at, and nobody else.
+
+A page elsewhere can make a browser send requests to this server (CSRF), or point a name of its own at it (DNS rebinding).
+The checks of ``Host``, ``Origin`` and ``Sec-Fetch-Site``, and a header that no form can send, refuse both.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.responses import RedirectResponse, Response
+
+from brule.web.errors import refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 4 << 20
+MAX_UPLOAD = 256 << 20
+UPLOAD = "/api/upload"
+COOKIE = "brule"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+
+
+class TooLarge(Exception):
+    """More came than a body may have."""
+
+
+class Guard:
+    """Middleware that lets the page's own requests through, with limited bodies.
+
+    Args:
+        app: what is guarded.
+        host: what the server is bound to.
+        token: that the person has to know; None on a loopback address, where only this machine can ask.
+    """
+
+    def __init__(self, app: App, *, host: str = "127.0.0.1", token: str | None = None) -> None:
+        self._app, self._host, self._token = app, host, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        limit = MAX_UPLOAD if scope["path"] == UPLOAD else MAX_BODY
+        refused = self._stranger(scope, headers) or self._unknown(scope, headers) or _too_large(headers, limit)
+        safely = _with_headers(send)
+        if refused is not None:
+            await refused(scope, receive, safely)
+            return
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await safely(message)
+
+        try:
+            await self._app(scope, _limited(receive, limit), noted)
+        except TooLarge:
+            if not started:
+                await _large(limit)(scope, receive, safely)
+
+    def _stranger(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+        hosts = [value for key, value in scope["headers"] if key.lower() == b"host"]
+        host = headers.get("host", "")
+        if len(hosts) != 1 or not self._known(host):
+            return refusal("forbidden", "this server answers at the address that it printed, and at no other name")
+        origin = headers.get("origin")
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+            return refusal("forbidden", "requests from other pages are refused")
+        opening = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not opening:
+            return refusal("forbidden", "requests from other pages are refused")
+        if scope["method"] not in ("GET", "HEAD") and headers.get("x-brule") != "1":
+            return refusal("forbidden", "a change needs the header X-Brule: 1, which the page sends")
+        return None
+
+    def _known(self, host: str) -> bool:
+        name, port = _apart(host)
+        if port is None:
+            return False
+        if self._token is None or name in LOOPBACK:
+            return name in LOOPBACK or name == self._host
+        # Where a token is needed, a name that is pointed here gains nothing; addresses and the given name are plain.
+        return name == self._host or _is_address(name) or self._host in ("0.0.0.0", "::")
+
+    def _unknown(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+        if self._token is None:
+            return None
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if scope["path"] == "/" and scope["method"] == "GET" and _same(given, self._token):
+            response = RedirectResponse("/", 303)
+            response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+            return response
+        try:
+            cookies = SimpleCookie(headers.get("cookie", ""))
+        except CookieError:
+            cookies = SimpleCookie()
+        if COOKIE in cookies and _same(cookies[COOKIE].value, self._token):
+            return None
+        return refusal("unauthorized", "open the address that the terminal shows: it holds the token that is needed here")
+
+
+def _same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+
+def _apart(host: str) -> tuple[str, int | None]:
+    """Name and port of a ``Host`` header; None as the port where it is no such header."""
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        return host, 80 if host and all(sign.isalnum() or sign in "-._[]:" for sign in host) else None
+    return name, int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _too_large(headers: dict[str, str], limit: int) -> Response | None:
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        return refusal("bad_request", "expected a number as Content-Length")
+    return _large(limit) if len(length) > 18 or int(length) > limit else None
+
+
+def _large(limit: int) -> Response:
+    return refusal("too_large", f"a request may hold {limit >> 20} MiB at most here")
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise TooLarge
+        return message
+
+    return counted
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {key.lower() for key, _ in message.get("headers", [])}
+            extra = [(key, value) for key, value in HEADERS if key not in present]
+            if b"cache-control" not in present:
+                extra.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        await send(message)
+
+    return sent

@@ -1,0 +1,1 @@
+"""What the page can ask for: one function per address, one file per subject."""

@@ -1,0 +1,122 @@
+"""The project as a whole: landmarks, settings, images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from brule.annotating.folders import image_id
+from brule.annotating.project import UPLOADS
+from brule.annotating.template import BUILT_IN, template_from
+from brule.data.images import IMAGE_SUFFIXES, image_size
+from brule.errors import DataError
+from brule.files import make_folder
+from brule.files import written_whole as atomic_write
+from brule.web.bodies import FoldersBody, SettingsBody, TemplateBody
+from brule.web.calls import Call
+from brule.web.errors import Refused
+from brule.web.page import Page
+
+_UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+
+
+def show(call: Call) -> dict[str, Any]:
+    """``GET /api/project``."""
+    return described(call.page)
+
+
+def described(page: Page) -> dict[str, Any]:
+    """The project, as the page shows it."""
+    project, settings = page.project, page.project.settings
+    return {
+        "name": settings.name,
+        "folder": str(project.folder),
+        "images": [str(folder.path) for folder in settings.folders],
+        "n_images": len(project.entries),
+        "empty": not project.entries,
+        "counts": project.summaries.counts(),
+        "template": template_json(page),
+        "annotator": settings.annotator,
+        "annotators": [settings.annotator] if settings.annotator else [],
+        "measurements": {"distances": [], "angles": [], **settings.measurements},
+    }
+
+
+def template_json(page: Page) -> dict[str, Any]:
+    """The landmarks, as the page shows them."""
+    settings = page.project.settings
+    return {"version": settings.version, **settings.template.model_dump(mode="json"), "shape": None}
+
+
+def set_template(call: Call) -> dict[str, Any]:
+    """``PUT /api/project/template``."""
+    body = call.body(TemplateBody)
+    template = template_from(body.template(), "the landmarks")
+    call.page.project.set_template(body.version, template, body.kept)
+    return {"template": template_json(call.page)}
+
+
+def templates(_: Call) -> dict[str, Any]:
+    """``GET /api/templates``."""
+    known = [{"id": key, "title": title, **own.model_dump(mode="json")} for key, (title, own) in BUILT_IN.items()]
+    return {"templates": known}
+
+
+def set_settings(call: Call) -> dict[str, Any]:
+    """``PUT /api/project/settings``."""
+    changes = call.body(SettingsBody).model_dump(exclude_unset=True)
+    if changes.get("name", "") is None:
+        raise Refused("bad_request", "name: expected a name of the project, got null")
+    call.page.project.set_settings(**changes)
+    return {"project": described(call.page)}
+
+
+def add_folders(call: Call) -> dict[str, Any]:
+    """``POST /api/project/folders``."""
+    if not call.page.local:
+        raise Refused("forbidden", "folders can be added on the machine of the server only; use brule annotate there")
+    added = call.page.project.add([str(Path(path).expanduser()) for path in call.body(FoldersBody).paths])
+    return {"added": added, "n_images": len(call.page.project.entries)}
+
+
+def upload(call: Call) -> dict[str, Any]:
+    """``POST /api/upload``."""
+    project = call.page.project
+    name = _safe_name(call.query.get("name", ""))
+    folder = project.folder / UPLOADS
+    path = folder / name
+    if path.exists():
+        if path.read_bytes() != call.content:
+            raise Refused("busy", f"another image is called {name} already; rename one of the two")
+    else:
+        if not path.resolve().is_relative_to(project.folder.resolve()):
+            raise Refused("forbidden", "the name leads out of the project")
+        make_folder(path.parent)
+        with atomic_write(path, flush=True) as temporary:
+            temporary.write_bytes(call.content)
+            try:
+                image_size(temporary)
+            except DataError as error:
+                raise DataError(f"{name}: {str(error).removeprefix(f'{temporary}: ')}") from None
+    known = next((one for one in project.settings.folders if one.path == folder), None)
+    if known is None:
+        project.add([folder])
+        known = next(one for one in project.settings.folders if one.path == folder)
+    elif str(PurePosixPath(known.prefix, name)) not in {entry.name for entry in project.entries.values()}:
+        project.refresh()
+    full = PurePosixPath(known.prefix, name).as_posix()
+    return {"id": image_id(full), "name": full}
+
+
+def _safe_name(given: str) -> str:
+    """A name below the folder of uploads.
+
+    Raises:
+        Refused: it is none.
+    """
+    parts = given.split("/")
+    bad = not given or len(given) > 500 or _UNFIT.search(given) or any(part.strip(" .") != part or not part for part in parts)
+    if bad or PurePosixPath(given).suffix.lower() not in IMAGE_SUFFIXES:
+        raise Refused("bad_request", f"expected the name of an image ({', '.join(sorted(IMAGE_SUFFIXES))}), got {given[:80]!r}")
+    return given

@@ -1,0 +1,87 @@
+"""What a server works on: the project and everything that goes on beside it."""
+
+from __future__ import annotations
+
+import os
+
+import anyio
+
+from brule.annotating import Project
+from brule.annotating.folders import ImageEntry, inside
+from brule.annotating.records import Record
+from brule.web.errors import Refused
+from brule.web.events import Hub
+from brule.web.pictures import Pictures
+
+FILES, DECODING = 16, 2  # threads at a time, at least
+
+
+class Page:
+    """The state behind the page.
+
+    Args:
+        project: that is annotated.
+        local: whether only this machine can ask; others may not name folders of it.
+    """
+
+    def __init__(self, project: Project, *, local: bool = True) -> None:
+        self.project, self.local = project, local
+        self.hub = Hub()
+        self.pictures = Pictures(project.own / "cache")
+        decoding = max(DECODING, (os.cpu_count() or 1) - 1)
+        self.limiters = {"files": anyio.CapacityLimiter(FILES), "decoding": anyio.CapacityLimiter(decoding)}
+        self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
+        project.listen(self.hub.publish)
+
+    def entry(self, image: str) -> ImageEntry:
+        """The image of an id.
+
+        Raises:
+            Refused: there is none.
+        """
+        try:
+            return self.project.entry(image)
+        except KeyError:
+            raise Refused("not_found", "there is no such image in this project") from None
+
+    def picture(self, image: str) -> ImageEntry:
+        """The image of an id, once it is clear that its file may be shown.
+
+        Raises:
+            Refused: there is none, or it is a link out of the project's folders.
+        """
+        entry = self.entry(image)
+        if not inside(entry.path, self.project.settings.folders):
+            raise Refused("forbidden", f"{entry.shown} is a link that leads out of the project's folders; add that folder")
+        return entry
+
+    def record(self, image: str, layer: str = "first") -> Record:
+        """The annotation of an image.
+
+        Raises:
+            Refused: there is no such image.
+        """
+        self.entry(image)
+        return self.project.record(image, layer)
+
+    def neighbours(self, image: str) -> tuple[str | None, str | None]:
+        """The images before and after one, in the order of their names."""
+        entries = self.project.entries
+        if self._order[0] is not entries:
+            ids = list(entries)
+            self._order = (entries, ids, {one: i for i, one in enumerate(ids)})
+        _, ids, places = self._order
+        place = places[image]
+        return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)
+
+    def ordered(self, ids: list[str], order: str) -> list[str]:
+        """Images in another order than that of their names."""
+        summaries = self.project.summaries
+        if order == "changed":
+            return sorted(ids, key=lambda image: -(summaries[image].stamp or (0, 0))[0])
+        return ids
+
+    def close(self) -> None:
+        """End everything that goes on, and keep what makes the next opening fast."""
+        self.hub.close()
+        self.project.close()
