@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brule.data.annotations import relative_name
-from brule.data.finding import find_images_if_any
+from brule.data.discovery import find_images_if_any
 from brule.errors import DataError
 
 

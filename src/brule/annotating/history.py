@@ -12,9 +12,7 @@ from typing import Any
 
 from brule.annotating.marks import Marks, change, changed
 from brule.errors import DataError
-from brule.files import make_folder
-from brule.files import told_of as wrap_oserror
-from brule.files import written_whole as atomic_write
+from brule.files import atomic_write, make_folder, wrap_oserror
 
 SET, UNDO, REDO, RENAME, BASE = "set", "undo", "redo", "rename", "base"
 

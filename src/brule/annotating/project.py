@@ -19,7 +19,7 @@ from brule.annotating.marks import Marks
 from brule.annotating.records import Conflict, Record
 from brule.annotating.summaries import Summaries
 from brule.annotating.template import Template, template_from
-from brule.data.finding import PROJECT_ANNOTATIONS, PROJECT_FILE, PROJECT_FORMAT
+from brule.data.discovery import PROJECT_ANNOTATIONS, PROJECT_FILE, PROJECT_FORMAT
 from brule.errors import BruleError, ConfigError, DataError
 from brule.files import make_folder
 

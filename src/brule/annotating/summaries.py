@@ -11,7 +11,7 @@ from pathlib import Path
 
 from brule.annotating.files import summary
 from brule.annotating.folders import ImageEntry, image_id
-from brule.data.finding import PROJECT_ANNOTATIONS
+from brule.data.discovery import PROJECT_ANNOTATIONS
 from brule.files import write_text
 
 _Stamp = tuple[int, int]

@@ -14,7 +14,7 @@ from brule.annotating.folders import ImageEntry
 from brule.data.images import load_crop, load_image, load_reduced
 from brule.data.samples import Sample
 from brule.errors import DataError, OutputError
-from brule.files import written_whole as atomic_write
+from brule.files import atomic_write
 
 SIZES = (256, 512, 1024, 2048, 4096)
 TILE = 512

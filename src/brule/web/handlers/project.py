@@ -11,8 +11,7 @@ from brule.annotating.project import UPLOADS
 from brule.annotating.template import BUILT_IN, template_from
 from brule.data.images import IMAGE_SUFFIXES, image_size
 from brule.errors import DataError
-from brule.files import make_folder
-from brule.files import written_whole as atomic_write
+from brule.files import atomic_write, make_folder
 from brule.web.bodies import FoldersBody, SettingsBody, TemplateBody
 from brule.web.calls import Call
 from brule.web.errors import Refused
