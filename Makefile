@@ -51,7 +51,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format clean
+.PHONY: help setup demo test test-fast bench lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test: $(STAMP) ## run all tests
 
 test-fast: $(STAMP) ## run the tests that aren't marked slow
 	$(BIN)/python -m pytest -m "not slow"
+
+bench: $(STAMP) ## time every part of the library on this machine: bench.json (about 10 minutes; see docs/bench.md)
+	$(BIN)/python -m benchmarks -o bench.json
 
 lint: $(STAMP) ## check style, formatting and types
 	$(BIN)/ruff check .
