@@ -163,6 +163,7 @@ def test_every_dotted_key_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
+        (b"seed = 1 # \xa2", "not UTF-8"),
         (b"x = " + b"[" * 50_000, "nested too deeply|no valid TOML"),
         (b"seed = " + b"9" * 5000, "no valid TOML"),
     ],
