@@ -24,21 +24,27 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("coordinates", "files", "locks"),
     ("transport", "geometry", "networks", "data"),
-    ("losses", "model", "plots"),
+    ("losses", "model", "plots", "locating"),
     ("training", "evaluation"),
-    ("detector", "choosing", "redrawing", "studies", "export", "annotating"),
+    ("detector", "choosing", "redrawing", "studies", "export", "benchmarks", "annotating"),
     ("cli", "web"),
     ("__main__",),
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
 # `errors`, `files`, `locks` and `coordinates` are for everybody; of what else lies below them, these may use this much only.
 FOUNDATION = {"errors", "files", "locks", "coordinates"}
-ONLY = {"losses": {"transport", "geometry"}, "model": {"networks", "geometry"}, "plots": {"data"}}
+ONLY = {
+    "losses": {"transport", "geometry"},
+    "model": {"networks", "geometry"},
+    "plots": {"data"},
+    "locating": {"data", "geometry"},
+}
 # Here one neighbour may use another (a study a detector, a command the page), as long as it isn't mutual.
-NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "annotating", "cli", "web"}
+NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "benchmarks", "annotating", "cli", "web"}
 
 PUBLIC = {"LandmarkDetector", "Landmarks"}  # `from brule import …` of these is an import of brule.detector
 OPTIONAL = {"matplotlib", "mpl_toolkits", "ot", "onnx", "onnxscript", "onnxruntime"}
+OPTIONAL |= {"geomloss", "cv2", "albumentations"}  # what the benchmarks run against
 OPTIONAL |= {"tensorboard", "starlette", "uvicorn", "h5py", "accelerate"}
 SERVER = {"starlette", "uvicorn"}  # of the extra `web`, without which nobody imports the package of that name
 OPTIONAL_MODULES = ("torch.onnx", "torch.utils.tensorboard")  # of torch, but they need an optional package

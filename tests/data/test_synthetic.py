@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from brule.coordinates import image_box, unit_to_pixels
-from brule.data.synthetic import IBUG_MIRROR, synthetic_faces, write_synthetic_faces
+from brule.data.synthetic import IBUG_MIRROR, synthetic_faces, synthetic_scenes, write_synthetic_faces
 from brule.data.synthetic.drawing import Sketch, draw_face
 from brule.data.synthetic.look import Look, sample_look
-from brule.data.synthetic.shape import TEMPLATE, Face, sample_face
+from brule.data.synthetic.shape import TEMPLATE, Face, lay_face, sample_face, sample_pose, sample_shape
 from brule.errors import DataError
 
 SIZE = 192
@@ -233,3 +233,54 @@ def test_speed() -> None:
         if best < 150:
             pytest.fail(f"{best:.0f} faces a second")
         pytest.skip(f"{best:.0f} faces a second: below 500, on a machine that is slow or busy")
+
+
+# Scenes
+
+
+def test_scenes_are_stable_and_hold_as_many_faces_as_asked() -> None:
+    a = synthetic_scenes(6, size=96, objects=(0, 4), seed=3)
+    b = synthetic_scenes(2, size=96, objects=(0, 4), seed=3, start=4)
+    assert np.array_equal(a.images[4:], b.images) and all(map(np.array_equal, a.points[4:], b.points))
+    assert {len(points) for points in a.points} <= set(range(5)) and len({len(points) for points in a.points}) > 1
+    for points, boxes, angles in zip(a.points, a.boxes, a.angles, strict=True):
+        assert len(points) == len(boxes) == len(angles)
+
+
+def test_faces_of_a_scene_lie_apart_and_inside() -> None:
+    for boxes in synthetic_scenes(20, size=128, objects=5, rotation=180, seed=1).boxes:
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        assert (centres > 0).all() and (centres < 127).all()
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
+        apart = np.sqrt(((centres[:, None] - centres[None]) ** 2).sum(-1)) + 1e9 * np.eye(5)
+        assert (apart > 0.4 * (sides[:, None] + sides[None])).all()
+
+
+def test_sides_of_single_faces_fill_the_range() -> None:
+    scenes = synthetic_scenes(60, size=64, side=(0.2, 0.8), rotation=0, seed=2)
+    sides = np.array([(boxes[0, 2:] - boxes[0, :2]).max() / 64 for boxes in scenes.boxes])
+    assert 0.19 <= sides.min() < 0.3 and 0.7 < sides.max() <= 0.81
+
+
+def test_turning_a_face_turns_its_landmarks_about_their_box() -> None:
+    rng = np.random.default_rng(0)
+    shape, pose, centre = sample_shape(rng), sample_pose(rng), np.array([0.4, 0.6])
+    upright, turned = (lay_face(shape, pose, 0.5, centre=centre, turn=turn).landmarks - centre for turn in (0.0, np.pi / 2))
+    assert np.allclose(turned, np.stack([-upright[:, 1], upright[:, 0]], 1))  # right → down
+
+
+def test_landmarks_of_a_turned_face_lie_on_its_drawing() -> None:
+    """The eyes of a person upside down are white and dark where the landmarks say, not skin."""
+    rng = np.random.default_rng(7)
+    shape, pose, look = sample_shape(rng), (0.0, 0.0, 0.0), bare(sample_look(rng))
+    face = lay_face(shape, pose, 0.6, centre=np.array([0.5, 0.5]), turn=np.pi)
+    changed = where_it_shows(face, look, lips=(0, 255, 0))
+    outline = unit_to_pixels(face.landmarks[48:60], image_box(SIZE, SIZE))
+    assert distance_to(changed, outline).max() < 3
+    assert np.argwhere(changed)[:, 0].mean() < SIZE / 2  # the mouth is above the eyes
+
+
+@pytest.mark.parametrize("wrong", [{"objects": -1}, {"objects": (3, 2)}, {"side": (0.5, 0.2)}, {"rotation": 200}, {"size": 8}])
+def test_scenes_out_of_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="synthetic scenes"):
+        synthetic_scenes(1, **wrong)  # type: ignore[arg-type]

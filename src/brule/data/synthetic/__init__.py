@@ -18,11 +18,19 @@ from PIL import Image
 from brule.coordinates import image_box, unit_to_pixels
 from brule.data.synthetic.drawing import draw_face
 from brule.data.synthetic.look import sample_look
+from brule.data.synthetic.scenes import SyntheticScenes, synthetic_scenes
 from brule.data.synthetic.shape import IBUG_MIRROR, N_LANDMARKS, sample_face
 from brule.errors import DataError
 from brule.files import atomic_write, make_folder
 
-__all__ = ["IBUG_MIRROR", "SyntheticFaces", "synthetic_faces", "write_synthetic_faces"]
+__all__ = [
+    "IBUG_MIRROR",
+    "SyntheticFaces",
+    "SyntheticScenes",
+    "synthetic_faces",
+    "synthetic_scenes",
+    "write_synthetic_faces",
+]
 
 MIN_SIZE = 16
 

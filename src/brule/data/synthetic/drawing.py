@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from brule.coordinates import image_box, unit_to_pixels
+from brule.data.synthetic.camera import photograph
 from brule.data.synthetic.curves import face_curves, ribbon
 from brule.data.synthetic.look import Colour, Look, mix
 from brule.data.synthetic.shape import Array, Face
@@ -40,47 +41,25 @@ def draw_face(face: Face, look: Look, size: int) -> NDArray[np.uint8]:
     sketch = Sketch(face, look, 2 * size)
     sketch.background()
     sketch.body()
-    sketch.head()
-    sketch.shading()
-    if look.beard:
-        sketch.beard()
-    sketch.nose()
-    sketch.mouth()
-    for side in ("left", "right"):
-        sketch.eye(side)
-        sketch.brow(side)
-    sketch.front_hair()
-    if look.glasses != "none":
-        sketch.glasses()
-    if look.occluder != "none":
-        sketch.occluder()
-    return _photograph(sketch.image, look, size, sketch.rng)
-
-
-def _photograph(canvas: Image.Image, look: Look, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    image = canvas.reduce(canvas.width // size)
-    if look.blur:
-        image = image.filter(ImageFilter.GaussianBlur(look.blur * size / 64))
-    if look.grey:
-        image = image.convert("L").convert("RGB")
-    across = np.arange(1 - size, size, 2, dtype=np.float32) / size
-    light = look.gain * (1 + look.light[0] * across + look.light[1] * across[:, None])
-    pixels = np.asarray(image) * light[..., None]
-    if look.noise:
-        # Uniform noise of the same variance: normal numbers would take a tenth of the whole time.
-        grain = rng.random((size, size, 3), dtype=np.float32)
-        grain -= 0.5
-        grain *= look.noise * 12**0.5
-        pixels += grain
-    return pixels.clip(0, 255, out=pixels).astype(np.uint8)
+    sketch.person()
+    return photograph(sketch.image, look, size, sketch.rng)
 
 
 class Sketch:
     """A canvas with a face's curves in its pixels; each method draws one part, from the back to the front."""
 
-    def __init__(self, face: Face, look: Look, size: int) -> None:
-        """Lay the face on an empty canvas of ``size`` pixels a side."""
+    def __init__(self, face: Face, look: Look, size: int, *, canvas: Image.Image | None = None, turn: float = 0.0) -> None:
+        """Lay the face on a canvas of ``size`` pixels a side.
+
+        Args:
+            face: the shape, in the unit square of the canvas.
+            look: its colours.
+            size: side of the canvas in pixels.
+            canvas: what to draw on; an empty canvas by default.
+            turn: by how much the body is turned against the picture, in radians clockwise.
+        """
         self.look, self.size = look, size
+        self.plumb = np.array([-np.sin(turn), np.cos(turn)])  # which way is down for the body
         self.rng = np.random.default_rng(look.texture)
         self.vertices: Array = unit_to_pixels(face.vertices, image_box(size, size))
         self.axes = face.axes * size
@@ -88,7 +67,7 @@ class Sketch:
         self.curves = face_curves(self.vertices)
         # The place of the face frame's origin: every vertex would do as an anchor, the eyes move least.
         self.origin = (self.vertices[36] + self.vertices[45]) / 2 + 0.14 * self.axes[2]
-        self.image = self._clouds()
+        self.image = self._clouds() if canvas is None else canvas
         self.pen = ImageDraw.Draw(self.image)
 
     def place(self, *points: tuple[float, float, float]) -> Array:
@@ -142,7 +121,7 @@ class Sketch:
 
     def body(self) -> None:
         """Shoulders, the hair behind them, and the neck; the body follows the head's tilt only by half."""
-        down = self.axes[1] + (0.0, self.unit)
+        down = self.axes[1] + self.unit * self.plumb
         down *= self.unit / float(np.hypot(*down))
         across = np.array([down[1], -down[0]])
         throat = self.place((0, 2.0, -0.8))[0]
@@ -153,6 +132,23 @@ class Sketch:
         neck = np.array(_NECK) @ np.stack([across, down]) + throat
         outline = np.concatenate([self.place((-1.0, 1.0, -0.8)), neck, self.place((1.0, 1.0, -0.8))])
         self.fill(outline, mix(self.look.skin, (60, 25, 20), 0.33))
+
+    def person(self) -> None:
+        """The head and all on it and before it."""
+        self.head()
+        self.shading()
+        if self.look.beard:
+            self.beard()
+        self.nose()
+        self.mouth()
+        for side in ("left", "right"):
+            self.eye(side)
+            self.brow(side)
+        self.front_hair()
+        if self.look.glasses != "none":
+            self.glasses()
+        if self.look.occluder != "none":
+            self.occluder()
 
     def _back_hair(self) -> None:
         look = self.look

@@ -167,16 +167,31 @@ class Face:
 
 def sample_face(rng: np.random.Generator) -> Face:
     """Draw a person, an expression, a pose and a place in the image."""
-    shape = sample_shape(rng)
-    axes = _rotation(*sample_pose(rng))[:2].T  # weak perspective: depth is dropped, one scale for all
-    flat = shape @ axes
-    low, high = flat[:N_LANDMARKS].min(0), flat[:N_LANDMARKS].max(0)
+    shape, pose = sample_shape(rng), sample_pose(rng)
     share = rng.uniform(0.45, 0.65)  # of the image's side, taken by the longer side of the landmark box
-    scale = share / (high - low).max()
     # The crop of 1.3 times the box stays inside, or leaves the image by 3 % of its side at most.
     room = max(0.0, (1 - 1.3 * share) / 2) + 0.03
-    centre = 0.5 + rng.uniform(-room, room, 2)
-    return Face(vertices=(flat - (low + high) / 2) * scale + centre, axes=axes * scale)
+    return lay_face(shape, pose, share, centre=0.5 + rng.uniform(-room, room, 2))
+
+
+def lay_face(shape: Array, pose: tuple[float, float, float], share: float, *, centre: Array, turn: float = 0.0) -> Face:
+    """Lay a face into the image.
+
+    Args:
+        shape: ``(100, 3)`` in the face frame.
+        pose: yaw, pitch and roll in radians.
+        share: of the image's side, taken by the longer side of the landmark box before it is turned.
+        centre: ``(2,)`` of that box, in the unit square.
+        turn: by how much the whole person is turned about the centre, in radians clockwise.
+    """
+    axes = _rotation(*pose)[:2].T  # weak perspective: depth is dropped, one scale for all
+    flat = shape @ axes
+    low, high = flat[:N_LANDMARKS].min(0), flat[:N_LANDMARKS].max(0)
+    scale = share / (high - low).max()
+    if not turn:
+        return Face(vertices=(flat - (low + high) / 2) * scale + centre, axes=axes * scale)
+    clockwise = scale * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return Face(vertices=(flat - (low + high) / 2) @ clockwise + centre, axes=axes @ clockwise)
 
 
 def sample_shape(rng: np.random.Generator) -> Array:

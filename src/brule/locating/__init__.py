@@ -1,0 +1,34 @@
+"""Locating: where the objects are in whole images, learnt from about ten annotated images and from unlabelled ones.
+
+>>> from brule.locating import learn_locator                                                       # doctest: +SKIP
+>>> locator = learn_locator(images, landmarks, unlabelled)      # images: files, Pillow images or arrays
+>>> found = locator.locate(photographs, most=3)                 # Located: boxes, angle, score, image
+>>> tensors, facts = locator.state()                            # for safetensors and JSON
+>>> locator = Locator.from_state(tensors, facts)
+
+Boxes are in pixels of the image, in the object's upright frame; ``angle`` turns them about their centre. ``locator.framing``
+is how large the annotated objects are in their images, and where.
+"""
+
+from __future__ import annotations
+
+from brule.locating.framing import Framing, learn_framing
+from brule.locating.learning import learn_locator
+from brule.locating.locator import Located, Locator, LocatorSettings
+from brule.locating.places import agrees, from_boxes, orientations, overlap, place_of, suppress, to_boxes
+
+__all__ = [
+    "Framing",
+    "Located",
+    "Locator",
+    "LocatorSettings",
+    "agrees",
+    "from_boxes",
+    "learn_framing",
+    "learn_locator",
+    "orientations",
+    "overlap",
+    "place_of",
+    "suppress",
+    "to_boxes",
+]

@@ -1,0 +1,143 @@
+"""Annotated objects as examples: their places, and their features at a filter's resolution and angle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from brule.coordinates import sample_at
+from brule.errors import DataError
+from brule.locating.features import hog
+from brule.locating.filters import Filter
+from brule.locating.places import Array, from_boxes, orientations, place_of, turned
+from brule.locating.pyramid import GreyImage
+
+_MARGIN = 2  # cells around the window, for the normalisation by neighbouring blocks
+_JITTER = np.array([0.03, 0.03, 0.06, 6.0])  # shift along x and y and scale, in units of the size; degrees
+TURNED = 35.0  # degrees: objects that are turned further than this ask for filters at several angles
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """An annotated image: its grey copy, and the places ``(O, 5)`` of its objects in pixels of that copy."""
+
+    image: GreyImage
+    places: Array
+
+
+def annotated_places(annotations: Sequence[Array], *, any_rotation: bool | None) -> list[Array]:
+    """The places of annotated objects.
+
+    Args:
+        annotations: one per image: landmarks ``(N, 2)`` or ``(O, N, 2)`` of one or several objects, or boxes ``(4,)`` or
+            ``(O, 4)``; pixels.
+        any_rotation: read angles off the landmarks (True), take all objects as upright (False), or decide by how far the
+            objects are turned (None).
+
+    Returns:
+        ``(O, 5)`` per image; O is 0 where nothing finite is annotated.
+    """
+    shaped = [np.asarray(one, dtype=np.float64) for one in annotations]
+    for one in shaped:
+        if one.ndim not in (1, 2, 3) or one.shape[-1] not in (2, 4) or (one.ndim == 3 and one.shape[-1] != 2):
+            raise DataError(f"locator: expected landmarks (N, 2) or (O, N, 2), or boxes (4,) or (O, 4), got {one.shape}")
+    if all(one.shape[-1] == 4 for one in shaped):
+        return [from_boxes(one) for one in shaped]
+    if any(one.shape[-1] == 4 for one in shaped):
+        raise DataError("locator: expected either landmarks or boxes of all annotated images, got both")
+    groups = [[shape for shape in one.reshape(-1, *one.shape[-2:]) if usable(shape)] for one in shaped]
+    flat = [shape for group in groups for shape in group]
+    if not flat:
+        return [np.empty((0, 5)) for _ in groups]
+    angles = orientations(flat)
+    if any_rotation is False or (any_rotation is None and np.abs(angles).max() <= TURNED):
+        angles = np.zeros(len(flat))
+    rows, result = iter(angles), []
+    for group in groups:
+        result.append(np.array([place_of(shape, float(next(rows))) for shape in group]).reshape(-1, 5))
+    return result
+
+
+def usable(shape: Array) -> bool:
+    """Whether landmarks ``(N, 2)`` give a box: two of them are there, in different places."""
+    present = shape[np.isfinite(shape).all(axis=1)]
+    return len(present) >= 2 and bool((present != present[0]).any())
+
+
+def typical_box(aspect: float, *, cells: int, cell: int, context: float) -> tuple[float, float]:
+    """Width and height in pixels of an object whose window has an area of ``cells``; no side is under a third of the other."""
+    aspect = min(max(aspect, 1 / 3), 3.0)
+    side = math.sqrt(cells) * cell / context
+    return side * math.sqrt(aspect), side / math.sqrt(aspect)
+
+
+def filter_shape(box: tuple[float, float], angle: float, *, cell: int, context: float) -> tuple[int, int]:
+    """Rows and columns of the window around a box ``(width, height)`` that is turned by ``angle`` degrees."""
+    c, s = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+    width, height = box[0] * c + box[1] * s, box[0] * s + box[1] * c
+    return max(3, round(height * context / cell)), max(3, round(width * context / cell))
+
+
+@dataclass(frozen=True)
+class ExampleMaker:
+    """Cuts examples for filters out of images.
+
+    Attributes:
+        box: width and height of an object at the filters' resolution, in pixels.
+        cell: side of a cell in pixels.
+        mirror: whether each example counts mirrored too.
+    """
+
+    box: tuple[float, float]
+    cell: int
+    mirror: bool
+
+    def examples(
+        self, image: GreyImage, places: Array, one: Filter, *, copies: int, generator: np.random.Generator
+    ) -> list[Tensor]:
+        """Features ``(D,)`` of objects as the window of a filter at its angle sees them.
+
+        Args:
+            image: the grey image.
+            places: ``(O, 5)`` in its pixels.
+            one: the filter; only its shape and angle count.
+            copies: of each object (and of its mirror image): the first as it is, the others jittered.
+            generator: of the jitter.
+        """
+        rows = []
+        for place in places:
+            for flip in (False, True) if self.mirror else (False,):
+                for copy in range(copies):
+                    noise = _JITTER * generator.standard_normal(4) if copy else np.zeros(4)
+                    rows.append(self._sampled(image, place, one, noise, flip))
+        if not rows:
+            return []
+        patches, covered = (torch.stack(part) for part in zip(*rows, strict=True))
+        cells = hog(patches, self.cell)[:, :, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        return list((cells * (covered[:, None] > 0.5)).flatten(1))
+
+    def _sampled(self, image: GreyImage, place: Array, one: Filter, noise: Array, flip: bool) -> tuple[Tensor, Tensor]:
+        """The patch under a window, and the share of each of its cells that lies inside the image."""
+        h, w = ((n + 2 * _MARGIN) * self.cell for n in one.shape)
+        size = float(place[2:4].max() / max(self.box) * math.exp(noise[2]))  # pixels of the image for one of the patch
+        y, x = np.meshgrid(np.arange(h) + 0.5 - h / 2, np.arange(w) + 0.5 - w / 2, indexing="ij")
+        in_object = turned(np.stack([x, y], -1), noise[3] - one.angle)
+        in_object[..., 0] *= -1 if flip else 1
+        shift = noise[:2] * place[2:4].max()
+        where = turned(in_object, place[4]) * size + place[:2] + shift + 0.5  # from the image's corner
+        rows, columns = image.pixels.shape
+        source = torch.from_numpy(np.asarray(image.pixels, np.float32))[None, None] / 255
+        if size > 1:
+            smaller = (max(1, round(rows / size)), max(1, round(columns / size)))
+            source = F.interpolate(source, smaller, mode="bilinear", antialias=True)
+        unit = torch.from_numpy((where / (columns, rows)).astype(np.float32))[None]
+        patch = sample_at(source, unit)[0, 0]
+        inside = torch.from_numpy(((where >= 0) & (where <= (columns, rows))).all(-1).astype(np.float32))
+        covered = F.avg_pool2d(inside[None, None], self.cell)[0, 0, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        return patch, covered

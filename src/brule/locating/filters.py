@@ -1,0 +1,91 @@
+"""Linear filters on feature maps: their answers everywhere, and max-margin learning of their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from brule.locating.features import CHANNELS
+
+_ITERATIONS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """A window of weights for objects at one angle.
+
+    Attributes:
+        weights: ``(31, h, w)``.
+        bias: added to the sum of weights times features.
+        angle: of the objects it answers to, in degrees.
+    """
+
+    weights: Tensor
+    bias: float
+    angle: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the window, in cells."""
+        return int(self.weights.shape[1]), int(self.weights.shape[2])
+
+    def answers(self, maps: Tensor) -> Tensor:
+        """The score of every window that reaches into a map; what it covers beyond counts as 0.
+
+        A product of matrices and a sum of shifted parts: for one filter on a CPU ten times as fast as ``conv2d``.
+
+        Args:
+            maps: ``(B, 31, H, W)``.
+
+        Returns:
+            ``(B, H + h - 1, W + w - 1)``; entry ``(i, j)`` is the window whose first cell is ``(i - h + 1, j - w + 1)``.
+        """
+        (h, w), (rows, columns) = self.shape, maps.shape[2:]
+        flipped = self.weights.flip(1, 2).reshape(CHANNELS, h * w).to(maps)
+        parts = torch.matmul(flipped.T, maps.flatten(2))  # (B, h w, H W)
+        return F.fold(parts, (rows + h - 1, columns + w - 1), (h, w))[:, 0] + self.bias
+
+    def window(self, maps: Tensor, row: int, column: int) -> Tensor:
+        """The features ``(31, h, w)`` under the window of an answer, from the map ``(31, H, W)`` of its image."""
+        h, w = self.shape
+        top, left = row - h + 1, column - w + 1
+        part = maps[:, max(top, 0) : top + h, max(left, 0) : left + w]
+        before = (max(-left, 0), max(-top, 0))
+        return F.pad(part, (before[0], w - before[0] - part.shape[2], before[1], h - before[1] - part.shape[1]))
+
+
+def max_margin(positives: Tensor, negatives: Tensor, *, weights: Tensor, regularization: float) -> tuple[Tensor, float]:
+    r"""A linear classifier with squared hinge loss, both sides counting half.
+
+    .. math:: \min_{w, b} \; \lambda \lVert w \rVert^2 + \sum_i a_i \max(0, 1 - y_i (w \cdot x_i + b))^2
+
+    Args:
+        positives: ``(P, D)``.
+        negatives: ``(Q, D)``.
+        weights: ``(P,)``: how much each positive counts against the others.
+        regularization: ``λ``.
+
+    Returns:
+        ``w`` ``(D,)`` and ``b``.
+    """
+    features = torch.cat([positives, negatives])
+    mean = features.mean(0)
+    features = features - mean
+    sign = torch.cat([torch.ones(len(positives)), -torch.ones(len(negatives))]).to(features)
+    share = torch.cat([weights / weights.sum(), torch.full((len(negatives),), 1 / len(negatives))]).to(features) / 2
+    solution = torch.zeros(features.shape[1] + 1, device=features.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([solution], max_iter=_ITERATIONS, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        miss = (1 - sign * (features @ solution[:-1] + solution[-1])).clamp_min(0)
+        value = (share * miss.square()).sum() + regularization * solution[:-1].square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    w = solution.detach()[:-1]
+    return w, float(solution.detach()[-1] - w @ mean)

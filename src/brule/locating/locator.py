@@ -1,0 +1,258 @@
+"""The locator: filters, what they were learnt with, and the search for objects in whole images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from brule.errors import CheckpointError, ConfigError
+from brule.locating.filters import Filter
+from brule.locating.framing import Framing
+from brule.locating.places import Array, suppress, to_boxes
+from brule.locating.pyramid import GreyImage, ImageLike, Level, batches, grey_image, pyramid
+
+PEAKS = 40  # kept of each filter at each level, before those that overlap are suppressed
+_READ_AT_ONCE = 64  # images: bounds the memory
+
+
+@dataclass(frozen=True)
+class LocatorSettings:
+    """How a locator sees and learns. The defaults were chosen on training photographs of faces.
+
+    Attributes:
+        cell: side of a feature cell in pixels.
+        cells: area of the filter for upright objects, in cells.
+        context: side of the filter's window over that of the object's box.
+        step: ratio of successive pyramid levels.
+        reach: the smallest object that is looked for, over the smallest annotated one.
+        longest: largest longer side of the shrunk images in pixels; small objects ask for large images.
+        share: intersection over union from which the worse of two answers is suppressed.
+        regularization: ``λ`` of :func:`brule.locating.filters.max_margin`.
+        copies: examples made of each annotated object (twice as many if it is mirrored), jittered but for the first.
+        rounds: rounds of self-training.
+        unlabelled: largest number of unlabelled images that are used.
+        angle_step: degrees between the filters for turned objects.
+    """
+
+    cell: int = 6
+    cells: int = 80
+    context: float = 1.25
+    step: float = 1.2
+    reach: float = 0.7
+    longest: int = 480
+    share: float = 0.3
+    regularization: float = 0.03
+    copies: int = 4
+    rounds: int = 2
+    unlabelled: int = 300
+    angle_step: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.cell < 2 or self.cell % 2:
+            raise ConfigError(f"locator: expected cell to be an even number of pixels, got {self.cell}")
+        if not (self.step > 1 and self.context > 0 and self.cells > 0 and self.copies > 0 and self.rounds >= 0):
+            raise ConfigError(f"locator: expected step > 1, context, cells and copies > 0, rounds ≥ 0, got {self}")
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """What was found: M answers over all images, by image, the surest first.
+
+    Attributes:
+        boxes: ``(M, 4)``: left, top, right, bottom in pixels of the image, in the object's upright frame: turn the box
+            about its centre by ``angle`` to lay it on the object.
+        angle: ``(M,)`` degrees, clockwise on the screen; 0 for an upright object.
+        score: ``(M,)`` between 0 and 1: how likely it is that the box is about right.
+        image: ``(M,)``: index of the image.
+    """
+
+    boxes: Array
+    angle: Array
+    score: Array
+    image: Array
+
+    def __len__(self) -> int:
+        """The number of answers."""
+        return len(self.boxes)
+
+    def of(self, image: int) -> Located:
+        """The answers of one image."""
+        return self.chosen(self.image == image)
+
+    def chosen(self, rows: Array) -> Located:
+        """Some answers: booleans ``(M,)`` or indices."""
+        return Located(self.boxes[rows], self.angle[rows], self.score[rows], self.image[rows])
+
+    def best(self) -> Located:
+        """The surest answer of each image that has any."""
+        return self.chosen(np.unique(self.image, return_index=True)[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Peak:
+    """One local maximum of a filter's answers.
+
+    Attributes:
+        place: ``(5,)`` in pixels of the grey image.
+        score: margin of the filter: at least 1 for examples, at most -1 for background.
+        filter: index of the filter.
+        window: ``(D,)`` its features; None if they weren't asked for.
+    """
+
+    place: Array
+    score: float
+    filter: int
+    window: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Locator:
+    """Finds objects in whole images; made by :func:`brule.locating.learn_locator`.
+
+    Attributes:
+        filters: one, or one per angle.
+        settings: how the images are seen.
+        framing: size and position of the annotated objects.
+        box: width and height of an object in pixels of the level where a filter answers to it.
+        calibration: slope and offset from margin to log odds.
+    """
+
+    filters: tuple[Filter, ...]
+    settings: LocatorSettings
+    framing: Framing
+    box: tuple[float, float]
+    calibration: tuple[float, float] = (1.0, 0.0)
+
+    @property
+    def longest(self) -> int:
+        """Longer side, in pixels, of the grey images that are searched."""
+        return search_size(self.framing, self.box, self.settings)
+
+    def locate(
+        self, images: Iterable[ImageLike], *, most: int = 3, least: float = 0.0, batch_size: int = 8, device: str = "cpu"
+    ) -> Located:
+        """Find objects.
+
+        Args:
+            images: files, Pillow images or arrays; a generator is read a few at a time.
+            most: answers an image, at most.
+            least: smallest score of an answer.
+            batch_size: images that are searched at once.
+            device: where to compute.
+
+        Returns:
+            The answers by image, the surest first. None may be left of an image.
+
+        Raises:
+            DataError: an image can't be read.
+        """
+        rest = iter(enumerate(images))
+        found: list[tuple[int, Peak]] = []
+        while some := list(islice(rest, _READ_AT_ONCE)):
+            grey = [grey_image(image, self.longest, f"image {k}") for k, image in some]
+            for (k, _), one, peaks in zip(some, grey, self.search(grey, most, batch_size, device), strict=True):
+                found += [(k, Peak(one.outer(peak.place[None])[0], peak.score, peak.filter, None)) for peak in peaks]
+        places = np.array([peak.place for _, peak in found]).reshape(-1, 5)
+        score = self.calibrated(np.array([peak.score for _, peak in found]))
+        located = Located(to_boxes(places), places[:, 4], score, np.array([k for k, _ in found], dtype=np.int64))
+        return located.chosen(score >= least)
+
+    def calibrated(self, margins: Array) -> Array:
+        """Margins of filters → probabilities."""
+        slope, offset = self.calibration
+        return 1 / (1 + np.exp(-np.clip(slope * margins + offset, -50, 50)))
+
+    def search(
+        self, images: Sequence[GreyImage], most: int, batch_size: int, device: str | torch.device, *, windows: bool = False
+    ) -> list[list[Peak]]:
+        """The best peaks of each grey image that don't overlap, the best first; with their features if ``windows``."""
+        result: list[list[Peak]] = [[] for _ in images]
+        for part in batches(images, batch_size):
+            chosen = [images[i] for i in part]
+            for i, peaks in zip(part, self._peaks(chosen, torch.device(device), most, windows), strict=True):
+                result[i] = peaks
+        return result
+
+    def _peaks(self, images: list[GreyImage], device: torch.device, most: int, windows: bool) -> list[list[Peak]]:
+        levels: list[Level] = []
+        tables: list[Array] = []
+        for level in self._levels(images, device):
+            for f, one in enumerate(self.filters):
+                tables.append(self._table(images, level, one, np.array([len(levels), f])))
+            levels.append(level)
+        result = []
+        for k in range(len(images)):
+            table = np.concatenate([table[k] for table in tables])
+            table = table[np.isfinite(table[:, 5])]
+            kept = suppress(table[:, :5], table[:, 5], most=most, share=self.settings.share)
+            result.append([self._peak(row, levels, k, windows) for row in table[kept]])
+        return result
+
+    def _levels(self, images: list[GreyImage], device: torch.device) -> Iterator[Level]:
+        smallest = math.floor(0.8 * min(self.box))
+        yield from pyramid(images, cell=self.settings.cell, step=self.settings.step, smallest=smallest, device=device)
+
+    def _table(self, images: list[GreyImage], level: Level, one: Filter, origin: Array) -> Array:
+        """Local maxima of a filter: ``(B, K, 10)``, columns place (5), score, level, filter, row, column."""
+        answers = one.answers(level.maps)
+        local = answers == F.max_pool2d(answers, 3, stride=1, padding=1)
+        answers = torch.where(local, answers, -torch.inf)
+        best, where = answers.flatten(1).topk(min(PEAKS, answers[0].numel()))
+        score, index = best.cpu().numpy().astype(np.float64), where.cpu().numpy()
+        row, column = np.divmod(index, answers.shape[2])
+        (h, w), cell, scale = one.shape, self.settings.cell, np.array(level.scale)
+        x = (column - (w - 1) + w / 2) * cell / scale[0] - 0.5
+        y = (row - (h - 1) + h / 2) * cell / scale[1] - 0.5
+        extent = np.array([image.pixels.shape for image in images])
+        outside = (x < -0.5) | (y < -0.5) | (x > extent[:, 1:] - 0.5) | (y > extent[:, :1] - 0.5)
+        size = np.array(self.box) / np.sqrt(scale.prod())
+        constant = [np.full_like(score, value) for value in (*size, one.angle)]
+        origins = [np.full_like(score, value) for value in origin]
+        return np.stack([x, y, *constant, np.where(outside, -np.inf, score), *origins, row, column], axis=-1)
+
+    def _peak(self, row: Array, levels: list[Level], image: int, windows: bool) -> Peak:
+        level, f, i, j = row[6:].astype(int)
+        window = self.filters[f].window(levels[level].maps[image], i, j).flatten() if windows else None
+        return Peak(row[:5], float(row[5]), int(f), window)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors for a safetensors file, and everything else as JSON values; :meth:`from_state` reads them."""
+        tensors = {f"filter/{k}": one.weights.detach().cpu() for k, one in enumerate(self.filters)}
+        return tensors, {
+            "filters": [{"bias": one.bias, "angle": one.angle} for one in self.filters],
+            "settings": asdict(self.settings),
+            "framing": self.framing.facts(),
+            "box": list(self.box),
+            "calibration": list(self.calibration),
+        }
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Locator:
+        """The locator that :meth:`state` described.
+
+        Raises:
+            CheckpointError: something is missing or of another kind.
+        """
+        try:
+            filters = tuple(Filter(tensors[f"filter/{k}"], **about) for k, about in enumerate(facts["filters"]))
+            known = {one.name for one in fields(LocatorSettings)}
+            settings = LocatorSettings(**{name: value for name, value in facts["settings"].items() if name in known})
+            width, height = facts["box"]
+            slope, offset = facts["calibration"]
+            return cls(filters, settings, Framing(**facts["framing"]), (width, height), (slope, offset))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"locator: damaged or incomplete ({error!r}); train anew") from error
+
+
+def search_size(framing: Framing, box: tuple[float, float], settings: LocatorSettings) -> int:
+    """Longer side of the grey images in which the smallest object that is looked for just fills a filter."""
+    wanted = max(box) / (settings.reach * max(framing.smallest, 1e-3))
+    return int(min(max(wanted, 3 * max(box) / 2), settings.longest))

@@ -1,0 +1,124 @@
+"""Locators learnt on drawn scenes: they find, say where, survive odd images and saving."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brule.data.synthetic import SyntheticScenes, synthetic_scenes
+from brule.errors import CheckpointError, ConfigError, DataError
+from brule.locating import Located, Locator, LocatorSettings, agrees, from_boxes, learn_locator
+
+FAST = LocatorSettings(copies=2, rounds=1)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> SyntheticScenes:
+    return synthetic_scenes(40, size=128, side=(0.3, 0.7), rotation=10, seed=5)
+
+
+@pytest.fixture(scope="module")
+def locator(scenes: SyntheticScenes) -> Locator:
+    return learn_locator(
+        list(scenes.images[:10]), [points[0] for points in scenes.points[:10]], list(scenes.images[10:25]), settings=FAST
+    )
+
+
+def right(found: Located, scenes: SyntheticScenes, first: int) -> list[bool]:
+    """For each scene from ``first`` on, whether its best answer is right."""
+    hits = []
+    for k, boxes in enumerate(scenes.boxes[first:]):
+        best = found.of(k)
+        hits.append(len(best) > 0 and bool(agrees(from_boxes(best.boxes[:1]), from_boxes(boxes)[0])[0]))
+    return hits
+
+
+def test_finds_most_faces_in_unseen_scenes(locator: Locator, scenes: SyntheticScenes) -> None:
+    found = locator.locate(list(scenes.images[25:]), most=1)
+    assert sum(right(found, scenes, 25)) >= 12  # of 15; by chance it would be one
+
+
+def test_answers_come_by_image_and_by_falling_score(locator: Locator, scenes: SyntheticScenes) -> None:
+    found = locator.locate(list(scenes.images[25:31]), most=3)
+    assert found.image.tolist() == sorted(found.image.tolist())
+    for k in range(6):
+        scores = found.of(k).score
+        assert len(scores) <= 3 and (np.diff(scores) <= 0).all() and (scores >= 0).all() and (scores <= 1).all()
+    assert found.best().image.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_image_in_a_batch_gets_the_answers_it_gets_alone(locator: Locator, scenes: SyntheticScenes) -> None:
+    images = [scenes.images[30], scenes.images[31][:90], scenes.images[32]]
+    together = locator.locate(images, most=2)
+    for k, image in enumerate(images):
+        alone = locator.locate([image], most=2)
+        assert np.allclose(together.of(k).boxes, alone.boxes, atol=0.5)
+
+
+def test_boxes_are_in_pixels_of_the_image(locator: Locator, scenes: SyntheticScenes) -> None:
+    small = locator.locate([scenes.images[26]], most=1).boxes[0]
+    large = locator.locate([Image.fromarray(scenes.images[26]).resize((384, 384), Image.Resampling.BICUBIC)], most=1).boxes[0]
+    assert np.allclose(3 * (small + 0.5) - 0.5, large, atol=6)
+
+
+def test_fewer_good_answers_with_a_threshold(locator: Locator, scenes: SyntheticScenes) -> None:
+    images = list(scenes.images[25:31])
+    everything, sure = locator.locate(images, most=5), locator.locate(images, most=5, least=0.5)
+    assert (sure.score >= 0.5).all() and len(sure) == (everything.score >= 0.5).sum() < len(everything)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (3, 3, 3), (20, 1500), (2500, 2000)])
+def test_odd_images_are_survived(locator: Locator, shape: tuple[int, ...]) -> None:
+    found = locator.locate([np.zeros(shape, np.uint8)], most=2)
+    assert np.isfinite(found.boxes).all() and len(found) <= 2
+
+
+def test_an_image_that_cannot_be_read_is_named(locator: Locator) -> None:
+    with pytest.raises(DataError, match="image 1"):
+        locator.locate([np.zeros((9, 9)), np.zeros((9, 9, 7))])
+    with pytest.raises(DataError, match=r"nowhere\.png"):
+        locator.locate(["nowhere.png"])
+
+
+def test_saved_and_read_again(locator: Locator, scenes: SyntheticScenes) -> None:
+    tensors, facts = locator.state()
+    again = Locator.from_state(tensors, json.loads(json.dumps(facts)))
+    one, other = (each.locate(list(scenes.images[25:28])) for each in (locator, again))
+    assert np.array_equal(one.boxes, other.boxes) and np.array_equal(one.score, other.score)
+
+
+def test_a_damaged_state_is_refused(locator: Locator) -> None:
+    tensors, facts = locator.state()
+    with pytest.raises(CheckpointError, match="damaged or incomplete"):
+        Locator.from_state({}, facts)
+    with pytest.raises(CheckpointError, match="damaged or incomplete"):
+        Locator.from_state(tensors, {"filters": facts["filters"]})
+
+
+def test_the_same_seed_learns_the_same(scenes: SyntheticScenes) -> None:
+    images, points = list(scenes.images[:3]), [points[0] for points in scenes.points[:3]]
+    one, other = (learn_locator(images, points, settings=FAST).filters[0].weights for _ in range(2))
+    assert (one == other).all()
+
+
+def test_too_few_annotated_images(scenes: SyntheticScenes) -> None:
+    with pytest.raises(DataError, match="3 or more"):
+        learn_locator(list(scenes.images[:2]), [points[0] for points in scenes.points[:2]])
+    missing = [scenes.points[0][0], scenes.points[1][0], np.full((68, 2), np.nan)]
+    with pytest.raises(DataError, match="got 2"):
+        learn_locator(list(scenes.images[:3]), missing)
+
+
+def test_an_annotation_of_another_kind(scenes: SyntheticScenes) -> None:
+    with pytest.raises(DataError, match="landmarks"):
+        learn_locator(list(scenes.images[:3]), [np.zeros((4, 3))] * 3)
+    with pytest.raises(DataError, match="one annotation per image"):
+        learn_locator(list(scenes.images[:3]), [np.zeros((4, 2))] * 2)
+
+
+def test_settings_out_of_range() -> None:
+    with pytest.raises(ConfigError, match="even"):
+        LocatorSettings(cell=5)

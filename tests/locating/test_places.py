@@ -1,0 +1,86 @@
+"""Places: boxes and back, angles of turned shapes, suppression, agreement; framing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from brule.errors import DataError
+from brule.locating import Framing, agrees, from_boxes, learn_framing, orientations, overlap, place_of, suppress, to_boxes
+from brule.locating.places import turned
+
+SHAPE = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 4.0], [3.0, 4.0]])
+
+
+def test_boxes_and_back() -> None:
+    boxes = np.array([[1.0, 2.0, 5.0, 10.0]])
+    assert from_boxes(boxes).tolist() == [[3, 6, 4, 8, 0]]
+    assert to_boxes(from_boxes(boxes)).tolist() == boxes.tolist()
+
+
+def test_clockwise_on_the_screen() -> None:
+    assert np.allclose(turned(np.array([1.0, 0.0]), 90), [0, 1])  # right → down
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, -75.0, 180.0])
+def test_the_place_of_a_turned_shape_has_its_upright_size(angle: float) -> None:
+    place = place_of(turned(SHAPE, angle) + 20, angle)
+    assert np.allclose(place[2:], [10, 4, angle])
+    assert np.allclose(place[:2], turned(np.array([5.0, 2.0]), angle) + 20)
+
+
+def test_angles_are_those_by_which_shapes_were_turned() -> None:
+    angles = np.array([-40.0, 0.0, 15.0, 25.0])  # their mean is 0
+    shapes = [3 * turned(SHAPE, angle) + 7 for angle in angles]
+    assert np.allclose(orientations(shapes), angles - np.rad2deg(np.angle(np.exp(1j * np.deg2rad(angles)).sum())), atol=1e-6)
+
+
+def test_a_missing_landmark_does_not_change_the_angle() -> None:
+    shapes = [turned(SHAPE, angle) for angle in (-20.0, 0.0, 20.0)]
+    shapes[0] = np.vstack([shapes[0], [[np.nan, np.nan]]])
+    shapes[1:] = [
+        np.vstack([shape, turned(np.array([[-4.0, 9.0]]), angle)]) for shape, angle in zip(shapes[1:], (0, 20), strict=True)
+    ]
+    assert orientations(shapes)[0] == pytest.approx(-20, abs=12)
+
+
+def test_shapes_of_different_lengths_are_refused() -> None:
+    with pytest.raises(DataError, match="one number of landmarks"):
+        orientations([SHAPE, SHAPE[:3]])
+
+
+def test_overlap_by_hand() -> None:
+    place = np.array([0.0, 0.0, 2.0, 2.0, 0.0])
+    others = np.array([[0, 0, 2, 2, 45.0], [1, 0, 2, 2, 0], [3, 0, 2, 2, 0]])
+    assert np.allclose(overlap(others, place), [1, 1 / 3, 0])
+
+
+def test_suppression_keeps_the_best_of_each_pile() -> None:
+    places = np.array([[0, 0, 4, 4, 0.0], [1, 0, 4, 4, 0], [20, 0, 4, 4, 0], [21, 0, 4, 4, 0], [40, 0, 4, 4, 0]])
+    scores = np.array([0.5, 0.9, 0.7, 0.6, 0.1])
+    assert suppress(places, scores, most=9, share=0.3).tolist() == [1, 2, 4]
+    assert suppress(places, scores, most=2, share=0.3).tolist() == [1, 2]
+
+
+def test_agreement_is_of_centre_and_longer_side() -> None:
+    truth = np.array([0.0, 0.0, 20.0, 10.0, 0.0])
+    places = np.array([[5, 0, 20, 10, 0.0], [5.1, 0, 20, 10, 0], [0, 0, 26, 3, 0], [0, 0, 26.1, 13, 0], [0, 0, 15, 8, 0]])
+    assert agrees(places, truth).tolist() == [True, False, True, False, False]
+
+
+def test_framing_by_hand() -> None:
+    framing = learn_framing([(-0.5, -0.5, 19.5, 9.5), (39.5, 9.5, 79.5, 29.5), (0.5, 0.5, 30.5, 15.5)], [(100, 50)] * 3)
+    assert (framing.smallest, framing.typical, framing.largest) == (0.2, 0.3, 0.4)
+    assert (framing.x, framing.y) == (pytest.approx(0.16), pytest.approx(0.17))
+    assert "20–40 %" in framing.describe()
+    assert Framing(**framing.facts()) == framing
+
+
+def test_the_likeliest_box_of_another_image() -> None:
+    framing = Framing(smallest=0.2, typical=0.5, largest=0.6, x=0.5, y=0.25, aspect=2.0, images=10)
+    assert framing.box(200, 100) == (49.5, -0.5, 149.5, 49.5)
+
+
+def test_no_boxes_no_framing() -> None:
+    with pytest.raises(DataError, match="one image size for each"):
+        learn_framing([], [])
