@@ -23,6 +23,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("coordinates", "files", "locks"),
+    ("tensors",),
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots", "locating"),
     ("training", "evaluation"),
@@ -31,14 +32,16 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
-# `errors`, `files`, `locks` and `coordinates` are for everybody; of what else lies below them, these may use this much only.
-FOUNDATION = {"errors", "files", "locks", "coordinates"}
+# These are for everybody; of what else lies below them, the packages of ONLY may use this much only.
+FOUNDATION = {"errors", "files", "locks", "coordinates", "tensors"}
 ONLY = {
     "losses": {"transport", "geometry"},
     "model": {"networks", "geometry"},
     "plots": {"data"},
     "locating": {"data", "geometry"},
 }
+# These use a trained detector, never what trains it.
+WITHOUT = {"export": {"training"}, "choosing": {"training"}, "redrawing": {"training"}}
 # Here one neighbour may use another (a study a detector, a command the page), as long as it isn't mutual.
 NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "benchmarks", "annotating", "cli", "web"}
 
@@ -153,6 +156,8 @@ def may_import(importer: str, target: str) -> bool:
         return True
     if importer in ONLY:
         return target in ONLY[importer] | FOUNDATION
+    if target in WITHOUT.get(importer, ()):
+        return False
     if LEVEL_OF[importer] == LEVEL_OF[target]:
         return importer in NEIGHBOURLY
     return LEVEL_OF[importer] > LEVEL_OF[target]
@@ -321,6 +326,9 @@ VIOLATIONS = [
     (DOWN, {"training/a.py": "import brule.evaluation"}, "brule.training must not import brule.evaluation"),
     (DOWN, {"evaluation/a.py": "import brule.training"}, "brule.evaluation must not import brule.training"),
     (DOWN, {"training/a.py": "from brule import Landmarks"}, "brule.training must not import brule.detector"),
+    (DOWN, {"redrawing.py": "import brule.training"}, "brule.redrawing must not import brule.training"),
+    (DOWN, {"export/a.py": "from brule.training import loop"}, "brule.export must not import brule.training"),
+    (DOWN, {"choosing/a.py": "from brule.training import loop"}, "brule.choosing must not import brule.training"),
     (DOWN, {"detector.py": "import brule.cli.train"}, "brule.detector must not import brule.cli"),
     (DOWN, {"data/a.py": "m = import_module('brule.model')"}, "brule.data must not import brule.model"),
     (DOWN, {"data/a.py": "import brule"}, "`brule` hides what is needed"),

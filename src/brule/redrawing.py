@@ -21,9 +21,7 @@ from brule.evaluation.decoder import DecoderScores, Drawn, score_decoder
 from brule.files import write_text
 from brule.model import Decoder
 from brule.networks.style import ROWS, draw_noise
-from brule.training.augmented_pair import to_input
-from brule.training.checkpointing import to_bytes
-from brule.training.steps import resized
+from brule.tensors import resized, to_bytes, to_input
 
 FORMAT = "brule-redrawing-1"
 FRAME = "unit square of the crop"

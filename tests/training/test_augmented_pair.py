@@ -9,7 +9,8 @@ from torch import Tensor
 
 from brule.coordinates import pixel_centres, sample_at
 from brule.geometry import skeleton_heatmap
-from brule.training.augmented_pair import AugmentedPair, central_crop, draw_augmented_pair, to_input
+from brule.tensors import to_input
+from brule.training.augmented_pair import AugmentedPair, central_crop, draw_augmented_pair
 from brule.training.batches import BatchSource
 from brule.training.config import TrainingConfig, load_config
 from brule.training.sections import Augmentation

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-import brule.training.checkpoint as checkpoint
+import brule.tensors as tensors
 from brule.errors import CheckpointError
+from brule.tensors import write_safetensors
 from brule.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 
@@ -74,7 +75,7 @@ def test_an_interruption_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     if where == "save_file":
-        monkeypatch.setattr(checkpoint, "save_file", torn)
+        monkeypatch.setattr(tensors, "save_file", torn)
     elif where == "fsync":
         monkeypatch.setattr(os, "fsync", stopped)
     else:
@@ -114,6 +115,6 @@ def test_networks_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    checkpoint.write_safetensors(tmp_path / "c", {"model/0.weight": torch.zeros(1)}, {"format": "other"})
+    write_safetensors(tmp_path / "c", {"model/0.weight": torch.zeros(1)}, {"format": "other"})
     with pytest.raises(CheckpointError, match="format 'other'"):
         load(tmp_path / "c")

@@ -14,9 +14,9 @@ import brule.training.logging as run_logging
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.geometry import mirrored
+from brule.tensors import read_safetensors
 from brule.training import debiasing
 from brule.training.batches import LabelledImages
-from brule.training.checkpoint import read_safetensors
 from brule.training.config import TrainingConfig, load_config
 from brule.training.ema import MeanPredictions
 from brule.training.loop import train

@@ -24,8 +24,8 @@ from brule.coordinates import pixel_centres
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import BruleError, ConfigError
+from brule.tensors import read_safetensors
 from brule.training.batches import LabelledImages
-from brule.training.checkpoint import read_safetensors
 from brule.training.config import TrainingConfig, load_config
 from brule.training.distributed import ALONE, Distributed, check_shares, join_distributed
 from brule.training.run import CHECKPOINT

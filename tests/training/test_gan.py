@@ -15,7 +15,8 @@ from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.model import BruleModel
-from brule.training.augmented_pair import AugmentedPair, draw_augmented_pair, to_input
+from brule.tensors import resized, to_input
+from brule.training.augmented_pair import AugmentedPair, draw_augmented_pair
 from brule.training.config import TrainingConfig, load_config
 from brule.training.ema import MeanPredictions
 from brule.training.run import build_decoder, build_shape_model, start_run
@@ -28,7 +29,6 @@ from brule.training.steps import (
     encoder_step,
     gan_step,
     pseudo_label,
-    resized,
 )
 
 FACES = synthetic_faces(10, size=32)

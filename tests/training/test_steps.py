@@ -13,7 +13,8 @@ from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.losses import barycenter_regularizer
 from brule.model import BruleModel
-from brule.training.augmented_pair import AugmentedPair, draw_augmented_pair, to_input
+from brule.tensors import to_input
+from brule.training.augmented_pair import AugmentedPair, draw_augmented_pair
 from brule.training.config import TrainingConfig, load_config
 from brule.training.ema import MeanPredictions
 from brule.training.run import build_model, build_shape_model

@@ -14,7 +14,8 @@ from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError, TrainingError
 from brule.geometry import mirror_permutation
-from brule.training.augmented_pair import LabelledBatch, draw_labelled, to_input
+from brule.tensors import to_input
+from brule.training.augmented_pair import LabelledBatch, draw_labelled
 from brule.training.batches import LabelledImages, labelled_indices
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, load_config

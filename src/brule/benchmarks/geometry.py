@@ -13,7 +13,8 @@ from torch import Tensor
 from brule.benchmarks.work import Case, Part, Plan, Work, random_images, random_points
 from brule.geometry import SynchronizedWarp, skeleton_heatmap, skeleton_heatmap_plain
 from brule.losses import barycenter_regularizer
-from brule.training.augmented_pair import draw_augmented_pair, to_input
+from brule.tensors import to_input
+from brule.training.augmented_pair import draw_augmented_pair
 from brule.transport import transport_plan
 
 _STORED = 512  # images of the store that is read from, so that batches don't come from one page

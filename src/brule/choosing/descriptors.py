@@ -15,7 +15,7 @@ from brule.errors import DataError
 from brule.networks import LandmarkEncoder
 from brule.networks.compact import CompactHourglass
 from brule.networks.hourglass import Hourglass, StackedHourglass
-from brule.training.augmented_pair import to_input
+from brule.tensors import to_input
 
 _THUMBNAIL = 16  # pixels a side
 _CELLS = 2  # features are pooled to so many cells a side: enough to tell where the head points

@@ -13,7 +13,8 @@ from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder
-from brule.training.checkpoint import Progress, load_module, read_safetensors, write_safetensors
+from brule.tensors import load_module, read_safetensors, write_safetensors
+from brule.training.checkpoint import Progress
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, config_from_dict
 from brule.training.migration import current_settings

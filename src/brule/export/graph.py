@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from brule.coordinates import from_corner, to_corner
 from brule.model import BruleModel
-from brule.training.augmented_pair import to_input
+from brule.tensors import to_input
 
 Find = Callable[[Tensor], tuple[Tensor, Tensor]]  # (B, C, S, S) in [-1, 1] → points (B, N, 2), spread (B, N)
 

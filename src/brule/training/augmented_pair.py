@@ -154,11 +154,6 @@ def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:
     return images[..., start : start + size, start : start + size]
 
 
-def to_input(images: Tensor) -> Tensor:
-    """Bytes ``(B, H, W, C)`` → ``(B, C, H, W)`` in ``[-1, 1]``, channels last in memory as the convolutions like it."""
-    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
 def _draw_warp(config: TrainingConfig, batch: int, generator: torch.Generator, prior: ShapePrior | None) -> SynchronizedWarp:
     strength = config.warp.model_dump()
     factor = strength.pop("bends")

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.training.augmented_pair import AugmentedPair, LabelledBatch, draw_augmented_pair, draw_labelled, to_input
+from brule.tensors import to_input
+from brule.training.augmented_pair import AugmentedPair, LabelledBatch, draw_augmented_pair, draw_labelled
 from brule.training.config import TrainingConfig
 from brule.training.distributed import ALONE, Distributed
 from brule.training.schedule import finetune_config

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from brule.errors import CheckpointError, OutputError
-from brule.files import atomic_write
+from brule.errors import CheckpointError
+from brule.tensors import load_module, read_safetensors, write_safetensors
 from brule.training.migration import current_state_name
 
 FORMAT = "brule-checkpoint-1"
@@ -65,52 +63,6 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
         return Progress(**json.loads(metadata["progress"]))
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: says nothing of how far the run came ({error}); use an older copy") from None
-
-
-def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load a state, or say what doesn't fit.
-
-    Raises:
-        CheckpointError: naming the file and the first tensors that are missing, unknown or of another shape.
-    """
-    expected = module.state_dict()
-    wrong = sorted(set(expected) ^ set(state)) + sorted(
-        key for key in set(expected) & set(state) if expected[key].shape != state[key].shape
-    )
-    if wrong:
-        raise CheckpointError(
-            f"{path}: its networks are not those of the settings ({len(wrong)} tensors differ, such as {wrong[0]!r}); "
-            "resume with the settings the run was started with"
-        )
-    module.load_state_dict(state)
-
-
-def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors, whole or not at all, even if the power goes.
-
-    Raises:
-        OutputError: they can't be written.
-    """
-    with atomic_write(path, flush=True) as temporary:
-        try:
-            save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, temporary, metadata)
-        except SafetensorError as error:  # which is how safetensors tells of a full disk
-            raise OutputError(f"{path}: can't be written: {error}; make room, or write to another place") from error
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a file.
-
-    Raises:
-        CheckpointError: if it is missing or damaged.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a saved file, there is none")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or cut short ({error}); use an older copy or train anew") from None
 
 
 def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

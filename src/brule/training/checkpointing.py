@@ -12,7 +12,7 @@ from torch import Tensor
 
 from brule.files import make_folder
 from brule.model import BruleModel, Decoder
-from brule.training.augmented_pair import to_input
+from brule.tensors import resized, to_bytes, to_input
 from brule.training.batches import Images
 from brule.training.checkpoint import Progress, save_checkpoint
 from brule.training.config import TrainingConfig
@@ -134,13 +134,6 @@ def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, cou
 @torch.no_grad()
 def _redrawn(decoder: Decoder, crops: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Crops redrawn from their landmarks and their own style, ``(n, S, S, C)`` bytes."""
-    from brule.training.steps import resized
-
     device = decoder.generator.start.device
     images = resized(to_input(torch.from_numpy(crops)).to(device), decoder.image_size)
     return to_bytes(decoder(torch.from_numpy(points).to(device), decoder.style_of(images)))
-
-
-def to_bytes(images: Tensor) -> np.ndarray:
-    """``(B, C, S, S)`` in ``[-1, 1]`` → bytes ``(B, S, S, C)``."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from brule.model import BruleModel
-from brule.training.augmented_pair import central_crop, to_input
+from brule.tensors import to_input
+from brule.training.augmented_pair import central_crop
 from brule.training.batches import Images
 from brule.training.config import TrainingConfig
 

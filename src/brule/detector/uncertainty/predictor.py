@@ -13,7 +13,7 @@ from brule.detector.uncertainty.features import UncertaintyFeatures
 from brule.detector.uncertainty.tta import TtaPredictions, look
 from brule.geometry import ShapePrior
 from brule.model import BruleModel, Landmarks
-from brule.training.augmented_pair import to_input
+from brule.tensors import to_input
 from brule.training.config import TrainingConfig
 from brule.training.mirror import mirror_of
 from brule.training.split import split_batches

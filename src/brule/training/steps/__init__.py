@@ -2,7 +2,7 @@
 
 from brule.training.steps.common import PseudoLabels, ShapeModel, pseudo_label
 from brule.training.steps.encoder import DecoderTerms, encoder_step
-from brule.training.steps.gan import GanBatch, GanNetworks, gan_step, resized
+from brule.training.steps.gan import GanBatch, GanNetworks, gan_step
 from brule.training.steps.supervised import supervised_step
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "encoder_step",
     "gan_step",
     "pseudo_label",
-    "resized",
     "supervised_step",
 ]

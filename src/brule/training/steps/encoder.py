@@ -18,6 +18,7 @@ from brule.losses import (
     landmark_reconstruction,
 )
 from brule.model import BruleModel
+from brule.tensors import resized
 from brule.training.augmented_pair import AugmentedPair, LabelledBatch
 from brule.training.config import TrainingConfig
 from brule.training.distributed import ALONE, Distributed
@@ -34,7 +35,7 @@ from brule.training.steps.common import (
     take_step,
     weighted_sum,
 )
-from brule.training.steps.gan import GanBatch, GanNetworks, resized
+from brule.training.steps.gan import GanBatch, GanNetworks
 from brule.training.steps.supervised import supervised_terms, supervised_weights
 from brule.transport import BarycenterFit, fit_barycenter
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from brule.losses import discriminator_loss, generator_loss, gradient_penalty, image_reconstruction, style_consistency
 from brule.model import Decoder
 from brule.networks import Discriminator
+from brule.tensors import resized
 from brule.training.augmented_pair import AugmentedPair
 from brule.training.config import TrainingConfig
 from brule.training.distributed import ALONE, Distributed
@@ -160,8 +160,3 @@ def _decoder_half(
     distributed.average_gradients(optimizer)
     optimizer.step()
     return values
-
-
-def resized(images: Tensor, size: int) -> Tensor:
-    """Images ``(B, C, S, S)`` at another size; every pixel is the mean of what it covers."""
-    return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")

@@ -1,0 +1,75 @@
+"""Tensors at the border of the library: from and to pictures, from and to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from brule.errors import CheckpointError, OutputError
+from brule.files import atomic_write
+
+
+def to_input(images: Tensor) -> Tensor:
+    """Bytes ``(B, H, W, C)`` → ``(B, C, H, W)`` in ``[-1, 1]``, channels last in memory as the convolutions like it."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def to_bytes(images: Tensor) -> np.ndarray:
+    """``(B, C, S, S)`` in ``[-1, 1]`` → bytes ``(B, S, S, C)``."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Images ``(B, C, S, S)`` at another size; every pixel is the mean of what it covers."""
+    return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors atomically: after a crash or a power cut the file is the old one or the whole new one.
+
+    Raises:
+        OutputError: they can't be written.
+    """
+    with atomic_write(path, flush=True) as temporary:
+        try:
+            save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:  # safetensors reports a full disk this way
+            raise OutputError(f"{path}: can't be written: {error}; make room, or write to another place") from error
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: expected a saved file, there is none")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or cut short ({error}); use an older copy or train anew") from None
+
+
+def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load a state, or report what doesn't fit.
+
+    Raises:
+        CheckpointError: naming the file and the first tensors that are missing, unknown or of another shape.
+    """
+    expected = module.state_dict()
+    wrong = sorted(set(expected) ^ set(state)) + sorted(
+        key for key in set(expected) & set(state) if expected[key].shape != state[key].shape
+    )
+    if wrong:
+        raise CheckpointError(
+            f"{path}: its networks are not those of the settings ({len(wrong)} tensors differ, such as {wrong[0]!r}); "
+            "resume with the settings the run was started with"
+        )
+    module.load_state_dict(state)
