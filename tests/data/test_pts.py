@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from brule.data.formats import READERS, read_points, read_pts, write_pts
+from brule.data import read_annotations
+from brule.data.formats import read_pts, write_pts
 from brule.errors import DataError
 
 GOOD = "version: 1\nn_points: 2\n{\n1.0 1.0\n11.5 21.25\n}\n"
@@ -132,9 +133,8 @@ def test_what_the_format_cannot_hold_is_not_written(tmp_path: Path, points: np.n
     assert not (tmp_path / "a.pts").exists()
 
 
-def test_registry(tmp_path: Path) -> None:
+def test_a_suffix_in_capitals_is_one(tmp_path: Path) -> None:
     write_pts(tmp_path / "new" / "a.PTS", np.ones((3, 2)))
-    assert set(READERS) == {".pts"}
-    np.testing.assert_array_equal(read_points(tmp_path / "new" / "a.PTS"), np.ones((3, 2)))
-    with pytest.raises(DataError, match=r"a\.xml: .*\.pts"):
-        read_points(tmp_path / "a.xml")
+    found = read_annotations(tmp_path / "new" / "a.PTS")
+    assert [item.image for item in found.items] == [""]
+    np.testing.assert_array_equal(found.items[0].points, np.ones((3, 2)))

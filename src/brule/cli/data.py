@@ -20,8 +20,8 @@ data = App(
     name="data",
     help=(
         "Convert annotations, and look at data before you train on it.\n\n"
-        "`brule data convert` goes from one tool's files to another's; `brule data inspect` tells what is in a folder and what "
-        "is wrong with which file; `brule data cache` tells what room decoded images take, and makes room."
+        "`brule data convert` goes from one tool's files to another's; `brule data inspect` lists what is in a folder and what "
+        "is wrong with which file; `brule data cache` lists the room that decoded images take, and makes room."
     ),
     result_action="return_value",
 )
@@ -41,7 +41,8 @@ def convert(
     """Convert annotations from one format to another.
 
     Formats: `pts`, `coco`, `dlc` (DeepLabCut), `tps`, `labelme`, `cvat`, `labelstudio`, `imglab`, `csv`. Missing points stay
-    missing. What the target format can't hold is said. Images are named by their paths from the target, where they are found.
+    missing. A remark names what the target format can't hold. Images are named by their paths from the target, where they are
+    found.
 
     **Examples**
 
@@ -54,8 +55,8 @@ def convert(
     Args:
         source: An annotation file, or a folder of images and annotations.
         target: The file to write; the folder, for `pts` and `labelme`, which have a file an image.
-        from_: The format of SOURCE; by default its suffix and content say.
-        to: The format to write; by default the suffix of TARGET says, if only one has it.
+        from_: The format of SOURCE; by default recognised by suffix and content.
+        to: The format to write; by default from the suffix of TARGET, if only one has it.
         force: Replace files that are there.
     """
     from brule.data import convert as convert_annotations
@@ -79,7 +80,7 @@ def inspect(
     output: Annotated[Path | None, Picture] = None,
     pictures: int = 24,
 ) -> int:
-    """Tell what is in a folder of images, and what is wrong with which file.
+    """List what is in a folder of images, and what is wrong with which file.
 
     Counts images and annotations, sizes, landmarks and missing points; finds images of the same name, landmarks and boxes
     that reach outside, and every file that can't be used. Ends with exit code 2 if there is such a file, else 0.
@@ -115,7 +116,7 @@ def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> 
     """List the decoded images that are kept, or remove them.
 
     Every set of images that was trained on or measured is decoded once and kept, in the user's cache folder or where the
-    environment variable `BRULE_CACHE` says. What is removed is decoded again when it is needed. A store that is being
+    environment variable `BRULE_CACHE` names. What is removed is decoded again when it is needed. A store that is being
     written is left alone; one that is being read stays whole for its reader.
 
     **Examples**
@@ -128,7 +129,7 @@ def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> 
 
     Args:
         clear: Remove what would be listed.
-        days: Only what wasn't used for so many days.
+        days: Only what wasn't used for this number of days.
         unfinished: Only what an interrupted call left. The same call would go on with it.
     """
     import time

@@ -154,7 +154,7 @@ def training_images(
 
 
 def note_remarks(samples: SampleList) -> None:
-    """Say what the readers remarked."""
+    """Print the remarks of the readers."""
     for remark in samples.notes:
         note(remark)
 
@@ -185,7 +185,7 @@ def labelled_images(
 
 
 def note_boxes(samples: SampleList) -> None:
-    """Say where the whole image is taken for want of a box."""
+    """Remark on images that are used whole, because they have no box."""
     without = sum(sample.crop() is None for sample in samples)
     if without:
         note(
@@ -208,7 +208,7 @@ def annotated_shapes(
 
     Raises:
         DataError: nothing there, a bad file, or fewer than are to be drawn.
-        ConfigError: ``exclude_validation`` where no image says which ones to hold out.
+        ConfigError: ``exclude_validation`` where no image's name decides which ones to hold out.
     """
     from brule.data import read_shapes
 
@@ -221,7 +221,7 @@ def annotated_shapes(
 
 
 def note_missing(shapes: Shapes) -> None:
-    """Say how many points the shapes lack, and what becomes of that."""
+    """Remark on points that the shapes lack, and what becomes of them."""
     missing = [count for count in shapes.missing if count]
     if not missing:
         return
@@ -244,7 +244,7 @@ def _outside_validation(annotation: Path, images: list[str]) -> bool:
 
     if not images:
         raise ConfigError(
-            f"--exclude-validation: {annotation} has no image whose name could decide; give .pts files that lie beside "
+            f"--exclude-validation: {annotation} has no image whose name could decide; give .pts files beside "
             "their images, or annotations that name them, or leave the option out if no shape is of an image that you "
             "evaluate on"
         )

@@ -10,7 +10,7 @@ from brule.data.datasets import DATASETS, read_300w, read_celeba, read_cofw, rea
 from brule.data.discovery import find_annotations, find_images
 from brule.data.edges import Edges, checked_edges, read_edges
 from brule.data.folder import read_folder
-from brule.data.formats import FORMATS, READERS, Annotation, Annotations, Format, read_points, read_pts, write_pts
+from brule.data.formats import FORMATS, Annotation, Annotations, Format, read_pts, write_pts
 from brule.data.images import as_image, crop_image, image_size, load_crop, load_image, whole_image_crop
 from brule.data.inspection import Inspection, Sheet, contact_sheet, inspect_data
 from brule.data.samples import (
@@ -33,7 +33,6 @@ __all__ = [
     "CROP_SCALE",
     "DATASETS",
     "FORMATS",
-    "READERS",
     "Annotation",
     "Annotations",
     "BadFile",
@@ -78,7 +77,6 @@ __all__ = [
     "read_edges",
     "read_folder",
     "read_mafl",
-    "read_points",
     "read_pts",
     "read_samples",
     "read_shapes",

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from brule.data.formats import Annotation, Annotations, Format, SizeOf, format_for, load
+from brule.data.formats import Annotation, Annotations, Format, format_for
 from brule.data.image_lookup import ImageFinder
+from brule.data.reading import parse_annotations
 from brule.errors import ConfigError, DataError
 from brule.files import write_text
 
@@ -20,7 +21,7 @@ def read_annotations(
 
     Args:
         path: the file.
-        format: its format; by default what its suffix and content say.
+        format: its format; by default recognised by suffix and content.
         images: where images may be, beside those below the file's folder; only formats that depend on an image's size
             look for them.
         skip_bad: leave records out that are bad; ``problems`` of the result lists them. The file as a whole has to be right
@@ -35,32 +36,9 @@ def read_annotations(
     path = Path(path)
     found = parse_annotations(path, ImageFinder(path, images).size, format=format)
     if found is None:
-        raise DataError(f"{path}: no annotation of a known format for {path.suffix.lower()} files; say which one it is in")
+        raise DataError(f"{path}: no annotation of a known format for {path.suffix.lower()} files; name its format")
     if found.problems and not skip_bad:
         raise DataError(f"{path}: {found.problems[0]}")
-    return found
-
-
-def parse_annotations(path: Path, size_of: SizeOf, *, format: Format | None = None) -> Annotations | None:
-    """Read an annotation file; None if it is of no known format.
-
-    Args:
-        path: the file.
-        size_of: from an image's name in the file to its width and height.
-        format: its format; by default what its suffix and content say.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    if format is None:
-        format, content = load(path)
-    else:
-        content = format.load(path)
-    if format is None:
-        return None
-    found = format.parse(path, content, size_of)
-    if not found.items and not found.problems:
-        raise DataError(f"{path}: holds no images; expected {format.title} with at least one")
     return found
 
 
@@ -73,7 +51,7 @@ def write_annotations(
         path: the file to write; the folder, for a format with a file an image: there, the images' names decide.
         annotations: the records; their images' names are written as they are, but for one file an image: there, they are
             names of files relative to ``path``.
-        format: the format; by default what the suffix says.
+        format: the format; by default from the suffix.
         force: replace files that are there.
 
     Returns:
@@ -99,37 +77,12 @@ def write_annotations(
     return [file for file, _ in texts]
 
 
-def located(annotations: Annotations, finder: ImageFinder, *, relative_to: Path | None = None) -> Annotations:
-    """The same records, with the size of every image that is there, and its path.
-
-    Args:
-        annotations: the records; an image that isn't found keeps its name.
-        finder: of the file they were read from.
-        relative_to: the folder that the images' paths are to start from; by default they become absolute.
-    """
-    known: dict[str, tuple[str, tuple[int, int] | None]] = {}
-    for item in annotations.items:
-        if item.image not in known:
-            known[item.image] = _located(item, finder, relative_to)
-    items = [replace(item, image=known[item.image][0], size=item.size or known[item.image][1]) for item in annotations.items]
-    return replace(annotations, items=items)
-
-
 def relative_name(image: Path, folder: Path) -> str:
     """An image's path from a folder, with slashes; absolute where there is none, as between drives."""
     try:
         return Path(os.path.relpath(image, folder)).as_posix()
     except ValueError:
         return Path(os.path.abspath(image)).as_posix()
-
-
-def _located(item: Annotation, finder: ImageFinder, relative_to: Path | None) -> tuple[str, tuple[int, int] | None]:
-    try:
-        path = finder.find(item.image)
-        size = item.size or finder.size(item.image)
-    except DataError:
-        return item.image, item.size
-    return (relative_name(path, relative_to) if relative_to is not None else os.path.abspath(path)), size
 
 
 def _text(path: Path, annotations: Annotations, format: Format) -> str:

@@ -6,16 +6,12 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from brule.data.annotations import located, read_annotations, relative_name, write_annotations
-from brule.data.discovery import find_images_if_any, listed
-from brule.data.folder import read_folder
-from brule.data.formats import READERS, Annotation, Annotations, Format, format_for, format_named
-from brule.data.image_lookup import ImageFinder
-from brule.data.images import IMAGE_SUFFIXES, image_size
-from brule.data.labels import read_labels
-from brule.data.samples import BadFile, BadFiles
+from brule.data.annotations import relative_name, write_annotations
+from brule.data.discovery import find_images_if_any
+from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
+from brule.data.images import image_size
+from brule.data.reading import by_image, read_sources
+from brule.data.samples import BadFiles
 from brule.errors import DataError
 
 
@@ -57,8 +53,8 @@ def convert(
         source: an annotation file, or a folder of images and annotations.
         target: the file to write; for formats with a file an image, the folder to write them to. Images are named by their
             path from there, where they are found.
-        read_as: the name of the format to read; by default suffix and content say.
-        write_as: the name of the format to write; by default the suffix of ``target`` says.
+        read_as: the name of the format to read; by default recognised by suffix and content.
+        write_as: the name of the format to write; by default from the suffix of ``target``.
         force: replace files that are there.
         skip_bad: leave bad records out.
 
@@ -84,7 +80,7 @@ def convert(
 
 
 def collect(source: Path, bad: BadFiles, *, only: Format | None = None) -> Annotations:
-    """All annotations in a file or a folder, with all that their formats tell.
+    """All annotations in a file or a folder, with all that their formats hold.
 
     Args:
         source: the file or folder.
@@ -97,39 +93,25 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None) -> Annot
     Raises:
         DataError: there is nothing, or something is wrong and ``bad`` doesn't skip it.
     """
-    if source.is_file() and (only.name != "pts" if only is not None else source.suffix.lower() not in READERS):
-        found = read_annotations(source, format=only, skip_bad=bad.skip)
-        bad.extend(BadFile(source, problem) for problem in found.problems)
-        return located(found, ImageFinder(source))
-    paths = [source, *_images_beside(source)] if source.is_file() else [source]
-    images = find_images_if_any([str(path) for path in paths])
-    labels = read_labels([str(path) for path in paths], images, bad, only=only)
-    items = [
-        replace(label.annotation, image=os.path.abspath(label.image), size=label.annotation.size or image_size(label.image))
-        for own in labels.by_image.values()
-        for label in own
-    ]
-    if only is None or only.name == "pts":
-        items += _from_pts([str(path) for path in paths], set(labels.by_image), bad)
+    alone = source.is_file()
+    images = [] if alone else find_images_if_any(source)
+    sources = read_sources(source, bad, images=images, only=only, required=not alone)
+    if alone:
+        pairs = [pair for file in sources.files for pair in zip(file.annotations.items, file.images, strict=True)]
+        items = [item if image is None else _located(item, image) for item, image in pairs if image is not None or item.image]
+    else:
+        paths = {os.path.abspath(image): image for image in sources.images}
+        labels = sorted(by_image(sources, images, bad).items())
+        items = [_located(item, paths[key]) for key, own in labels for item, _ in own]
     if not items:
-        raise DataError(f"{listed(source)}: no annotation found{f' of the format {only.name}' if only else ''}")
-    return Annotations(sorted(items, key=lambda item: item.image), labels.layout, notes=labels.notes)
+        first = f"; the first bad file: {bad[0]}" if bad else ""
+        raise DataError(f"{source}: no annotation found{f' of the format {only.name}' if only else ''}{first}")
+    return Annotations(items, sources.layout, notes=sources.notes)
 
 
-def _from_pts(paths: list[str], known: set[str], bad: BadFiles) -> list[Annotation]:
-    """The points of ``.pts`` files, with the images they lie beside."""
-    samples = read_folder(paths, skip_bad=bad.skip)
-    bad.extend(one for one in samples.bad if one not in bad)
-    return [
-        Annotation(os.path.abspath(sample.path), np.asarray(sample.points), size=image_size(sample.path))
-        for sample in samples
-        if sample.points is not None and os.path.abspath(sample.path) not in known
-    ]
-
-
-def _images_beside(annotation: Path) -> list[Path]:
-    found = [path for path in annotation.parent.iterdir() if path.stem == annotation.stem]
-    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+def _located(item: Annotation, image: Path) -> Annotation:
+    """A record with its image's absolute path and size."""
+    return replace(item, image=os.path.abspath(image), size=item.size or image_size(image))
 
 
 def _from(image: str, folder: Path) -> str:

@@ -4,12 +4,12 @@ A store is a folder:
 
 * ``images.u8``: the crops, ``(size, size, 3)`` bytes each, one after the other; read memory-mapped as one array,
 * ``boxes.f4``: ``(left, top, right, bottom)`` of each, float32,
-* ``log.jsonl``: a line that says what the store is for, then one for each finished block: how many samples were read until
-  then, how many were kept, and which of the block are bad,
+* ``log.jsonl``: a line with the purpose of the store, then one for each finished block: the number of samples read until
+  then, the number kept, and which of the block are bad,
 * ``lock``: held by the process that writes.
 
-A line of the log is written once what it tells of is on the disk. What lies behind the last whole line doesn't count and is
-written again, so a process may be killed at any moment. A store is complete when its log tells of all samples.
+A line of the log is written once its block is on the disk. What follows the last whole line doesn't count and is
+written again, so a process may be killed at any moment. A store is complete when its log covers all samples.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Writer:
     """Writes crops to the end of a store.
 
     Args:
-        store: the store; what lies behind its finished blocks is cut off.
+        store: the store; what follows its finished blocks is cut off.
 
     Attributes:
         read: how many samples were taken, good or bad.
@@ -237,7 +237,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What can be told of a store from its folder alone.
+    """What a store's folder alone reveals.
 
     Attributes:
         folder: the folder.
@@ -313,7 +313,7 @@ def _line(content: dict[str, Any]) -> bytes:
 
 
 def _block(line: bytes, before: Done) -> Done | None:
-    """What a line of the log tells, after those before it; None if it is damaged."""
+    """What a line of the log adds to those before it; None if it is damaged."""
     try:
         content = json.loads(line)
         read, kept = int(content["read"]), int(content["kept"])

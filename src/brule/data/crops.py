@@ -1,4 +1,4 @@
-"""Decoded crops: every image is read, cut and shrunk once, and then lies ready as uint8.
+"""Decoded crops: every image is read, cut and shrunk once, and then kept ready as uint8.
 
 :func:`build_cache` keeps the crops of files on disk, memory-mapped, so that a second run starts at once and an epoch
 costs no JPEG decoding. :func:`cache_from_arrays` makes the same from images in memory. A store
@@ -89,7 +89,7 @@ def build_cache(
         size: side of the crops in pixels.
         scale: the crop rule's side over the longer side of the box.
         context: how many crops each stored picture shows across, as for :func:`~brule.data.images.load_crop`.
-        directory: where the stores lie; by default :func:`cache_directory`.
+        directory: the folder of the stores; by default :func:`cache_directory`.
         progress: called as ``progress(done, total)``, from this thread; just once, with ``done == total``, on reuse. Where a
             store is gone on with, or another process writes it, it starts from what is there.
         workers: decoding threads; by default one a core, at most eight.
@@ -144,7 +144,7 @@ def cache_from_arrays(
         context: how many crops each picture is to show across.
 
     Raises:
-        DataError: an image, box or set of points isn't what it should be; the message says which ("image 3").
+        DataError: an image, box or set of points isn't what it should be; the message names it ("image 3").
         ConfigError: ``size`` or ``scale`` is out of range.
     """
     known = zip(_one_each("points", points, images), _one_each("boxes", boxes, images), strict=True)
@@ -184,7 +184,7 @@ def _one_each(what: str, values: Sequence[object] | np.ndarray | None, images: S
     if values is None:
         return [None] * len(images)
     if len(values) != len(images):
-        raise DataError(f"expected {what} for each of {len(images)} images, got {len(values)}; None stands for unknown")
+        raise DataError(f"expected {what} for each of {len(images)} images, got {len(values)}; None means unknown")
     return list(values)
 
 

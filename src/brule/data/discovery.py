@@ -65,7 +65,7 @@ def find_files(paths: Paths, suffixes: Collection[str]) -> list[Path]:
 
 
 def folders_of(files: Iterable[Path]) -> list[Path]:
-    """The folders that files lie in, sorted."""
+    """The folders of files, sorted."""
     return sorted(Path(folder) for folder in {os.path.dirname(file) for file in files})
 
 
@@ -96,7 +96,7 @@ def visible(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[P
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
-                # What the folder itself says costs nothing; only a link has to be looked at.
+                # The folder lists the kind of each entry at no cost; only a link needs another look.
                 link = entry.is_symlink()
                 if Path(entry.path).is_dir() if link else entry.is_dir():
                     folders.append(entry.name)

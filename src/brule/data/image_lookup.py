@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from brule.data.discovery import find_files
+from brule.data.discovery import find_files, visible
 from brule.data.images import IMAGE_SUFFIXES, image_size
 from brule.errors import DataError
 
@@ -18,30 +18,61 @@ from brule.errors import DataError
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
+class KnownImages:
+    """Images by what they are called and where they are, shared by the annotation files that are read together.
+
+    Args:
+        images: those that are known from the start.
+    """
+
+    def __init__(self, images: Iterable[Path] = ()) -> None:
+        self._images = {os.path.abspath(image): image for image in images}
+        self._by_name = _by_name(self._images.values())
+        self._below: dict[Path, dict[str, list[Path]]] = {}
+        self._own_by_stem = _by_stem(self._images.values())
+        self._by_stem: dict[str, dict[tuple[str, str], list[Path]]] = {}
+
+    def named(self, name: str, below: Path) -> list[Path]:
+        """The images of that name, known ones and those anywhere below a folder."""
+        if below not in self._below:
+            self._below[below] = _by_name(find_files(below, IMAGE_SUFFIXES) if below.is_dir() else [])
+        found = [*self._by_name.get(name, []), *self._below[below].get(name, [])]
+        return list({os.path.abspath(image): image for image in found}.values())
+
+    def of_stem(self, file: Path) -> list[Path]:
+        """The images beside a file that have its name but for the suffix: the known ones, if there are any."""
+        key = _stem_key(file)
+        if key not in self._own_by_stem and key[0] not in self._by_stem:
+            self._by_stem[key[0]] = _by_stem(visible(file.parent, IMAGE_SUFFIXES)[0])
+        return self._own_by_stem.get(key) or self._by_stem[key[0]].get(key, [])
+
+
 class ImageFinder:
     """Finds images by the names in one annotation file.
 
-    A name is looked up, in this order: as it stands, from the file's folder; without its first folders, from there; and,
-    if none of its folders exists here, by its last part alone among the images known and those below the file's folder.
+    A name is looked up, in this order: unchanged, from the file's folder; without its first folders, from there; and, if none
+    of its folders exists here, by its last part alone among the images known and those below the file's folder. No name at
+    all means the image beside the file that has the file's name.
 
     Args:
         file: the annotation file.
         images: images that are known already.
     """
 
-    def __init__(self, file: Path, images: Iterable[Path] = ()) -> None:
+    def __init__(self, file: Path, images: KnownImages | Iterable[Path] = ()) -> None:
         self._file = file
         self._folder = file.parent
-        self._known = list(images)
-        self._by_name: dict[str, list[Path]] | None = None
+        self._known = images if isinstance(images, KnownImages) else KnownImages(images)
         self._taken: dict[Path, str] = {}
 
     def find(self, name: str) -> Path:
         """The image of that name.
 
         Raises:
-            DataError: there is none, or several could be meant; the message says what to do.
+            DataError: there is none, or several could be meant; the message explains what to do.
         """
+        if not name:
+            return self._of_stem()
         parts = _parts(name)
         for start in range(len(parts)):
             candidate = self._folder.joinpath(*parts[start:]) if start or not _is_absolute(name) else Path(name)
@@ -62,14 +93,18 @@ class ImageFinder:
         except DataError as error:
             raise DataError(f"{self._file}: {str(error).removeprefix(f'{self._file}: ')}") from error
 
+    def _of_stem(self) -> Path:
+        found = self._known.of_stem(self._file)
+        if not found:
+            raise DataError(f"{self._file}: there is no image of this name beside the annotation")
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise DataError(f"{self._file}: belongs to more than one image: {names}; keep one of them")
+        return found[0]
+
     def _by_last_part(self, name: str, parts: list[str]) -> Path:
-        if self._by_name is None:
-            self._by_name = defaultdict(list)
-            below = find_files(self._folder, IMAGE_SUFFIXES) if self._folder.is_dir() else []
-            for path in {os.path.abspath(image): image for image in [*self._known, *below]}.values():
-                self._by_name[unicodedata.normalize("NFC", path.name)].append(path)
-        last = unicodedata.normalize("NFC", parts[-1]) if parts else ""
-        found = self._by_name.get(last) or self._by_name.get(_UPLOAD.sub("", last, count=1)) or []
+        last = _normal(parts[-1]) if parts else ""
+        found = self._known.named(last, self._folder) or self._known.named(_UPLOAD.sub("", last, count=1), self._folder)
         if not found:
             raise self._missing(name)
         best = max(_common_tail(path, parts) for path in found)
@@ -86,7 +121,7 @@ class ImageFinder:
         if _parts(other) != _parts(name):
             raise DataError(
                 f"{self._file}: the images {_quoted(other)} and {_quoted(name)} both lead to {path}; put the images where the "
-                "file says they are"
+                "file has them"
             )
         return path
 
@@ -95,6 +130,29 @@ class ImageFinder:
             f"{self._file}: the image {_quoted(name)} isn't there, neither relative to this file nor by its name anywhere "
             f"below {self._folder}; put it there, or give the folder of the images together with this file"
         )
+
+
+def _by_name(images: Iterable[Path]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        found[_normal(path.name)].append(path)
+    return found
+
+
+def _by_stem(images: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:
+    found: dict[tuple[str, str], list[Path]] = {}
+    for path in images:
+        found.setdefault(_stem_key(path), []).append(path)
+    return found
+
+
+def _stem_key(path: Path) -> tuple[str, str]:
+    return os.path.abspath(path.parent), _normal(path.stem)
+
+
+def _normal(name: str) -> str:
+    # macOS writes names in decomposed Unicode, so an image and its annotation may spell the same name differently.
+    return unicodedata.normalize("NFC", name)
 
 
 def _parts(name: str) -> list[str]:
@@ -115,7 +173,7 @@ def _is_absolute(name: str) -> bool:
 
 
 def _common_tail(path: Path, parts: list[str]) -> int:
-    """How many folders above the file the two paths share."""
+    """The number of folders above the file that the two paths share."""
     count = 0
     for own, other in zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False):
         if own != other:

@@ -107,7 +107,7 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: flo
 def whole_image_crop(width: int, height: int) -> Box:
     """The crop of an image of which nothing is known: the square of its *longer* side about its centre.
 
-    Nothing of the image is lost; what lies beside it repeats its edge.
+    Nothing of the image is lost; what is outside repeats its edge.
     """
     return crop_box(image_box(width, height), scale=1.0)
 
@@ -127,7 +127,7 @@ def crop_image(image: Image.Image, box: Box, size: int) -> np.ndarray:
 
 
 def as_image(image: object, name: str = "image") -> Image.Image:
-    """An array or a Pillow image in memory → RGB, as it lies in memory (EXIF orientation is for files).
+    """An array or a Pillow image in memory → RGB, as it is in memory (EXIF orientation is for files).
 
     Args:
         image: a Pillow image, or an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``: integers of 8 or
@@ -155,7 +155,7 @@ def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
     """Bring grey or colour values to uint8.
 
     Floats are taken as 0…1. Integers are divided by the largest value of the smallest depth out of 8, 12 and 16 bits
-    that holds them: X-rays of 12 bits lie in 16-bit files and would be black otherwise.
+    that holds them: X-rays of 12 bits are stored in 16-bit files and would be black otherwise.
 
     Raises:
         DataError: NaN, floats outside 0…1, negative integers or integers of more than 16 bits.
@@ -207,7 +207,7 @@ def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
     try:
         exif = Image.Image.getexif(image) if header_only else image.getexif()
         value = exif.get(_ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF data says nothing about the pixels
+    except Exception:  # broken EXIF data doesn't concern the pixels
         return 1
     return value if isinstance(value, int) and value in _UPRIGHT else 1
 
@@ -259,7 +259,7 @@ def _cut(image: Image.Image, edges: Box, size: int, shrunk: float) -> np.ndarray
     """Resample a box given from the image's corner, in units of ``1 / shrunk`` of the image's pixels."""
     if size < 1:
         raise ConfigError(f"expected a crop size of at least 1 pixel, got {size}")
-    # Ema whole blocks first keeps the work, and the memory of a box that reaches far outside, within bounds.
+    # Averaging whole blocks first keeps the work, and the memory of a box that reaches far outside, within bounds.
     block = int((edges[2] - edges[0]) / shrunk / (4 * size))
     if block >= 2:
         image, shrunk = image.reduce(block), shrunk * block
@@ -271,7 +271,7 @@ def _cut(image: Image.Image, edges: Box, size: int, shrunk: float) -> np.ndarray
 
 
 def _extended(image: Image.Image, edges: Box) -> tuple[Image.Image, int, int]:
-    """The part of an image under a box, with the edge repeated outside, and where that part's corner lies."""
+    """The part of an image under a box, with the edge repeated outside, and the place of that part's corner."""
     # Two pixels more on each side than the box, for the filter.
     x0, y0 = math.floor(edges[0]) - 2, math.floor(edges[1]) - 2
     columns = np.clip(np.arange(x0, math.ceil(edges[2]) + 2), 0, image.width - 1)

@@ -65,7 +65,7 @@ class Sheet:
 
 
 def inspect_data(paths: Paths) -> Inspection:
-    """Read images and annotations, and tell what is there and what is wrong.
+    """Read images and annotations, and report what is there and what is wrong.
 
     Args:
         paths: as for :func:`~brule.data.read_samples`.

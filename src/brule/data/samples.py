@@ -48,7 +48,7 @@ class BadFiles(list[BadFile]):
         """List a bad file.
 
         Raises:
-            DataError: without ``skip``; it names the file and says how to go on without it.
+            DataError: without ``skip``; it names the file and how to go on without it.
         """
         if not self.skip:
             raise DataError(f"{path}: {reason.rstrip('.')}. {SKIP_ADVICE}")
@@ -124,7 +124,7 @@ class Layout:
     Args:
         names: one name a landmark, all different; None if they have none.
         edges: pairs of indices, from 0.
-        curves: how many of the last landmarks lie along each curve, in their order (TPS files say so).
+        curves: the number of landmarks on each curve, which are the last ones in their order (TPS files have it).
         kind: what the object is called.
 
     Raises:
@@ -152,7 +152,7 @@ class SampleList(list[Sample]):
         samples: the samples.
         bad: the files that were left out.
         counts: how many samples each part gave.
-        layout: the names and edges of the landmarks, if the annotations tell them.
+        layout: the names and edges of the landmarks, if the annotations have them.
         notes: what the user should know about the reading, one plain sentence each.
     """
 
@@ -204,7 +204,7 @@ def landmark_box(points: np.ndarray) -> Box:
         raise DataError("expected landmarks to put a box around, got none that is finite")
     (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     if not max(right - left, bottom - top) > 0:
-        raise DataError(f"all {len(points)} landmarks lie in one place, which gives no box to crop to; give a box too")
+        raise DataError(f"all {len(points)} landmarks are in one place, which gives no box to crop to; give a box too")
     return (left, top, right, bottom)
 
 

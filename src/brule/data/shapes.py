@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from brule.coordinates import pixels_to_unit
-from brule.data.discovery import Paths, as_paths, find_annotations, listed, suffixes_text
+from brule.data.discovery import Paths, as_paths, listed, suffixes_text
 from brule.data.edges import Edges, checked_edges
-from brule.data.formats import ANNOTATION_SUFFIXES, READERS, Annotation, Annotations, load, read_points
-from brule.data.formats.record import in_one_order
+from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations
 from brule.data.images import IMAGE_SUFFIXES
-from brule.data.samples import CROP_SCALE, BadFiles, Box, crop_box, landmark_box
+from brule.data.reading import Source, read_sources
+from brule.data.samples import CROP_SCALE, BadFiles, Box, Layout, crop_box, landmark_box
 from brule.data.sources import dataset_of, plain_paths, read_samples
 from brule.errors import DataError
 from brule.files import write_text
 
 Keep = Callable[[Path, list[str]], bool]
 
-MIN_POINTS = 3  # of a shape that lacks some: fewer don't say where the others are
+MIN_POINTS = 3  # of a shape that lacks some: fewer don't determine where the others are
 
 _JSON_EXAMPLE = '{"shapes": [[[x, y], …], …]}'
 
@@ -37,7 +37,7 @@ class Shapes:
         names: where each comes from, one a shape.
         bad: the files that were left out.
         placed: the numbers of those whose crop doesn't follow from their points, because the object's box was known.
-        edges: which landmarks are joined by lines, if the files say so.
+        edges: which landmarks are joined by lines, if the files have that.
     """
 
     points: list[np.ndarray]
@@ -62,19 +62,10 @@ class Shapes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """A landmark set as a file gives it."""
+class _ShapeFile(Annotations):
+    """The content of a JSON file of shapes: their names are no images', and those in ``placed`` are in their crop already."""
 
-    name: str
-    points: np.ndarray
-    images: list[str]  # the names of the image files that it may be of
-    box: Box | None = None  # of the object, in the points' frame
-    edges: Edges = ()
-    placed: bool = False  # the points are in the unit square of their crop
-
-    def in_crop(self, scale: float) -> np.ndarray:
-        """The points in the unit square of their crop."""
-        return np.asarray(self.points, dtype=np.float64) if self.placed else to_crop(self.points, scale=scale, box=self.box)
+    placed: frozenset[int] = frozenset()
 
 
 def read_shapes(
@@ -108,30 +99,56 @@ def read_shapes(
             is bad if fewer than three are left.
     """
     bad = BadFiles(skip=skip_bad)
-    shapes = Shapes([], [], bad)
-    dropped, placed = 0, list[int]()
-    edges: Edges = ()
-    for path, found in _in_one_order(_read_all(paths, bad)):
-        try:
-            kept = [one for one in found if keep is None or keep(path, one.images)]
-            read = [(one.name, one.in_crop(scale), one.placed or one.box is not None) for one in kept]
-        except DataError as error:
-            bad.reject_error(path, error)
-        else:
-            dropped += len(found) - len(kept)
-            placed += [number for number, (_, _, boxed) in enumerate(read, len(shapes)) if boxed]
-            shapes.names.extend(name for name, _, _ in read)
-            shapes.points.extend(points for _, points, _ in read)
-            edges = edges or next((one.edges for one in kept if one.edges), ())
-    if not shapes.points and dropped:
-        raise DataError(f"{listed(paths)}: none of the {dropped} shapes is kept")
+    parts = [_of_dataset(path, bad) for path in as_paths(paths) if dataset_of(path) is not None]
+    plain = plain_paths(paths)
+    if plain or not parts:
+        parts += _of_files(plain, bad)
+    found = _Collected(bad, keep, scale)
+    for part in parts:
+        found.add(*part)
+    shapes = found.shapes
+    if not shapes.points and found.dropped:
+        raise DataError(f"{listed(paths)}: none of the {found.dropped} shapes is kept")
     if not shapes.points:
         why = f"none of {len(bad)} files holds a shape that can be used; the first: {bad[0]}" if bad else _nothing(paths)
         raise DataError(why)
     least = min(map(len, shapes.points))
-    edges = edges if all(max(edge) < least for edge in edges) else ()
-    shapes = replace(shapes, edges=edges, placed=frozenset(placed))
+    if any(max(edge) >= least for edge in shapes.edges):
+        shapes = replace(shapes, edges=())
     return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
+
+
+class _Collected:
+    """Shapes as they come in, file by file."""
+
+    def __init__(self, bad: BadFiles, keep: Keep | None, scale: float) -> None:
+        self.shapes = Shapes([], [], bad)
+        self.dropped = 0
+        self._keep, self._scale = keep, scale
+
+    def add(self, path: Path, annotations: Annotations, edges: Edges) -> None:
+        """Add the shapes of a file, or none of them if one can't be cut out."""
+        stored = isinstance(annotations, _ShapeFile)
+        placed = annotations.placed if isinstance(annotations, _ShapeFile) else frozenset()
+        own = [(number, item, [] if stored else _images_of(path, item)) for number, item in enumerate(annotations.items)]
+        kept = [(number, item) for number, item, images in own if self._keep is None or self._keep(path, images)]
+        try:
+            points = [
+                np.asarray(item.points, dtype=np.float64)
+                if number in placed
+                else to_crop(np.asarray(item.points), scale=self._scale, box=item.box)
+                for number, item in kept
+            ]
+        except DataError as error:
+            self.shapes.bad.reject_error(path, error)
+            return
+        self.dropped += len(own) - len(kept)
+        start = len(self.shapes)
+        in_place = {start + i for i, (number, item) in enumerate(kept) if number in placed or item.box is not None}
+        self.shapes.points.extend(points)
+        self.shapes.names.extend(item.image if stored else _name_of(path, item) for _, item in kept)
+        lines = self.shapes.edges or (edges if kept else ())
+        self.shapes = replace(self.shapes, placed=self.shapes.placed | in_place, edges=lines)
 
 
 def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
@@ -173,66 +190,43 @@ def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE, box: Box | None = 
         box: of the object, in the same frame; by default that of the landmarks.
 
     Raises:
-        DataError: all points lie in one place, and there is no box.
+        DataError: all points are in one place, and there is no box.
     """
     points = np.asarray(points, dtype=np.float64)
     return pixels_to_unit(points, crop_box(landmark_box(points) if box is None else box, scale=scale))
 
 
-def _read_all(paths: Paths, bad: BadFiles) -> list[tuple[Path, list[_Found] | Annotations]]:
-    """What each data set and file holds, the files in the order of their paths."""
-    sets = [_of_dataset(path, bad) for path in as_paths(paths) if dataset_of(path) is not None]
-    paths = plain_paths(paths)
-    if sets and not paths:
-        return sets
-    files = find_annotations(paths)
-    if not files:
-        raise DataError(_nothing(paths))
-    walked = {path for path in files if _in_folder(path, paths)}
-    result: list[tuple[Path, list[_Found] | Annotations]] = []
-    damaged: list[tuple[Path, str]] = []
-    for path in files:
-        try:
-            found = _read(path, explicit=path not in walked)
-        except DataError as error:
-            damaged.append((path, str(error).removeprefix(f"{path}: ")))
-            continue
-        if found is not None:
-            result.append((path, found))
-        damaged += [(path, problem) for problem in found.problems] if isinstance(found, Annotations) else []
-    if not result and walked.issuperset(path for path, _ in damaged):
-        hint = f"; {damaged[0][0]} can't be read: {damaged[0][1]}" if damaged else ""
-        raise DataError(_nothing(paths) + hint)
-    for path, reason in damaged:
-        bad.reject(path, reason)
-    return sets + [(path, _usable(path, found, bad) if isinstance(found, Annotations) else found) for path, found in result]
-
-
-def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, list[_Found] | Annotations]:
+def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, Annotations, Edges]:
     """The landmark sets of a data set."""
     samples = read_samples(path, require_points=True, skip_bad=bad.skip)
     bad.extend(samples.bad)
-    labelled = [(one, one.points) for one in samples if one.points is not None and _lack(one.points) is None]
-    edges = samples.layout.edges
-    return path, [_Found(one.name, points, [one.path.name], one.box, edges) for one, points in labelled]
+    items = [Annotation(one.path.name, one.points, one.box) for one in samples]
+    usable = [item for item in items if item.points is not None and _lack(item.points) is None]
+    return path, Annotations(usable, samples.layout), samples.layout.edges
 
 
-def _read(path: Path, *, explicit: bool) -> list[_Found] | Annotations | None:
-    """The landmark sets in a file; None for a file in a folder that is something else."""
-    if path.suffix.lower() in READERS:
-        return [_Found(path.stem, read_points(path), _images_beside(path))]
-    format, content = load(path)
-    if format is not None:
-        # A shape may lie anywhere, so an image's height doesn't matter where y counts from the bottom.
-        return format.parse(path, content, lambda image: (0, 0))
-    if not explicit:
-        return None
+def _of_files(paths: Paths, bad: BadFiles) -> list[tuple[Path, Annotations, Edges]]:
+    """What each annotation file holds, in the order of their paths."""
+    damaged = BadFiles(skip=True)
+    sources = read_sources(paths, damaged, other=_json_shapes)
+    if not sources.files and all(_in_folder(one.path, paths) for one in damaged):
+        hint = f"; {damaged[0].path} can't be read: {damaged[0].reason}" if damaged else ""
+        raise DataError(_nothing(paths) + hint)
+    for one in damaged:
+        bad.reject(*one)
+    return [
+        (file.path, replace(file.annotations, items=_usable(file.path, file.annotations, bad)), _edges_of(file, sources.layout))
+        for file in sources.files
+    ]
+
+
+def _edges_of(file: Source, layout: Layout) -> Edges:
+    return file.annotations.layout.edges if isinstance(file.annotations, _ShapeFile) else layout.edges
+
+
+def _json_shapes(path: Path, content: object) -> Annotations:
     if path.suffix.lower() != ".json":
         raise DataError(f"{path}: no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md")
-    return _json_shapes(path, content)
-
-
-def _json_shapes(path: Path, content: object) -> list[_Found]:
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected {_JSON_EXAMPLE}")
     shapes = content.get("shapes")
@@ -242,15 +236,15 @@ def _json_shapes(path: Path, content: object) -> list[_Found]:
     if not isinstance(names, list) or len(names) != len(shapes):
         names = [f"{path.stem} {number}" for number in range(1, len(shapes) + 1)]
     placed = content.get("placed")
-    in_crop = set(placed) if isinstance(placed, list) and all(isinstance(number, int) for number in placed) else set[int]()
+    if not isinstance(placed, list) or not all(isinstance(number, int) for number in placed):
+        placed = []
     edges = content.get("edges", [])
     if not isinstance(edges, list):
         raise DataError(f"{path}: expected edges as [[0, 1], …], got {edges!r}")
-    lines = checked_edges(edges, None, f"{path}: edges")
-    return [
-        _Found(str(name), _as_shape(path, number + 1, shape), [], edges=lines, placed=number in in_crop)
-        for number, (name, shape) in enumerate(zip(names, shapes, strict=True))
-    ]
+    layout = Layout(edges=checked_edges(edges, None, f"{path}: edges"))
+    points = [_as_shape(path, number, shape) for number, shape in enumerate(shapes, 1)]
+    items = [Annotation(str(name), own) for name, own in zip(names, points, strict=True)]
+    return _ShapeFile(items, layout, placed=frozenset(placed))
 
 
 def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
@@ -269,17 +263,19 @@ def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:
     return points
 
 
-def _usable(path: Path, annotations: Annotations, bad: BadFiles) -> Annotations:
+def _usable(path: Path, annotations: Annotations, bad: BadFiles) -> list[Annotation]:
     """The records with landmarks enough."""
     items = []
     for item in annotations.items:
         if item.points is None or not item.labelled:
             continue
-        if lack := _lack(item.points):
+        if (lack := _lack(item.points)) and item.image:
             bad.reject(path, f"{item.image}: {lack}")
+        elif lack:
+            bad.reject(path, lack)
         else:
             items.append(item)
-    return replace(annotations, items=items)
+    return items
 
 
 def _lack(points: np.ndarray) -> str | None:
@@ -287,26 +283,19 @@ def _lack(points: np.ndarray) -> str | None:
     present = int(np.isfinite(points).all(axis=1).sum())
     if present == len(points) or present >= MIN_POINTS:
         return None
-    return f"has {present} of its {len(points)} points; a shape needs at least {MIN_POINTS} of them to say where the others are"
+    return f"has {present} of its {len(points)} points; a shape needs at least {MIN_POINTS}"
 
 
-def _in_one_order(found: list[tuple[Path, list[_Found] | Annotations]]) -> Iterator[tuple[Path, list[_Found]]]:
-    """Bring the landmarks of the files that name them into one order."""
-    named = [own for _, own in found if isinstance(own, Annotations)]
-    records, layout = in_one_order(named)
-    ordered = iter(records)
-    for path, own in found:
-        yield path, [_from_item(item, layout.edges) for item in next(ordered)] if isinstance(own, Annotations) else own
-
-
-def _from_item(item: Annotation, edges: Edges) -> _Found:
-    image = PureWindowsPath(item.image)  # takes both kinds of slashes
-    return _Found(image.stem, np.asarray(item.points), [image.name], item.box, edges)
-
-
-def _images_beside(annotation: Path) -> list[str]:
-    same_name = annotation.parent.glob(f"{glob.escape(annotation.stem)}.*")
+def _images_of(path: Path, item: Annotation) -> list[str]:
+    """The names of the image files that a shape may be of."""
+    if item.image:
+        return [PureWindowsPath(item.image).name]  # takes both kinds of slashes
+    same_name = path.parent.glob(f"{glob.escape(path.stem)}.*")
     return sorted(path.name for path in same_name if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _name_of(path: Path, item: Annotation) -> str:
+    return PureWindowsPath(item.image).stem if item.image else path.stem
 
 
 def _in_folder(path: Path, paths: Paths) -> bool:

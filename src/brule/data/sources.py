@@ -31,7 +31,7 @@ def read_samples(
 
     Args:
         paths: one path or several, as for :func:`~brule.data.read_folder`; also data sets, spelled ``NAME:SPLIT:ROOT``.
-        also: further annotation files, such as boxes, of which counts what they say about these images; not of data sets.
+        also: further annotation files, such as boxes, which count for these images only; not of data sets.
         require_points: return labelled images only.
         check_images: read the headers of images without annotation, too, as for :func:`~brule.data.read_folder`.
         skip_bad: leave bad files out and list them in ``bad`` of the result.

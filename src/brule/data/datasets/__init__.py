@@ -34,7 +34,7 @@ def read_dataset(name: str, root: Path | str, split: str = "train", *, skip_bad:
         skip_bad: leave bad files out and list them in ``bad`` of the result, rather than raise at the first.
 
     Returns:
-        The samples; ``counts`` says how many each part gave, ``notes`` where the release has another number.
+        The samples; ``counts`` has the number from each part, ``notes`` where the release has another number.
 
     Raises:
         ConfigError: no such data set or split.

@@ -1,6 +1,6 @@
 """CelebA and MAFL: five points on 202,599 faces of celebrities, aligned or in the wild. MAFL is a part of CelebA.
 
-The lists may lie in the root, or in the folders ``Anno``, ``Eval`` and ``Img`` of the release; those of MAFL in ``MAFL``.
+The lists may be in the root, or in the folders ``Anno``, ``Eval`` and ``Img`` of the release; those of MAFL in ``MAFL``.
 Coordinates are taken as they are, from the first pixel's centre.
 """
 

@@ -41,7 +41,7 @@ def read_cofw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
         skip_bad: leave bad faces out and list them in ``bad`` of the result.
 
     Returns:
-        A sample a face, with the box of the release; its image lies in the folder of decoded images (``BRULE_CACHE``).
+        A sample a face, with the box of the release; its image is in the folder of decoded images (``BRULE_CACHE``).
 
     Raises:
         ConfigError: no such split.

@@ -43,7 +43,7 @@ def read_300w(root: Path | str, split: str = "train", *, skip_bad: bool = False)
         skip_bad: leave bad files out and list them in ``bad`` of the result, rather than raise at the first.
 
     Returns:
-        The samples, folder by folder; ``counts`` says how many each gave, and ``notes`` where the release has more.
+        The samples, folder by folder; ``counts`` has the number from each, and ``notes`` where the release has more.
 
     Raises:
         ConfigError: no such split.

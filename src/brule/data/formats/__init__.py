@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from brule.data.formats.coco import COCO
 from brule.data.formats.cvat import CVAT
@@ -26,26 +23,10 @@ FORMATS: dict[str, Format] = {
 }
 ANNOTATION_SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
 
-# Annotations that name no image: that of the same name beside them is meant.
-READERS: dict[str, Callable[[Path], np.ndarray]] = {
-    ".pts": read_pts,
-}
 
-
-def read_points(path: Path | str) -> np.ndarray:
-    """Read an annotation file that holds nothing but the points of one image.
-
-    Returns:
-        ``(N, 2)`` float32 in pixels, the centre of the first pixel at (0, 0).
-
-    Raises:
-        DataError: the format isn't known, or the file is bad.
-    """
-    path = Path(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: expected an annotation ({', '.join(READERS)}), got {path.suffix or 'no suffix'!r}")
-    return reader(path)
+def formats_of(path: Path) -> list[Format]:
+    """The formats whose files have the suffix of this one."""
+    return [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
 
 
 def format_named(name: str) -> Format:
@@ -65,7 +46,7 @@ def format_for(path: Path) -> Format:
     Raises:
         ConfigError: no format, or several, have this suffix.
     """
-    found = [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
+    found = formats_of(path)
     if not found:
         suffixes = ", ".join(sorted(ANNOTATION_SUFFIXES))
         raise ConfigError(f"{path}: expected a file that ends in {suffixes}, or the name of a format")
@@ -84,7 +65,7 @@ def load(path: Path) -> tuple[Format | None, Any]:
     Raises:
         DataError: it can't be read, or is damaged.
     """
-    candidates = [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
+    candidates = formats_of(path)
     if not candidates:
         suffixes = ", ".join(sorted(ANNOTATION_SUFFIXES))
         raise DataError(f"{path}: expected an annotation ({suffixes}), got {path.suffix or 'no suffix'!r}")
@@ -97,15 +78,14 @@ def load(path: Path) -> tuple[Format | None, Any]:
 __all__ = [
     "ANNOTATION_SUFFIXES",
     "FORMATS",
-    "READERS",
     "Annotation",
     "Annotations",
     "Format",
     "SizeOf",
     "format_for",
     "format_named",
+    "formats_of",
     "load",
-    "read_points",
     "read_pts",
     "write_pts",
 ]

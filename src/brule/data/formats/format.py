@@ -45,6 +45,8 @@ class Format:
         holds: what it can hold, of :data:`FEATURES`.
         one_image: whether every image has a file of its own.
         needs_size: whether writing needs the images' sizes.
+        names_images: whether files name their images; without, the image beside a file that has its name is meant, and the
+            records' ``image`` is "".
     """
 
     name: str
@@ -57,6 +59,7 @@ class Format:
     holds: frozenset[str]
     one_image: bool = False
     needs_size: bool = False
+    names_images: bool = True
 
     def lost(self, annotations: Annotations) -> list[str]:
         """What of these annotations the format can't hold, in words; empty if nothing is lost."""

@@ -147,4 +147,5 @@ PTS = Format(
     dump=_dump,
     holds=frozenset({"images", "fractions"}),  # the image is the one of the same name
     one_image=True,
+    names_images=False,
 )

@@ -1,7 +1,7 @@
 """Drawn faces with exact landmarks, for the demo, for tests and for trying things out without any data.
 
 Each picture is a parametric face: a linear 3-D model of 68 landmarks in the ibug (300-W) order, with a person, an
-expression and a pose of its own, drawn with hair, glasses, a background, light, blur and noise. Landmarks lie on what
+expression and a pose of its own, drawn with hair, glasses, a background, light, blur and noise. Landmarks are on what
 is drawn: the outline of the jaw, the middle of the brow's stroke, the ridge and the base of the nose, the lids, the
 contours of the lips. They are given where they are even if a hand, hair or glasses hide them.
 """

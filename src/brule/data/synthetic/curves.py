@@ -10,7 +10,7 @@ from brule.data.synthetic.shape import CROWN, HAIRLINE, JAW, LEFT_EAR, RIGHT_EAR
 def curve_matrix(indices: list[int], *, closed: bool = False, steps: int = 4) -> Array:
     """The Catmull-Rom spline through vertices: ``(samples, vertices)``, to be multiplied with ``(vertices, 2)``.
 
-    The spline passes through each of its vertices, so landmarks lie exactly on the curves that are drawn.
+    The spline passes through each of its vertices, so landmarks are exactly on the curves that are drawn.
     """
     n = len(indices)
     segments = n if closed else n - 1

@@ -1,6 +1,6 @@
 """The shape of a drawn face: a small linear 3-D model, posed by a rotation and laid into the image.
 
-Face frame: x to the image's right, y down, z towards the viewer; the outer eye corners lie at ``(±1, 0)``. The first 68
+Face frame: x to the image's right, y down, z towards the viewer; the outer eye corners are at ``(±1, 0)``. The first 68
 vertices are the landmarks in the ibug order, the others outline what carries no landmark (skull, hairline, ears).
 """
 
@@ -101,7 +101,7 @@ def _eye_scale(x: float, y: float) -> Array:
 _JAW_SWING = {k: float(np.sin(np.pi * k / 16) ** 2) for k in range(9)}
 _LOWER_LIP = {**_even(55, 56, 57, 65, 66), **dict.fromkeys([48, 60], 0.42)}
 
-# One standard deviation of each trait that tells people apart.
+# One standard deviation of each trait in which people differ.
 IDENTITY: Array = np.stack(
     [
         _scale(_EVERYTHING, x=0.055),

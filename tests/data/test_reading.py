@@ -143,12 +143,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         r"bad\.tps: the image 'no\.png' isn't there",
     ),
     "another size": (of_another_size, r"bad\.xml: bad\.png: is 40 × 48 .* but the image has 48 × 40 \(it is turned"),
-    "box outside": (lambda d: boxed(d, (100, 100, 120, 120)), r"bad\.xml: bad\.png: the box .* lies outside the image"),
+    "box outside": (lambda d: boxed(d, (100, 100, 120, 120)), r"bad\.xml: bad\.png: the box .* is outside the image"),
     "cut off": (lambda d: (d / "bad.json").write_text('{"images": ['), r"bad\.json: not JSON, or cut off"),
     "empty": (lambda d: (d / "bad.xml").touch(), r"bad\.xml: the file is empty"),
     "far outside": (
         lambda d: (images(d, "bad.png"), (d / "bad.csv").write_text("image,x0,y0,x1,y1,x2,y2\nbad.png,1,2,500,4,9,9\n")),
-        r"bad\.csv: bad\.png: point 2 at \(500\.0, 4\.0\) lies far outside",
+        r"bad\.csv: bad\.png: point 2 at \(500\.0, 4\.0\) is far outside",
     ),
     "one record": (
         lambda d: (d / "bad.csv").write_text("image,x0,y0\nb.png,1,x\n"),

@@ -1,0 +1,226 @@
+"""The one reader of annotation files: found, recognised, read, matched with images, and brought into one order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from brule.data.discovery import Paths, as_paths, find_annotations, folders_of, visible
+from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
+from brule.data.formats.record import in_one_order
+from brule.data.image_lookup import ImageFinder, KnownImages
+from brule.data.samples import BadFiles, Layout
+from brule.errors import DataError
+
+Other = Callable[[Path, Any], Annotations]
+Labels = list[tuple[Annotation, Path]]  # the objects of an image, each with the file that describes it
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An annotation file that was read.
+
+    Args:
+        path: the file.
+        annotations: its records, their landmarks in the order of all files read together.
+        given: whether the file was in the paths asked for, rather than only beside an image.
+        images: the image of each record, None where it isn't found; empty if images weren't asked for.
+    """
+
+    path: Path
+    annotations: Annotations
+    given: bool
+    images: list[Path | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Annotation files that were read together.
+
+    Args:
+        files: one a file, those given first.
+        layout: names and edges of the landmarks.
+        notes: what was passed over on purpose.
+        spoilt: the images, by absolute path, whose own annotation can't be used.
+    """
+
+    files: list[Source] = field(default_factory=list)
+    layout: Layout = field(default_factory=Layout)
+    notes: list[str] = field(default_factory=list)
+    spoilt: set[str] = field(default_factory=set)
+
+    @property
+    def images(self) -> list[Path]:
+        """The images that given files name, as often as they do."""
+        return [image for file in self.files if file.given for image in file.images if image is not None]
+
+
+def parse_annotations(
+    path: Path, size_of: SizeOf, *, format: Format | None = None, other: Other | None = None
+) -> Annotations | None:
+    """Read an annotation file; None if it is of no known format.
+
+    Args:
+        path: the file.
+        size_of: from an image's name in the file to its width and height.
+        format: its format; by default recognised by suffix and content.
+        other: reads what no format recognises.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if format is None:
+        format, content = load(path)
+    else:
+        content = format.load(path)
+    if format is None:
+        return None if other is None else other(path, content)
+    found = format.parse(path, content, size_of)
+    if not found.items and not found.problems:
+        raise DataError(f"{path}: holds no images; expected {format.title} with at least one")
+    return found
+
+
+def read_sources(
+    paths: Paths,
+    bad: BadFiles,
+    *,
+    images: Sequence[Path] | None = None,
+    also: Iterable[Path] = (),
+    only: Format | None = None,
+    other: Other | None = None,
+    required: bool = True,
+) -> Sources:
+    """Read the annotation files in ``paths``, and those beside ``images``.
+
+    A file in a folder that is of no known format is something else, and passed over.
+
+    Args:
+        paths: files, folders, globs.
+        bad: takes what is wrong.
+        images: the images that were found in ``paths``; None if images don't matter, as for shapes.
+        also: further annotation files that count as if they were beside the images.
+        only: take files to be of this format, and pass over those of another suffix.
+        other: reads a file that was given by its name and is of no known format.
+        required: whether every image that a file in ``paths`` names has to be there.
+
+    Raises:
+        DataError: something is wrong, and ``bad`` doesn't skip it.
+    """
+    reader = _Reader(paths, bad, KnownImages(images or ()), images is not None, only, other)
+    given = find_annotations(paths)
+    known = {os.path.abspath(path) for path in given}
+    near = {os.path.abspath(path): path for path in [*_beside(images or ()), *also]}
+    files = [reader.read(path, required=required) for path in given if reader.wanted(path)]
+    files += [reader.read(path) for key, path in near.items() if key not in known and reader.wanted(path, beside=True)]
+    found = [file for file in files if file is not None]
+    ordered, layout = in_one_order([file.annotations for file in found])
+    sources = Sources(layout=layout, spoilt=reader.spoilt)
+    for file, items in zip(found, ordered, strict=True):
+        sources.files.append(replace(file, annotations=replace(file.annotations, items=items)))
+        sources.notes.extend(f"{file.path}: {note}" for note in file.annotations.notes)
+    return sources
+
+
+def by_image(sources: Sources, images: Iterable[Path], bad: BadFiles) -> dict[str, Labels]:
+    """What annotation files have on each image, by its absolute path; what was given beats what is only beside it.
+
+    Args:
+        sources: the files; an image with more than one annotation becomes spoilt.
+        images: those that count for files only beside images.
+        bad: takes images with more than one annotation.
+
+    Raises:
+        DataError: there is such an image, and ``bad`` doesn't skip it.
+    """
+    wanted = {os.path.abspath(image): image for image in [*sources.images, *images]}
+    found: dict[str, Labels] = {}
+    given: set[str] = set()
+    for file in sources.files:
+        for item, image in zip(file.annotations.items, file.images, strict=True):
+            key = "" if image is None else os.path.abspath(image)
+            if key not in wanted or (key in given and not file.given):
+                continue
+            if file.given and _describes(item):
+                given.add(key)
+            found.setdefault(key, []).append((item, file.path))
+    for key, labels in list(found.items()):
+        files = sorted({path for item, path in labels if _describes(item)})
+        if len(files) > 1:
+            names = ", ".join(path.name if path.parent == wanted[key].parent else str(path) for path in files)
+            bad.reject(wanted[key], f"has more than one annotation: {names}; keep one")
+            sources.spoilt.add(key)
+            del found[key]
+    return found
+
+
+def _describes(item: Annotation) -> bool:
+    return item.labelled or item.box is not None
+
+
+class _Reader:
+    """Reads files one by one."""
+
+    def __init__(
+        self, paths: Paths, bad: BadFiles, known: KnownImages, match: bool, only: Format | None, other: Other | None
+    ) -> None:
+        self._named = {os.path.abspath(path) for path in as_paths(paths)}
+        self._folders = [os.path.abspath(path) for path in as_paths(paths) if path.is_dir()]
+        self._bad, self._known, self._match, self._only, self._other = bad, known, match, only, other
+        self.spoilt: set[str] = set()
+
+    def wanted(self, path: Path, *, beside: bool = False) -> bool:
+        """Whether a file is to be read; one that names no image and is only beside images needs one of its name."""
+        if self._only is not None and path.suffix.lower() not in self._only.suffixes:
+            return False
+        return not beside or self._names_images(path) or bool(self._known.of_stem(path))
+
+    def read(self, path: Path, *, required: bool | None = None) -> Source | None:
+        """A file; None if it can't be used. ``required`` as for :func:`read_sources`, None if it is only beside images."""
+        explicit = required is not None and not self._walked(path)
+        finder = ImageFinder(path, self._known)
+        size_of = finder.size if self._match else (lambda image: (0, 0))
+        try:
+            found = parse_annotations(path, size_of, format=self._only, other=self._other if explicit else None)
+        except DataError as error:
+            self._spoil(path)
+            self._bad.reject_error(path, error)
+            return None
+        if found is None:
+            if explicit:
+                self._bad.reject(path, f"no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md")
+            return None
+        for problem in found.problems:
+            self._bad.reject(path, problem)
+        images = [self._image(finder, item.image, path, bool(required)) for item in found.items] if self._match else []
+        return Source(path, found, required is not None, images)
+
+    def _walked(self, path: Path) -> bool:
+        """Whether a file was found in a folder, rather than asked for by its name or a pattern."""
+        key = os.path.abspath(path)
+        return key not in self._named and any(key.startswith(os.path.join(folder, "")) for folder in self._folders)
+
+    def _image(self, finder: ImageFinder, name: str, path: Path, required: bool) -> Path | None:
+        try:
+            return finder.find(name)
+        except DataError as error:
+            if required or not name:
+                self._spoil(path)
+                self._bad.reject_error(path, error)
+            return None
+
+    def _spoil(self, path: Path) -> None:
+        if not self._names_images(path):
+            self.spoilt.update(map(os.path.abspath, self._known.of_stem(path)))
+
+    @staticmethod
+    def _names_images(path: Path) -> bool:
+        return any(format.names_images for format in formats_of(path))
+
+
+def _beside(images: Iterable[Path]) -> list[Path]:
+    """The annotation files in the folders of images."""
+    return [file for folder in folders_of(images) for file in visible(folder, ANNOTATION_SUFFIXES)[0]]
