@@ -12,22 +12,35 @@ is how large the annotated objects are in their images, and where.
 
 from __future__ import annotations
 
+from brule.locating.choice import AnswerFeatures, Answers, AnswerScorer, floor_error, learn_scorer
 from brule.locating.framing import Framing, learn_framing
 from brule.locating.learning import learn_locator
 from brule.locating.locator import Located, Locator, LocatorSettings
+from brule.locating.matching import Detections, count_detections, match_objects, object_similarity
+from brule.locating.painting import painted_over
 from brule.locating.places import agrees, from_boxes, orientations, overlap, place_of, suppress, to_boxes
 
 __all__ = [
+    "AnswerFeatures",
+    "AnswerScorer",
+    "Answers",
+    "Detections",
     "Framing",
     "Located",
     "Locator",
     "LocatorSettings",
     "agrees",
+    "count_detections",
+    "floor_error",
     "from_boxes",
     "learn_framing",
     "learn_locator",
+    "learn_scorer",
+    "match_objects",
+    "object_similarity",
     "orientations",
     "overlap",
+    "painted_over",
     "place_of",
     "suppress",
     "to_boxes",

@@ -127,3 +127,8 @@ def agrees(places: Array, truth: Array, *, shift: float = 0.25, scale: float = 1
     off = np.hypot(*(places[:, :2] - truth[..., :2]).T) / true_side
     ratio = side / true_side
     return (off <= shift) & (ratio <= scale) & (ratio >= 1 / scale)
+
+
+def landmark_sides(shapes: Array) -> Array:
+    """The longer sides ``(M,)`` of the boxes around landmarks ``(M, N, 2)``; NaN rows are passed over."""
+    return np.maximum((np.nanmax(shapes, axis=1) - np.nanmin(shapes, axis=1)).max(axis=1), 1e-9)

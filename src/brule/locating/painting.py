@@ -1,0 +1,73 @@
+"""Pictures without their objects: places painted over, to learn what answers look like where there is nothing to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from brule.data import as_image, load_image
+from brule.locating.places import Array
+from brule.locating.pyramid import ImageLike
+
+_LONGEST = 640
+_AROUND = 1.5  # side of what is painted, over the box: heads reach beyond their landmarks
+_FEATHER = 0.06
+
+
+def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Image:
+    """An image with its objects covered, by another part of it or by what surrounds them, blurred.
+
+    Args:
+        image: a file, a Pillow image or an array; larger ones than 640 pixels come out shrunk to that.
+        places: ``(O, 5)`` in its pixels.
+        seed: of how each is covered.
+    """
+    whole = load_image(image) if isinstance(image, (str, Path)) else as_image(image)
+    factor = min(1.0, _LONGEST / max(whole.size))
+    if factor < 1:
+        width, height = (max(1, round(side * factor)) for side in whole.size)
+        whole = whole.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    generator = np.random.default_rng(seed)
+    covers = [_mask(whole.size, place, factor) for place in places]
+    hidden = np.max([np.zeros(whole.size[::-1], np.uint8), *(np.asarray(cover) for cover in covers)], axis=0)
+    for cover in covers:
+        patch = _elsewhere(whole, cover, hidden, generator) if generator.random() < 0.5 else None
+        whole = Image.composite(patch or _surroundings(whole, hidden), whole, cover)
+    return whole
+
+
+def _mask(size: tuple[int, int], place: Array, factor: float) -> Image.Image:
+    """White over a place, with soft edges: an ellipse around it."""
+    x, y = (place[:2] + 0.5) * factor
+    radius = 0.5 * _AROUND * place[2:4].max() * factor
+    rows, columns = np.ogrid[: size[1], : size[0]]
+    distance = np.hypot(rows + 0.5 - y, columns + 0.5 - x) / max(radius, 1e-6)
+    return Image.fromarray((255 * np.clip((1 - distance) / _FEATHER + 0.5, 0, 1)).astype(np.uint8))
+
+
+def _elsewhere(whole: Image.Image, cover: Image.Image, hidden: Array, generator: np.random.Generator) -> Image.Image | None:
+    """The image shifted so that another part of it lies under the cover; None if no part is free of objects."""
+    height, width = whole.size[::-1]
+    covered = np.asarray(cover) > 0
+    pixels = np.asarray(whole)
+    for _ in range(20):
+        shift = (int(generator.integers(height)), int(generator.integers(width)))
+        moved = np.roll(np.asarray(hidden) > 0, shift, (0, 1))
+        if not (moved & covered).any():
+            return Image.fromarray(np.roll(pixels, shift, (0, 1)))
+    return None
+
+
+def _surroundings(whole: Image.Image, hidden: Array) -> Image.Image:
+    """What lies around the hidden parts, blurred into them: a mean with Gaussian weights over what is seen."""
+    seen = 1.0 - np.asarray(hidden, np.float32)[..., None] / 255
+    small = max(1, max(whole.size) // 48)
+    size = (max(1, whole.width // small), max(1, whole.height // small))
+    weight = Image.fromarray((255 * seen[..., 0]).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    colours = Image.fromarray((np.asarray(whole) * seen).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    blur = ImageFilter.GaussianBlur(6)
+    total = np.maximum(np.asarray(weight.filter(blur), np.float32)[..., None] / 255, 0.02)
+    filled = np.clip(np.asarray(colours.filter(blur), np.float32) / total, 0, 255).astype(np.uint8)
+    return Image.fromarray(filled).resize(whole.size, Image.Resampling.BICUBIC)

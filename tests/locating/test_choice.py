@@ -1,0 +1,128 @@
+"""The score of answers: it orders, it rejects at the stated rate, it learns from training images alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from brule.data.synthetic import synthetic_scenes
+from brule.errors import CheckpointError, DataError
+from brule.locating import AnswerFeatures, Answers, AnswerScorer, floor_error, learn_scorer, painted_over
+
+
+def answers(n: int, *, right: bool, seed: int) -> AnswerFeatures:
+    """Made-up answers: wrong ones shift, spread and bend more."""
+    rng = np.random.default_rng(seed)
+    worse = 0.0 if right else 1.5
+    columns = [np.exp(rng.normal(middle + worse, 0.5, n)) for middle in (-4.0, 0.0, -3.5)]
+    return AnswerFeatures(1 / (1 + np.exp(-rng.normal(1.5 - 2 * worse, 1, n))), *columns)
+
+
+def both(n: int, seed: int) -> tuple[AnswerFeatures, np.ndarray]:
+    one, other = answers(n, right=True, seed=seed), answers(n, right=False, seed=seed + 1)
+    joined = AnswerFeatures(
+        *(np.concatenate([getattr(one, k), getattr(other, k)]) for k in ("sure", "shift", "energy", "spread"))
+    )
+    return joined, np.arange(2 * n) < n
+
+
+def test_rejects_what_is_wrong_and_keeps_what_is_right() -> None:
+    features, right = both(300, seed=0)
+    scorer = AnswerScorer.fit(features, right)
+    assert scorer.flagged(features)[right].mean() == pytest.approx(0.04, abs=0.005)
+    unseen, label = both(300, seed=10)
+    assert scorer.flagged(unseen)[~label].mean() > 0.9 and scorer.flagged(unseen)[label].mean() < 0.08
+
+
+def test_better_on_every_count_never_scores_less() -> None:
+    """Also where the data say the opposite: a steady answer must not be punished for being steady."""
+    features, right = both(100, seed=0)
+    scorer = AnswerScorer.fit(features, ~right)
+    worse = AnswerFeatures(np.array([0.2]), np.array([0.2]), np.array([4.0]), np.array([0.1]))
+    better = AnswerFeatures(np.array([0.9]), np.array([0.01]), np.array([1.0]), np.array([0.01]))
+    assert scorer.probability(better)[0] >= scorer.probability(worse)[0]
+
+
+def test_what_is_not_finite_is_flagged() -> None:
+    features, right = both(100, seed=0)
+    lost = AnswerFeatures(np.array([np.nan]), np.array([np.nan]), np.array([np.inf]), np.array([np.nan]))
+    assert AnswerScorer.fit(features, right).flagged(lost).all()
+
+
+def test_saved_and_read_again() -> None:
+    features, right = both(50, seed=0)
+    scorer = AnswerScorer.fit(features, right)
+    again = AnswerScorer.from_facts(json.loads(json.dumps(scorer.facts())))
+    assert np.array_equal(again.probability(features), scorer.probability(features)) and again.threshold == scorer.threshold
+    with pytest.raises(CheckpointError, match="damaged"):
+        AnswerScorer.from_facts({})
+    with pytest.raises(CheckpointError, match="4 weights"):
+        AnswerScorer.from_facts({**scorer.facts(), "weights": [1.0]})
+
+
+def test_one_side_alone_teaches_nothing() -> None:
+    with pytest.raises(DataError, match="right and wrong"):
+        AnswerScorer.fit(answers(5, right=True, seed=0), np.ones(5, bool))
+
+
+def test_the_floor_by_hand() -> None:
+    square = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    assert floor_error([square, 5 * square + 3]) == pytest.approx(0)
+    # The last corner differs by 0.4 between the two, so each is 0.2 from their mean, in one landmark of four.
+    bent = square.copy()
+    bent[3, 0] = 0.6
+    assert floor_error([square, 7 * bent]) == pytest.approx(0.05)
+
+
+def test_painting_hides_the_object_and_nothing_far_from_it() -> None:
+    scene = synthetic_scenes(1, size=128, side=(0.3, 0.3), seed=3)
+    image, place = scene.images[0], np.array([[*(scene.boxes[0][0, :2] + scene.boxes[0][0, 2:]) / 2, 38, 38, 0.0]])
+    for seed in range(4):
+        painted = np.asarray(painted_over(image, place, seed=seed))
+        changed = np.abs(painted.astype(int) - image).sum(-1) > 0
+        rows, columns = np.indices(changed.shape)
+        distance = np.hypot(columns - place[0, 0], rows - place[0, 1])
+        assert changed[distance < 15].mean() > 0.9 and not changed[distance > 32].any()
+
+
+def test_painting_nothing_changes_nothing() -> None:
+    image = synthetic_scenes(1, size=64, seed=3).images[0]
+    assert np.array_equal(np.asarray(painted_over(image, np.empty((0, 5)))), image)
+
+
+def test_learns_from_training_images_alone() -> None:
+    """A stand-in for locator and detector that is sure where a bright disc is, and unsteady where none is."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[-8.0, -8], [8, -8], [8, 8], [-8, 8]])
+
+    def shape(x: float, y: float, brightness: float) -> np.ndarray:
+        return corners * [1 + (brightness - 230) / 50, 1] + [x, y]
+
+    def picture(x: float, y: float, brightness: float) -> np.ndarray:
+        rows, columns = np.indices((64, 64))
+        disc = np.hypot(columns - x, rows - y) < 12
+        clutter = rng.integers(0, 90, (64, 64, 1))
+        return np.repeat(np.where(disc[..., None], round(brightness), clutter), 3, axis=2).astype(np.uint8)
+
+    def answer(images: Sequence[object]) -> Answers:
+        rows, shapes = [], []
+        for image in images:
+            grey = np.asarray(image)[..., 0]
+            bright = np.argwhere(grey > 200)
+            there = len(bright) > 300
+            middle = bright.mean(0)[::-1] if there else np.array([30.0, 30.0])
+            noise = (1.0 if there else 20.0) * rng.uniform(0.9, 1.1, 3)
+            rows.append([0.9 if there else 0.3, *(noise * [0.01, 0.7, 0.02])])
+            shapes.append(shape(*middle, float(np.median(grey[grey > 200])) if there else 230))
+        table = np.array(rows).reshape(-1, 4)
+        return Answers(AnswerFeatures(*table.T), np.array(shapes).reshape(-1, 4, 2), np.arange(len(rows)))
+
+    places = np.concatenate([rng.uniform(18, 46, (36, 2)), rng.uniform(210, 250, (36, 1))], axis=1)
+    images = [picture(*place) for place in places]
+    scorer = learn_scorer(answer, images[:6], [shape(*place) for place in places[:6]], images[6:26])
+    assert scorer.flagged(answer(images[26:]).features).sum() <= 2  # of 10, where the rate is 4 %
+    empty = [rng.integers(0, 90, (64, 64, 3)).astype(np.uint8) for _ in range(10)]
+    assert scorer.flagged(answer(empty).features).all()
