@@ -50,8 +50,11 @@ export OMP_WAIT_POLICY := PASSIVE
 # No test and no command needs a screen.
 export MPLBACKEND := Agg
 
+# TypeScript and axe-core, for the annotation page's checks alone.
+PAGE_TOOLS := tests/web/node_modules
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format clean
+.PHONY: help setup demo test test-fast lint lint-page format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +74,14 @@ lint: $(STAMP) ## check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory lint-page
+
+lint-page: ## check the types of the annotation page's modules, where node is
+	@if command -v npm >/dev/null && [ ! -x $(PAGE_TOOLS)/typescript/bin/tsc ]; then \
+	    npm --prefix tests/web install --silent --no-audit --no-fund --no-package-lock || true; fi
+	@if command -v node >/dev/null && [ -f $(PAGE_TOOLS)/typescript/bin/tsc ]; then \
+	    echo "tsc -p tests/web/jsconfig.json"; node $(PAGE_TOOLS)/typescript/bin/tsc -p tests/web/jsconfig.json; \
+	    else echo "The types of the page's modules weren't checked: node or TypeScript (npm) is missing."; fi
 
 format: $(STAMP) ## mend style and formatting where that can be done automatically
 	$(BIN)/ruff check --fix .

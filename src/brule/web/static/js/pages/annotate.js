@@ -1,0 +1,401 @@
+/** The page on which a person sets landmarks. */
+
+import { announce, h, isTyping } from "../lib/dom.js";
+import { chains } from "../core/curves.js";
+import { NumberEntry, moveOf } from "../core/keymap.js";
+import { ABSENT, EMPTY, HIDDEN, STATE_NAMES, hasPosition, isDecided, nextUndecided } from "../core/points.js";
+import { turnAndScale } from "../core/geometry.js";
+import { toWire } from "../core/wire.js";
+import { viewUrl } from "../net/api.js";
+import { Editor } from "../state/editor.js";
+import { ImageList } from "../panels/image_list.js";
+import { SidePanels } from "../panels/side.js";
+import { Toolbar } from "../panels/toolbar.js";
+import { askScale } from "../panels/scale.js";
+import { AnnotationStage } from "../view/annotation_stage.js";
+
+/** @typedef {import("../state/app.js").App} App */
+/** @typedef {import("../core/keymap.js").Binding} Binding */
+
+const DEGREE = Math.PI / 180;
+const ZOOM_STEP = 1.25;
+
+export class AnnotatePage {
+  /**
+   * @param {App} app
+   * @param {string} id the image; "" for the first one that needs work
+   * @param {string} [layer]
+   */
+  constructor(app, id, layer) {
+    this.app = app;
+    this.layer = layer;
+    /** @type {Editor | null} */
+    this.editor = null;
+    this.numbers = new NumberEntry();
+    this.toolbar = new Toolbar((command) => void this.run(command));
+    this.stage = new AnnotationStage(app, () => this.editor, {
+      curve: () => this.contour(),
+      drawn: (contour, places) => this.editor?.setCurve(contour.points, places, contour.name),
+      measured: (pixels) => this.editor && askScale(app, this.editor, pixels),
+      toolChanged: () => this.refresh(),
+    });
+    this.images = new ImageList(app, (other) => this.go(other));
+    this.side = new SidePanels(app, (i) => this.choose(i), this.stage);
+    this.element = h(
+      "div",
+      { class: "annotate" },
+      this.images.element,
+      h("section", { class: "work", "aria-label": "Image" }, this.toolbar.element, this.toolbar.prompt, this.stage.element),
+      this.side.element,
+    );
+    this.endings = [
+      app.saver.saved.onChange((record) => record && this.saved(record)),
+      app.saver.refused.onChange((refused) => refused && this.refused(refused)),
+      app.news.onChange((news) => news && this.heard(news)),
+      app.model.onChange(() => this.attachModel()),
+      app.settings.onChange(() => this.refresh()),
+    ];
+    void this.open(id);
+  }
+
+  leave() {
+    for (const end of this.endings) end();
+  }
+
+  /** @param {string} id */
+  go(id) {
+    location.hash = `#/annotate/${id}`;
+  }
+
+  /**
+   * Show an image.
+   * @param {string} id
+   */
+  async open(id) {
+    const { app } = this;
+    const wanted = id || (await this.firstImage());
+    if (!wanted) return;
+    this.wanted = wanted;
+    const record = await app.attempt(app.api.image(wanted, { layer: this.layer }));
+    if (!record || this.wanted !== wanted) return;
+    const names = app.project.value.template.names;
+    const known = editors.get(key(record.id, this.layer));
+    const usable = known && known.names.join("\n") === names.join("\n") && (known.record.version === record.version || app.saver.latest(record.id, this.layer));
+    const editor = usable ? known : new Editor(record, names, app.saver, this.layer);
+    remember(editor);
+    this.use(editor);
+    await this.fillIn(editor);
+    this.prefetch(record);
+  }
+
+  /** @param {Editor} editor */
+  use(editor) {
+    for (const end of this.watching ?? []) end();
+    this.editor = editor;
+    this.attachModel();
+    this.stage.show(editor);
+    this.images.show(editor.id);
+    this.watching = [editor.changed.onChange(() => this.refresh()), editor.selected.onChange(() => this.selected())];
+    this.refresh();
+  }
+
+  /** @type {(() => void)[] | undefined} */
+  watching = undefined;
+
+  /** @type {string | undefined} */
+  wanted = undefined;
+
+  /** The page to return to once the image is decided; "" stays here. */
+  back = "";
+
+  /** @returns {Promise<string | null>} */
+  async firstImage() {
+    const { api, project } = this.app;
+    const order = project.value.choice.ready ? "proposed" : "name";
+    for (const status of ["draft,new", ""]) {
+      const page = await this.app.attempt(api.images({ limit: 1, order, status }));
+      if (page?.items.length) return page.items[0].id;
+    }
+    return null;
+  }
+
+  attachModel() {
+    const model = this.app.model.value;
+    if (this.editor) this.editor.model = model && model.size === this.editor.n ? model : null;
+  }
+
+  /**
+   * Lay what is known under what isn't set yet.
+   * @param {Editor} editor
+   */
+  async fillIn(editor) {
+    const { start } = this.app.settings.value;
+    if (start === "none" || editor.record.status === "rejected" || nextUndecided(editor.shape, 0) < 0) return;
+    if (editor.source) return;
+    await this.guess(editor, start === "mean");
+  }
+
+  /**
+   * @param {Editor} editor
+   * @param {boolean} mean
+   */
+  async guess(editor, mean) {
+    const { prediction } = editor.record;
+    if (prediction && !mean && !editor.layer) {
+      const points = prediction.points.map((point) => (point && "x" in point ? point : { x: NaN, y: NaN }));
+      return editor.suggest({ ready: true, source: "detector", points, uncertainty: prediction.uncertainty });
+    }
+    try {
+      const guess = await this.app.api.guess(editor.id, toWire(editor.shape), mean ? "mean" : undefined);
+      if (guess.ready) editor.suggest(guess);
+    } catch {
+      // Without a suggestion every landmark is clicked.
+    }
+  }
+
+  /**
+   * The next image is in the browser before a person asks for it.
+   * @param {import("../net/types.js").ImageRecord} record
+   */
+  prefetch(record) {
+    const next = this.images.beside(record.id, 1) ?? record.next;
+    if (!next) return;
+    void this.app.api.image(next).then(
+      (other) => {
+        const size = record.view.sizes.find((own) => own >= this.stage.wantedSize) ?? record.view.sizes.at(-1) ?? 1024;
+        new Image().src = viewUrl(next, size, other.view.etag);
+      },
+      () => undefined,
+    );
+  }
+
+  /** @returns {import("../net/types.js").Contour | null} the contour of the selected landmark */
+  contour() {
+    const { editor } = this;
+    if (!editor) return null;
+    const { contours, edges } = this.app.project.value.template;
+    const i = editor.selected.value;
+    const named = contours.find((contour) => contour.points.includes(i));
+    if (named) return named;
+    const chain = chains(edges).find((points) => points.includes(i));
+    if (!chain) return null;
+    const closed = chain.length > 3 && chain[0] === chain[chain.length - 1];
+    return { name: `the contour of ${editor.names[i]}`, points: closed ? chain.slice(0, -1) : chain, closed };
+  }
+
+  /** @param {number} i */
+  choose(i) {
+    this.editor?.select(i);
+    this.stage.focus();
+  }
+
+  selected() {
+    const { editor } = this;
+    if (!editor) return;
+    const i = editor.selected.value;
+    if (hasPosition(editor.shape, i) && !editor.before) this.stage.reveal(editor.shape.x[i], editor.shape.y[i]);
+    announce(`${i + 1} ${editor.names[i]}, ${STATE_NAMES[editor.shape.state[i]]}`);
+    this.refresh();
+  }
+
+  refresh() {
+    const { editor } = this;
+    if (!editor) return;
+    this.stage.update();
+    if (editor.before) return; // under way: the canvas alone follows, so that every frame is quick
+    this.toolbar.update(editor, this.stage.tool, { zoom: this.stage.zoom, contour: this.contour()?.name ?? null, typed: this.numbers.digits });
+    this.side.update(editor);
+  }
+
+  /** @param {import("../net/types.js").ImageRecord} record */
+  saved(record) {
+    const editor = editors.get(key(record.id, this.layer));
+    editor?.arrived(record);
+    if (!this.layer) this.images.update(record, record.points.filter(Boolean).length);
+  }
+
+  /** @param {{change: {image: string}, message: string}} refused */
+  refused({ change, message }) {
+    this.app.fail(new Error(message));
+    editors.delete(key(change.image, this.layer));
+    if (this.editor?.id === change.image) void this.open(change.image);
+  }
+
+  /** @param {{topic: string, data: any}} news */
+  heard({ topic, data }) {
+    if (topic !== "image") return;
+    this.images.update(data);
+    const { editor } = this;
+    const foreign = editor && data.id === editor.id && !this.layer && data.version > editor.record.version;
+    if (foreign && !this.app.saver.latest(editor.id, this.layer)) void this.reload(editor);
+  }
+
+  /**
+   * Another window has changed the image.
+   * @param {Editor} editor
+   */
+  async reload(editor) {
+    const record = await this.app.attempt(this.app.api.image(editor.id));
+    if (record && record.version > editor.record.version && !this.app.saver.latest(editor.id) && !editor.before) {
+      this.app.saver.learn(record);
+      editor.arrived(record, true);
+    }
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {Binding | null} binding
+   */
+  key(event, binding) {
+    if (isTyping(event.target)) return;
+    const typed = event.ctrlKey || event.metaKey || event.altKey ? null : this.numbers.press(event.key);
+    if (typed !== null) {
+      event.preventDefault();
+      if (typeof typed === "number" && this.editor && typed >= 1 && typed <= this.editor.n) this.choose(typed - 1);
+      return this.refresh();
+    }
+    const onControl = event.target instanceof HTMLButtonElement || event.target instanceof HTMLAnchorElement;
+    if (!binding || (onControl && ["Enter", " ", "Tab"].includes(event.key))) return;
+    if (event.key === "Tab" && event.target !== this.stage.canvas) return;
+    if (event.target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
+    event.preventDefault();
+    if (!event.repeat || binding.repeat) void this.run(binding.command);
+  }
+
+  /** @param {string} command */
+  async run(command) {
+    const { editor, stage, app } = this;
+    if (!editor) return;
+    const { settings } = app;
+    const i = editor.selected.value;
+    const step = moveOf(command);
+    if (step) return this.nudge(step);
+    /** @type {{[command: string]: () => unknown}} */
+    const commands = {
+      "next-point": () => editor.selectNext(1),
+      "previous-point": () => editor.selectNext(-1),
+      "confirm-point": () => this.confirm(i),
+      "hidden": () => editor.setState(i, HIDDEN) || app.say("Set the landmark first, then mark it as hidden."),
+      "absent": () => editor.setState(i, ABSENT) && editor.advance(i),
+      "clear-point": () => editor.setState(i, EMPTY),
+      "through": () => (location.hash = `#/landmark/${i + 1}`),
+      "tool-shape": () => stage.use("shape"),
+      "tool-curve": () => stage.use("curve"),
+      "tool-ruler": () => stage.use("ruler"),
+      "turn-left": () => editor.turn("turn the shape", (centre) => turnAndScale(centre, -DEGREE, 1)),
+      "turn-right": () => editor.turn("turn the shape", (centre) => turnAndScale(centre, DEGREE, 1)),
+      "shrink": () => editor.turn("scale the shape", (centre) => turnAndScale(centre, 0, 0.99)),
+      "grow": () => editor.turn("scale the shape", (centre) => turnAndScale(centre, 0, 1.01)),
+      "guess": () => this.guess(editor, settings.value.start === "mean"),
+      "accept": () => this.accept(),
+      "reject": () => this.reject(),
+      "next-image": () => this.step(1),
+      "previous-image": () => this.step(-1),
+      "zoom-in": () => stage.zoomBy(ZOOM_STEP),
+      "zoom-out": () => stage.zoomBy(1 / ZOOM_STEP),
+      "fit": () => stage.fit(),
+      "keep-zoom": () => this.toggle("keepZoom", "Zoom is kept from image to image", "Each image is fitted into the window"),
+      "grey": () => this.toggle("grey", "Shown in grey", "Shown in colour"),
+      "invert": () => this.toggle("invert", "Shown inverted", "Shown as it is"),
+      "undo": () => this.undone(editor.undo(), "Undone", "There is nothing to undo."),
+      "redo": () => this.undone(editor.redo(), "Done again", "There is nothing to do again."),
+      "leave": () => stage.escape(),
+      "pan": () => stage.hold("pan", true),
+      "loupe": () => stage.hold("loupe", true),
+      "hide": () => stage.hold("hide", true),
+    };
+    await commands[command]?.();
+    this.refresh();
+  }
+
+  /** @param {[number, number]} step */
+  nudge([dx, dy]) {
+    const { editor } = this;
+    if (!editor?.n) return;
+    if (this.stage.tool === "shape") return editor.turn("move the shape", () => ({ a: 1, b: 0, tx: dx, ty: dy }));
+    editor.nudge(dx, dy, this.app.settings.value.follow);
+    const i = editor.selected.value;
+    this.stage.reveal(editor.shape.x[i], editor.shape.y[i]);
+    announce(`${editor.names[i]} at ${editor.shape.x[i].toFixed(1)}, ${editor.shape.y[i].toFixed(1)}`);
+  }
+
+  /** @param {number} i */
+  confirm(i) {
+    const { editor } = this;
+    if (!editor || !hasPosition(editor.shape, i)) return;
+    if (!isDecided(editor.shape, i)) editor.setState(i, 2);
+    editor.advance(i);
+  }
+
+  /**
+   * @param {"keepZoom" | "grey" | "invert"} name
+   * @param {string} on
+   * @param {string} off
+   */
+  toggle(name, on, off) {
+    const now = !this.app.settings.value[name];
+    this.app.settings.change({ [name]: now });
+    this.app.say(now ? on : off);
+  }
+
+  /**
+   * @param {string | null} label
+   * @param {string} done
+   * @param {string} nothing
+   */
+  undone(label, done, nothing) {
+    this.app.say(label ? `${done}: ${label}` : nothing);
+  }
+
+  accept() {
+    const { editor, app } = this;
+    if (!editor?.n) return;
+    if (this.stage.finishTool()) return;
+    const missing = editor.accept();
+    if (missing.length) {
+      this.choose(missing[0]);
+      return app.say(`${missing.length === 1 ? "One landmark isn't" : `${missing.length} landmarks aren't`} set yet. Press X for one that isn't in the image.`);
+    }
+    void this.onward();
+  }
+
+  reject() {
+    this.editor?.reject();
+    void this.onward();
+  }
+
+  onward() {
+    if (this.back) location.hash = `#/${this.back}`;
+    else void this.step(1);
+  }
+
+  /** @param {number} step */
+  async step(step) {
+    const { editor } = this;
+    if (!editor) return;
+    const other = this.images.beside(editor.id, step) ?? (step > 0 ? editor.record.next : editor.record.previous);
+    if (other) this.go(other);
+    else this.app.say(step > 0 ? "This is the last image." : "This is the first image.");
+  }
+}
+
+/** Editors of images seen before, with their undo steps. @type {Map<string, Editor>} */
+const editors = new Map();
+const MAX_EDITORS = 50;
+
+/**
+ * @param {string} id
+ * @param {string} [layer]
+ */
+function key(id, layer = "") {
+  return `${id} ${layer}`;
+}
+
+/** @param {Editor} editor */
+function remember(editor) {
+  const own = key(editor.id, editor.layer);
+  editors.delete(own);
+  editors.set(own, editor);
+  const oldest = editors.keys().next().value;
+  if (editors.size > MAX_EDITORS && oldest !== undefined) editors.delete(oldest);
+}

@@ -1,0 +1,286 @@
+/** Reviewing predictions, the most uncertain first: accept, reject, correct. */
+
+import { announce, button, fill, h, isTyping } from "../lib/dom.js";
+import { decimal, plural } from "../lib/format.js";
+import { viewUrl } from "../net/api.js";
+import { sketch } from "../panels/sketch.js";
+
+/** @typedef {import("../state/app.js").App} App */
+/** @typedef {import("../net/types.js").Item} Item */
+/** @typedef {import("../net/types.js").ImageRecord} ImageRecord */
+/** @typedef {{item: Item, element: HTMLElement, picture: HTMLElement, record: ImageRecord | null, done: "" | "accepted" | "rejected"}} Card */
+
+const PAGE = 60;
+const SIDE = 220;
+const LARGE = 560;
+
+export class ReviewPage {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {Card[]} */
+    this.cards = [];
+    this.selected = -1;
+    this.total = 0;
+    this.loaded = 0;
+    this.grid = h("div", { class: "review-grid", role: "listbox", tabIndex: 0, "aria-label": "Images with predictions, the most uncertain first" });
+    this.more = button("Show more", () => void this.load(), { hidden: true });
+    this.status = h("p", { class: "note", role: "status" });
+    this.large = h("aside", { class: "review-large", "aria-label": "The selected image" });
+    this.predict = button("Predict all images again", () => void this.predictAgain(), { class: "small" });
+    this.element = h(
+      "div",
+      { class: "page review" },
+      h("div", { class: "review-head" }, h("h1", {}, "Review"), this.predict, h("a", { href: "#/train", class: "button" }, "Train again")),
+      this.status,
+      h("div", { class: "review-body" }, h("div", { class: "review-main" }, this.grid, this.more), this.large),
+    );
+    this.seen = new IntersectionObserver((entries) => this.inSight(entries), { rootMargin: "400px" });
+    app.saver.refused.onChange((refused) => refused && app.fail(new Error(refused.message)));
+    app.news.onChange((news) => news?.topic === "predict" && this.predicting(news.data));
+    app.saver.saved.onChange((record) => record && this.saved(record));
+    void this.load();
+    void app.api.predicting().then(({ predicting }) => this.predicting(predicting), () => undefined);
+  }
+
+  leave() {}
+
+  /** The page is shown again: the image that was opened from here may have been corrected. */
+  async resume() {
+    const { card } = this;
+    if (!this.cards.length) return this.loaded ? this.restart() : undefined;
+    if (!card || this.busy) return;
+    await this.app.saver.settled();
+    card.record = null;
+    const record = await this.fetch(card);
+    const done = record && (record.status === "accepted" || record.status === "rejected") ? record.status : "";
+    this.mark(card, done);
+    const next = this.cards.findIndex((own, k) => k > this.selected && !own.done);
+    this.select(done && next >= 0 ? next : this.selected);
+    this.grid.focus({ preventScroll: true });
+    this.describe();
+  }
+
+  busy = false;
+
+  async load() {
+    this.busy = true;
+    const page = await this.app.attempt(this.app.api.images({ order: "uncertainty", status: "new,draft,rejected", offset: this.loaded, limit: PAGE }));
+    this.busy = false;
+    if (!page) return;
+    this.total = page.total;
+    this.loaded += page.items.length;
+    const known = new Set(this.cards.map((card) => card.item.id));
+    for (const item of page.items) if (item.predicted && !known.has(item.id)) this.add(item);
+    this.more.hidden = this.loaded >= page.total || !page.items.some((item) => item.predicted);
+    if (this.selected < 0 && this.cards.length) this.select(0);
+    this.describe();
+  }
+
+  describe() {
+    const left = this.cards.filter((card) => !card.done).length;
+    const accepted = this.cards.filter((card) => card.done === "accepted").length;
+    this.status.textContent = !this.cards.length
+      ? "No predictions yet. Train a detector first; its predictions of all images appear here."
+      : `${plural(left, "image")} to review${this.more.hidden ? "" : " on this page"}, ${accepted} accepted now. Enter accepts, Backspace rejects, E opens the image to correct it, U takes the last decision back.`;
+  }
+
+  /** @param {Item} item */
+  add(item) {
+    const picture = h("div", { class: "card-picture" });
+    const about = item.expected_px === null ? "" : `about ${decimal(item.expected_px)} px off`;
+    const k = this.cards.length;
+    const element = h(
+      "div",
+      { class: "review-card", role: "option", id: `review-${item.id}`, "aria-selected": "false", "aria-label": `${item.name}, ${about}`, onclick: () => this.select(k), ondblclick: () => this.edit() },
+      picture,
+      h("div", { class: "card-about" }, h("span", { class: "image-name", title: item.name }, item.name), h("span", { class: "note" }, about)),
+    );
+    const card = /** @type {Card} */ ({ item, element, picture, record: null, done: "" });
+    this.cards.push(card);
+    this.grid.append(element);
+    this.seen.observe(element);
+    if (item.status === "rejected") this.mark(card, "rejected");
+  }
+
+  /** @param {IntersectionObserverEntry[]} entries */
+  inSight(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const card = isIntersecting && this.cards.find((own) => own.element === target);
+      if (!card) continue;
+      this.seen.unobserve(target);
+      void this.fetch(card);
+    }
+  }
+
+  /** @param {Card} card */
+  async fetch(card) {
+    card.record ??= await this.app.attempt(this.app.api.image(card.item.id));
+    const { record } = card;
+    if (!record) return null;
+    this.app.saver.learn(record);
+    fill(card.picture, this.picture(record, SIDE, 256));
+    return record;
+  }
+
+  /**
+   * @param {ImageRecord} record
+   * @param {number} side
+   * @param {number} size
+   */
+  picture(record, side, size) {
+    const corrected = record.status === "accepted";
+    const points = corrected ? record.points : (record.prediction?.points ?? record.points);
+    const { template } = this.app.project.value;
+    return sketch({ src: viewUrl(record.id, size, record.view.etag), image: record, points, template, side, suggested: !corrected });
+  }
+
+  get card() {
+    return this.cards[this.selected] ?? null;
+  }
+
+  /** @param {number} k */
+  select(k) {
+    if (!this.cards[k]) return;
+    this.card?.element.setAttribute("aria-selected", "false");
+    this.selected = k;
+    const { element, item } = this.cards[k];
+    element.setAttribute("aria-selected", "true");
+    element.scrollIntoView({ block: "nearest" });
+    this.grid.setAttribute("aria-activedescendant", element.id);
+    announce(`${item.name}, ${item.expected_px === null ? "" : `about ${decimal(item.expected_px)} pixels off`}`);
+    void this.enlarge(this.cards[k]);
+  }
+
+  /** @param {Card} card */
+  async enlarge(card) {
+    const record = card.record ?? (await this.fetch(card));
+    if (!record || card !== this.card) return;
+    const { uncertainty, expected_px: expected } = record.prediction ?? { uncertainty: null, expected_px: null };
+    const names = this.app.project.value.template.names;
+    const worst = (uncertainty ?? []).map((px, i) => ({ px, i })).sort((a, b) => b.px - a.px).slice(0, 3);
+    fill(
+      this.large,
+      this.picture(record, LARGE, 1024),
+      h("h2", { class: "image-title" }, record.name),
+      expected !== null && h("p", {}, `Expected error: about ${decimal(expected)} px.`),
+      worst.length > 0 && h("p", { class: "note" }, `Least certain: ${worst.map(({ px, i }) => `${names[i]} (± ${decimal(px)} px)`).join(", ")}`),
+      h("div", { class: "row decide" }, button("Accept", () => this.accept(), { class: "primary" }), button("Correct", () => this.edit()), button("Reject", () => this.reject())),
+    );
+  }
+
+  /**
+   * @param {Card} card
+   * @param {Card["done"]} done
+   */
+  mark(card, done) {
+    card.done = done;
+    card.element.dataset.done = done;
+  }
+
+  accept() {
+    void this.decide("accepted");
+  }
+
+  reject() {
+    void this.decide("rejected");
+  }
+
+  /** @param {"accepted" | "rejected"} status */
+  async decide(status) {
+    const { card } = this;
+    const record = card && (card.record ?? (await this.fetch(card)));
+    if (!card || !record) return;
+    const points = this.decided(record, status);
+    if (!points) return this.app.say("Not every landmark is predicted here. Open the image (E) and set the missing ones.");
+    this.mark(card, status);
+    this.last = card;
+    this.app.saver.add({ image: record.id, step: "", base: record.version, points, status, action: status === "accepted" ? "accept the prediction" : "reject" });
+    this.describe();
+    const next = this.cards.findIndex((own, k) => k > this.selected && !own.done);
+    if (next >= 0) this.select(next);
+    else if (!this.more.hidden) await this.load();
+  }
+
+  /** @type {Card | undefined} the card of the last decision */
+  last = undefined;
+
+  /**
+   * What a person has set stays as it is; the prediction fills the rest.
+   * @param {ImageRecord} record
+   * @param {"accepted" | "rejected"} status
+   */
+  decided(record, status) {
+    if (status === "rejected") return record.points;
+    const points = record.points.map((point, i) => point ?? record.prediction?.points[i] ?? null);
+    return points.includes(null) ? null : points;
+  }
+
+  undo() {
+    const card = this.last;
+    if (!card?.record || !card.done) return this.app.say("There is no decision to take back.");
+    this.app.saver.add({ image: card.item.id, step: "/undo", base: card.record.version, points: card.record.points });
+    this.mark(card, "");
+    this.select(this.cards.indexOf(card));
+    this.describe();
+  }
+
+  edit() {
+    if (this.card) location.hash = `#/annotate/${this.card.item.id}/review`;
+  }
+
+  /** @param {ImageRecord} record */
+  saved(record) {
+    const card = this.cards.find((own) => own.item.id === record.id);
+    if (card?.record) card.record = { ...card.record, version: record.version };
+  }
+
+  async predictAgain() {
+    const answer = await this.app.attempt(this.app.api.predict());
+    if (answer) this.predicting(answer.predicting);
+  }
+
+  /** @param {import("../net/types.js").Predicting} predicting */
+  predicting({ state, done, total, message }) {
+    const busy = state === "running";
+    this.predict.disabled = busy;
+    this.predict.textContent = busy ? `Predicting… ${done} of ${total}` : "Predict all images again";
+    if (state === "failed" && message) this.app.fail(new Error(message));
+    if (this.wasBusy && state === "finished") this.restart();
+    this.wasBusy = busy;
+  }
+
+  wasBusy = false;
+
+  /** The predictions are new: show them. */
+  restart() {
+    this.cards = [];
+    this.loaded = 0;
+    this.selected = -1;
+    fill(this.grid);
+    void this.load();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const onControl = event.target instanceof HTMLButtonElement || event.target instanceof HTMLAnchorElement;
+    if (onControl && event.key === "Enter") return;
+    const columns = Math.max(1, Math.round(this.grid.clientWidth / (this.cards[0]?.element.offsetWidth || 1)));
+    /** @type {{[key: string]: () => void}} */
+    const keys = {
+      Enter: () => this.accept(),
+      Backspace: () => this.reject(),
+      e: () => this.edit(),
+      u: () => this.undo(),
+      ArrowRight: () => this.select(this.selected + 1),
+      ArrowLeft: () => this.select(this.selected - 1),
+      ArrowDown: () => this.select(this.selected + columns),
+      ArrowUp: () => this.select(this.selected - columns),
+    };
+    const run = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!run) return;
+    event.preventDefault();
+    run();
+  }
+}

@@ -1,0 +1,145 @@
+/** Training: start, watch, stop, go on. It runs beside the page and survives it. */
+
+import { button, field, fill, h } from "../lib/dom.js";
+import { decimal, duration, plural } from "../lib/format.js";
+import { lineChart } from "../panels/chart.js";
+
+/** @typedef {import("../state/app.js").App} App */
+/** @typedef {import("../net/types.js").Training} Training */
+
+const ENOUGH = 10;
+const MIN = 3;
+const POLL_MS = 3000;
+const STATES = { idle: "Not started", running: "Training", stopping: "Stopping after this step…", stopped: "Stopped", finished: "Finished", failed: "Failed" };
+
+export class TrainPage {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.minutes = h("select", {}, [5, 10, 20, 40, 60, 120].map((value) => h("option", { value, selected: value === 20 }, value < 60 ? `${value} minutes` : plural(value / 60, "hour"))));
+    this.again = h("input", { type: "checkbox", checked: true });
+    this.againRow = h("label", { class: "check" }, this.again, "Start from the last detector");
+    this.advice = h("p");
+    this.controls = h("div", { class: "row" });
+    this.status = h("section", { class: "card", "aria-live": "off" });
+    this.curve = h("section", { class: "card" });
+    this.preview = h("section", { class: "card" });
+    this.rounds = h("section", { class: "card" });
+    this.command = h("code");
+    const settings = h("section", { class: "card" }, h("h2", {}, "A detector from your annotations"), this.advice, field("Train for", this.minutes), this.againRow, this.controls,
+      h("details", {}, h("summary", {}, "The same on the command line"), h("p", { class: "command" }, this.command)));
+    this.element = h("div", { class: "page train" }, h("h1", {}, "Train"), h("div", { class: "cards" }, settings, this.status, this.curve, this.preview, this.rounds));
+    this.endings = [app.project.watch(() => this.update())];
+    this.timer = setInterval(() => void this.poll(), POLL_MS);
+    this.shownCurve = "";
+  }
+
+  leave() {
+    clearInterval(this.timer);
+    for (const end of this.endings) end();
+  }
+
+  async poll() {
+    const { train } = this.app.project.value;
+    if (train.state !== "running" && train.state !== "stopping") return;
+    try {
+      const now = await this.app.api.training();
+      this.app.project.value = { ...this.app.project.value, train: now };
+      if (now.state !== "running" && now.state !== "stopping") await this.app.refresh();
+    } catch {
+      // The next look comes soon.
+    }
+  }
+
+  update() {
+    const { train, counts, can, runs, template } = this.app.project.value;
+    const n = counts.accepted;
+    this.advice.textContent = !template.names.length || n < MIN
+      ? `Accept ${MIN} images at least before you train; ten give a good detector. So far: ${n}.`
+      : n < ENOUGH ? `${plural(n, "image")} accepted. You can train now; ten give a better detector.` : `${plural(n, "image")} accepted. The other images are used, too, without annotations.`;
+    this.againRow.hidden = !can.start_from;
+    this.command.textContent = train.command;
+    this.showControls(train, n);
+    this.showStatus(train);
+    this.showCurve(train);
+    this.showRounds(runs);
+  }
+
+  /**
+   * @param {Training} train
+   * @param {number} accepted
+   */
+  showControls(train, accepted) {
+    const { api } = this.app;
+    const running = train.state === "running" || train.state === "stopping";
+    const start = () => this.act(api.train("", { minutes: Number(this.minutes.value), ...(this.app.project.value.can.start_from ? { start_from: this.again.checked } : {}) }));
+    const buttons = running
+      ? [button("Stop", () => this.act(api.train("/stop")), { disabled: train.state === "stopping" })]
+      : [
+          button(train.state === "idle" ? "Start training" : "Train again", start, { class: "primary", disabled: accepted < MIN }),
+          (train.state === "stopped" || train.state === "failed") && train.run !== null && button("Go on where it stopped", () => this.act(api.train("/resume"))),
+        ];
+    const key = `${train.state} ${accepted >= MIN} ${train.run}`;
+    if (this.controls.dataset.key === key) return; // a button that is in focus stays
+    this.controls.dataset.key = key;
+    fill(this.controls, buttons);
+  }
+
+  /** @param {Promise<Training>} work */
+  async act(work) {
+    const train = await this.app.attempt(work);
+    if (train) this.app.project.value = { ...this.app.project.value, train };
+  }
+
+  /** @param {Training} train */
+  showStatus(train) {
+    const share = train.share ?? (train.state === "finished" ? 1 : 0);
+    this.status.hidden = train.state === "idle";
+    fill(
+      this.status,
+      h("h2", {}, STATES[train.state], train.run && ` · ${train.run}`),
+      h("progress", { max: 1, value: share, "aria-label": "Progress of the training" }),
+      h("p", {}, `${Math.round(100 * share)} % · ${plural(train.iteration, "step")} · ${duration(train.seconds)} so far`, train.state === "running" && train.seconds_left !== null && ` · about ${duration(train.seconds_left)} left`),
+      train.message && h("p", { class: train.state === "failed" ? "error" : "note" }, train.message),
+      train.state === "finished" && h("p", {}, h("a", { href: "#/review", class: "button primary" }, "Review the predictions")),
+      train.state === "running" && h("p", { class: "note" }, "You can close this page; the training goes on. You can also go on annotating."),
+    );
+  }
+
+  /** @param {Training} train */
+  showCurve(train) {
+    const series = Object.entries(train.curve).slice(0, 4).map(([name, points]) => ({ name, points }));
+    const key = `${train.run} ${series.map((own) => own.points.length).join()} ${train.preview}`;
+    this.curve.hidden = !series.length;
+    this.preview.hidden = !train.preview;
+    if (key === this.shownCurve) return;
+    this.shownCurve = key;
+    if (series.length) fill(this.curve, h("h2", {}, "Learning curve"), lineChart(series, { x: "step", y: "loss (lower is better)" }));
+    if (train.preview) fill(this.preview, h("h2", {}, "What the detector sees now"), h("img", { src: train.preview, alt: "Landmarks of the detector under training on a few images", class: "preview" }));
+  }
+
+  /** @param {import("../net/types.js").Run[]} runs */
+  showRounds(runs) {
+    const measured = runs.flatMap((run, k) => (run.held_out ? [{ run, held: run.held_out, k }] : []));
+    this.rounds.hidden = !runs.length;
+    fill(
+      this.rounds,
+      h("h2", {}, "From round to round"),
+      h("p", { class: "note" }, "The error is measured on accepted images that the detector was not trained with."),
+      measured.length > 0 && lineChart(
+        [
+          { name: "this detector", points: measured.map(({ held, k }) => [k + 1, held.error_px]), dots: true },
+          { name: "the mean shape, for comparison", points: measured.flatMap(({ held, k }) => (held.mean_shape_px === null ? [] : [/** @type {[number, number]} */ ([k + 1, held.mean_shape_px])])), dashed: true },
+        ],
+        { x: "round", y: "mean error in px", zero: true, whole: true },
+      ),
+      h(
+        "table",
+        {},
+        h("thead", {}, h("tr", {}, ["Round", "Trained on", "Error", "Held-out images"].map((text) => h("th", { scope: "col" }, text)))),
+        h("tbody", {}, runs.map((run) => h("tr", {}, h("th", { scope: "row" }, run.name), h("td", {}, plural(run.trained_on, "image")),
+          h("td", {}, run.held_out ? `${decimal(run.held_out.error_px)} px` : "not measured"), h("td", {}, run.held_out?.n ?? 0)))),
+      ),
+    );
+  }
+}

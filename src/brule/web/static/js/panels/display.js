@@ -1,0 +1,66 @@
+/** How images and landmarks are shown, and what lies ready on a new image. Nothing here changes the project. */
+
+import { button, field, h } from "../lib/dom.js";
+import { DEFAULTS } from "../state/settings.js";
+
+/** @typedef {import("../state/settings.js").Settings} Settings */
+/** @typedef {import("../state/settings.js").Values} Values */
+
+/** @param {Settings} settings */
+export function displayPanel(settings) {
+  const content = [
+    slider(settings, "brightness", "Brightness", 20, 300),
+    slider(settings, "contrast", "Contrast", 20, 300),
+    h("div", { class: "checks" }, check(settings, "grey", "Grey (B)"), check(settings, "invert", "Inverted (I)")),
+    slider(settings, "pointSize", "Size of the points", 2, 12),
+    choice(settings, "numbers", "Numbers", { selected: "of the selected landmark", all: "of all", none: "none" }),
+    choice(settings, "start", "Ready on a new image", { best: "the best suggestion", mean: "the mean shape", none: "nothing" }),
+    h(
+      "div",
+      { class: "checks" },
+      check(settings, "edges", "Lines between landmarks"),
+      check(settings, "follow", "Unset neighbours follow a drag"),
+      check(settings, "keepZoom", "Keep the zoom (Z)"),
+      check(settings, "offset", "Set points beside the pointer"),
+    ),
+    button("As it was", () => settings.change({ ...DEFAULTS, theme: settings.value.theme }), { class: "small" }),
+  ];
+  return h("details", { class: "panel display-panel" }, h("summary", {}, "Display"), content);
+}
+
+/**
+ * @param {Settings} settings
+ * @param {"brightness" | "contrast" | "pointSize"} name
+ * @param {string} text
+ * @param {number} min
+ * @param {number} max
+ */
+function slider(settings, name, text, min, max) {
+  const input = h("input", { type: "range", min, max, oninput: () => settings.change({ [name]: Number(input.value) }) });
+  settings.watch((values) => (input.value = String(values[name])));
+  return field(text, input);
+}
+
+/**
+ * @param {Settings} settings
+ * @param {"grey" | "invert" | "edges" | "keepZoom" | "offset" | "follow"} name
+ * @param {string} text
+ */
+function check(settings, name, text) {
+  const input = h("input", { type: "checkbox", onchange: () => settings.change({ [name]: input.checked }) });
+  settings.watch((values) => (input.checked = values[name]));
+  return h("label", { class: "check" }, input, text);
+}
+
+/**
+ * @param {Settings} settings
+ * @param {"numbers" | "start"} name
+ * @param {string} text
+ * @param {{[value: string]: string}} options
+ */
+function choice(settings, name, text, options) {
+  const input = h("select", { onchange: () => settings.change(/** @type {Partial<Values>} */ ({ [name]: input.value })) },
+    Object.entries(options).map(([value, label]) => h("option", { value }, label)));
+  settings.watch((values) => (input.value = values[name]));
+  return field(text, input);
+}

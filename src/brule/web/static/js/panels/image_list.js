@@ -1,0 +1,161 @@
+/** The list of images. Only the rows in sight exist, so that 20,000 images are as quick as ten. */
+
+import { fill, h } from "../lib/dom.js";
+import { viewUrl } from "../net/api.js";
+
+/** @typedef {import("../net/types.js").Item} Item */
+/** @typedef {import("../state/app.js").App} App */
+
+const ROW = 60; // CSS pixels; as in the style sheet
+const PAGE = 100;
+const ORDERS = { name: "by name", proposed: "proposed first", uncertainty: "most uncertain first", changed: "last changed first", worst_hint: "most hints first" };
+const STATUSES = { "": "all images", new: "not begun", draft: "begun", accepted: "accepted", rejected: "rejected" };
+export const STATUS_WORDS = { new: "not begun", draft: "begun", accepted: "accepted", rejected: "rejected" };
+
+export class ImageList {
+  /**
+   * @param {App} app
+   * @param {(id: string) => void} open
+   */
+  constructor(app, open) {
+    this.app = app;
+    this.open = open;
+    /** @type {Map<number, Item[] | null>} pages that have arrived; null while on their way */
+    this.pages = new Map();
+    this.total = 0;
+    this.current = "";
+    this.order = select(ORDERS, "Order of the images", () => this.reset(), app.project.value.choice.ready ? "proposed" : "name");
+    this.status = select(STATUSES, "Which images", () => this.reset(), "");
+    this.query = h("input", { type: "search", placeholder: "Find a name…", "aria-label": "Find an image by name", oninput: () => this.soon() });
+    this.space = h("div", { class: "image-rows" });
+    this.scroller = h("div", { class: "image-scroller", tabIndex: -1, onscroll: () => this.render() }, this.space);
+    this.heading = h("div", { class: "image-count" });
+    this.element = h("section", { class: "image-list", "aria-label": "Images" }, h("div", { class: "image-filter" }, this.query, this.order, this.status), this.heading, this.scroller);
+    new ResizeObserver(() => this.render()).observe(this.scroller);
+    void this.page(0);
+  }
+
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  timer = undefined;
+
+  soon() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.reset(), 250);
+  }
+
+  reset() {
+    this.pages.clear();
+    this.scroller.scrollTop = 0;
+    void this.page(0);
+  }
+
+  /** @param {number} number */
+  async page(number) {
+    if (this.pages.has(number)) return;
+    this.pages.set(number, null);
+    const filter = { offset: number * PAGE, limit: PAGE, order: this.order.value, status: this.status.value, query: this.query.value.trim() };
+    const page = await this.app.attempt(this.app.api.images(filter));
+    if (!page) return void this.pages.delete(number);
+    this.pages.set(number, page.items);
+    this.total = page.total;
+    this.render();
+  }
+
+  /** @param {number} index */
+  item(index) {
+    return this.pages.get(Math.floor(index / PAGE))?.[index % PAGE] ?? null;
+  }
+
+  /**
+   * The image after, or before, another one in this order; null at the end or where that isn't known.
+   * @param {string} id
+   * @param {number} step
+   * @returns {string | null}
+   */
+  beside(id, step) {
+    const at = this.indexOf(id);
+    return at < 0 ? null : (this.item(at + step)?.id ?? null);
+  }
+
+  /** @param {string} id */
+  indexOf(id) {
+    for (const [number, items] of this.pages) {
+      const k = items?.findIndex((item) => item.id === id) ?? -1;
+      if (k >= 0) return number * PAGE + k;
+    }
+    return -1;
+  }
+
+  /** @param {string} id */
+  show(id) {
+    this.current = id;
+    const at = this.indexOf(id);
+    if (at >= 0) {
+      const { scrollTop, clientHeight } = this.scroller;
+      if (at * ROW < scrollTop || (at + 1) * ROW > scrollTop + clientHeight) this.scroller.scrollTop = at * ROW - clientHeight / 3;
+    }
+    this.render();
+  }
+
+  /**
+   * @param {{id: string, status: Item["status"], version: number}} change
+   * @param {number} [placed]
+   */
+  update(change, placed) {
+    for (const items of this.pages.values()) {
+      const item = items?.find((own) => own.id === change.id);
+      if (item) Object.assign(item, { status: change.status, version: change.version }, placed === undefined ? {} : { placed });
+    }
+    this.render();
+  }
+
+  render() {
+    this.heading.textContent = this.total === 1 ? "1 image" : `${this.total.toLocaleString("en")} images`;
+    this.space.style.height = `${this.total * ROW}px`;
+    const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW) - 4);
+    const last = Math.min(this.total, Math.ceil((this.scroller.scrollTop + this.scroller.clientHeight) / ROW) + 4);
+    const rows = [];
+    for (let index = first; index < last; index++) {
+      void this.page(Math.floor(index / PAGE));
+      rows.push(this.row(index));
+    }
+    fill(this.space, rows);
+  }
+
+  /** @param {number} index */
+  row(index) {
+    const item = this.item(index);
+    const style = { transform: `translateY(${index * ROW}px)` };
+    if (!item) return h("div", { class: "image-row", style });
+    const n = this.app.project.value.template.names.length;
+    const about = item.status === "draft" ? `${item.placed} of ${n}` : STATUS_WORDS[item.status];
+    return h(
+      "button",
+      {
+        type: "button", class: "image-row", style, "aria-current": item.id === this.current && "true",
+        title: item.name, onclick: () => this.open(item.id),
+      },
+      h("img", { src: viewUrl(item.id, 256), alt: "", loading: "lazy", decoding: "async", draggable: false }),
+      h("span", { class: "image-name" }, item.name),
+      h(
+        "span",
+        { class: "image-about" },
+        h("span", { class: "dot", "data-status": item.status }),
+        about,
+        typeof item.proposed === "number" && item.status === "new" && h("span", { class: "badge" }, "proposed"),
+      ),
+    );
+  }
+}
+
+/**
+ * @param {{[value: string]: string}} options
+ * @param {string} label
+ * @param {() => void} onchange
+ * @param {string} value
+ */
+function select(options, label, onchange, value) {
+  const element = h("select", { "aria-label": label, onchange }, Object.entries(options).map(([key, text]) => h("option", { value: key }, text)));
+  element.value = value;
+  return element;
+}

@@ -1,0 +1,80 @@
+/** The landmarks of the image: number, colour, name and state. */
+
+import { fill, h } from "../lib/dom.js";
+import { indexColours } from "../core/colours.js";
+import { STATE_NAMES, decidedCount } from "../core/points.js";
+
+/** @typedef {import("../state/editor.js").Editor} Editor */
+
+const MARKS = ["", "○", "●", "◌", "✕"];
+
+export class LandmarkList {
+  /** @param {(i: number) => void} choose */
+  constructor(choose) {
+    this.choose = choose;
+    /** @type {{row: HTMLElement, mark: HTMLElement, state: number}[]} */
+    this.rows = [];
+    this.names = /** @type {string[] | null} */ (null);
+    this.selected = -1;
+    this.list = h("div", { class: "landmark-rows", role: "listbox", tabIndex: 0, "aria-label": "Landmarks", onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event) });
+    this.count = h("span", { class: "landmark-count" });
+    this.element = h("section", { class: "panel landmark-list" }, h("h2", {}, "Landmarks ", this.count), this.list);
+  }
+
+  /** @param {string[]} names */
+  build(names) {
+    this.names = names;
+    const colours = indexColours(names.length);
+    this.rows = names.map((name, i) => {
+      const mark = h("span", { class: "landmark-state" });
+      const chip = h("span", { class: "chip", style: { backgroundColor: colours[i] } });
+      const row = h(
+        "div",
+        { class: "landmark-row", role: "option", id: `landmark-${i}`, "aria-selected": "false", onclick: () => this.choose(i) },
+        chip, h("span", { class: "landmark-number" }, i + 1), h("span", { class: "landmark-name", title: name }, name), mark,
+      );
+      return { row, mark, state: -1 };
+    });
+    this.selected = -1;
+    fill(this.list, this.rows.map(({ row }) => row));
+  }
+
+  /** @param {Editor} editor */
+  update(editor) {
+    if (this.names !== editor.names) this.build(editor.names);
+    this.rows.forEach((own, i) => {
+      const state = editor.shape.state[i];
+      if (own.state === state) return;
+      own.state = state;
+      own.row.dataset.state = String(state);
+      own.mark.textContent = MARKS[state];
+      own.mark.title = STATE_NAMES[state];
+      own.row.setAttribute("aria-label", `${i + 1} ${editor.names[i]}, ${STATE_NAMES[state]}`);
+    });
+    this.count.textContent = `${decidedCount(editor.shape)} of ${editor.n} set`;
+    this.select(editor.selected.value);
+  }
+
+  /** @param {number} i */
+  select(i) {
+    if (i === this.selected) return;
+    this.rows[this.selected]?.row.setAttribute("aria-selected", "false");
+    this.selected = i;
+    const row = this.rows[i]?.row;
+    if (!row) return;
+    row.setAttribute("aria-selected", "true");
+    this.list.setAttribute("aria-activedescendant", row.id);
+    const [top, bottom] = [row.offsetTop - this.list.offsetTop, row.offsetTop - this.list.offsetTop + row.offsetHeight];
+    if (top < this.list.scrollTop) this.list.scrollTop = top;
+    else if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+    if (!step || !this.names) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.choose(Math.max(0, Math.min(this.names.length - 1, this.selected + step)));
+  }
+}

@@ -1,0 +1,42 @@
+/** How long the scale bar is: pixels become millimetres. */
+
+import { field, h } from "../lib/dom.js";
+import { toWire } from "../core/wire.js";
+import { dialog } from "./dialogs.js";
+
+/**
+ * @param {import("../state/app.js").App} app
+ * @param {import("../state/editor.js").Editor} editor
+ * @param {number} pixels
+ */
+export function askScale(app, editor, pixels) {
+  const input = h("input", { type: "number", min: "0", step: "any", inputMode: "decimal", required: true });
+  const save = () => {
+    const length = Number(input.value);
+    if (!(length > 0) || !(pixels > 0)) return app.say("The scale bar needs a length above 0.");
+    setScale(app, editor, length / pixels);
+  };
+  const form = h("form", { method: "dialog", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
+    h("p", {}, `The line you drew is ${pixels.toFixed(1)} px long.`), field("Its length in millimetres", input));
+  const buttons = [
+    { text: "Set the scale of this image", primary: true, run: save },
+    { text: "Cancel" },
+  ];
+  const window_ = dialog("Scale bar", [form], buttons);
+  form.addEventListener("submit", () => /** @type {HTMLButtonElement} */ (window_.querySelector("button.primary")).click());
+  input.focus();
+}
+
+/**
+ * @param {import("../state/app.js").App} app
+ * @param {import("../state/editor.js").Editor} editor
+ * @param {number} scale millimetres of a pixel
+ */
+function setScale(app, editor, scale) {
+  const { record, layer } = editor;
+  const change = { image: record.id, layer, step: /** @type {""} */ (""), base: record.version, points: toWire(editor.shape), scale, action: "set the scale" };
+  editor.history.push({ label: "set the scale", changes: [], remote: true });
+  editor.record = { ...record, scale };
+  app.saver.add(change);
+  app.say(`1 px is ${scale.toPrecision(3)} mm in this image.`);
+}

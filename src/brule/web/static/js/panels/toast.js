@@ -1,0 +1,20 @@
+/** Short messages at the foot of the page. */
+
+import { announce, button, h } from "../lib/dom.js";
+
+const SHOWN_MS = 4000;
+
+/** @param {import("../state/app.js").App} app */
+export function toasts(app) {
+  const element = h("div", { class: "toasts", "aria-live": "polite" });
+  app.message.onChange((message) => {
+    if (!message) return;
+    const { text, kind } = message;
+    const close = () => toast.remove();
+    const toast = h("div", { class: `toast toast-${kind}` }, h("span", {}, text), button("×", close, { "aria-label": "Close this message" }));
+    element.replaceChildren(toast);
+    announce(text);
+    if (kind === "info") setTimeout(close, SHOWN_MS);
+  });
+  return element;
+}

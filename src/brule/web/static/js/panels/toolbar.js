@@ -1,0 +1,72 @@
+/** The tools above the image, and what to do next in one line. */
+
+import { button, fill, h } from "../lib/dom.js";
+import { indexColours } from "../core/colours.js";
+import { EMPTY, decidedCount, isDecided } from "../core/points.js";
+
+/** @typedef {import("../state/editor.js").Editor} Editor */
+/** @typedef {(command: string) => void} Run */
+
+const TOOLS = [
+  ["leave", "select", "Pointer", "Esc"],
+  ["tool-shape", "shape", "Shape", "S"],
+  ["tool-curve", "curve", "Contour", "C"],
+  ["tool-ruler", "ruler", "Scale bar", ""],
+];
+
+export class Toolbar {
+  /** @param {Run} run */
+  constructor(run) {
+    this.tools = TOOLS.map(([command, name, text, key]) => button(text, () => run(command), { class: "tool", "data-tool": name, title: key ? `${text} (${key})` : text }));
+    this.undo = button("↶", () => run("undo"), { class: "symbol", title: "Undo (Ctrl + Z)", "aria-label": "Undo" });
+    this.redo = button("↷", () => run("redo"), { class: "symbol", title: "Redo (Ctrl + Shift + Z)", "aria-label": "Redo" });
+    this.accept = button("Accept", () => run("accept"), { class: "primary", title: "Accept the image and go to the next (Enter)" });
+    this.zoom = button("100 %", () => run("fit"), { class: "zoom", title: "Fit the image into the window (0)" });
+    this.prompt = h("p", { class: "prompt" });
+    this.element = h(
+      "div",
+      { class: "toolbar", role: "toolbar", "aria-label": "Tools" },
+      h("div", { class: "group" }, this.tools),
+      h("div", { class: "group" }, this.undo, this.redo),
+      h("div", { class: "group" }, button("−", () => run("zoom-out"), { "aria-label": "Zoom out", title: "Zoom out (−)" }), this.zoom,
+        button("+", () => run("zoom-in"), { "aria-label": "Zoom in", title: "Zoom in (+)" })),
+      h("div", { class: "group end" }, button("Reject", () => run("reject"), { title: "This image can't be used (Backspace)" }), this.accept),
+    );
+  }
+
+  /**
+   * @param {Editor} editor
+   * @param {string} tool
+   * @param {{zoom: number, contour: string | null, typed: string}} about
+   */
+  update(editor, tool, { zoom, contour, typed }) {
+    for (const element of this.tools) element.setAttribute("aria-pressed", String(element.dataset.tool === tool));
+    this.undo.disabled = !editor.history.canUndo() && editor.below < 1;
+    this.redo.disabled = !editor.history.canRedo() && editor.above < 1;
+    this.zoom.textContent = `${Math.round(100 * zoom)} %`;
+    fill(this.prompt, prompt(editor, tool, contour, typed));
+  }
+}
+
+/**
+ * @param {Editor} editor
+ * @param {string} tool
+ * @param {string | null} contour
+ * @param {string} typed
+ * @returns {import("../lib/dom.js").Child[]}
+ */
+function prompt(editor, tool, contour, typed) {
+  if (typed) return [`Go to landmark ${typed} – press Enter`];
+  if (tool === "curve") {
+    return [contour ? `Draw ${contour} from its first landmark to its last: drag along it, or click corners and press Enter.` : "This landmark isn't part of a contour. Define contours under Set up."];
+  }
+  if (tool === "ruler") return ["Click both ends of the scale bar in the image."];
+  if (tool === "shape") return ["Drag the frame to move the whole shape, a corner to scale it, the knob above it to turn it."];
+  const i = editor.selected.value;
+  const landmark = [h("span", { class: "chip", style: { backgroundColor: indexColours(editor.n)[i] ?? "" } }), h("strong", {}, `${i + 1} ${editor.names[i] ?? ""}`)];
+  if (!editor.n) return ["Name the landmarks first, under Set up."];
+  if (decidedCount(editor.shape) === editor.n) return [editor.record.status === "accepted" ? "Accepted. Drag any landmark to correct it." : "All landmarks are set. Press Enter to accept the image."];
+  if (editor.shape.state[i] === EMPTY) return ["Click on ", ...landmark, ` (${decidedCount(editor.shape)} of ${editor.n} set)`];
+  if (editor.untouched) return ["A suggestion lies ready. Drag what is off; its neighbours follow. Press Enter when all is right."];
+  return [isDecided(editor.shape, i) ? "Set: " : "Drag, or click on the right place of ", ...landmark, ". Press Enter when all is right."];
+}

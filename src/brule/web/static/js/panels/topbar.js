@@ -1,0 +1,61 @@
+/** The bar at the top: the steps of the work, whether everything is saved, light or dark, the keys. */
+
+import { button, fill, h } from "../lib/dom.js";
+
+/** @typedef {import("../state/app.js").App} App */
+
+const THEMES = /** @type {const} */ ({ auto: ["light", "◐", "Colours: as the system"], light: ["dark", "☀", "Colours: light"], dark: ["auto", "☾", "Colours: dark"] });
+const MARKS = { saved: "✓", saving: "…", waiting: "!", conflict: "!" };
+
+/**
+ * @param {App} app
+ * @param {{showKeys: () => void}} actions
+ */
+export function topbar(app, { showKeys }) {
+  const steps = h("nav", { class: "steps", "aria-label": "Steps" });
+  const title = h("span", { class: "project-name" });
+  const saveState = h("span", { class: "save-state", role: "status" });
+  const theme = button("", () => app.settings.change({ theme: THEMES[app.settings.value.theme][0] }), { class: "icon-button" });
+  const keys = button("?", showKeys, { class: "icon-button", title: "Show all keys (?)", "aria-label": "Show all keys" });
+  app.settings.watch(({ theme: now }) => {
+    document.documentElement.dataset.theme = now;
+    theme.textContent = THEMES[now][1];
+    theme.title = THEMES[now][2];
+    theme.setAttribute("aria-label", THEMES[now][2]);
+  });
+  app.saver.state.watch(({ state, message, waiting }) => {
+    saveState.dataset.state = state;
+    fill(saveState, h("span", { class: "save-mark", "aria-hidden": "true" }, MARKS[state]), message, waiting > 1 && ` (${waiting})`);
+  });
+  const update = () => {
+    title.textContent = app.project.value.name;
+    fill(steps, stepLinks(app));
+  };
+  app.project.watch(update);
+  addEventListener("hashchange", update);
+  return h("header", { class: "topbar" }, h("a", { class: "brand", href: "#/" }, "brulè"), title, steps, saveState, theme, keys);
+}
+
+/** @param {App} app */
+function stepLinks(app) {
+  const { counts, can, template, n_images, train } = app.project.value;
+  const ready = n_images > 0 && template.names.length > 0;
+  const running = train.state === "running" ? `${Math.round(100 * (train.share ?? 0))} %` : "";
+  const steps = [
+    ["setup", "Set up", ready ? "" : "start here"],
+    ["annotate", "Annotate", counts.accepted ? String(counts.accepted) : ""],
+    ["train", "Train", running],
+    ["review", "Review", ""],
+    ["measure", "Measure and export", ""],
+    ...(can.redraw ? [["redraw", "Redraw", ""]] : []),
+  ];
+  const here = location.hash.split("/")[1] || (ready ? "annotate" : "setup");
+  return steps.map(([page, text, badge]) =>
+    h(
+      "a",
+      { href: `#/${page}`, class: "step", "aria-current": (here === page || (here === "landmark" && page === "annotate")) && "page" },
+      text,
+      badge && h("span", { class: "badge" }, badge),
+    ),
+  );
+}

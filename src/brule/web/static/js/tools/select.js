@@ -1,0 +1,205 @@
+/** The pointer: drags points and the handles of the whole shape; a click in the open sets the next landmark. */
+
+import { nearest, turnAndScale, mean } from "../core/geometry.js";
+import { SUGGESTED, isDecided, placedIndices } from "../core/points.js";
+import { toImage } from "../core/viewport.js";
+import { frameOf, handleAt } from "../view/handles.js";
+
+/** @typedef {import("../view/pointer.js").At} At */
+/** @typedef {import("../state/editor.js").Editor} Editor */
+
+const REACH = 14; // CSS pixels around a point that count as the point, whatever the zoom
+const FINGER_REACH = 30;
+const AIM = { touch: [0, -52], beside: [-24, -24], at: [0, 0] };
+
+export class SelectTool {
+  /**
+   * @param {import("../view/stage.js").Stage} stage
+   * @param {() => Editor | null} editor
+   * @param {import("../state/settings.js").Settings} settings
+   */
+  constructor(stage, editor, settings) {
+    this.stage = stage;
+    this.editor = editor;
+    this.settings = settings;
+    this.hovered = -1;
+    this.dragging = false;
+    /** @type {At | null} where the next landmark would be set, if that isn't at the pointer */
+    this.aim = null;
+    /** @type {((at: At) => void) | null} */
+    this.drag = null;
+    this.label = "";
+  }
+
+  /** @param {At} at */
+  pointUnder(at) {
+    const editor = this.editor();
+    if (!editor) return -1;
+    const [x, y] = toImage(this.stage.view, at.x, at.y);
+    const reach = (at.touch ? FINGER_REACH : REACH) / this.stage.view.scale;
+    return nearest(editor.shape, placedIndices(editor.shape), x, y, reach);
+  }
+
+  /** @param {At} at */
+  handleUnder(at) {
+    const editor = this.editor();
+    const frame = editor && this.stage.handles ? frameOf(editor.shape, this.stage.view) : null;
+    return frame ? handleAt(frame, at.x, at.y, at.touch ? FINGER_REACH : undefined) : null;
+  }
+
+  /**
+   * @param {At} at
+   * @returns {boolean}
+   */
+  down(at) {
+    const editor = this.editor();
+    if (!editor) return false;
+    const i = this.pointUnder(at);
+    if (i >= 0) this.takePoint(editor, i, at);
+    else {
+      const handle = this.handleUnder(at);
+      if (handle) this.takeShape(editor, handle, at);
+      else if (at.touch) this.aim = at;
+    }
+    return this.drag !== null;
+  }
+
+  /**
+   * The point keeps its distance from the pointer, so that the pointer doesn't cover it.
+   * @param {Editor} editor
+   * @param {number} i
+   * @param {At} at
+   */
+  takePoint(editor, i, at) {
+    editor.select(i);
+    const [x, y] = toImage(this.stage.view, at.x, at.y);
+    const [dx, dy] = [editor.shape.x[i] - x, editor.shape.y[i] - y];
+    let begun = false;
+    this.label = `move ${editor.names[i]}`;
+    this.drag = (now) => {
+      if (!begun && Math.hypot(now.x - at.x, now.y - at.y) < 2) return;
+      if (!begun) {
+        editor.begin();
+        editor.hold(i, this.settings.value.follow);
+        this.stage.above.style.cursor = "none";
+        this.dragging = begun = true;
+      }
+      const [px, py] = toImage(this.stage.view, now.x, now.y);
+      editor.dragTo(px + dx, py + dy);
+    };
+  }
+
+  /**
+   * @param {Editor} editor
+   * @param {import("../view/handles.js").HandleKind} kind
+   * @param {At} at
+   */
+  takeShape(editor, kind, at) {
+    const centre = mean(editor.shape, placedIndices(editor.shape));
+    const from = toImage(this.stage.view, at.x, at.y);
+    const [fx, fy] = [from[0] - centre[0], from[1] - centre[1]];
+    this.label = `${kind} the shape`;
+    editor.begin();
+    this.drag = (now) => {
+      const to = toImage(this.stage.view, now.x, now.y);
+      const [tx, ty] = [to[0] - centre[0], to[1] - centre[1]];
+      if (kind === "move") return editor.transformAll({ a: 1, b: 0, tx: to[0] - from[0], ty: to[1] - from[1] });
+      const angle = kind === "turn" ? Math.atan2(ty, tx) - Math.atan2(fy, fx) : 0;
+      const factor = kind === "scale" ? Math.max(0.02, Math.hypot(tx, ty) / Math.max(1e-9, Math.hypot(fx, fy))) : 1;
+      editor.transformAll(turnAndScale(centre, angle, factor));
+    };
+  }
+
+  /** @param {At} at */
+  move(at) {
+    this.drag?.(at);
+  }
+
+  /** @param {At} at */
+  up(at) {
+    const editor = this.editor();
+    this.drag?.(at);
+    const pressed = this.drag !== null && !this.dragging && !editor?.before;
+    this.drag = null;
+    this.dragging = false;
+    if (!editor) return;
+    if (editor.before) editor.commit(this.label);
+    else if (pressed) this.confirm(editor);
+  }
+
+  /**
+   * A click on a suggested point says that it is right.
+   * @param {Editor} editor
+   */
+  confirm(editor) {
+    const i = editor.selected.value;
+    if (editor.shape.state[i] !== SUGGESTED) return;
+    editor.setState(i, 2);
+    editor.advance(i);
+  }
+
+  /** @param {At} at */
+  tap(at) {
+    const editor = this.editor();
+    this.aim = null;
+    if (!editor || isDecided(editor.shape, editor.selected.value)) return;
+    const [x, y] = toImage(this.stage.view, ...this.aimed(at));
+    const { width, height } = editor.record;
+    if (x < -0.5 || y < -0.5 || x > width - 0.5 || y > height - 0.5) return; // beside the image
+    editor.place(editor.selected.value, x, y, this.settings.value.follow);
+  }
+
+  cancel() {
+    this.drag = null;
+    this.dragging = false;
+    const editor = this.editor();
+    if (editor?.before) editor.cancel();
+  }
+
+  /**
+   * @param {At | null} at
+   * @returns {string}
+   */
+  hover(at) {
+    const under = at ? this.pointUnder(at) : -1;
+    const aim = at && this.settings.value.offset ? at : null;
+    if (under !== this.hovered || aim || this.aim) {
+      this.hovered = under;
+      this.aim = aim;
+      this.editor()?.touch();
+    }
+    if (!at) return "default";
+    if (under >= 0) return "grab";
+    const handle = this.handleUnder(at);
+    if (handle) return { move: "move", turn: "grab", scale: "nwse-resize" }[handle];
+    const editor = this.editor();
+    return editor && !isDecided(editor.shape, editor.selected.value) ? "crosshair" : "default";
+  }
+
+  /**
+   * Where a click sets a landmark: beside the pointer if wanted, above a finger always.
+   * @param {At} at
+   * @returns {[number, number]}
+   */
+  aimed(at) {
+    const [dx, dy] = at.touch ? AIM.touch : this.settings.value.offset ? AIM.beside : AIM.at;
+    return [at.x + dx, at.y + dy];
+  }
+
+  /** @param {CanvasRenderingContext2D} context */
+  draw(context) {
+    const editor = this.editor();
+    if (!this.aim || !editor || this.dragging || isDecided(editor.shape, editor.selected.value)) return;
+    const [x, y] = this.aimed(this.aim);
+    for (const [width, colour] of /** @type {[number, string][]} */ ([[3, "rgb(0 0 0 / .6)"], [1.25, "#fff"]])) {
+      context.beginPath();
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        context.moveTo(x + 3 * dx, y + 3 * dy);
+        context.lineTo(x + 12 * dx, y + 12 * dy);
+      }
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.stroke();
+    }
+  }
+}

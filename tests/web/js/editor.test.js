@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { HIDDEN, SUGGESTED, VISIBLE, pointAt } from "../static/core/points.js";
+import { ShapeModel } from "../static/core/shape_model.js";
+import { Editor } from "../static/state/editor.js";
+
+const NAMES = ["a", "b", "c", "d"];
+const MEAN = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => [x / Math.SQRT2, y / Math.SQRT2]);
+
+/** What the editor sends, as a saver would take it. */
+class Recorder {
+  changes = [];
+  add(change) {
+    this.changes.push(change);
+  }
+  latest = () => null;
+  learn() {}
+  merges = (change) => Boolean(change.merge) && this.changes.at(-1)?.merge === change.merge;
+}
+
+const opened = (points = [null, null, null, null], more = {}) => {
+  const saver = new Recorder();
+  const record = { id: "i", name: "i.jpg", width: 100, height: 80, version: 3, status: "new", points, undo: 0, redo: 0, prediction: null, ...more };
+  return { saver, editor: new Editor(record, NAMES, saver) };
+};
+const guess = { ready: true, source: "mean", uncertainty: null, points: MEAN.map(([x, y]) => ({ x: 50 + 20 * x, y: 40 + 20 * y })) };
+
+test("clicks set landmark after landmark, one change each", () => {
+  const { editor, saver } = opened();
+  [[1, 2], [3, 4], [5, 6], [7, 8]].forEach(([x, y]) => editor.place(editor.selected.value, x, y));
+  assert.equal(saver.changes.length, 4);
+  assert.deepEqual(saver.changes[3].points.map((point) => [point.x, point.y]), [[1, 2], [3, 4], [5, 6], [7, 8]]);
+  assert.deepEqual(saver.changes[0].points.slice(1), [null, null, null]);
+});
+
+test("dragging an unset shape moves it, and only what was dragged counts as set", () => {
+  const { editor, saver } = opened();
+  editor.model = new ShapeModel({ n: 1, mean: MEAN, modes: [] });
+  editor.suggest(guess);
+  const before = pointAt(editor.shape, 2);
+  editor.begin();
+  editor.hold(0);
+  editor.dragTo(editor.shape.x[0] + 10, editor.shape.y[0]);
+  editor.commit("move a");
+  assert.equal(editor.shape.state[0], VISIBLE);
+  assert.equal(editor.shape.state[2], SUGGESTED);
+  assert.ok(pointAt(editor.shape, 2)[0] > before[0] + 2);
+  assert.deepEqual(saver.changes[0].points.slice(1), [null, null, null]);
+  editor.undo();
+  assert.deepEqual(pointAt(editor.shape, 2), before);
+  assert.equal(saver.changes[1].step, "/undo");
+});
+
+test("moving the whole suggestion isn't sent, and can be undone", () => {
+  const { editor, saver } = opened();
+  editor.suggest(guess);
+  editor.begin();
+  editor.transformAll({ a: 2, b: 0, tx: 0, ty: 0 });
+  editor.commit("scale the shape");
+  assert.equal(saver.changes.length, 0);
+  editor.undo();
+  assert.equal(editor.shape.x[0], guess.points[0].x);
+  assert.equal(saver.changes.length, 0);
+});
+
+test("accepting sets what is suggested and keeps hidden landmarks hidden", () => {
+  const { editor, saver } = opened([null, { x: 1, y: 1, state: "hidden" }, null, { state: "absent" }]);
+  editor.suggest(guess);
+  assert.deepEqual(editor.accept(), []);
+  assert.equal(saver.changes[0].status, "accepted");
+  assert.deepEqual(saver.changes[0].points.map((point) => point.state), ["visible", "hidden", "visible", "absent"]);
+});
+
+test("an image with landmarks that have no place isn't accepted", () => {
+  const { editor, saver } = opened([null, { x: 1, y: 1, state: "visible" }, null, null]);
+  assert.deepEqual(editor.accept(), [0, 2, 3]);
+  assert.equal(saver.changes.length, 0);
+});
+
+test("hidden and absent are switched on and off; an unplaced landmark can't be hidden", () => {
+  const { editor } = opened([{ x: 1, y: 1, state: "visible" }, null, null, null]);
+  assert.ok(editor.setState(0, HIDDEN));
+  assert.equal(editor.shape.state[0], HIDDEN);
+  editor.setState(0, HIDDEN);
+  assert.equal(editor.shape.state[0], VISIBLE);
+  assert.equal(editor.setState(1, HIDDEN), false);
+});
+
+test("a drag that is given up leaves everything as it was", () => {
+  const { editor, saver } = opened([{ x: 1, y: 1, state: "visible" }, null, null, null]);
+  editor.begin();
+  editor.hold(0);
+  editor.dragTo(50, 50);
+  editor.cancel();
+  assert.deepEqual(pointAt(editor.shape, 0), [1, 1, VISIBLE]);
+  assert.equal(saver.changes.length, 0);
+});
+
+test("arrow presses in a row are one step of undo", () => {
+  const { editor } = opened([{ x: 10, y: 10, state: "visible" }, null, null, null]);
+  editor.select(0);
+  for (let k = 0; k < 5; k++) editor.nudge(1, 0);
+  assert.equal(editor.shape.x[0], 15);
+  editor.undo();
+  assert.equal(editor.shape.x[0], 10);
+});
+
+test("after a reload the server's steps are undone and done again, then our own", () => {
+  const { editor, saver } = opened([{ x: 5, y: 5, state: "visible" }, null, null, null], { undo: 2, redo: 1 });
+  editor.undo();
+  editor.undo();
+  assert.equal(editor.undo(), null);
+  assert.deepEqual(saver.changes.map((change) => change.step), ["/undo", "/undo"]);
+  editor.arrived({ ...editor.record, points: [{ x: 1, y: 1, state: "visible" }, null, null, null], version: 4 });
+  assert.deepEqual(pointAt(editor.shape, 0), [1, 1, VISIBLE]);
+  for (let k = 0; k < 3; k++) editor.redo();
+  assert.equal(editor.redo(), null);
+  assert.equal(saver.changes.filter((change) => change.step === "/redo").length, 3);
+});
