@@ -51,6 +51,7 @@ def test_nothing_is_written_as_markup_or_fetched_from_elsewhere() -> None:
     assert "<style" not in page and " style=" not in page and page.count("<script") == page.count('<script type="module" src=')
 
 
+@pytest.mark.slow
 def test_types() -> None:
     checker = type_checker()
     if checker is None:

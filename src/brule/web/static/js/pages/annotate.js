@@ -8,6 +8,7 @@ import { turnAndScale } from "../core/geometry.js";
 import { toWire } from "../core/wire.js";
 import { viewUrl } from "../net/api.js";
 import { Editor } from "../state/editor.js";
+import { forgetEditor, keepEditor, keptEditor } from "../state/editors.js";
 import { ImageList } from "../panels/image_list.js";
 import { SidePanels } from "../panels/side.js";
 import { Toolbar } from "../panels/toolbar.js";
@@ -79,10 +80,10 @@ export class AnnotatePage {
     const record = await app.attempt(app.api.image(wanted, { layer: this.layer }));
     if (!record || this.wanted !== wanted) return;
     const names = app.project.value.template.names;
-    const known = editors.get(key(record.id, this.layer));
+    const known = keptEditor(record.id, this.layer);
     const usable = known && known.names.join("\n") === names.join("\n") && (known.record.version === record.version || app.saver.latest(record.id, this.layer));
     const editor = usable ? known : new Editor(record, names, app.saver, this.layer);
-    remember(editor);
+    keepEditor(editor);
     this.use(editor);
     await this.fillIn(editor);
     this.prefetch(record);
@@ -209,7 +210,7 @@ export class AnnotatePage {
 
   /** @param {import("../net/types.js").ImageRecord} record */
   saved(record) {
-    const editor = editors.get(key(record.id, this.layer));
+    const editor = keptEditor(record.id, this.layer);
     editor?.arrived(record);
     if (!this.layer) this.images.update(record, record.points.filter(Boolean).length);
   }
@@ -217,7 +218,7 @@ export class AnnotatePage {
   /** @param {{change: {image: string}, message: string}} refused */
   refused({ change, message }) {
     this.app.fail(new Error(message));
-    editors.delete(key(change.image, this.layer));
+    forgetEditor(change.image, this.layer);
     if (this.editor?.id === change.image) void this.open(change.image);
   }
 
@@ -377,25 +378,4 @@ export class AnnotatePage {
     if (other) this.go(other);
     else this.app.say(step > 0 ? "This is the last image." : "This is the first image.");
   }
-}
-
-/** Editors of images seen before, with their undo steps. @type {Map<string, Editor>} */
-const editors = new Map();
-const MAX_EDITORS = 50;
-
-/**
- * @param {string} id
- * @param {string} [layer]
- */
-function key(id, layer = "") {
-  return `${id} ${layer}`;
-}
-
-/** @param {Editor} editor */
-function remember(editor) {
-  const own = key(editor.id, editor.layer);
-  editors.delete(own);
-  editors.set(own, editor);
-  const oldest = editors.keys().next().value;
-  if (editors.size > MAX_EDITORS && oldest !== undefined) editors.delete(oldest);
 }
