@@ -286,10 +286,21 @@ class Project:
         """The ids of the images whose annotation is finished, in the order of their names."""
         return [image for image in self.entries if self.summaries[image].status == "accepted"]
 
-    def annotated(self) -> tuple[list[str], np.ndarray]:
-        """The finished images, and their landmarks ``(K, N, 2)`` in pixels, NaN where one is missing."""
+    def annotated(self, newest: int | None = None) -> tuple[list[str], np.ndarray]:
+        """The finished images, and their landmarks.
+
+        Args:
+            newest: only this many, those that were changed last.
+
+        Returns:
+            Their ids in the order of their names, and ``(K, N, 2)`` in pixels, NaN where a landmark is missing.
+        """
         names, ids, shapes = self.template.names, [], []
-        for image in self.accepted():
+        accepted = self.accepted()
+        if newest is not None and len(accepted) > newest:
+            latest = set(sorted(accepted, key=lambda image: self.summaries[image].stamp or (0, 0))[-newest:])
+            accepted = [image for image in accepted if image in latest]
+        for image in accepted:
             try:
                 marks = self.record(image).marks
             except DataError:

@@ -1,6 +1,7 @@
 """Skeleton heatmaps, random warps that move images and landmarks together, the statistics of shapes, and edits by hand."""
 
 from brule.geometry.completion import complete_shapes
+from brule.geometry.curves import evenly_spaced
 from brule.geometry.edits import between, interpolated, moved, scaled, turned
 from brule.geometry.shape_prior import ShapePrior
 from brule.geometry.skeleton import nearest_neighbour_edges, skeleton_heatmap, skeleton_heatmap_plain
@@ -12,6 +13,7 @@ __all__ = [
     "SynchronizedWarp",
     "between",
     "complete_shapes",
+    "evenly_spaced",
     "interpolated",
     "mirror_permutation",
     "mirrored",

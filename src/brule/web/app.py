@@ -19,7 +19,7 @@ from brule.errors import BruleError
 from brule.web import errors
 from brule.web.calls import endpoint
 from brule.web.guard import Guard
-from brule.web.handlers import images, project
+from brule.web.handlers import help, images, project
 from brule.web.page import Page
 
 STATIC = Path(__file__).parent / "static"
@@ -68,6 +68,10 @@ def routes(page: Page) -> list[Route | Mount]:
         Route("/api/project/template", endpoint(project.set_template), methods=["PUT"]),
         Route("/api/project/settings", endpoint(project.set_settings), methods=["PUT"]),
         Route("/api/project/folders", endpoint(project.add_folders), methods=["POST"]),
+        Route("/api/project/pairs", endpoint(help.pairs), methods=["POST"]),
+        Route("/api/shape", endpoint(help.shape)),
+        Route("/api/curve", endpoint(help.curve), methods=["POST"]),
+        Route("/api/landmarks/{index:int}", endpoint(help.landmark)),
         Route("/api/templates", endpoint(project.templates)),
         Route("/api/upload", endpoint(project.upload), methods=["POST"]),
         Route("/api/images", endpoint(images.listed)),
@@ -76,6 +80,8 @@ def routes(page: Page) -> list[Route | Mount]:
         Route(f"{one}/undo", endpoint(images.undo), methods=["POST"]),
         Route(f"{one}/redo", endpoint(images.redo), methods=["POST"]),
         Route(f"{one}/history", endpoint(images.history)),
+        Route(f"{one}/guess", endpoint(help.guess, limiter="decoding"), methods=["POST"]),
+        Route(f"{one}/hints", endpoint(help.hint), methods=["POST"]),
         Route(f"{one}/view", endpoint(images.view, limiter="decoding")),
         Route(f"{one}/tile/{{level:int}}/{{column:int}}/{{row:int}}", endpoint(images.tile, limiter="decoding")),
         Route(f"{one}/crop", endpoint(images.crop, limiter="decoding")),

@@ -11,6 +11,7 @@ from brule.annotating.folders import ImageEntry, inside
 from brule.annotating.records import Record
 from brule.web.errors import Refused
 from brule.web.events import Hub
+from brule.web.guesses import Guesses
 from brule.web.pictures import Pictures
 
 FILES, DECODING = 16, 2  # threads at a time, at least
@@ -30,6 +31,7 @@ class Page:
         self.pictures = Pictures(project.own / "cache")
         decoding = max(DECODING, (os.cpu_count() or 1) - 1)
         self.limiters = {"files": anyio.CapacityLimiter(FILES), "decoding": anyio.CapacityLimiter(decoding)}
+        self.guesses = Guesses(project, self.hub)
         self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
         project.listen(self.hub.publish)
 
@@ -84,4 +86,5 @@ class Page:
     def close(self) -> None:
         """End everything that goes on, and keep what makes the next opening fast."""
         self.hub.close()
+        self.guesses.work.close()
         self.project.close()

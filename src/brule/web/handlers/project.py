@@ -9,12 +9,15 @@ from typing import Any
 from brule.annotating.folders import image_id
 from brule.annotating.project import UPLOADS
 from brule.annotating.template import BUILT_IN, template_from
+from brule.coordinates import pixels_to_unit
 from brule.data.images import IMAGE_SUFFIXES, image_size
+from brule.data.samples import crop_box, landmark_box
 from brule.errors import DataError
 from brule.files import atomic_write, make_folder
 from brule.web.bodies import FoldersBody, SettingsBody, TemplateBody
 from brule.web.calls import Call
 from brule.web.errors import Refused
+from brule.web.handlers.help import pairs_of
 from brule.web.page import Page
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
@@ -38,6 +41,7 @@ def described(page: Page) -> dict[str, Any]:
         "template": template_json(page),
         "annotator": settings.annotator,
         "annotators": [settings.annotator] if settings.annotator else [],
+        "guess": page.guesses.state(),
         "measurements": {"distances": [], "angles": [], **settings.measurements},
     }
 
@@ -45,13 +49,21 @@ def described(page: Page) -> dict[str, Any]:
 def template_json(page: Page) -> dict[str, Any]:
     """The landmarks, as the page shows them."""
     settings = page.project.settings
-    return {"version": settings.version, **settings.template.model_dump(mode="json"), "shape": None}
+    statistics = page.guesses.fitted.statistics
+    shape = None
+    if statistics is not None and len(statistics.mean) == len(settings.template.names):
+        left, top, right, bottom = crop_box(landmark_box(statistics.mean))
+        shape = pixels_to_unit(statistics.mean, (left, top, right, bottom)).round(5).tolist()
+    return {"version": settings.version, **settings.template.model_dump(mode="json"), "shape": shape}
 
 
 def set_template(call: Call) -> dict[str, Any]:
     """``PUT /api/project/template``."""
     body = call.body(TemplateBody)
     template = template_from(body.template(), "the landmarks")
+    if template.pairs is None and template.names == call.page.project.template.names:
+        found = pairs_of(call)
+        template = template.model_copy(update={} if found is None else {"pairs": found, "pairs_from": "found"})
     call.page.project.set_template(body.version, template, body.kept)
     return {"template": template_json(call.page)}
 

@@ -1,0 +1,133 @@
+"""What helps while annotating: guesses, hints, curves, the mean shape, one landmark through all images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from brule.annotating.hints import hints
+from brule.annotating.marks import Marks
+from brule.annotating.template import found_pairs
+from brule.coordinates import pixels_to_unit
+from brule.data.samples import crop_box, landmark_box
+from brule.errors import DataError
+from brule.geometry import complete_shapes, evenly_spaced
+from brule.web.bodies import CurveBody, PointsBody, finite, marks_of
+from brule.web.calls import Call
+from brule.web.errors import Refused
+
+MAX_PAIRED = 20  # shapes that pairs are found from
+
+
+def guess(call: Call) -> dict[str, Any]:
+    """``POST /api/images/{id}/guess``."""
+    page, image = call.page, call.path["image"]
+    body = call.body(PointsBody)
+    page.picture(image)
+    marks = _marks(call, body)
+    found = page.guesses.guess(image, marks.array(page.project.template.names), source=body.source)
+    if found is None:
+        return {"ready": False, "source": None, "points": None, "uncertainty": None}
+    source, points, uncertainty = found
+    placed = [{"x": round(x, 3), "y": round(y, 3), "state": "visible"} for x, y in points.tolist()]
+    return {
+        "ready": True,
+        "source": source,
+        "points": placed,
+        "uncertainty": finite(None if uncertainty is None else uncertainty.tolist()),
+    }
+
+
+def hint(call: Call) -> dict[str, Any]:
+    """``POST /api/images/{id}/hints``."""
+    page, image = call.page, call.path["image"]
+    template = page.project.template
+    points = _marks(call, call.body(PointsBody)).array(template.names)
+    statistics = page.guesses.fitted.statistics
+    if statistics is not None and len(statistics.mean) != len(points):
+        statistics = None
+    found = hints(points, template, statistics, box=page.record(image).marks.box)
+    return {
+        "hints": [
+            {"code": one.code, "landmarks": list(one.landmarks), "message": one.message, "severity": one.severity}
+            for one in found
+        ]
+    }
+
+
+def curve(call: Call) -> dict[str, Any]:
+    """``POST /api/curve``."""
+    body = call.body(CurveBody)
+    points = evenly_spaced(body.points, body.n, closed=body.closed)
+    return {"points": [[round(x, 3), round(y, 3)] for x, y in points.tolist()]}
+
+
+def shape(call: Call) -> dict[str, Any]:
+    """``GET /api/shape``."""
+    fitted = call.page.guesses.fitted
+    own = fitted.statistics
+    if own is None:
+        return {"version": fitted.version, "n": 0, "mean": None, "modes": []}
+    return {
+        "version": fitted.version,
+        "n": fitted.trained_on,
+        "mean": own.mean.round(6).tolist(),
+        "modes": own.modes.round(6).tolist(),
+    }
+
+
+def pairs(call: Call) -> dict[str, Any]:
+    """``POST /api/project/pairs``."""
+    found = pairs_of(call)
+    return {"pairs": None if found is None else [list(pair) for pair in found]}
+
+
+def pairs_of(call: Call) -> tuple[tuple[int, int], ...] | None:
+    """The left–right pairs that the annotated shapes show."""
+    _, shapes = call.page.project.annotated(MAX_PAIRED)
+    units = []
+    for points in shapes:
+        try:
+            units.append(pixels_to_unit(points, crop_box(landmark_box(points))))
+        except DataError:
+            continue
+    if not units:
+        return None
+    import torch
+
+    whole = complete_shapes([torch.from_numpy(np.asarray(unit)) for unit in units])
+    return found_pairs(whole.numpy())
+
+
+def landmark(call: Call) -> dict[str, Any]:
+    """``GET /api/landmarks/{index}``."""
+    project, index = call.page.project, call.path["index"]
+    names = project.template.names
+    if index >= len(names):
+        raise Refused("not_found", f"there are {len(names)} landmarks; they count from 0")
+    offset, limit = call.number("offset", 0), call.number("limit", 100, low=1, high=500)
+    ids = [image for image in project.entries if project.summaries[image].placed]
+    items = []
+    for image in ids[offset : offset + limit]:
+        record = project.record(image)
+        points = record.marks.array(names)
+        mark = record.marks.points.get(names[index])
+        extent = float(np.nanmax(np.ptp(points[np.isfinite(points).all(1)], axis=0))) if record.marks.placed else 0.0
+        items.append(
+            {
+                "id": image,
+                "name": record.entry.shown,
+                "version": record.version,
+                "point": None if mark is None else mark.to_json(),
+                "side": round(max(16.0, extent / 3), 1),
+            }
+        )
+    return {"total": len(ids), "offset": offset, "items": items}
+
+
+def _marks(call: Call, body: PointsBody) -> Marks:
+    try:
+        return Marks(marks_of(body.points, call.page.project.template))
+    except ValueError as error:
+        raise Refused("bad_request", str(error)) from None
