@@ -1,6 +1,6 @@
 """A guess after a few annotated images, within seconds: shapes drawn to the image by a cascade of linear steps.
 
-A filter finds the object (:mod:`brule.annotating.locating`), and the mean shape is put there. The cascade looks at the
+A locator finds the object (:mod:`brule.locating`), and the mean shape is put there. The cascade looks at the
 gradients about every landmark, and moves the landmarks as ridge regression has learnt to (Xiong & De la Torre 2013,
 "Supervised Descent Method"). It knows nothing but the annotated images: each of them teaches from many wrong starts,
 mirrored, too, where the left–right pairs are known.
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from brule.annotating.gradients import BINS, GradientMaps
-from brule.annotating.locating import CELL, MapsAt, ObjectFilter, pose_in, window_about
 from brule.annotating.statistics import Pose, ShapeStatistics, similarity
+from brule.coordinates import from_corner, to_corner
+from brule.errors import BruleError
+from brule.locating import Locator, learn_locator
 
 MIN_IMAGES = 3
 MAX_IMAGES = 60  # the newest of them: more take longer and help little
@@ -49,6 +51,24 @@ class Example:
     def factor(self) -> float:
         """Pixels of ``grey`` per pixel of the image."""
         return self.grey.shape[1] / self.size[0]
+
+    def annotated(self) -> np.ndarray:
+        """Its landmarks.
+
+        Raises:
+            BruleError: it has none.
+        """
+        if self.points is None:
+            raise BruleError("guess: expected an annotated image")
+        return self.points
+
+    def seen(self, points: np.ndarray) -> np.ndarray:
+        """Pixels of the image → pixels of ``grey``."""
+        return from_corner(to_corner(points) * self.factor)
+
+    def unseen(self, points: np.ndarray) -> np.ndarray:
+        """Pixels of ``grey`` → pixels of the image."""
+        return from_corner(to_corner(points) / self.factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +129,7 @@ class GuessModel:
     Args:
         statistics: of the annotated shapes.
         whereabouts: of the objects.
-        finder: of the object.
+        locator: of the object.
         anchors: the landmarks whose surroundings are looked at.
         stages: the steps.
     """
@@ -119,12 +139,12 @@ class GuessModel:
         statistics: ShapeStatistics,
         whereabouts: Whereabouts,
         *,
-        finder: ObjectFilter,
+        locator: Locator,
         anchors: np.ndarray,
         stages: Sequence[_Stage],
     ) -> None:
         self.statistics, self.whereabouts = statistics, whereabouts
-        self._finder, self._anchors, self._stages = finder, anchors, stages
+        self._locator, self._anchors, self._stages = locator, anchors, stages
 
     @classmethod
     def fit(
@@ -143,6 +163,7 @@ class GuessModel:
         used = [one for one in examples if one.points is not None and np.isfinite(one.points).all(1).sum() >= 2][-MAX_IMAGES:]
         if len(used) < MIN_IMAGES:
             return None
+        given = list(used)  # the locator mirrors by itself
         if pairs:
             used += [_mirrored(one, pairs) for one in used]
         statistics = ShapeStatistics.of(np.stack([np.asarray(one.points, dtype=np.float64) for one in used]))
@@ -156,16 +177,14 @@ class GuessModel:
         owners = np.repeat(np.arange(len(used)), times)
         shapes = np.stack([_start(truths[k], statistics, rng) for k in owners])
         targets = np.stack(truths)[owners]
-        finder = ObjectFilter.fit(
-            [_maps_at(one) for one in used], [window_about(t) for t in truths], [one.size for one in used]
-        )
+        locator = learn_locator([one.grey for one in given], [one.seen(one.annotated()) for one in given], seed=seed)
         maps = [_maps(one, pose.scale) for one, pose in zip(used, statistics.poses, strict=True)]
         stages = []
         for level, half in _STAGES:
             view = _View([maps[k] for k in owners], anchors, level, half)
             stage, shapes = _learnt(view, shapes, targets, statistics=statistics)
             stages.append(stage)
-        return cls(statistics, whereabouts, finder=finder, anchors=anchors, stages=stages)
+        return cls(statistics, whereabouts, locator=locator, anchors=anchors, stages=stages)
 
     def guess(self, example: Example) -> Guess:
         """Find the landmarks of an image."""
@@ -183,11 +202,11 @@ class GuessModel:
         return Guess(points, np.sqrt(((shapes - points) ** 2).sum(-1).mean(0)))
 
     def found_pose(self, example: Example) -> Pose:
-        """Where the filter sees the object."""
-        usual = self.whereabouts.pose(example.size)
-        window = window_about(usual(self.statistics.mean))
-        found = self._finder.find(_maps_at(example), example.size, window, self.whereabouts.pose_sd[0] * usual.scale)
-        return pose_in(found[0][1], self.statistics.mean) if found else usual
+        """Where the locator sees the object; where objects usually are, if it sees none."""
+        found = self._locator.locate([example.grey], most=1)
+        if not len(found):
+            return self.whereabouts.pose(example.size)
+        return _pose_in(example.unseen(found.boxes[0].reshape(2, 2)), float(found.angle[0]), self.statistics.mean)
 
 
 def mean_guess(statistics: ShapeStatistics, whereabouts: Whereabouts, size: tuple[int, int]) -> np.ndarray:
@@ -224,33 +243,28 @@ def point_error(found: np.ndarray, truth: np.ndarray) -> float:
 
 def _maps(example: Example, scale: float) -> GradientMaps:
     """Maps in which a shape of a scale (pixels of the image) has the radius that the cascade works at."""
-    return _maps_with(example, RADIUS / scale, _WIDTHS)
-
-
-def _maps_at(example: Example) -> MapsAt:
-    known: dict[float, GradientMaps] = {}
-
-    def maps(factor: float) -> GradientMaps:
-        if factor not in known:
-            known[factor] = _maps_with(example, factor, (CELL / 2,))
-        return known[factor]
-
-    return maps
-
-
-def _maps_with(example: Example, factor: float, widths: Sequence[float]) -> GradientMaps:
     from PIL import Image
 
-    factor = min(factor, MAX_SIDE / max(example.size), 1.5 * example.factor)
+    factor = min(RADIUS / scale, MAX_SIDE / max(example.size), 1.5 * example.factor)
     width, height = (max(8, round(side * factor)) for side in example.size)
     grey = np.asarray(Image.fromarray(example.grey).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
-    return GradientMaps.of(grey, widths=widths, factor=width / example.size[0])
+    return GradientMaps.of(grey, widths=_WIDTHS, factor=width / example.size[0])
 
 
 def _start(truth: np.ndarray, statistics: ShapeStatistics, rng: np.random.Generator) -> np.ndarray:
     """A wrong start: the mean shape, upright or nearly, about where the object is."""
-    pose = pose_in(window_about(truth), statistics.mean)
+    low_high = np.stack([truth.min(0), truth.max(0)])
+    pose = _pose_in(low_high, 0.0, statistics.mean)
     return _jittered(pose, rng.standard_normal(4) * _SD)(statistics.mean)
+
+
+def _pose_in(box: np.ndarray, degrees: float, mean: np.ndarray) -> Pose:
+    """The pose in which a shape fills a box (its corners, ``(2, 2)``) that is turned about its centre."""
+    low, high = mean.min(0), mean.max(0)
+    scale = float(np.sqrt(np.prod(box[1] - box[0]) / np.prod(np.maximum(high - low, 1e-3))))
+    cosine, sine = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
+    matrix = np.array([[cosine, sine], [-sine, cosine]])
+    return Pose(matrix, box.mean(0) - (low + high) / 2 @ matrix)
 
 
 def _jittered(pose: Pose, offset: np.ndarray) -> Pose:
