@@ -54,7 +54,7 @@ export MPLBACKEND := Agg
 PAGE_TOOLS := tests/web/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint lint-page format clean
+.PHONY: help setup demo test test-long test-fast bench lint lint-page format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,11 +64,17 @@ setup: $(STAMP) ## make the virtual environment .venv and install brule into it,
 demo: $(STAMP) ## train on synthetic faces without labels, look at the result: demo-run/ (about 10 minutes on two cores)
 	$(BIN)/brule demo -o demo-run
 
-test: $(STAMP) ## run all tests
+test: $(STAMP) ## run all tests but those that take minutes each
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(STAMP) ## run every test; benchmarks/README.md has the last figures
 	$(BIN)/python -m pytest
 
 test-fast: $(STAMP) ## run the tests that aren't marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not long"
+
+bench: $(STAMP) ## time every part of the library on this machine: bench.json (about 10 minutes; see docs/bench.md)
+	$(BIN)/python -m benchmarks -o bench.json
 
 lint: $(STAMP) ## check style, formatting and types
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Five-point faces, as the paper's MAFL case has them, from 68-point ones: eye centres, tip of the nose, corners of the mouth.
 
-    python benchmarks/five_points.py 300w five-points
+    python -m benchmarks.five_points 300w five-points
 
 writes ``five-points/faces.json``: COCO key points, with the box of the 68 landmarks, so that the crop stays that of the whole
 face; and beside it links to the images.

@@ -1,6 +1,6 @@
 """How often the locator finds the object in whole photographs, how long it learns, and how fast it searches.
 
-``python benchmarks/locating.py DIR`` takes a folder of annotated images (any format that brule reads), draws ten of the
+``python -m benchmarks.locating DIR`` takes a folder of annotated images (any format that brule reads), draws ten of the
 training images for each seed, learns a locator from them and from the other training images without their labels, and
 searches the images held out, and training images that weren't learnt from. An answer is right if its centre lies within
 25 % of the object's longer side and its size within 30 %.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def main() -> None:
     asked = options.parse_args()
     torch.set_num_threads(asked.threads)
     named = {name: float(value) if "." in value else int(value) for name, value in (pair.split("=") for pair in asked.set)}
-    settings = LocatorSettings(unlabelled=asked.unlabelled, **named)
+    settings = replace(LocatorSettings(unlabelled=asked.unlabelled), **named)  # type: ignore[arg-type]
     everything = read_samples([asked.data])
     split = split_by_name([sample for sample in everything if sample.crop() is not None])
     print("| seed | learnt in | images | first answer right | one of three right | ms an image |")

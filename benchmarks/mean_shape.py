@@ -1,6 +1,6 @@
 """How well the mean shape of all images is known from a few annotated ones and a detector that hasn't learnt from them.
 
-``python benchmarks/mean_shape.py 300w runs/without-labels`` draws sets of annotated images at random and prints how far three
+``python -m benchmarks.mean_shape 300w runs/without-labels`` draws sets of annotated images at random and prints how far three
 estimates lie from the mean of all annotated training shapes: the mean of the set, prediction-powered inference, and the same
 with its power tuned, as ``brule.training.debiasing`` has it. In % of the normaliser, a mean over landmarks; both sides
 symmetric where the shape is.

@@ -1,6 +1,6 @@
 """Measure the store of decoded images: what it costs to build, to read, and to go on with after an interruption.
 
-    python benchmarks/store.py --images 50000
+    python -m benchmarks.store --images 50000
 
 Draws some faces, gives the files many names (hard links: drawing and writing isn't what is measured), and measures in fresh
 processes, so that their peaks of memory are their own. Everything lies in a temporary folder, which is removed at the end.

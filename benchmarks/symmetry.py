@@ -1,6 +1,6 @@
 """How often the mirror symmetry of a few annotated shapes is found, and how often one that isn't there.
 
-``python benchmarks/symmetry.py 300w`` draws sets of ten shapes and compares the permutation that is found with that of the mean
+``python -m benchmarks.symmetry 300w`` draws sets of ten shapes and compares the permutation that is found with that of the mean
 of all shapes: by several shapes, as training looks for it, and by their mean alone. ``--subset 8`` takes so many landmarks at
 random, in a crop of their own; ``--none`` says that the object has no symmetry, so that "none" is what is right.
 """

@@ -1,6 +1,6 @@
 """How transport grows with the number of landmarks: time of each part for several N, and the exponent of its growth.
 
-Run with the project's Python, ``OMP_NUM_THREADS=1 python benchmarks/transport.py``: it prints a table for benchmarks/README.md.
+Run with the project's Python, ``OMP_NUM_THREADS=1 python -m benchmarks.transport``: it prints a table for benchmarks/README.md.
 Landmark sets are a ring, a little different in every set. The exponent is the slope of log time over log N from 68 on.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from brule.benchmarks import Plan
-from brule.benchmarks.timing import time_call
-from brule.benchmarks.work import random_points
+from benchmarks import Plan
+from benchmarks.timing import time_call
+from benchmarks.work import random_points
 from brule.losses import barycenter_regularizer
 from brule.transport import free_support_barycenter, transport_plan, wasserstein1
 
@@ -42,7 +42,8 @@ def parts(n: int, batch: int, plan: Plan) -> dict[str, Callable[[], object]]:
 def exponent(numbers: tuple[int, ...], seconds: list[float]) -> float:
     """The slope of log time over log N, fitted by least squares."""
     chosen = [(n, time) for n, time in zip(numbers, seconds, strict=True) if n >= FITTED_FROM]
-    return float(np.polyfit(*np.log(np.array(chosen).T), 1)[0])
+    log_n, log_time = np.log(np.array(chosen).T)
+    return float(np.polyfit(log_n, log_time, 1)[0])
 
 
 def main() -> None:

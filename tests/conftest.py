@@ -26,6 +26,12 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs without TensorBoard: importing it takes seconds."""
+    monkeypatch.setattr("brule.training.logging._tensorboard", lambda directory: None)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Decoded images of a test go to a folder of its own, never to the user's cache."""

@@ -27,7 +27,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots", "locating"),
     ("training", "evaluation"),
-    ("detector", "choosing", "redrawing", "studies", "export", "benchmarks", "annotating"),
+    ("detector", "choosing", "redrawing", "studies", "export", "annotating"),
     ("cli", "web"),
     ("__main__",),
 )
@@ -43,11 +43,10 @@ ONLY = {
 # These use a trained detector, never what trains it.
 WITHOUT = {"export": {"training"}, "choosing": {"training"}, "redrawing": {"training"}}
 # Here one neighbour may use another (a study a detector, a command the page), as long as it isn't mutual.
-NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "benchmarks", "annotating", "cli", "web"}
+NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "annotating", "cli", "web"}
 
 PUBLIC = {"LandmarkDetector", "Landmarks"}  # `from brule import …` of these is an import of brule.detector
 OPTIONAL = {"matplotlib", "mpl_toolkits", "ot", "onnx", "onnxscript", "onnxruntime"}
-OPTIONAL |= {"geomloss", "cv2", "albumentations"}  # what the benchmarks run against
 OPTIONAL |= {"tensorboard", "starlette", "uvicorn", "h5py", "accelerate"}
 SERVER = {"starlette", "uvicorn"}  # of the extra `web`, without which nobody imports the package of that name
 OPTIONAL_MODULES = ("torch.onnx", "torch.utils.tensorboard")  # of torch, but they need an optional package

@@ -6,11 +6,14 @@ import errno
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from brule import files
 from brule.errors import OutputError
 from brule.files import atomic_write, write_text
 
@@ -115,3 +118,42 @@ def test_links_are_followed_and_pipes_stay_pipes(tmp_path: Path) -> None:
     write_text(pipe, "through")
     assert os.read(reader, 100) == b"through" and stat.S_ISFIFO(pipe.stat().st_mode)
     os.close(reader)
+
+
+def test_a_new_file_has_the_permissions_of_the_umask_and_an_old_one_keeps_its_own(tmp_path: Path) -> None:
+    def write(name: str) -> int:
+        with atomic_write(tmp_path / name) as temporary:
+            temporary.touch(mode=0o600)  # as some writers do
+        return stat.S_IMODE((tmp_path / name).stat().st_mode)
+
+    before = os.umask(0o027)
+    try:
+        assert write("new.bin") == 0o640
+        (tmp_path / "new.bin").chmod(0o604)
+        assert write("new.bin") == 0o604
+    finally:
+        os.umask(before)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from brule.files import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1]) / 'a.txt') as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    other_host = tmp_path / left.name.replace(files._HOST, "0" * 8)
+    own = tmp_path / re.sub(r"-\d+-", f"-{os.getpid()}-", left.name)
+    for path in (other_host, own, tmp_path / ".a.part.txt"):
+        path.write_text("kept")
+    write_text(tmp_path / "b.txt", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["b.txt", ".a.part.txt", other_host.name, own.name]
+    )  # the dead process's is gone
+
+
+def test_a_long_name_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250 + ".txt")
+    write_text(path, "all of it")
+    assert path.read_text() == "all of it"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
+import itertools
 import os
+import re
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +19,11 @@ from brule.errors import OutputError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+_MAX_STEM = 40  # characters of a file's name in the name of its temporary file, which must not get too long
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.part(\.[^.]*)?")
+_count = itertools.count()
+_cleaned: set[Path] = set()  # a folder is searched for stale files once a process, since it may hold a million
 
 
 @contextmanager
@@ -20,11 +31,12 @@ def atomic_write(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of ``path`` when all is written, and vanishes on an error.
 
     A reader sees the old file or the whole new one. Missing folders are made, links are followed, and what isn't a file, such
-    as ``/dev/null``, is written to directly.
+    as ``/dev/null``, is written to directly. A new file gets the permissions of the process's umask, a file that is replaced
+    keeps its own. Temporary files that a killed process left in the folder are removed.
 
     Args:
         path: the file to be.
-        flush: have it on the disk before it takes its place, against a power cut.
+        flush: have it on the disk before it takes its place, and its name too, against a power cut.
 
     Yields:
         A path in the same folder, since renaming is atomic only within one file system, and with the same suffix, since
@@ -42,28 +54,83 @@ def atomic_write(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
             yield place
         return
     make_folder(place.parent)
-    temporary = place.with_name(f".{place.stem}.{os.getpid()}.part{place.suffix}")
+    _clean_once(place.parent)
+    temporary = place.with_name(f".{place.stem[:_MAX_STEM]}.{_HOST}-{os.getpid()}-{next(_count)}.part{place.suffix}")
     try:
         with wrap_oserror(path, temporary, place):
+            mode = _mode_of(place, temporary)
             yield temporary
+            temporary.chmod(mode)  # some writers choose permissions of their own
             if flush:
-                with temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
+                _sync(temporary)
             os.replace(temporary, place)
+            if flush and os.name == "posix":
+                _sync(place.parent)
     finally:
         with wrap_oserror(path, temporary):
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path | str, text: str) -> None:
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files of :func:`atomic_write` in a folder whose process on this machine is gone."""
+    with os.scandir(folder) as entries:
+        found = [match for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
+    for match in found:
+        if match["host"] == _HOST and not _is_running(int(match["pid"])):
+            (folder / match.string).unlink(missing_ok=True)
+
+
+def _clean_once(folder: Path) -> None:
+    if folder not in _cleaned:
+        _cleaned.add(folder)
+        with contextlib.suppress(OSError):  # such as a folder that may be written to and not listed
+            remove_stale(folder)
+
+
+def _is_running(pid: int) -> bool:
+    if pid == os.getpid() or sys.platform == "win32":  # Windows has no harmless signal to ask with
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _mode_of(place: Path, temporary: Path) -> int:
+    """The permissions of the file that is there, else those that a new file gets."""
+    if place.is_file():
+        return place.stat().st_mode & 0o777
+    temporary.touch()
+    mode = temporary.stat().st_mode & 0o777
+    temporary.unlink()
+    return mode
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path | str, text: str, *, flush: bool = False) -> None:
     r"""Write a text file in UTF-8, whole or not at all.
 
-    A file's name that isn't UTF-8 stands in it as ``caf\udce9.png``, so that the rest can be read.
+    A file's name that isn't UTF-8 is written as ``caf\udce9.png``, so that the rest can be read.
+
+    Args:
+        path: the file.
+        text: its content.
+        flush: as for :func:`atomic_write`.
 
     Raises:
         OutputError: it can't be written.
     """
-    with atomic_write(path) as temporary:
+    with atomic_write(path, flush=flush) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

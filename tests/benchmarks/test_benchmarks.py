@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from brule.benchmarks import (
+from benchmarks import (
+    BASELINES,
     PARTS,
-    RIVALS,
     Case,
     Plan,
     Record,
@@ -24,9 +24,9 @@ from brule.benchmarks import (
     run_benchmarks,
     run_profile,
 )
-from brule.benchmarks.baselines import largest_relative_difference
-from brule.benchmarks.roofline import Counts, Peaks, count, roofline
-from brule.benchmarks.timing import Timing, free_memory, peak_memory, time_call
+from benchmarks.baselines import largest_relative_difference
+from benchmarks.roofline import Counts, Peaks, count, roofline
+from benchmarks.timing import Timing, free_memory, peak_memory, time_call
 from brule.errors import ConfigError, DataError
 from brule.training.run import build_model
 
@@ -133,14 +133,14 @@ def test_cases_are_all_combinations() -> None:
     assert str(Case("x", 16, 2, None)) == "x, 16 px, B=2"
 
 
-@pytest.mark.parametrize("rival", RIVALS, ids=lambda rival: rival.name)
-def test_rivals_give_what_ours_gives(rival) -> None:
-    for package in rival.packages:
+@pytest.mark.parametrize("baseline", BASELINES, ids=lambda baseline: baseline.name)
+def test_baselines_give_what_ours_gives(baseline) -> None:
+    for package in baseline.packages:
         if find_spec(package) is None:
-            pytest.skip(f"{rival.name} needs {package}")
-    duel = rival.build(Case(rival.part, 24, 3, 7), PLAN)
-    difference = largest_relative_difference(duel.ours(), duel.theirs())
-    exact = not {"geomloss", "cv2", "albumentations"} & set(rival.packages)
+            pytest.skip(f"{baseline.name} needs {package}")
+    comparison = baseline.build(Case(baseline.part, 24, 3, 7), PLAN)
+    difference = largest_relative_difference(comparison.ours(), comparison.theirs())
+    exact = not {"geomloss", "cv2", "albumentations"} & set(baseline.packages)
     assert (difference is not None and difference < 1e-3) or not exact
 
 
@@ -163,12 +163,12 @@ def test_what_cannot_be_run_is_skipped_and_said(monkeypatch: pytest.MonkeyPatch)
     assert not record.against and "needs geomloss and ot" in record.skipped[0]
 
 
-def test_a_rival_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_baseline_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(case: Case, plan: Plan) -> None:
         raise TypeError("unexpected keyword 'blur'")
 
-    rivals = [replace(RIVALS[-1], name="broken", build=broken), RIVALS[-1]]
-    monkeypatch.setattr(measuring, "RIVALS", rivals)
+    baselines = [replace(BASELINES[-1], name="broken", build=broken), BASELINES[-1]]
+    monkeypatch.setattr(measuring, "BASELINES", baselines)
     record = run_benchmarks(PLAN, against=True)
     assert len(record.against) == 1
     (line,) = record.skipped

@@ -13,7 +13,6 @@ import brule.cli
 COMMANDS = (
     "annotate",
     "barycenter",
-    "bench",
     "calibrate",
     "choose",
     "compare",
@@ -58,6 +57,11 @@ def test_unknown_command_and_option(brule) -> None:
     assert brule("trian").code == 2
     found = brule("train", "--imagse", "x")
     assert found.code == 2 and "--images" in found.err
+
+
+def test_the_timing_tool_says_where_it_is_now(brule) -> None:
+    found = brule("bench", "--quick", "-o", "today.json")
+    assert found.code == 2 and "python -m benchmarks" in found.err
 
 
 def test_unexpected_error_hints_at_debug(brule, monkeypatch: pytest.MonkeyPatch) -> None:

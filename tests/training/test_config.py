@@ -158,3 +158,18 @@ def test_every_dotted_key_can_be_set() -> None:
 
     settings = {key: value_of(key) for key in dotted_keys()}
     assert load_config("cpu", {key: value for key, value in settings.items() if key != "preset"}).model_dump() == config
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"seed = 1 # \xa2", "not UTF-8"),
+        (b"x = " + b"[" * 50_000, "nested too deeply|no valid TOML"),
+        (b"seed = " + b"9" * 5000, "no valid TOML"),
+    ],
+)
+def test_a_preset_that_is_no_toml_is_refused_by_name(content: bytes, named: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=named) as error:
+        load_config(str(tmp_path / "x.toml"))
+    assert "x.toml" in str(error.value)

@@ -1,7 +1,7 @@
 """The command line.
 
 ``brule annotate | data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export |
-bench | study | demo``
+study | demo``
 
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
@@ -15,13 +15,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
 from brule.cli.annotate import annotate
 from brule.cli.barycenter import barycenter
-from brule.cli.bench import bench
 from brule.cli.calibrate import calibrate
 from brule.cli.choose import choose
 from brule.cli.compare import compare
@@ -36,7 +36,7 @@ from brule.cli.predict import predict
 from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch
-from brule.errors import BruleError, ProcessLostError
+from brule.errors import BruleError, ConfigError, ProcessLostError
 from brule.files import write_text
 
 _DEBUG = "--debug"
@@ -58,10 +58,16 @@ app = App(
     result_action="return_value",
 )
 for _command in (
-    demo, annotate, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, bench, study
+    demo, annotate, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, study
 ):  # fmt: skip
     app.command(_command)
 app.command(data)
+
+
+@app.command(name="bench", show=False)
+def _bench(*_: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Explain where the timing tool is now."""
+    raise ConfigError("`brule bench` is now `python -m benchmarks`, in a checkout of the project (docs/bench.md)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,17 +80,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 1 for anything unexpected.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = _DEBUG in words
     COMMAND.set(tuple(words))
+    return run_app(app, words)
+
+
+def run_app(app: App, words: Sequence[str]) -> int:
+    """Run a command of an app with plain error messages.
+
+    Args:
+        app: the app; its commands return their exit codes.
+        words: the command's words. ``--debug`` among them shows the traceback of an error.
+
+    Returns:
+        The exit code, as in :func:`main`.
+    """
+    debug = _DEBUG in words
     words = [word for word in words if word != _DEBUG]
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files needn't be what the terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        return _run(words, debug=debug)
+        return _run(app, words, debug=debug)
 
 
-def _run(words: list[str], *, debug: bool) -> int:
+def _run(app: App, words: list[str], *, debug: bool) -> int:
     try:
         code = app(words, exit_on_error=False)
         sys.stdout.flush()  # while what goes wrong can still be said

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from brule.data import Edges, checked_edges
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
+from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, read_json
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder
@@ -79,7 +80,7 @@ def write_detector(directory: Path, stored: Stored) -> None:
     }
     if stored.edges is not None:
         description["edges"] = stored.edges
-    write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+    write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n", flush=True)
     if stored.calibration is not None:
         write_calibration(directory, stored.calibration)
 
@@ -91,10 +92,10 @@ def read_detector(folder: Path) -> Stored:
         CheckpointError: if there is none, or it is damaged.
     """
     config, progress, finished, edges = _read_description(folder)
+    check_model_sizes(folder / WEIGHTS, config)
     tensors, _ = read_safetensors(folder / WEIGHTS)
+    check_values(folder / WEIGHTS, tensors)
     shapes = tensors.pop("shapes", None)
-    if "barycenter" not in tensors:
-        raise CheckpointError(f"{folder / WEIGHTS}: expected the weights of a detector, found no barycenter")
     model: BruleModel = build_model(tensors["barycenter"], config).eval()
     load_module(model, tensors, folder / WEIGHTS)
     signals = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
@@ -115,7 +116,9 @@ def _checked(edges: object, landmarks: int, path: Path) -> Edges | None:
 def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
     if not (folder / DECODER).exists():
         return None
+    check_decoder_sizes(folder / DECODER, config)
     tensors, _ = read_safetensors(folder / DECODER)
+    check_values(folder / DECODER, tensors)
     decoder = build_decoder(config).eval()
     load_module(decoder, tensors, folder / DECODER)
     return decoder
@@ -125,15 +128,12 @@ def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, obj
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: damaged: {error}") from None
+    description = read_json(path)
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
     try:
-        progress = Progress(**description["progress"])
+        progress = Progress(int(description["progress"]["iteration"]), float(description["progress"]["elapsed"]))
         config = config_from_dict(current_settings(description["config"], quiet=True))
         return config, progress, bool(description["finished"]), description.get("edges")
-    except (KeyError, TypeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
         raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

@@ -188,6 +188,10 @@ def _read_preset(preset: str) -> dict[str, Any]:
             text = Path(preset).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"preset: can't read {preset}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"preset: {preset} is not UTF-8 text ({error.reason}, byte {error.start}); save it as UTF-8"
+            ) from None
     else:
         names = preset_names()
         raise ConfigError(
@@ -195,8 +199,9 @@ def _read_preset(preset: str) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"preset: {preset} is no valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets in brackets
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"preset: {preset} is no valid TOML: {reason}") from None
 
 
 def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
@@ -219,7 +224,7 @@ def _parsed(value: Any) -> Any:
         return value
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return value  # bare words, such as softmax
 
 

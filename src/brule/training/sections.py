@@ -32,7 +32,7 @@ class Encoder(Section):
     backbone: Literal["hourglass", "compact"] = Field(
         "hourglass", description="The paper's stacked hourglass, or a single small one made for CPUs."
     )
-    width: int = Field(256, ge=8, description="Channels inside the hourglass (compact: at its finest level).")
+    width: int = Field(256, ge=8, le=4096, description="Channels inside the hourglass (compact: at its finest level).")
     stacks: int = Field(2, ge=1, le=8, description="Hourglasses in a row.")
     depth: int = Field(4, ge=1, le=6, description="Levels of an hourglass.")
     stem_stride: Literal[1, 2, 4] = Field(4, description="Image side over score-map side.")
@@ -69,11 +69,13 @@ class Decoder(Section):
     image_size: int = Field(
         0, ge=0, le=1024, description="Side of the images that are redrawn, a power of two; 0 = that of the crop."
     )
-    width: int = Field(32, ge=2, description="Channels at the images' size; twice as many at every halving.")
-    max_width: int = Field(512, ge=8, description="Never more channels than this.")
-    style_dim: int = Field(512, ge=1, description="Length of each of the two rows of a style.")
-    noise_dim: int = Field(512, ge=1, description="Length of each of the two rows of noise that a random style is made of.")
-    mapping_depth: int = Field(8, ge=1, description="Layers from noise to style.")
+    width: int = Field(32, ge=2, le=4096, description="Channels at the images' size; twice as many at every halving.")
+    max_width: int = Field(512, ge=8, le=4096, description="Never more channels than this.")
+    style_dim: int = Field(512, ge=1, le=8192, description="Length of each of the two rows of a style.")
+    noise_dim: int = Field(
+        512, ge=1, le=8192, description="Length of each of the two rows of noise that a random style is made of."
+    )
+    mapping_depth: int = Field(8, ge=1, le=64, description="Layers from noise to style.")
     mixing: float = Field(0.9, ge=0, le=1, description="Share of the random styles whose two rows are drawn apart.")
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
+from brule.detector.verification import read_json
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.evaluation.checks import Array
 from brule.files import write_text
@@ -171,11 +172,13 @@ def read_calibration(folder: Path, *, landmarks: int, signals: tuple[str, ...] =
         return None
     advice = "remove it, or calibrate the detector anew"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, advice=advice)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"expected format {FORMAT}")
         maps = {int(one["views"]): _read_map(one) for one in content["maps"]}
         images, facts = int(content["images"]), dict(content.get("facts") or {})
+    except CheckpointError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); {advice}") from None
     if sorted(maps) != list(range(1, len(maps) + 1)) or not maps:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from brule.benchmarks.timing import synchronize
-from brule.benchmarks.work import Plan, Training
+from benchmarks.timing import synchronize
+from benchmarks.work import Plan, Training
 from brule.training.batches import BatchSource
 from brule.training.loop import iterate
 from brule.training.run import build_shape_model, shape_model_to, start_run

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from brule.benchmarks.timing import Run, time_call
+from benchmarks.timing import Run, time_call
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.benchmarks.timing import Run
+from benchmarks.timing import Run
 from brule.training.config import TrainingConfig, load_config
 
 Axis = Literal["size", "batch", "points"]
 AXES: tuple[Axis, ...] = ("size", "batch", "points")
-_SHAPES = 10  # that a training learns from
-_USUAL = 68  # landmarks of the networks, where their number isn't varied
+_N_SHAPES = 10  # that a training learns from
+_DEFAULT_POINTS = 68  # landmarks of the networks, where their number isn't varied
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Plan:
     @property
     def usual_points(self) -> int:
         """Landmarks where their number isn't varied: 68 if it is among those asked for, else the first of these."""
-        return _USUAL if _USUAL in self.points else self.points[0]
+        return _DEFAULT_POINTS if _DEFAULT_POINTS in self.points else self.points[0]
 
 
 @dataclass(frozen=True)
@@ -179,4 +179,4 @@ class Training:
         size = round(config.crop.image_size * config.crop.context)
         images = np.random.default_rng(0).integers(0, 256, (4 * config.batch_size, size, size, 3), dtype=np.uint8)
         cycle = gan.every * gan.penalty_every if gan.enabled else 1
-        return cls(config, images, random_points(_SHAPES, n, plan).cpu(), cycle)
+        return cls(config, images, random_points(_N_SHAPES, n, plan).cpu(), cycle)

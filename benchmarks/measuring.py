@@ -1,4 +1,4 @@
-"""Runs through the parts and the rivals."""
+"""Runs through the parts and the baselines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import torch
 
-from brule.benchmarks import geometry, networks
-from brule.benchmarks.baselines import RIVALS, Baseline, largest_relative_difference
-from brule.benchmarks.profiling import profile_iteration
-from brule.benchmarks.record import Against, Record, Result, machine_facts
-from brule.benchmarks.roofline import Peaks, count, measure_peaks, roofline
-from brule.benchmarks.timing import Timing, free_memory, peak_memory, time_call
-from brule.benchmarks.work import Case, Part, Plan, Work
+from benchmarks import geometry, networks
+from benchmarks.baselines import BASELINES, Baseline, largest_relative_difference
+from benchmarks.profiling import profile_iteration
+from benchmarks.record import Against, Record, Result, machine_facts
+from benchmarks.roofline import Peaks, count, measure_peaks, roofline
+from benchmarks.timing import Timing, free_memory, peak_memory, time_call
+from benchmarks.work import Case, Part, Plan, Work
 from brule.errors import BruleError, ConfigError
 
 PARTS: dict[str, Part] = {part.name: part for part in (*geometry.PARTS, *networks.PARTS)}
@@ -41,8 +41,8 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
     chosen = _chosen(only)
     record = _empty_record(plan, peaks=not against)
     if against:
-        rivals = [rival for rival in RIVALS if rival.part in chosen]
-        record.against.extend(_every(_fights(rivals, plan), record.skipped, say))
+        baselines = [baseline for baseline in BASELINES if baseline.part in chosen]
+        record.against.extend(_every(_comparisons(baselines, plan), record.skipped, say))
     elif record.peaks is not None:
         tasks = ((case, _measuring(part, case, plan, record.peaks)) for part in chosen.values() for case in part.cases(plan))
         record.results.extend(_every(((str(case), task) for case, task in tasks), record.skipped, say))
@@ -50,7 +50,7 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
 
 
 def run_profile(plan: Plan) -> Record:
-    """Take an iteration of the plan's preset apart, see :func:`brule.benchmarks.profile_iteration`."""
+    """Take an iteration of the plan's preset apart, see :func:`benchmarks.profile_iteration`."""
     return replace(_empty_record(plan, peaks=True), profile=profile_iteration(plan))
 
 
@@ -108,34 +108,34 @@ def _check_room(needs: int, plan: Plan) -> None:
         raise ConfigError(f"it takes about {needs / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
 
 
-def _fights(rivals: Sequence[Baseline], plan: Plan) -> Iterator[tuple[str, Callable[[], Against]]]:
-    for rival in rivals:
-        part = Part(rival.part, rival.name, rival.axes, PARTS[rival.part].build)
+def _comparisons(baselines: Sequence[Baseline], plan: Plan) -> Iterator[tuple[str, Callable[[], Against]]]:
+    for baseline in baselines:
+        part = Part(baseline.part, baseline.name, baseline.axes, PARTS[baseline.part].build)
         for case in part.cases(plan):
-            yield f"{case}, against {rival.name}", _fighting(rival, case, plan)
+            yield f"{case}, against {baseline.name}", _comparison(baseline, case, plan)
 
 
-def _fighting(rival: Baseline, case: Case, plan: Plan) -> Callable[[], Against]:
+def _comparison(baseline: Baseline, case: Case, plan: Plan) -> Callable[[], Against]:
     def fight() -> Against:
-        missing = [name for name in rival.packages if find_spec(name) is None]
+        missing = [name for name in baseline.packages if find_spec(name) is None]
         if missing:
             raise ConfigError(f"needs {' and '.join(missing)}, not installed here")
         try:
-            return _fought(rival, case, plan)
+            return _compared(baseline, case, plan)
         except BruleError:
             raise
         except Exception as error:  # of somebody else's library, whose next version may want something else
-            raise ConfigError(f"{rival.name} failed: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"{baseline.name} failed: {type(error).__name__}: {error}") from error
 
     return fight
 
 
-def _fought(rival: Baseline, case: Case, plan: Plan) -> Against:
-    duel = rival.build(case, plan)
-    _check_room(duel.needs, plan)
-    difference = largest_relative_difference(duel.ours(), duel.theirs())
+def _compared(baseline: Baseline, case: Case, plan: Plan) -> Against:
+    comparison = baseline.build(case, plan)
+    _check_room(comparison.needs, plan)
+    difference = largest_relative_difference(comparison.ours(), comparison.theirs())
     ours, theirs = (
         time_call(run, plan.device, repeats=plan.repeats, seconds=plan.seconds, warm_up=0 if plan.quick else 1)
-        for run in (duel.ours, duel.theirs)
+        for run in (comparison.ours, comparison.theirs)
     )
-    return Against(case, rival.name, ours, theirs, difference)
+    return Against(case, baseline.name, ours, theirs, difference)

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
+from benchmarks.profiling import Profile
+from benchmarks.roofline import Peaks
+from benchmarks.timing import Timing
+from benchmarks.work import Case
 from brule import __version__
-from brule.benchmarks.profiling import Profile
-from brule.benchmarks.roofline import Peaks
-from brule.benchmarks.timing import Timing
-from brule.benchmarks.work import Case
 from brule.errors import DataError
 from brule.files import write_text
 
@@ -55,14 +55,14 @@ class Against:
 
     Attributes:
         case: of what.
-        rival: the other way.
+        baseline: the other way.
         ours: durations of ours.
         theirs: durations of theirs.
         difference: the largest of the values and gradients, over the largest of ours; ``None`` if they can't be compared.
     """
 
     case: Case
-    rival: str
+    baseline: str
     ours: Timing
     theirs: Timing
     difference: float | None
@@ -75,7 +75,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Record:
-    """A whole run of ``brule bench``.
+    """A whole run of ``python -m benchmarks``.
 
     Attributes:
         machine: device, threads, versions.
@@ -109,11 +109,11 @@ class Record:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise DataError(f"{path}: expected a file of brule bench, can't read it: {error.strerror}") from None
+            raise DataError(f"{path}: expected timings, can't read it: {error.strerror}") from None
         except ValueError as error:
-            raise DataError(f"{path}: expected a file of brule bench, it is no JSON: {error}") from None
+            raise DataError(f"{path}: expected timings, it is no JSON: {error}") from None
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-            raise DataError(f"{path}: expected a file of brule bench (format {FORMAT}); write one with brule bench -o {path}")
+            raise DataError(f"{path}: expected timings (format {FORMAT}); `python -m benchmarks -o {path}` writes them")
         try:
             return cls(
                 content["machine"],
@@ -125,7 +125,7 @@ class Record:
                 None if content.get("profile") is None else Profile.of(content["profile"]),
             )
         except (KeyError, TypeError) as error:
-            raise DataError(f"{path}: damaged: {error!r}; measure anew with brule bench -o {path}") from None
+            raise DataError(f"{path}: damaged: {error!r}; measure anew with python -m benchmarks -o {path}") from None
 
 
 @dataclass(frozen=True)

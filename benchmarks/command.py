@@ -1,4 +1,4 @@
-"""``brule bench``: time and memory of every part."""
+"""``python -m benchmarks``: time and memory of every part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from brule.cli.output import note, say
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
-    from brule.benchmarks import Case, Plan, Profile, Record
+    from benchmarks import Case, Plan, Profile, Record
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (0.0, "µs"))
 
@@ -46,17 +46,17 @@ def bench(
 
     **Examples**
 
-        brule bench -o today.json
+        python -m benchmarks -o today.json
 
-        brule bench --only barycenter_regularizer skeleton_heatmap --sizes 256 --points 68
+        python -m benchmarks --only barycenter_regularizer skeleton_heatmap --sizes 256 --points 68
 
-        brule bench --compare yesterday.json -o today.json
+        python -m benchmarks --compare yesterday.json -o today.json
 
-        brule bench --against --sizes 256 --points 68
+        python -m benchmarks --against --sizes 256 --points 68
 
-        brule bench --preset gpu --device cuda --sizes 128 256 --batches 8 64 -o gpu.json
+        python -m benchmarks --preset gpu --device cuda --sizes 128 256 --batches 8 64 -o gpu.json
 
-        brule bench --profile --preset gpu --device cuda -o gpu-profile.json
+        python -m benchmarks --profile --preset gpu --device cuda -o gpu-profile.json
 
     Args:
         output: The JSON file to write: figures, device, threads, versions.
@@ -77,7 +77,7 @@ def bench(
         quick: To see that everything runs: no warm-up, a rough peak, one repetition. No figures to report.
         list_: List the parts and end.
     """
-    from brule.benchmarks import PARTS, Record, run_benchmarks, run_profile
+    from benchmarks import PARTS, Record, run_benchmarks, run_profile
 
     if profile and (only or against):
         raise ConfigError("bench: --profile takes an iteration apart and times no parts; leave out --only and --against")
@@ -91,12 +91,12 @@ def bench(
         axes = (sizes or [64, 128, 256], batches or [8], points or [5, 68, 200])
         plan = _plan(axes, preset, set_ or [], repeats=repeats, seconds=seconds, threads=threads, quick=quick, device=device)
         record = run_profile(plan) if profile else run_benchmarks(plan, only=only or (), against=against, say=note)
-    _tell(record)
+    _print_record(record)
     if output is not None:
         record.write(output)
         say(f"written: {output}")
     if old is not None:
-        _tell_changes(old, record, str(compare))
+        _print_changes(old, record, str(compare))
     return 0
 
 
@@ -113,7 +113,7 @@ def _plan(
 ) -> Plan:
     import torch
 
-    from brule.benchmarks import Plan
+    from benchmarks import Plan
     from brule.training.config import parse_overrides
 
     for name, values, least in zip(("--sizes", "--batches", "--points"), axes, (16, 1, 3), strict=True):
@@ -140,7 +140,7 @@ def _plan(
     )
 
 
-def _tell(record: Record) -> None:
+def _print_record(record: Record) -> None:
     machine = record.machine
     say(f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}")
     if record.peaks is not None:
@@ -165,7 +165,7 @@ def _tell(record: Record) -> None:
             (
                 (
                     *_place(one.case),
-                    one.rival,
+                    one.baseline,
                     _time(one.ours.median),
                     _time(one.theirs.median),
                     f"{one.factor:.1f}",
@@ -175,12 +175,12 @@ def _tell(record: Record) -> None:
             ),
         )
     if record.profile is not None:
-        _tell_profile(record.profile, on_device=machine["device"] != "cpu")
+        _print_profile(record.profile, on_device=machine["device"] != "cpu")
     for line in record.skipped:
         note(f"skipped: {line}")
 
 
-def _tell_profile(profile: Profile, *, on_device: bool) -> None:
+def _print_profile(profile: Profile, *, on_device: bool) -> None:
     whole = max(profile.wall, profile.busy)
     say(f"an iteration: {_time(profile.wall)} under the profiler\n")
 
@@ -193,7 +193,7 @@ def _tell_profile(profile: Profile, *, on_device: bool) -> None:
         kinds.append(row("the device waits" if on_device else "outside of PyTorch's operations", rest))
     _table(("kind of work", "time", "share"), kinds)
     say("")
-    longest, others = profile.operations[:_LONGEST], profile.operations[_LONGEST:]
+    longest, others = profile.operations[:_SHOWN_OPERATIONS], profile.operations[_SHOWN_OPERATIONS:]
     rows = [(*row(one.name.removeprefix("aten::"), one.seconds), f"{one.calls:g}") for one in longest]
     if others:
         seconds, calls = (sum(getattr(one, name) for one in others) for name in ("seconds", "calls"))
@@ -201,8 +201,8 @@ def _tell_profile(profile: Profile, *, on_device: bool) -> None:
     _table(("operation", "time", "share", "calls"), rows)
 
 
-def _tell_changes(old: Record, new: Record, name: str) -> None:
-    from brule.benchmarks import changes, differing_conditions
+def _print_changes(old: Record, new: Record, name: str) -> None:
+    from benchmarks import changes, differing_conditions
 
     for line in differing_conditions(old, new):
         note(f"not measured alike: {line}")
@@ -215,7 +215,7 @@ def _tell_changes(old: Record, new: Record, name: str) -> None:
     _table((*_PLACE, "before", "now", "times faster"), rows)
 
 
-_LONGEST = 20  # operations of a profile that are told
+_SHOWN_OPERATIONS = 20  # operations of a profile that are printed
 _PLACE = ("part", "size", "B", "N")
 
 

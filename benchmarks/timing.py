@@ -16,7 +16,7 @@ import torch
 
 Run = Callable[[], object]
 
-_FEWEST = 3  # repetitions, however long they take
+_MIN_REPEATS = 3  # repetitions, however long they take
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def time_call(run: Run, device: torch.device, *, repeats: int, seconds: float, w
     synchronize(device)
     durations: list[float] = []
     end = time.perf_counter() + seconds
-    while len(durations) < repeats and (len(durations) < _FEWEST or time.perf_counter() < end):
+    while len(durations) < repeats and (len(durations) < _MIN_REPEATS or time.perf_counter() < end):
         began = time.perf_counter()
         run()
         synchronize(device)

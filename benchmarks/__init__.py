@@ -1,14 +1,14 @@
 """Time and memory of every part of the library, beside what the machine can do and what people would run instead."""
 
-from brule.benchmarks.baselines import RIVALS
-from brule.benchmarks.measuring import PARTS, run_benchmarks, run_profile
-from brule.benchmarks.profiling import Operation, Profile, profile_iteration
-from brule.benchmarks.record import Against, Change, Record, Result, changes, differing_conditions
-from brule.benchmarks.work import Case, Plan
+from benchmarks.baselines import BASELINES
+from benchmarks.measuring import PARTS, run_benchmarks, run_profile
+from benchmarks.profiling import Operation, Profile, profile_iteration
+from benchmarks.record import Against, Change, Record, Result, changes, differing_conditions
+from benchmarks.work import Case, Plan
 
 __all__ = [
+    "BASELINES",
     "PARTS",
-    "RIVALS",
     "Against",
     "Case",
     "Change",

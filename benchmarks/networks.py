@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.work import Case, Part, Plan, Training, Work, random_images, random_points
 from brule import LandmarkDetector
-from brule.benchmarks.work import Case, Part, Plan, Training, Work, random_images, random_points
 from brule.detector.storage import Stored
 from brule.errors import ConfigError
 from brule.losses import gradient_penalty
@@ -24,7 +24,7 @@ from brule.training.loop import train
 from brule.training.run import build_decoder, build_model
 from brule.training.steps.common import autocast, encode
 
-_ONE_IMAGE = 200  # repetitions where a percentile is wanted
+_SINGLE_IMAGE_REPEATS = 200  # repetitions where a percentile is wanted
 
 
 def _encoder(case: Case, plan: Plan) -> Work:
@@ -158,7 +158,7 @@ def _onnx(case: Case, plan: Plan) -> Work:
         path = export_detector(_detector(case, plan), Path(folder) / "model.onnx").path
         session = open_session(path, threads=torch.get_num_threads())
     image = np.random.default_rng(0).integers(0, 256, (case.batch, case.side, case.side, 3), dtype=np.uint8)
-    return Work(lambda: session.run(None, {"images": image}), repeats=_ONE_IMAGE, roofline=False)
+    return Work(lambda: session.run(None, {"images": image}), repeats=_SINGLE_IMAGE_REPEATS, roofline=False)
 
 
 def _placed(module: nn.Module, plan: Plan):  # type: ignore[no-untyped-def]

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.benchmarks.work import Case, Part, Plan, Work, random_images, random_points
+from benchmarks.work import Case, Part, Plan, Work, random_images, random_points
 from brule.geometry import SynchronizedWarp, skeleton_heatmap, skeleton_heatmap_plain
 from brule.losses import barycenter_regularizer
 from brule.tensors import to_input
 from brule.training.augmented_pair import draw_augmented_pair
 from brule.transport import transport_plan
 
-_STORED = 512  # images of the store that is read from, so that batches don't come from one page
-_MAPS = 24  # dense maps (B, E, H, W) of float32 that the plain heatmap and its gradient hold at their peak, about
+_STORED_IMAGES = 512  # images of the store that is read from, so that batches don't come from one page
+_DENSE_MAPS = 24  # dense maps (B, E, H, W) of float32 that the plain heatmap and its gradient hold at their peak, about
 
 
 def warp_of(case: Case, plan: Plan, *, seed: int = 0) -> SynchronizedWarp:
@@ -37,7 +37,7 @@ def sigma_of(case: Case, plan: Plan) -> float:
 
 def dense_bytes(case: Case) -> int:
     """What the plain heatmap takes with its gradient, about."""
-    return 4 * _MAPS * case.batch * 2 * case.n * case.side**2
+    return 4 * _DENSE_MAPS * case.batch * 2 * case.n * case.side**2
 
 
 def _transport(case: Case, plan: Plan) -> Work:
@@ -82,7 +82,7 @@ def _warped_points(case: Case, plan: Plan) -> Work:
 def _reading(case: Case, plan: Plan) -> Work:
     """As the loop reads: rows of a memory-mapped store in a random order, to floats on the device."""
     folder = tempfile.TemporaryDirectory(prefix="brule-bench-")
-    count = max(_STORED, case.batch)
+    count = max(_STORED_IMAGES, case.batch)
     path, random = Path(folder.name) / "images.npy", np.random.default_rng(0)
     np.save(path, random.integers(0, 256, (count, case.side, case.side, 3), dtype=np.uint8))
     images = np.load(path, mmap_mode="r")

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.benchmarks.geometry import dense_bytes, sigma_of, warp_of
-from brule.benchmarks.work import Axis, Case, Plan, random_images, random_points
+from benchmarks.geometry import dense_bytes, sigma_of, warp_of
+from benchmarks.work import Axis, Case, Plan, random_images, random_points
 from brule.coordinates import image_box, pixel_centres, unit_to_pixels
 from brule.geometry import skeleton_heatmap, skeleton_heatmap_plain
 from brule.losses import barycenter_regularizer
@@ -180,7 +180,7 @@ def _augmented(case: Case, plan: Plan) -> Comparison:
     return Comparison(ours, theirs)
 
 
-RIVALS = (
+BASELINES = (
     Baseline(
         "barycenter_regularizer",
         "geomloss, blur 0.01, scaling 0.8, and ot.emd a sample",
