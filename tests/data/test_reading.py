@@ -114,7 +114,7 @@ def test_other_files_in_a_folder_are_passed_over(tmp_path: Path) -> None:
     images(tmp_path, "a.png")
     (tmp_path / "settings.json").write_text('{"a": [1, 2]}')
     (tmp_path / "prices.csv").write_text("item,price\nwing,3\n")
-    (tmp_path / "landmarks.csv").write_text("path,x0,y0\na.png,3,4\n")  # predictions are no labels
+    (tmp_path / "landmarks.csv").write_text("path,x0,y0,x1,y1,spread\na.png,3,4,5,6,1\n")  # predictions are no labels
     (tmp_path / "voc.xml").write_text("<annotation><filename>a.png</filename></annotation>")
     assert [sample.points for sample in read_folder(tmp_path)] == [None]
     with pytest.raises(DataError, match=r"settings\.json: no annotation of a known format"):
@@ -142,7 +142,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: write_annotations(d / "bad.tps", records("no.png")),
         r"bad\.tps: the image 'no\.png' isn't there",
     ),
-    "another size": (of_another_size, r"bad\.xml: bad\.png: is 40 × 48 .* but the image has 48 × 40 \(it is turned"),
+    "another size": (
+        of_another_size,
+        r"bad\.xml: bad\.png: is 40 × 48 .* but the image has 48 × 40 \(width and height are exchanged\)",
+    ),
     "box outside": (lambda d: boxed(d, (100, 100, 120, 120)), r"bad\.xml: bad\.png: the box .* is outside the image"),
     "cut off": (lambda d: (d / "bad.json").write_text('{"images": ['), r"bad\.json: not JSON, or cut off"),
     "empty": (lambda d: (d / "bad.xml").touch(), r"bad\.xml: the file is empty"),

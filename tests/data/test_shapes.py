@@ -147,9 +147,9 @@ def test_json_of_another_encoding_and_no_shapes_at_all(tmp_path: Path) -> None:
         read_shapes(tmp_path)
     with pytest.raises(DataError, match="no such file"):
         read_shapes(tmp_path / "nowhere")
-    (tmp_path / "a.txt").write_text("1 2")
-    with pytest.raises(DataError, match=r"a\.txt: expected an annotation"):
-        read_shapes(tmp_path / "a.txt")
+    (tmp_path / "a.xyz").write_text("1 2")
+    with pytest.raises(DataError, match=r"a\.xyz: expected an annotation"):
+        read_shapes(tmp_path / "a.xyz")
 
 
 def test_half_a_bad_file_is_left_out_whole(tmp_path: Path) -> None:

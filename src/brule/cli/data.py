@@ -35,14 +35,15 @@ def convert(
     *,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: str | None = None,
+    outline_points: int | None = None,
     force: bool = False,
     skip_bad: SkipBad = False,
 ) -> int:
     """Convert annotations from one format to another.
 
-    Formats: `pts`, `coco`, `dlc` (DeepLabCut), `tps`, `labelme`, `cvat`, `labelstudio`, `imglab`, `csv`. Missing points stay
-    missing. A remark names what the target format can't hold. Images are named by their paths from the target, where they are
-    found.
+    Formats: `pts`, `coco`, `dlc` (DeepLabCut), `tps`, `labelme`, `cvat`, `labelstudio`, `imglab`, `yolo` (YOLO-pose), `via`,
+    `supervisely`, `slicer`, `fcsv` (3D Slicer), `imagej`, `morphoj`, `csv`. Missing points stay missing. A remark names what
+    the target format can't hold. Images are named by their paths from the target, where they are found.
 
     **Examples**
 
@@ -52,16 +53,21 @@ def convert(
 
         brule data convert wings.tps wings/ --to labelme
 
+        brule data convert outlines.xml outlines.csv --to csv --outline-points 40
+
     Args:
         source: An annotation file, or a folder of images and annotations.
-        target: The file to write; the folder, for `pts` and `labelme`, which have a file an image.
+        target: The file to write; the folder, for formats with one file per image (`pts`, `labelme`, `yolo`, …).
         from_: The format of SOURCE; by default recognised by suffix and content.
         to: The format to write; by default from the suffix of TARGET, if only one has it.
+        outline_points: Turn each polygon into that many landmarks, evenly spaced along it from its first corner.
         force: Replace files that are there.
     """
     from brule.data import convert as convert_annotations
 
-    done = convert_annotations(source, target, read_as=from_, write_as=to, force=force, skip_bad=skip_bad)
+    done = convert_annotations(
+        source, target, read_as=from_, write_as=to, force=force, skip_bad=skip_bad, outline_points=outline_points
+    )
     for remark in done.notes:
         note(remark)
     note_bad(done.bad)

@@ -67,6 +67,8 @@ def write_annotations(
         raise DataError(f"{path}: there is nothing to write")
     files = _one_each(path, annotations, format) if format.one_image else [(path, annotations)]
     texts = [(file, _text(file, own, format)) for file, own in files]
+    if format.companions is not None:
+        texts += [(path / name, text) for name, text in format.companions(annotations).items()]
     if taken := [file for file, _ in texts if file.exists()]:
         if not force:
             raise ConfigError(f"{taken[0]}: is there already; choose another name, or replace it with --force (force=True)")
@@ -112,7 +114,7 @@ def _one_each(folder: Path, annotations: Annotations, format: Format) -> list[tu
         if len(items) > 1 and "several" not in format.holds:
             raise DataError(f"{folder}: {format.title} holds one object an image, and {image} has {len(items)}")
         inside = Path(os.path.relpath(image, root)) if os.path.isabs(image) else Path(image)
-        file = folder.joinpath(*[part for part in inside.parts if part != ".."]).with_suffix(format.suffixes[0])
+        file = format.own_file(folder.joinpath(*[part for part in inside.parts if part != ".."]))
         if file in files:
             raise DataError(f"{folder}: {image} and {files[file]} would both become {file.name}; rename one of them")
         files[file] = image

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brule.data.annotations import relative_name, write_annotations
+from brule.data.dicom import pixel_spacing
 from brule.data.discovery import find_images_if_any
 from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
-from brule.data.images import image_size
+from brule.data.formats.outlines import with_outline_points
+from brule.data.images import image_orientation, image_size
 from brule.data.reading import by_image, read_sources
 from brule.data.samples import BadFiles
+from brule.data.turning import as_upright
 from brule.errors import DataError
 
 
@@ -46,6 +49,7 @@ def convert(
     write_as: str | None = None,
     force: bool = False,
     skip_bad: bool = False,
+    outline_points: int | None = None,
 ) -> Conversion:
     """Convert annotations to another format.
 
@@ -57,6 +61,7 @@ def convert(
         write_as: the name of the format to write; by default from the suffix of ``target``.
         force: replace files that are there.
         skip_bad: leave bad records out.
+        outline_points: turn each polygon into that many evenly spaced landmarks.
 
     Returns:
         What was written, and what was lost.
@@ -69,6 +74,8 @@ def convert(
     into = format_named(write_as) if write_as is not None else format_for(target)
     bad = BadFiles(skip=skip_bad)
     given = collect(source, bad, only=None if read_as is None else format_named(read_as))
+    if outline_points is not None:
+        given = with_outline_points(given, outline_points)
     if not into.one_image:
         given = replace(given, items=[replace(item, image=_from(item.image, target.parent)) for item in given.items])
     lost = into.lost(given)
@@ -110,8 +117,11 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None) -> Annot
 
 
 def _located(item: Annotation, image: Path) -> Annotation:
-    """A record with its image's absolute path and size."""
-    return replace(item, image=os.path.abspath(image), size=item.size or image_size(image))
+    """A record with its image's absolute path and size, in pixels of the upright image."""
+    size, spacing = image_size(image), pixel_spacing(image)
+    item = as_upright(item, size, image_orientation(image)).annotation
+    scale = spacing[0] if item.scale is None and spacing is not None and spacing[0] == spacing[1] else item.scale
+    return replace(item, image=os.path.abspath(image), size=item.size or size, scale=scale)
 
 
 def _from(image: str, folder: Path) -> str:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from brule.data.dicom import pixel_spacing
 from brule.data.discovery import Paths, find_images, find_images_if_any, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation
-from brule.data.images import image_size
+from brule.data.images import image_orientation, image_size
 from brule.data.reading import Labels, Sources, by_image, read_sources
+from brule.data.remarks import Remarks
 from brule.data.samples import BadFiles, Box, Sample, SampleList, landmark_box, reject_odd_counts
+from brule.data.turning import as_upright
 from brule.errors import DataError
 
 
@@ -61,12 +65,12 @@ def read_folder(
     images = sorted({os.path.abspath(image): image for image in [*sources.images, *images]}.values())
     if not images:
         images = find_images(directory) if not bad else images  # raises: there is none
-    samples = []
+    samples, remarks = [], Remarks()
     for image in images:
         key = os.path.abspath(image)
         own = labels.get(key, [])
         if own or (check_images and key not in sources.spoilt):
-            samples += _read_image(image, own, bad)
+            samples += _read_image(image, own, bad=bad, remarks=remarks)
         elif key not in sources.spoilt:
             samples.append(Sample(image))
     samples = reject_odd_counts(samples, bad)
@@ -74,21 +78,27 @@ def read_folder(
         samples = _labelled_only(samples, bad, directory)
     if not samples:
         raise DataError(f"{listed(directory)}: none of the {len(images)} images can be used; the first: {bad[0]}")
-    return SampleList(samples, bad=bad, layout=sources.layout, notes=sources.notes)
+    return SampleList(samples, bad=bad, layout=sources.layout, notes=[*sources.notes, *remarks.notes()])
 
 
-def _read_image(image: Path, labels: Labels, bad: BadFiles) -> list[Sample]:
+def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks) -> list[Sample]:
     """The samples of an image, one an object; none if it is bad."""
     labels = [(item, source) for item, source in labels if item.labelled or item.box is not None]
     try:
-        size = image_size(image)
+        size, spacing = image_size(image), pixel_spacing(image)
+        orientation = image_orientation(image) if labels else 1
+        remarks.add_image(image)
     except DataError as error:
         bad.reject_error(image, error)
         return []
-    samples = [] if labels else [Sample(image)]
+    samples = [] if labels else [Sample(image, spacing=spacing)]
     for item, source in labels:
         try:
-            samples.append(_sample(image, size, item, source))
+            turned = as_upright(item, size, orientation)
+            samples.append(replace(_sample(image, size, turned.annotation, source), spacing=spacing))
+            remarks.add_turned(source, image, turned.remark)
+            if turned.annotation.points is not None:
+                remarks.add_points(source, image, turned.annotation.points, size)
         except DataError as error:
             bad.reject_error(source, error)
     return samples
@@ -98,10 +108,10 @@ def _sample(image: Path, size: tuple[int, int], item: Annotation, source: Path) 
     """An object of an image, once its annotation is known to fit."""
     where = f"{source}: {image.name}" if item.image else str(source)
     if item.size is not None and item.size != size:
-        turned = " (it is turned by its EXIF data)" if item.size == size[::-1] else ""
+        exchanged = " (width and height are exchanged)" if item.size == size[::-1] else ""
         raise DataError(
             f"{where}: is {item.size[0]} × {item.size[1]} pixels by this file, but the image has {size[0]} × {size[1]}"
-            f"{turned}; annotate the image as it is"
+            f"{exchanged}; annotate the image as it is"
         )
     points = item.points if item.labelled else None
     if item.box is not None:
@@ -127,7 +137,7 @@ def check_inside(points: np.ndarray, size: tuple[int, int], path: Path | str, *,
         boxed: whether the object has a box, so that the landmarks needn't give one.
 
     Raises:
-        DataError: a point is too far outside, or, without a box, all points are within one pixel.
+        DataError: a point is too far outside, all points look like fractions, or, without a box, are within one pixel.
     """
     low, high = -np.array(size, dtype=np.float64), 2.0 * np.array(size)
     outside = np.flatnonzero(((points < low) | (points > high)).any(axis=1))
@@ -137,6 +147,9 @@ def check_inside(points: np.ndarray, size: tuple[int, int], path: Path | str, *,
             f"{path}: point {outside[0] + 1} at ({x:.1f}, {y:.1f}) is far outside the image of {size[0]} × {size[1]} "
             "pixels; does the annotation belong to an image of another size?"
         )
+    there = points[np.isfinite(points).all(axis=1)]
+    if boxed and len(there) > 1 and bool(((there >= 0) & (there <= 1)).all()):
+        raise DataError(f"{path}: all points are between 0 and 1; expected pixels, are these fractions of the image?")
     if boxed:
         return
     try:

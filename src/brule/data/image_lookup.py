@@ -29,6 +29,7 @@ class KnownImages:
         self._images = {os.path.abspath(image): image for image in images}
         self._by_name = _by_name(self._images.values())
         self._below: dict[Path, dict[str, list[Path]]] = {}
+        self._folded: dict[Path, dict[str, list[Path]]] = {}
         self._own_by_stem = _by_stem(self._images.values())
         self._by_stem: dict[str, dict[tuple[str, str], list[Path]]] = {}
 
@@ -37,7 +38,16 @@ class KnownImages:
         if below not in self._below:
             self._below[below] = _by_name(find_files(below, IMAGE_SUFFIXES) if below.is_dir() else [])
         found = [*self._by_name.get(name, []), *self._below[below].get(name, [])]
-        return list({os.path.abspath(image): image for image in found}.values())
+        return list({os.path.abspath(image): image for image in found}.values()) or self._but_for_case(name, below)
+
+    def _but_for_case(self, name: str, below: Path) -> list[Path]:
+        """The images whose name differs in capitals only: a file made where these don't matter, as under Windows."""
+        if below not in self._folded:
+            self._folded[below] = {}
+            every = [*self._images.values(), *(one for own in self._below[below].values() for one in own)]
+            for image in {os.path.abspath(image): image for image in every}.values():
+                self._folded[below].setdefault(_normal(image.name).casefold(), []).append(image)
+        return self._folded[below].get(name.casefold(), [])
 
     def of_stem(self, file: Path) -> list[Path]:
         """The images beside a file that have its name but for the suffix: the known ones, if there are any."""
@@ -79,7 +89,13 @@ class ImageFinder:
             if os.path.isfile(candidate):
                 return self._take(Path(os.path.normpath(candidate)), name)
         if len(parts) > 1 and not _is_absolute(name) and os.path.isdir(self._folder / parts[0]):
-            raise self._missing(name)
+            wanted = os.path.abspath(self._folder.joinpath(*parts)).casefold()
+            same = [
+                one for one in self._known.named(_normal(parts[-1]), self._folder) if os.path.abspath(one).casefold() == wanted
+            ]
+            if len(same) != 1:
+                raise self._missing(name)
+            return self._take(same[0], name)
         return self._take(self._by_last_part(name, parts), name)
 
     def size(self, name: str) -> tuple[int, int]:

@@ -7,19 +7,30 @@ pixel of the edge: unlike a reflection, that never shows a second eye.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from brule.coordinates import box_edges, image_box
+from brule.data.deep import deep_colour
+from brule.data.dicom import dicom_size, is_dicom, open_dicom
 from brule.data.samples import CROP_SCALE, Box, Sample, crop_box
 from brule.errors import ConfigError, DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm"})
+_ALWAYS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm"),
+    *((".avif",) if features.check("avif") else ()),
+)
+# Suffixes that a package of its own reads: an extra of the same name installs it.
+_EXTRAS = {".heic": "heic", ".heif": "heic", ".dcm": "dicom", ".dicom": "dicom"}
+_PACKAGES = {"heic": "pillow_heif", "dicom": "pydicom"}
+_THERE = frozenset(extra for extra, package in _PACKAGES.items() if importlib.util.find_spec(package) is not None)
+IMAGE_SUFFIXES = frozenset(_ALWAYS) | {suffix for suffix, extra in _EXTRAS.items() if extra in _THERE}
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -54,6 +65,8 @@ def image_size(path: Path | str) -> tuple[int, int]:
     Raises:
         DataError: as for :func:`load_image`, though damage behind the header stays unseen.
     """
+    if _is_dicom(Path(path)):
+        return dicom_size(Path(path))
     with _opened(Path(path)) as image:
         # Pillow's PNG class decodes the whole image to look for EXIF data behind it; the base class only looks before.
         swapped = _orientation(image, header_only=True) >= 5
@@ -78,6 +91,40 @@ def load_reduced(path: Path | str, side: int) -> Image.Image:
         upright = _upright_rgb(image)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         return upright if upright.size == size else upright.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def image_orientation(path: Path | str) -> int:
+    """How a file's EXIF data turns it, from 1 (not at all) to 8; from the file's header alone.
+
+    Raises:
+        DataError: as for :func:`image_size`.
+    """
+    if _is_dicom(Path(path)):
+        return 1
+    with _opened(Path(path)) as image:
+        if image.format == "TIFF":
+            value = getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG, 1)
+            return value if value in _UPRIGHT else 1
+        return _orientation(image, header_only=True)
+
+
+def image_remarks(path: Path | str) -> list[str]:
+    """What somebody should know of an image file that is read, from its header alone; empty as a rule.
+
+    Raises:
+        DataError: as for :func:`image_size`.
+    """
+    if _is_dicom(Path(path)):
+        return []
+    with _opened(Path(path)) as image:
+        # A JPEG of several pictures is a photograph with its preview, or with the view of a second lens.
+        count = 1 if image.format in ("MPO", "JPEG") else getattr(image, "n_frames", 1)
+        return [f"holds {count} pictures, of which the first is read"] if count > 1 else []
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An open image file as upright RGB."""
+    return _upright_rgb(image)
 
 
 def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: float = 1.0) -> tuple[np.ndarray, Box]:
@@ -186,6 +233,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise DataError(f"{path}: expected an image, but there is no such file")
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty; expected an image")
+        _need_extra(path)
+        if _is_dicom(path):
+            yield open_dicom(path)
+            return
         with Image.open(path) as image:
             yield image
     except (DataError, ConfigError):
@@ -196,6 +247,31 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: the image is too large ({error})") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
         raise DataError(f"{path}: the image is broken or truncated ({error})") from error
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, whose suffix may be anything but that of another kind of image."""
+    return path.suffix.lower() not in _ALWAYS and path.is_file() and is_dicom(path)
+
+
+def _need_extra(path: Path) -> None:
+    """Register the reader of a file that Pillow can't read alone.
+
+    Raises:
+        DataError: its package isn't installed.
+    """
+    extra = _EXTRAS.get(path.suffix.lower())
+    if extra is None:
+        return
+    if extra not in _THERE:
+        raise DataError(
+            f"{path}: {path.suffix} files need the package {_PACKAGES[extra]}; install it (pip install 'brule[{extra}]'), or "
+            "convert the file to PNG or JPEG"
+        )
+    if extra == "heic":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
 
 
 def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
@@ -214,8 +290,8 @@ def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     orientation = _orientation(image)
-    image.load()
-    rgb = _rgb(image)
+    deep = deep_colour(image)  # loads it
+    rgb = _rgb(image) if deep is None else Image.fromarray(to_8bit(deep))
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     rgb.info = {}  # or the orientation would still be there, and somebody would apply it again

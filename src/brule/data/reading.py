@@ -79,7 +79,7 @@ def parse_annotations(
     if format is None:
         return None if other is None else other(path, content)
     found = format.parse(path, content, size_of)
-    if not found.items and not found.problems:
+    if not found.items and not found.problems and not found.predicted:
         raise DataError(f"{path}: holds no images; expected {format.title} with at least one")
     return found
 
@@ -193,6 +193,8 @@ class _Reader:
             if explicit:
                 self._bad.reject(path, f"no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md")
             return None
+        if found.predicted and not explicit and self._only is None:
+            return Source(path, _passed_over(found), required is not None)
         for problem in found.problems:
             self._bad.reject(path, problem)
         images = [self._image(finder, item.image, path, bool(required)) for item in found.items] if self._match else []
@@ -219,6 +221,11 @@ class _Reader:
     @staticmethod
     def _names_images(path: Path) -> bool:
         return any(format.names_images for format in formats_of(path))
+
+
+def _passed_over(predictions: Annotations) -> Annotations:
+    """What stays of predictions that are only in a folder, where they never become labels: their remarks."""
+    return Annotations(notes=[f"{note}; give the file by its name to read it" for note in predictions.notes])
 
 
 def _beside(images: Iterable[Path]) -> list[Path]:

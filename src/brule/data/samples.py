@@ -68,6 +68,7 @@ class Sample:
         points: ``(N, 2)`` float32 landmarks in pixels of the upright image, NaN where one is missing; None if there
             is no label.
         box: the box of the object in pixels, before the margin of the crop rule; None if only the points give it.
+        spacing: millimetres a pixel along x and y, where the image file states them (DICOM).
 
     Raises:
         DataError: ``points`` isn't ``(N, 2)`` or holds infinities, or ``box`` has no area.
@@ -76,6 +77,7 @@ class Sample:
     path: Path
     points: np.ndarray | None = None
     box: Box | None = None
+    spacing: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, Path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from brule.data import inspect_data
@@ -51,6 +52,16 @@ class Case:
     refused: Sequence[str] = ()
     fine: bool = False
     paths: Sequence[str] = (".",)
+
+
+def cases(known: Mapping[str, Case], pending: Mapping[str, Sequence[str]] | None = None) -> pytest.MarkDecorator:
+    """Every case as a test; those by the reason for which they still go wrong are expected to."""
+    reasons = {name: reason for reason, names in (pending or {}).items() for name in names}
+    assert reasons.keys() <= known.keys()
+    marks = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in reasons.items()}
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, id=name, marks=marks.get(name, [])) for name, case in known.items()]
+    )
 
 
 def write(folder: Path, files: Mapping[str, object]) -> None:

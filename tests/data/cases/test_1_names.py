@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from brule.data import read_shapes
 from tests.data.cases.case import (
     OTHER,
     WING,
     Case,
+    cases,
     check,
     coco,
     csv,
@@ -163,7 +163,23 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+PENDING = {
+    "names of landmarks aren't compared between files": [
+        "pts-without-names-beside-a-csv-with-names",
+        "tps-without-names-beside-deeplabcut",
+        "csv-without-names-beside-cvat",
+        "coco-left-over-from-another-project",
+        "labelme-left-over-from-another-project",
+        "labelme-one-label-in-capitals",
+        "labelme-one-label-with-a-blank-behind",
+        "labelme-one-label-mistyped",
+        "deeplabcut-capitals-in-the-second-folder",
+        "underscore-or-blank-in-a-name",
+    ]
+}
+
+
+@cases(CASES, PENDING)
 def test_names(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
 

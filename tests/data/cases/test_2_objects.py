@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.data.cases.case import (
     OTHER,
     WING,
     Case,
+    cases,
     check,
     coco,
     cvat,
@@ -280,6 +279,6 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@cases(CASES)
 def test_objects(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.data.cases.case import (
     OTHER,
     WING,
     Case,
     Point,
+    cases,
     check,
     coco,
     csv,
@@ -209,6 +209,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+PENDING = {"no check for outliers": ["one-click-far-off", "one-wing-with-two-points-exchanged"]}
+
+
+@cases(CASES, PENDING)
 def test_points(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)

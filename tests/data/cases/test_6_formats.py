@@ -18,6 +18,7 @@ from tests.data.cases.case import (
     WIDTH,
     WING,
     Case,
+    cases,
     check,
     csv,
     labelme,
@@ -235,7 +236,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@cases(CASES)
 def test_formats(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
 

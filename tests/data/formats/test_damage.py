@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,15 @@ POINTS = np.array([[1.5, 2], [30, 4], [5, 36]], dtype=np.float32)
 GAP = np.array([[1.5, 2], [np.nan, np.nan], [5, 36]], dtype=np.float32)
 LAYOUT = Layout(("eye", "nose", "tail"), ((0, 1), (1, 2)))
 FULL = Annotations([Annotation("a.png", POINTS, (1, 2, 33, 35), (48, 40)), Annotation("b.png", GAP, None, (48, 40))], LAYOUT)
-GOOD = {
-    name: format.dump(Annotations(FULL.items[:1] if format.one_image else FULL.items, LAYOUT))
-    for name, format in FORMATS.items()
-}
+WHOLE = Annotations([FULL.items[0], replace(FULL.items[1], points=POINTS)], LAYOUT)
+
+
+def good(format: Format) -> str:
+    full = FULL if "missing" in format.holds else WHOLE
+    return format.dump(Annotations(full.items[:1] if format.one_image else full.items, LAYOUT))
+
+
+GOOD = {name: good(format) for name, format in FORMATS.items()}
 # What tends to break a reader, in the place of anything.
 POISON = [
     *("nan", "NaN", "inf", "-Infinity", "1e999", "-1", "0", "9" * 400, "9" * 5000, "null", "true", '""', "[]", "{}", "[[]]"),
@@ -41,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def expect_records_or_data_error(folder: Path, format: Format, content: bytes) -> None:
-    path = folder / f"broken{format.suffixes[0]}"
+    path = format.own_file(folder / "a.png") if format.one_image else folder / f"broken{format.suffixes[0]}"
     path.write_bytes(content)
     for read in (
         lambda: check(read_annotations(path, format=format, skip_bad=True)),
@@ -67,7 +73,7 @@ def check(found: Annotations) -> None:
 
 @every_format
 def test_the_undamaged_file_is_read(folder: Path, format: Format) -> None:
-    path = folder / f"good{format.suffixes[0]}"
+    path = format.own_file(folder / "a.png") if format.one_image else folder / f"good{format.suffixes[0]}"
     path.write_text(GOOD[format.name], encoding="utf-8")
     assert len(read_annotations(path)) == (1 if format.one_image else 2)
     path.unlink()
@@ -117,7 +123,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["coco", "labelme", "labelstudio"])
+@pytest.mark.parametrize("name", [name for name, format in FORMATS.items() if ".json" in format.suffixes])
 def test_every_value_of_a_json_file_by_every_other(folder: Path, name: str) -> None:
     for place in values(json.loads(GOOD[name])):
         for value in VALUES:

@@ -51,7 +51,8 @@ def _object(rng: np.random.Generator, image: str, count: int, *, labelled: bool)
     box = (left, top, left + 9.5, top + 20) if rng.random() < 0.5 else None
     if not labelled:
         return Annotation(image, None, box, SIZE)
-    points = rng.uniform(0, 39, (count, 2)).round(3).astype(np.float32)
+    low, high = ((left, top), (left + 9.5, top + 20)) if box is not None else ((0, 0), (39, 39))  # landmarks are in their box
+    points = rng.uniform(low, high, (count, 2)).round(3).astype(np.float32)
     missing = rng.random(count) < 0.3
     missing[rng.integers(count)] = False
     points[missing] = np.nan
@@ -101,9 +102,10 @@ def test_what_is_written_comes_back(folder: Path, format: Format, seed: int) -> 
         return  # the number of landmarks is known from landmarks only
     assert format.lost(given) == []
     target = folder if format.one_image else folder / f"annotations{format.suffixes[0]}"
-    (written,) = write_annotations(target, given, format=format, force=True)
+    written, *companions = write_annotations(target, given, format=format, force=True)
     found = read_annotations(written)
-    written.unlink()
+    for file in (written, *companions):
+        file.unlink()
     assert found.notes == []
     # Files in which names are all there is can't keep the edges of landmarks without names.
     assert found.layout.names == given.layout.names
@@ -151,8 +153,8 @@ def test_a_file_is_not_replaced_unasked(folder: Path) -> None:
     assert target.read_text() == "mine"
     with pytest.raises(ConfigError, match=r"a\.json: several formats end in \.json.*coco, labelme, labelstudio"):
         write_annotations(folder / "a.json", given)
-    with pytest.raises(ConfigError, match=r"a\.txt: expected a file that ends in"):
-        write_annotations(folder / "a.txt", given)
+    with pytest.raises(ConfigError, match=r"a\.xyz: expected a file that ends in"):
+        write_annotations(folder / "a.xyz", given)
     with pytest.raises(DataError, match="nothing to write"):
         write_annotations(folder / "new.tps", Annotations())
     with pytest.raises(DataError, match=r"new\.tps: TPS needs the size of a\.png"):

@@ -9,17 +9,28 @@ from brule.data.formats.coco import COCO
 from brule.data.formats.cvat import CVAT
 from brule.data.formats.dlc import DLC
 from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.imagej import IMAGEJ
 from brule.data.formats.imglab import IMGLAB
 from brule.data.formats.labelme import LABELME
 from brule.data.formats.labelstudio import LABELSTUDIO
+from brule.data.formats.morphoj import MORPHOJ
 from brule.data.formats.pts import PTS, read_pts, write_pts
 from brule.data.formats.record import Annotation, Annotations
+from brule.data.formats.slicer import FCSV, SLICER
+from brule.data.formats.supervisely import SUPERVISELY
 from brule.data.formats.table import TABLE
 from brule.data.formats.tps import TPS
+from brule.data.formats.via import VIA
+from brule.data.formats.yolo import YOLO
 from brule.errors import ConfigError, DataError
 
+# Of formats that share a suffix, the first that recognises a file has it: plain CSV recognises nearly any table.
 FORMATS: dict[str, Format] = {
-    format.name: format for format in (PTS, COCO, DLC, TPS, LABELME, CVAT, LABELSTUDIO, IMGLAB, TABLE)
+    format.name: format
+    for format in (
+        *(PTS, COCO, DLC, TPS, LABELME, CVAT, LABELSTUDIO, IMGLAB),
+        *(YOLO, VIA, SUPERVISELY, SLICER, FCSV, IMAGEJ, MORPHOJ, TABLE),
+    )
 }
 ANNOTATION_SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
 

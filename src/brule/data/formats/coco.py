@@ -15,6 +15,8 @@ import numpy as np
 
 from brule.coordinates import box_edges, box_from_edges
 from brule.data.formats.format import FEATURES, Format, SizeOf
+from brule.data.formats.grouping import outside_notes
+from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, Problems, unless_numbers
 from brule.data.formats.values import as_dict, as_list, box, load_json, number, shown, size, text, tidy
 from brule.data.samples import Box, Layout, landmark_box
@@ -31,10 +33,21 @@ class _Image:
 
 
 def _recognises(content: Any) -> bool:
+    if isinstance(content, list):
+        return _are_results(content)
     return isinstance(content, dict) and isinstance(content.get("images"), list) and "annotations" in content
 
 
+def _are_results(content: list[Any]) -> bool:
+    """Whether it is COCO's list of results, which is what programs write that predict."""
+    first = content[0] if content else None
+    return isinstance(first, dict) and {"image_id", "keypoints"} <= first.keys()
+
+
 def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
+    if isinstance(content, list) and _are_results(content):
+        what = "a list of results: predictions, which name no image file; expected COCO with 'images' and 'annotations'"
+        return Annotations(problems=[what], notes=[what], predicted=True)
     content = as_dict(content, f"{path}", "COCO")
     objects = as_list(content.get("annotations"), f"{path}: annotations", "objects")
     problems = Problems(path)
@@ -48,6 +61,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     layout = layouts.get(kind, Layout())
     order = {key: position for position, key in enumerate(images)}
     found: list[tuple[int, Annotation]] = []
+    marks, scores = MissingMarks(), 0
     for number_, one in enumerate(objects, 1):
         with problems.caught():
             one = as_dict(one, f"{path}: annotation {number_}", "an annotation")
@@ -56,14 +70,17 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
                 raise DataError(f"{path}: annotation {number_}: no image has the id {shown(one.get('image_id'))}")
             if one.get("iscrowd") or (kind is not None and _category(one) != kind):
                 continue
-            item = _item(f"{path}: annotation {number_} ({image.name})", one, image, layout)
+            item = _item(f"{path}: annotation {number_} ({image.name})", one, image, layout, marks=marks)
+            scores += bool(one.get("keypoints")) and isinstance(one.get("score"), (int, float))
             found.append((order[_key(one.get("image_id"))], item))
     if crowd := len(objects) - len(found) - len(problems):
         notes.append(f"{crowd} annotations of crowds or of other kinds of objects are passed over")
     seen = {position for position, _ in found}
     found += [(order[key], Annotation(one.name, size=one.size)) for key, one in images.items() if order[key] not in seen]
     items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
-    return Annotations(items, layout, problems, notes)
+    notes += marks.notes() + outside_notes((item.image, item.points, item.box) for item in items)
+    notes += [f"{scores} annotations have a 'score': these are predictions"] if scores else []
+    return Annotations(items, layout, problems, notes, predicted=scores > 0)
 
 
 def _images(path: Path, content: dict[str, Any]) -> dict[object, _Image]:
@@ -110,15 +127,17 @@ def _pair(where: str, pair: object) -> tuple[int, int]:
     return int(ends[0]), int(ends[1])
 
 
-def _item(where: str, one: dict[str, Any], image: _Image, layout: Layout) -> Annotation:
+def _item(where: str, one: dict[str, Any], image: _Image, layout: Layout, *, marks: MissingMarks) -> Annotation:
     found = None if one.get(_OWN_BOX) else _box(one.get("bbox"), where)
     values = one.get("keypoints")
     if not values:
         return Annotation(image.name, box=found, size=image.size)
-    values = as_list(values, f"{where}: keypoints", "x, y, visibility")
+    values = _flat(as_list(values, f"{where}: keypoints", "x, y, visibility"))
     count = len(layout.names) if layout.names else len(values) // 3
     if len(values) != 3 * count:
-        raise DataError(f"{where}: expected {count} key points of three numbers, got {len(values)} numbers")
+        raise DataError(
+            f"{where}: expected {count} key points of three numbers, x, y and visibility, got {len(values)} numbers"
+        )
     points = np.full((count, 2), np.nan, dtype=np.float32)
     occluded = np.zeros(count, dtype=bool)
     for i in range(count):
@@ -126,9 +145,19 @@ def _item(where: str, one: dict[str, Any], image: _Image, layout: Layout) -> Ann
         if visibility not in (0, 1, 2):
             raise DataError(f"{where}: key point {i + 1}: expected visibility 0, 1 or 2, got {shown(visibility)}")
         if visibility:
-            points[i] = (number(x, f"{where}: key point {i + 1}", "x"), number(y, f"{where}: key point {i + 1}", "y"))
-            occluded[i] = visibility == 1
+            place = (number(x, f"{where}: key point {i + 1}", "x"), number(y, f"{where}: key point {i + 1}", "y"))
+            name = layout.names[i] if layout.names else f"key point {i + 1}"
+            if not marks.missing(*place, f"{name} of {image.name}"):
+                points[i] = place
+                occluded[i] = visibility == 1
     return Annotation(image.name, points, found, image.size, occluded if occluded.any() else None)
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Key points as one list, if they come as a list of ``[x, y, visibility]``."""
+    if not all(isinstance(one, list) and len(one) == 3 for one in values):
+        return values
+    return [value for one in values for value in one]
 
 
 def _box(value: object, where: str) -> Box | None:

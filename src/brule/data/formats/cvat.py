@@ -1,12 +1,13 @@
 """CVAT for images 1.1: one XML file with an ``image`` element each, in it ``points`` with labels, or skeletons of them.
 
-Points and boxes count from the corner of the image. A landmark that is ``outside`` is missing. Elements of one ``group_id``
-make an object; without one, all single points of an image do. Several points in one element are landmarks without names.
+Points and boxes count from the corner of the image. A landmark that is ``outside`` is missing. Elements of one
+``group_id`` make an object; without one, all points of an image do. Where an element holds several points, they are
+called ``label/0``, ``label/1`` and so on; if the file has no other label, they have no names, and each element is an
+object.
 """
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ import numpy as np
 
 from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
 from brule.data.formats.format import FEATURES, Format, SizeOf
+from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
+from brule.data.formats.outlines import outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
-from brule.data.formats.values import box, load_xml, number, point, shown, size, text, tidy, xml_text
+from brule.data.formats.values import box, load_xml, number, parse_xml, point, shown, size, text, tidy, turned_box, xml_text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
@@ -28,72 +31,161 @@ def _recognises(root: ET.Element) -> bool:
 def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
     if root.find("track") is not None:
         raise DataError(f"{path}: CVAT for video; export it as 'CVAT for images 1.1'")
+    _refuse_kinds(path, root)
     stated, layout = _stated(path, root)
-    problems = Problems(path)
+    contours = _Contours(root)
+    stated = contours.names(stated)
+    problems, grouping = Problems(path), Grouping()
     objects: list[NamedPoints] = []
     others = 0
     for position, image in enumerate(root.findall("image"), 1):
         where = f"{path}: image {position}"
         with problems.caught():
             name = text(image.get("name"), where, "an image's 'name'")
-            known = size(image.get("width"), image.get("height"), where)
-            found = _objects(f"{where} ({name})", image, name, known)
-            objects += found or [NamedPoints(name, known)]
-        others += sum(child.tag not in ("points", "skeleton", "box", "tag") for child in image)
-    notes = [f"{others} elements that are no points, skeletons or boxes are passed over"] if others else []
+            start = NamedPoints(name, size(image.get("width"), image.get("height"), where))
+            objects += _objects(image, start, contours, grouping, where=f"{where} ({name})")
+        others += sum(child.tag not in ("points", "skeleton", "box", "tag", "polygon") for child in image)
     items, layout = from_named(objects, stated, layout)
+    notes = outline_notes(objects, others, "points, skeletons, boxes nor polygons") + grouping.notes() + contours.notes()
+    notes += outside_notes((item.image, item.points, item.box) for item in items)
     return Annotations(items, layout, problems, notes)
 
 
-def _objects(where: str, image: ET.Element, name: str, known: tuple[int, int] | None) -> list[NamedPoints]:
-    groups: dict[str, NamedPoints] = {}
-    skeletons: list[NamedPoints] = []
-    boxes: list[tuple[str, Box]] = []
+def _refuse_kinds(path: Path, root: ET.Element) -> None:
+    kinds = sorted({element.get("label") or "" for element in root.iterfind("image/skeleton")})
+    if len(kinds) > 1:
+        names = ", ".join(kind[:60] for kind in kinds[:4])
+        raise DataError(f"{path}: holds skeletons of several kinds of objects ({names}); split it into a file for each kind")
+
+
+class _Contours:
+    """Elements of several points: landmarks without names if the file has nothing else, else named by label and number."""
+
+    def __init__(self, root: ET.Element) -> None:
+        counts: dict[str, set[int]] = {}
+        for element in root.iterfind("image/points"):
+            counts.setdefault(element.get("label") or "", set()).add((element.get("points") or "").count(";") + 1)
+        self._counts = {label: found for label, found in counts.items() if max(found) > 1}
+        self.named = len(counts) > 1
+
+    def __contains__(self, label: str) -> bool:
+        return label in self._counts
+
+    def names(self, stated: list[str] | None) -> list[str] | None:
+        """The landmarks in the order of the labels that the file states."""
+        if self._counts and not self.named:
+            (found,) = self._counts.values()
+            return [str(i) for i in range(max(found))]
+        if stated is None:
+            return None
+        return [name for label in stated for name in self._of(label)]
+
+    def _of(self, label: str) -> list[str]:
+        return [f"{label}/{i}" for i in range(max(self._counts[label]))] if label in self._counts else [label]
+
+    def notes(self) -> list[str]:
+        """A remark on labels whose number of points changes: which landmark is which isn't known then."""
+        uneven = {label: found for label, found in self._counts.items() if len(found) > 1}
+        return [
+            f"the label {label[:60]!r} has {min(found)} to {max(found)} points, which are numbered in their order"
+            for label, found in sorted(uneven.items())
+        ]
+
+
+def _objects(
+    image: ET.Element, start: NamedPoints, contours: _Contours, grouping: Grouping, *, where: str
+) -> list[NamedPoints]:
+    marks: list[Mark] = []
+    boxes: list[LooseBox] = []
+    whole: list[tuple[str | None, NamedPoints]] = []  # skeletons, and contours that are an object each
+    outlines: list[tuple[str, np.ndarray]] = []
     for element in image:
-        group = element.get("group_id") or ""
+        group = element.get("group_id") or None
+        label = element.get("label") or ""
         if element.tag == "skeleton":
-            one = NamedPoints(name, known)
-            for child in element.findall("points"):
-                _add(where, one, child)
-            skeletons.append(one)
-            if group:
-                groups.setdefault(group, one)
+            own = [mark for child in element.findall("points") for mark in _marks(where, child, contours, None)]
+            whole.append((group, _as_object(start, own, where)))
         elif element.tag == "points":
-            many = (element.get("points") or "").count(";") > 0
-            one = NamedPoints(name, known) if many else groups.setdefault(group, NamedPoints(name, known))
-            _add(where, one, element)
-            skeletons += [one] if many else []
+            own = _marks(where, element, contours, group)
+            if label in contours and not contours.named:
+                whole.append((group, _as_object(start, own, where)))
+            else:
+                marks += own
         elif element.tag == "box" and (found := _box(where, element)) is not None:
-            boxes.append((group, found))
-    found_ = [*skeletons, *(one for one in groups.values() if all(one is not other for other in skeletons))]
-    for group, edges in boxes:
-        own = groups.get(group) if group or len(boxes) > 1 or len(found_) != 1 else found_[0]
-        if own is None or own.box is not None:
-            own = NamedPoints(name, known)
-            found_.append(own)
-        own.box = edges
-    return found_
+            boxes.append(LooseBox(label[:60], found, group))
+        elif element.tag == "polygon":
+            outlines.append((label[:60] or "outline", from_corner(np.array(_places(where, element)))))
+    objects = _with_boxes(whole, marks, boxes, grouping, start=start, where=where) or [start]
+    objects[0].outlines += outlines
+    return objects
 
 
-def _add(where: str, one: NamedPoints, element: ET.Element) -> None:
+def _with_boxes(
+    whole: list[tuple[str | None, NamedPoints]],
+    marks: list[Mark],
+    boxes: list[LooseBox],
+    grouping: Grouping,
+    *,
+    start: NamedPoints,
+    where: str,
+) -> list[NamedPoints]:
+    by_group = {group: one for group, one in whole if group is not None}
+    left = []
+    for box_ in boxes:
+        own = by_group.get(str(box_.group)) if box_.group is not None else None
+        if own is not None and own.box is None:
+            own.box = box_.box
+        else:
+            left.append(box_)
+    objects = [one for _, one in whole]
+    if not marks:
+        grouping.attach(objects, left, start)
+        return objects
+    loose = [box_ for box_ in left if box_.group is None]
+    others = [box_ for box_ in left if box_.group is not None]
+    objects += grouping.objects(start, marks, [*others, *(loose if not whole else ())], where=where)
+    if whole:
+        grouping.attach(objects, loose, start)
+    return objects
+
+
+def _as_object(start: NamedPoints, marks: list[Mark], where: str) -> NamedPoints:
+    one = NamedPoints(start.image, start.size)
+    for mark in marks:
+        one.add(mark.name, mark.point, where, occluded=mark.occluded)
+    return one
+
+
+def _marks(where: str, element: ET.Element, contours: _Contours, group: str | None) -> list[Mark]:
     if element.get("outside") == "1":
-        return
-    pairs = [pair for pair in (element.get("points") or "").split(";") if pair.strip()]
+        return []
+    label = text(element.get("label"), where, "a label")
+    hidden = element.get("occluded") == "1"
+    places = from_corner(np.array(_places(where, element))).tolist()
+    if label not in contours:
+        if len(places) > 1:
+            raise DataError(f"{where}: expected one point of the landmark {label!r}, got {len(places)}")
+        return [Mark(label, (places[0][0], places[0][1]), group, hidden)]
+    prefix = f"{label}/" if contours.named else ""
+    return [Mark(f"{prefix}{i}", (x, y), group, hidden) for i, (x, y) in enumerate(places)]
+
+
+def _places(where: str, element: ET.Element) -> list[tuple[float, float]]:
+    pairs = [pair.split(",") for pair in (element.get("points") or "").split(";") if pair.strip()]
     if not pairs:
-        raise DataError(f"{where}: an element 'points' without points")
-    for i, pair in enumerate(pairs):
-        cells = pair.split(",")
-        if len(cells) != 2:
-            raise DataError(f"{where}: expected points as 'x,y', got {shown(pair)}")
-        x, y = from_corner(np.array(point(cells[0], cells[1], where))).tolist()
-        name = str(i) if len(pairs) > 1 else text(element.get("label"), where, "a label")
-        one.add(name, (x, y), where, occluded=element.get("occluded") == "1")
+        raise DataError(f"{where}: an element {element.tag!r} without points")
+    if odd := [pair for pair in pairs if len(pair) != 2]:
+        raise DataError(f"{where}: expected points as 'x,y', got {shown(','.join(odd[0]))}")
+    return [point(x, y, where) for x, y in pairs]
 
 
 def _box(where: str, element: ET.Element) -> Box | None:
     left, top, right, bottom = (number(element.get(edge), where, f"a box's {edge}") for edge in ("xtl", "ytl", "xbr", "ybr"))
-    found = box((left, top, right, bottom), where)
-    return None if found is None else box_from_edges(found)
+    if box((left, top, right, bottom), where) is None:
+        return None
+    angle = number(element.get("rotation") or 0, where, "a box's rotation")
+    centre = ((left + right) / 2, (top + bottom) / 2)
+    return box_from_edges(turned_box((left, top, right, bottom), angle, centre))
 
 
 def _stated(path: Path, root: ET.Element) -> tuple[list[str] | None, Layout]:
@@ -114,12 +206,16 @@ def _stated(path: Path, root: ET.Element) -> tuple[list[str] | None, Layout]:
 
 def _edges(names: Sequence[str], svg: str) -> tuple[tuple[int, int], ...]:
     """The edges in the picture of a skeleton: lines between nodes. One that can't be understood has none."""
-    tags = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<(?:circle|line)\b[^>]*>", svg)]
+    try:
+        tags = [element.attrib for element in parse_xml(f"<svg>{svg}</svg>", "svg").iter()]
+    except DataError:
+        return ()
     index: dict[str, int] = {}
+    order = {name: i for i, name in enumerate(names)}
     for tag in tags:
         if "data-node-id" in tag:
             label = tag.get("data-label-name")
-            index[tag["data-node-id"]] = names.index(label) if label in names else len(index)
+            index[tag["data-node-id"]] = order.get(label or "", len(index))
     pairs = [(index.get(tag.get("data-node-from", "")), index.get(tag.get("data-node-to", ""))) for tag in tags]
     return tuple((a, b) for a, b in pairs if a is not None and b is not None and max(a, b) < len(names))
 

@@ -1,22 +1,45 @@
-"""DeepLabCut's CSV of labelled frames: rows of header (scorer, body parts, coords), then one row an image.
+"""DeepLabCut's CSV of labelled frames: rows of header (scorer, individuals, body parts, coords), then one row an image.
 
 The image is named by one column with its path, or by three with its parts (``labeled-data``, video, file). Pixels count
-from the centre of the first one. Missing points are empty cells.
+from the centre of the first one. Missing points are empty cells. Of several animals, each that has a point is an
+object; parts of the individual ``single`` belong to no animal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, Problems, unless_numbers
 from brule.data.formats.values import Table, cell, cells_point, csv_text, load_table, shown, text
 from brule.data.samples import Layout
 from brule.errors import DataError
 
 _HEADERS = ("scorer", "individuals", "bodyparts", "coords")
+_UNIQUE = "single"  # the individual of parts that are there once in an image, whatever the animals
+
+_Pairs = dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The header rows: where the columns of points begin, those of each animal, and what is passed over."""
+
+    rows: int
+    first: int
+    animals: dict[str, _Pairs]
+    unique: list[str]
+    predicted: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for pairs in self.animals.values() for name in pairs))
 
 
 def _recognises(table: Table) -> bool:
@@ -25,6 +48,30 @@ def _recognises(table: Table) -> bool:
 
 
 def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
+    head = _head(path, table)
+    if head.predicted and (frames := _video(table, head)):
+        what = f"predictions of the frames of a video ({', '.join(frames)}, …), not of image files; expected labelled images"
+        return Annotations([], Layout(), [what], [what], predicted=True)
+    problems, marks = Problems(path), MissingMarks()
+    items: dict[str, list[Annotation]] = {}
+    for position, row in enumerate(islice(table.rows(), head.rows, None), head.rows + 1):
+        where = f"{path}: row {position}"
+        with problems.caught():
+            image = text("/".join(cell for cell in row[: head.first] if cell), where, "the image's path")
+            if image in items:
+                raise DataError(f"{where}: {image} has a row already; expected one row an image")
+            items[image] = []
+            items[image] = list(_objects(f"{where} ({image})", image, row, head, marks=marks))
+    notes = marks.notes()
+    if head.unique:
+        notes.append(f"unique body parts, which belong to no animal, are passed over: {', '.join(head.unique[:10])}")
+    if head.predicted:
+        notes.append("predictions, not labels: there are columns 'likelihood'")
+    layout = Layout(unless_numbers(head.names))
+    return Annotations([one for own in items.values() for one in own], layout, problems, notes, predicted=head.predicted)
+
+
+def _head(path: Path, table: Table) -> _Head:
     header = {row[0].lower(): row for row in table.head(len(_HEADERS)) if row[0].lower() in _HEADERS}
     if "coords" not in header or "bodyparts" not in header:
         raise DataError(f"{path}: expected header rows 'scorer', 'bodyparts' and 'coords', got {', '.join(header) or 'none'}")
@@ -32,67 +79,69 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     first = next((column for column, cell in enumerate(coords) if cell == "x"), None)
     if first is None:
         raise DataError(f"{path}: no column 'x' in the row 'coords'")
-    _refuse_animals(path, header.get("individuals", [])[first:])
-    columns = _columns(path, header["bodyparts"], coords, first)
-    names = tuple(columns)
-    problems = Problems(path)
-    items: dict[str, Annotation] = {}
-    for position, row in enumerate(table.rows(), 1):
-        if position <= len(header):
-            continue
-        where = f"{path}: row {position}"
-        with problems.caught():
-            image = text("/".join(cell for cell in row[:first] if cell), where, "the image's path")
-            if image in items:
-                raise DataError(f"{where}: {image} has a row already; expected one row an image")
-            items[image] = Annotation(image, _points(f"{where} ({image})", row, columns))
-    notes = []
-    if "likelihood" in coords:
-        notes.append("predicted points are read as if they were labelled (there are columns 'likelihood')")
-    return Annotations(list(items.values()), Layout(unless_numbers(names)), problems, notes)
+    animals = _animals(path, header["bodyparts"], header.get("individuals", []), coords=coords, first=first)
+    unique = list(animals.pop(_UNIQUE, {})) if len(animals) > 1 else []
+    return _Head(len(header), first, animals, unique, "likelihood" in coords)
 
 
-def _refuse_animals(path: Path, individuals: list[str]) -> None:
-    if len(set(filter(None, individuals))) > 1:
-        names = ", ".join(name[:60] for name in sorted(set(individuals))[:4])
-        raise DataError(f"{path}: holds several animals ({names}); expected one an image")
-
-
-def _columns(path: Path, parts: list[str], coords: list[str], first: int) -> dict[str, tuple[int, int]]:
-    """The columns of x and y by the name of the landmark."""
-    found: dict[str, dict[str, int]] = {}
+def _animals(path: Path, parts: list[str], individuals: list[str], *, coords: list[str], first: int) -> dict[str, _Pairs]:
+    """The columns of x and y by the name of the landmark, for each animal."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
     for column in range(first, len(coords)):
         if coords[column] not in ("x", "y"):
             continue
         name = text(parts[column] if column < len(parts) else "", f"{path}: column {column + 1}", "a body part")
-        if coords[column] in found.setdefault(name, {}):
+        own = found.setdefault(individuals[column] if column < len(individuals) else "", {}).setdefault(name, {})
+        if coords[column] in own:
             raise DataError(f"{path}: two columns {coords[column]!r} of the body part {name!r}; expected one")
-        found[name][coords[column]] = column
-    if lame := [name for name, both in found.items() if len(both) != 2]:
+        own[coords[column]] = column
+    lame = [name for animal in found.values() for name, both in animal.items() if len(both) != 2]
+    if lame:
         raise DataError(f"{path}: the body part {lame[0]!r} has no column for each of x and y")
-    return {name: (both["x"], both["y"]) for name, both in found.items()}
+    return {animal: {name: (both["x"], both["y"]) for name, both in own.items()} for animal, own in found.items()}
 
 
-def _points(where: str, row: list[str], columns: dict[str, tuple[int, int]]) -> np.ndarray:
-    last = max(max(pair) for pair in columns.values())
-    row = row + [""] * (last + 1 - len(row))
-    points = [cells_point(row[x], row[y], f"{where}: {shown(name)}") for name, (x, y) in columns.items()]
-    return np.array(points, dtype=np.float32)
+def _video(table: Table, head: _Head) -> list[str]:
+    """The first names of images where these are only numbers, as those of a video's frames are."""
+    names = ["/".join(filter(None, row[: head.first])) for row in table.head(head.rows + 3)[head.rows :]]
+    return names if names and all(name.isdigit() for name in names) else []
+
+
+def _objects(where: str, image: str, row: list[str], head: _Head, *, marks: MissingMarks) -> Iterator[Annotation]:
+    """An object for each animal that has a point; one without points if none has."""
+    index = {name: i for i, name in enumerate(head.names)}
+    labelled = False
+    for pairs in head.animals.values():
+        points = np.full((len(index), 2), np.nan, dtype=np.float32)
+        for name, (x, y) in pairs.items():
+            cells = [row[column] if column < len(row) else "" for column in (x, y)]
+            place = cells_point(cells[0], cells[1], f"{where}: {shown(name)}")
+            if not marks.missing(*place, f"{name} of {image}"):
+                points[index[name]] = place
+        if np.isfinite(points).all(axis=1).any():
+            labelled = True
+            yield Annotation(image, points)
+    if not labelled:
+        yield Annotation(image, np.full((len(index), 2), np.nan, dtype=np.float32))
 
 
 def _dump(annotations: Annotations) -> str:
     count = annotations.n_points or 0
     names = annotations.names(count)
-    rows = [
-        ["scorer", *["brule"] * (2 * count)],
-        ["bodyparts", *(name for name in names for _ in "xy")],
-        ["coords", *["x", "y"] * count],
-    ]
-    if len({item.image for item in annotations.items}) < len(annotations):
-        raise DataError("DeepLabCut's CSV holds one object an image; an image here has several")
+    images: dict[str, list[Annotation]] = {}
     for item in annotations.items:
-        points = item.points if item.points is not None else np.full((count, 2), np.nan)
-        rows.append([item.image, *(cell(value) for value in points.ravel())])
+        images.setdefault(item.image, []).append(item)
+    animals = max(map(len, images.values()), default=1)
+    rows = [
+        ["scorer", *["brule"] * (2 * count * animals)],
+        *([["individuals", *(f"m{i + 1}" for i in range(animals) for _ in range(2 * count))]] if animals > 1 else []),
+        ["bodyparts", *[name for name in names for _ in "xy"] * animals],
+        ["coords", *["x", "y"] * (count * animals)],
+    ]
+    missing = np.full((count, 2), np.nan)
+    for image, own in images.items():
+        points = [item.points if item.points is not None else missing for item in own] + [missing] * (animals - len(own))
+        rows.append([image, *(cell(value) for one in points for value in one.ravel())])
     return csv_text(rows)
 
 
@@ -104,5 +153,5 @@ DLC = Format(
     recognises=_recognises,
     parse=_parse,
     dump=_dump,
-    holds=frozenset({"images", "missing", "names", "unlabelled", "fractions"}),
+    holds=frozenset({"images", "missing", "names", "several", "unlabelled", "fractions"}),
 )

@@ -44,6 +44,8 @@ class Format:
         dump: from annotations to the text of a file.
         holds: what it can hold, of :data:`FEATURES`.
         one_image: whether every image has a file of its own.
+        companions: further files beside those of the images, by their name: what they share.
+        file_name: of an image's own file, from the image's ``{stem}`` or whole ``{name}``; by default the first suffix decides.
         needs_size: whether writing needs the images' sizes.
         names_images: whether files name their images; without, the image beside a file that has its name is meant, and the
             records' ``image`` is "".
@@ -60,6 +62,13 @@ class Format:
     one_image: bool = False
     needs_size: bool = False
     names_images: bool = True
+    companions: Callable[[Annotations], dict[str, str]] | None = None
+    file_name: str | None = None
+
+    def own_file(self, image: Path) -> Path:
+        """Where the annotation of an image is, in a format with a file an image; beside the image."""
+        name = self.file_name or f"{{stem}}{self.suffixes[0]}"
+        return image.with_name(name.replace("{stem}", image.stem).replace("{name}", image.name))
 
     def lost(self, annotations: Annotations) -> list[str]:
         """What of these annotations the format can't hold, in words; empty if nothing is lost."""

@@ -1,6 +1,6 @@
 """dlib's imglab: one XML file with an ``image`` each, in it boxes with parts. Whole pixels from the centre of the first one.
 
-dlib takes the parts in the order of their names, and a missing one simply isn't there. Boxes marked ``ignore`` are passed
+dlib takes the parts in the order of their names, and a missing one is simply absent. Boxes marked ``ignore`` are passed
 over, as dlib does.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -16,12 +15,14 @@ import numpy as np
 
 from brule.coordinates import box_edges, box_from_edges
 from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.grouping import outside_notes
+from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
 from brule.data.formats.values import box, load_xml, number, point, size, text, xml_text
 from brule.data.samples import Box, Layout, landmark_box
 from brule.errors import DataError
 
-_STATED = re.compile(r"landmarks (\[.*\])", re.DOTALL)
+_STATED = "landmarks ["
 _OWN_BOX = "landmarks"  # the label of a box that is only there because dlib wants one
 
 
@@ -32,7 +33,7 @@ def _recognises(root: ET.Element) -> bool:
 def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
     problems = Problems(path)
     objects: list[NamedPoints] = []
-    ignored = 0
+    ignored, marks = 0, MissingMarks()
     for position, image in enumerate(root.iterfind("images/image"), 1):
         where = f"{path}: image {position}"
         with problems.caught():
@@ -40,13 +41,15 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
             known = size(image.get("width"), image.get("height"), where)
             boxes = [one for one in image.findall("box") if one.get("ignore") not in ("1", "true")]
             ignored += len(image.findall("box")) - len(boxes)
-            found = [_object(f"{where} ({name})", one, NamedPoints(name, known)) for one in boxes]
+            found = [_object(f"{where} ({name})", one, NamedPoints(name, known), marks) for one in boxes]
             objects += found or [NamedPoints(name, known)]
     notes = [f"{ignored} boxes marked 'ignore' are passed over"] if ignored else []
-    used = {name for one in objects for name in one.points}
+    notes += marks.notes()
+    used = {name for one in objects for name in (*one.points, *one.missing)}
     stated = _stated(root)
     names = stated if used <= set(stated) else sorted(used)  # dlib's order
     items, layout = from_named(objects, names)
+    notes += outside_notes((item.image, item.points, item.box) for item in items)
     if names == _numbers(len(names)) and stated:
         layout = Layout()
     return Annotations(items, layout, problems, notes)
@@ -54,9 +57,9 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
 
 def _stated(root: ET.Element) -> list[str]:
     """The landmarks that the comment of a file of ours lists, since one may be missing everywhere."""
-    match = _STATED.search(root.findtext("comment") or "")
+    _, found, behind = (root.findtext("comment") or "").partition(_STATED)
     try:
-        names = json.loads(match[1]) if match else []
+        names = json.JSONDecoder().raw_decode(f"[{behind}")[0] if found else []
     except (ValueError, RecursionError):
         return []
     fine = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
@@ -69,11 +72,15 @@ def _numbers(count: int) -> list[str]:
     return [str(i).zfill(width) for i in range(count)]
 
 
-def _object(where: str, element: ET.Element, one: NamedPoints) -> NamedPoints:
+def _object(where: str, element: ET.Element, one: NamedPoints, marks: MissingMarks) -> NamedPoints:
     left, top, width, height = (number(element.get(key), where, f"a box's {key}") for key in ("left", "top", "width", "height"))
     for part in element.findall("part"):
         name = text(part.get("name"), where, "a part's name")
-        one.add(name, point(part.get("x"), part.get("y"), f"{where}: part {name!r}"), where)
+        place = point(part.get("x"), part.get("y"), f"{where}: part {name!r}")
+        if marks.missing(*place, f"{name} of {one.image}"):
+            one.missing.add(name)
+        else:
+            one.add(name, place, where)
     if any((left, top, width, height)) and element.findtext("label") != _OWN_BOX:
         # The first pixel of the box is `left`, its first edge half a pixel before.
         found = box((left, top, left + width, top + height), where)

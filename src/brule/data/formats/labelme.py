@@ -1,16 +1,17 @@
 """labelme: a JSON file an image, with shapes that have a label. Points count from the corner of the image.
 
-A missing landmark simply isn't there. labelme carries keys that it doesn't know along: we keep the landmarks' order and
-edges in two of them, ``landmarks`` and ``skeleton``, and the millimetres per pixel in ``scale``. In files of an annotation
-project (``brule annotate``) the key ``brule`` holds a status: the points of a ``draft`` or a ``rejected`` image are not
-read. Shapes with the same ``group_id`` make an object.
+A missing landmark is simply absent. labelme carries keys that it doesn't know along: we keep the landmarks' order and
+edges in two of them, ``landmarks`` and ``skeleton``, and the millimetres per pixel in ``scale``. In files of an
+annotation project (``brule annotate``) the key ``brule`` holds a status: the points of a ``draft`` or a ``rejected``
+image are not read. Shapes with the same ``group_id`` make an object. Rectangles have two corners, or four in
+X-AnyLabeling, which may also be turned.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ import numpy as np
 
 from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
 from brule.data.formats.format import FEATURES, Format, SizeOf
+from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
+from brule.data.formats.meant import meant_image
+from brule.data.formats.outlines import outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, load_json, number, point, shown, size, text, tidy
-from brule.data.samples import Layout
+from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
 VERSION = "5.5.0"
@@ -34,26 +38,74 @@ def _recognises(content: Any) -> bool:
 
 def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     content = as_dict(content, str(path), "labelme's annotation")
-    image = text(content.get("imagePath"), str(path), "an 'imagePath'")
     known = size(content.get("imageWidth"), content.get("imageHeight"), str(path))
-    groups: dict[object, NamedPoints] = {}
-    problems = Problems(path)
-    others = 0
+    image, notes = meant_image(
+        path, text(content.get("imagePath"), str(path), "an 'imagePath'"), content.get("imageData"), known
+    )
+    start = NamedPoints(image, known)
+    problems, found, grouping = Problems(path), _Shapes(), Grouping()
     for position, shape in enumerate(as_list(content.get("shapes"), f"{path}: shapes", "shapes"), 1):
         with problems.caught():
-            shape = as_dict(shape, f"{path}: shape {position}", "a shape")
-            kind = shape.get("shape_type", "polygon")
-            if kind not in ("point", "rectangle"):
-                others += 1
-                continue
-            _add(groups.setdefault(shown(shape.get("group_id")), NamedPoints(image, known)), shape, f"{path}: shape {position}")
-    notes = [f"{others} shapes that are neither points nor rectangles are passed over"] if others else []
+            found.add(as_dict(shape, f"{path}: shape {position}", "a shape"), f"{path}: shape {position}")
+    objects: list[NamedPoints] = []
+    with problems.caught():
+        objects = grouping.objects(start, found.marks, found.boxes, where=str(path))
+    objects = objects or [start]
+    objects[0].outlines += found.outlines
     stated, layout = stated_layout(content, str(path))
-    items, layout = from_named(list(groups.values()), stated, layout)
+    items, layout = from_named(objects, stated, layout)
     items = [replace(item, scale=_scale(content, str(path))) for item in items]
     if not _finished(content):
         items, layout = [], replace(layout, names=layout.names if stated else None)
+    notes += outline_notes(objects, found.others, "points nor rectangles") + grouping.notes()
+    notes += outside_notes((item.image, item.points, item.box) for item in items)
+    if found.scores:
+        notes.append(f"{found.scores} shapes have a score, so a program proposed them: read as labels; check them")
     return Annotations(items or [Annotation(image, size=known)], layout, problems, notes)
+
+
+@dataclass
+class _Shapes:
+    """The shapes of a file by what they are."""
+
+    marks: list[Mark] = field(default_factory=list)
+    boxes: list[LooseBox] = field(default_factory=list)
+    outlines: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    others: int = 0
+    scores: int = 0
+
+    def add(self, shape: dict[str, Any], where: str) -> None:
+        """Add a shape; one of another kind is counted."""
+        kind = shape.get("shape_type", "polygon")
+        if kind not in ("point", "rectangle", "polygon", "rotation"):
+            self.others += 1
+            return
+        corners = [_corner(pair, where) for pair in as_list(shape.get("points"), f"{where}: points", "[x, y]")]
+        group = None if shape.get("group_id") is None else shown(shape["group_id"])
+        label = text(shape.get("label"), where, "a label") if kind != "rectangle" else shown(shape.get("label")).strip("'")
+        self.scores += isinstance(shape.get("score"), (int, float))
+        if kind == "point":
+            if len(corners) != 1:
+                raise DataError(f"{where}: expected one [x, y] of a point, got {len(corners)}")
+            flags = shape.get("flags")
+            hidden = isinstance(flags, dict) and flags.get("occluded") is True
+            x, y = from_corner(np.array(corners[0])).tolist()
+            self.marks.append(Mark(label, (x, y), group, hidden))
+        elif kind == "polygon":
+            if len(corners) < 2:
+                raise DataError(f"{where}: expected a polygon of two corners or more, got {len(corners)}")
+            self.outlines.append((label, from_corner(np.array(corners))))
+        elif (edges := _edges(corners, where)) is not None:
+            self.boxes.append(LooseBox(label, edges, group))
+
+
+def _edges(corners: list[tuple[float, float]], where: str) -> Box | None:
+    """The box about the corners of a rectangle: two that are opposite, or all four, which may be turned."""
+    if len(corners) not in (2, 4):
+        raise DataError(f"{where}: expected two or four corners of a rectangle, got {len(corners)}")
+    x, y = zip(*corners, strict=True)
+    found = box((min(x), min(y), max(x), max(y)), where)
+    return None if found is None else box_from_edges(found)
 
 
 def _finished(content: dict[str, Any]) -> bool:
@@ -97,25 +149,6 @@ def stated_content(annotations: Annotations) -> dict[str, Any]:
     if annotations.layout.edges:
         content["skeleton"] = [list(edge) for edge in annotations.layout.edges]
     return content
-
-
-def _add(one: NamedPoints, shape: dict[str, Any], where: str) -> None:
-    corners = [_corner(pair, where) for pair in as_list(shape.get("points"), f"{where}: points", "[x, y]")]
-    if shape["shape_type"] == "rectangle":
-        if len(corners) != 2:
-            raise DataError(f"{where}: expected two corners of a rectangle, got {len(corners)}")
-        (x0, y0), (x1, y1) = corners
-        found = box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), where)
-        if one.box is not None:
-            raise DataError(f"{where}: a second box of one object; give each object a group_id of its own")
-        one.box = None if found is None else box_from_edges(found)
-        return
-    if len(corners) != 1:
-        raise DataError(f"{where}: expected one [x, y] of a point, got {len(corners)}")
-    flags = shape.get("flags")
-    hidden = isinstance(flags, dict) and flags.get("occluded") is True
-    x, y = from_corner(np.array(corners[0])).tolist()
-    one.add(text(shape.get("label"), where, "a label"), (x, y), where, occluded=hidden)
 
 
 def _corner(pair: object, where: str) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations
 from brule.errors import DataError
 from brule.files import write_text
@@ -29,7 +30,8 @@ def read_pts(path: Path | str) -> np.ndarray:
         path: the file.
 
     Returns:
-        ``(N, 2)`` float32 in pixels, the centre of the first pixel at (0, 0).
+        ``(N, 2)`` float32 in pixels, the centre of the first pixel at (0, 0); NaN where the file has 0 0 or -1 -1, as
+        tools write missing points.
 
     Raises:
         DataError: the file is missing, empty, truncated or no ``.pts`` at all, announces another number of points than
@@ -40,13 +42,22 @@ def read_pts(path: Path | str) -> np.ndarray:
 
 
 def _points(path: Path, text: str) -> np.ndarray:
+    return _marked(path, text)[0]
+
+
+def _marked(path: Path, text: str) -> tuple[np.ndarray, list[str]]:
+    """The points, NaN where they are marked as missing, and remarks."""
     match = _BODY.match(text)
     if match is None:
         raise DataError(f"{path}: {_what_is_wrong(text)}")
     lines = [line for line in match["body"].splitlines() if line.strip()]
     points = np.array([_read_point(path, line) for line in lines], dtype=np.float64).reshape(-1, 2)
     _check_count(path, match["header"], len(points))
-    return (points - FIRST_PIXEL).astype(np.float32)
+    marks = MissingMarks()
+    for i, (x, y) in enumerate(points.tolist()):
+        if marks.missing(x, y, f"point {i + 1}"):
+            points[i] = np.nan
+    return (points - FIRST_PIXEL).astype(np.float32), marks.notes()
 
 
 def write_pts(path: Path | str, points: np.ndarray) -> None:
@@ -127,7 +138,8 @@ def _shown(text: str) -> str:
 
 
 def _parse(path: Path, content: str, size_of: SizeOf) -> Annotations:
-    return Annotations([Annotation("", _points(path, content))])
+    points, notes = _marked(path, content)
+    return Annotations([Annotation("", points)], notes=notes)
 
 
 def _dump(annotations: Annotations) -> str:

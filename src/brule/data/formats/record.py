@@ -13,6 +13,8 @@ import numpy as np
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
+MAX_EMPTY = 4_000_000  # cells of a table of objects by landmarks, below which nobody minds how many are empty
+
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
@@ -27,6 +29,9 @@ class Annotation:
         size: width and height of the image in pixels, if known.
         occluded: ``(N,)`` bool, the landmarks that are marked though something hides them; None if nothing is known.
         scale: length of a pixel in the unit of the object, if known (TPS).
+        upwards: y was counted from the lower edge of the image, whose height was needed for that: ``size`` is then the
+            image's own, and nothing that the file states.
+        outlines: polygons by their label, each ``(M, 2)`` in pixels (:mod:`brule.data.formats.outlines`).
     """
 
     image: str
@@ -35,6 +40,8 @@ class Annotation:
     size: tuple[int, int] | None = None
     occluded: np.ndarray | None = None
     scale: float | None = None
+    upwards: bool = False
+    outlines: tuple[tuple[str, np.ndarray], ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -51,12 +58,15 @@ class Annotations:
         layout: names and edges of the landmarks.
         problems: what is wrong with single records, which were left out.
         notes: what was passed over on purpose.
+        predicted: the points are predictions of a program. They are read where the file is asked for, and never become
+            labels by being in a folder.
     """
 
     items: list[Annotation] = field(default_factory=list)
     layout: Layout = field(default_factory=Layout)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    predicted: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -94,7 +104,7 @@ class Problems(list[str]):
 
 @dataclass
 class NamedPoints:
-    """An object whose landmarks are told by name, so that a missing one is simply not there.
+    """An object whose landmarks have names, so that a missing one is simply absent.
 
     Args:
         image: as the file names it.
@@ -102,6 +112,8 @@ class NamedPoints:
         points: (x, y) in pixels by name.
         occluded: the names of hidden ones.
         box: in pixels.
+        missing: the names of landmarks that the file marks as missing.
+        outlines: polygons by their label.
     """
 
     image: str
@@ -109,6 +121,8 @@ class NamedPoints:
     points: dict[str, tuple[float, float]] = field(default_factory=dict)
     occluded: set[str] = field(default_factory=set)
     box: Box | None = None
+    missing: set[str] = field(default_factory=set)
+    outlines: list[tuple[str, np.ndarray]] = field(default_factory=list)
 
     def add(self, name: str, point: tuple[float, float], where: str, *, occluded: bool = False) -> None:
         """Add a landmark.
@@ -130,20 +144,37 @@ def from_named(
 
     Args:
         objects: the objects.
-        stated: the landmarks in the order that the file states, if it does; names beyond it are put behind.
+        stated: the landmarks in the order that the file states, if it does; names beyond it follow.
         layout: kind and edges, the latter between landmarks of ``stated``.
 
     Returns:
         The records and the layout. Without a stated order, names are put in natural order (``p2`` before ``p10``): it
         depends on nothing but the names, so that two files agree.
+
+    Raises:
+        DataError: hardly any object has the same landmarks.
     """
     layout = layout or Layout()
-    used = {name for one in objects for name in one.points}
+    used = {name for one in objects for name in (*one.points, *one.missing)}
     known = list(stated or ())
     names = tuple(known + natural_order(used - set(known)))
+    check_filled(len(objects), len(names), sum(len(one.points) for one in objects))
     index = {name: i for i, name in enumerate(names)}
     records = [_record(one, index) for one in objects]
     return records, replace(layout, names=unless_numbers(names) if stated else names or None)
+
+
+def check_filled(n_objects: int, n_names: int, n_points: int) -> None:
+    """Refuse objects that share no landmarks: the table of all points would grow with the square of the file.
+
+    Raises:
+        DataError: of a large table, less than a hundredth is filled.
+    """
+    if n_objects * n_names > max(MAX_EMPTY, 100 * n_points):
+        raise DataError(
+            f"the {n_objects:,} objects have {n_names:,} landmarks of different names, {n_points / n_objects:.3g} each on "
+            "average; expected the same names in every object; do the names hold something that differs between objects?"
+        )
 
 
 def unless_numbers(names: Sequence[str]) -> tuple[str, ...] | None:
@@ -163,14 +194,16 @@ def _part(text: str) -> tuple[int, str, str]:
 
 
 def _record(one: NamedPoints, index: Mapping[str, int]) -> Annotation:
+    outlines = tuple(one.outlines)
     if not one.points:
-        return Annotation(one.image, box=one.box, size=one.size)
+        return Annotation(one.image, box=one.box, size=one.size, outlines=outlines)
     points = np.full((len(index), 2), np.nan, dtype=np.float32)
     occluded = np.zeros(len(index), dtype=bool)
     for name, point in one.points.items():
         points[index[name]] = point
         occluded[index[name]] = name in one.occluded
-    return Annotation(one.image, points, one.box, one.size, occluded if occluded.any() else None)
+    hidden = occluded if occluded.any() else None
+    return Annotation(one.image, points, one.box, one.size, hidden, outlines=outlines)
 
 
 def in_one_order(sets: Sequence[Annotations]) -> tuple[list[list[Annotation]], Layout]:
@@ -187,6 +220,8 @@ def in_one_order(sets: Sequence[Annotations]) -> tuple[list[list[Annotation]], L
         return [one.items for one in sets], sets[0].layout if sets else Layout()
     every = {name for layout in layouts for name in layout.names or ()}
     whole = next((layout for layout in layouts if set(layout.names or ()) == every), None)
+    objects = [item for one in sets for item in one.items if item.points is not None]
+    check_filled(len(objects), len(every), sum(len(item.points) for item in objects if item.points is not None))
     chosen = whole or replace(_relabelled(layouts[0]), names=tuple(natural_order(every)))
     return [_reordered(one, chosen.names or ()) for one in sets], chosen
 

@@ -1,134 +1,144 @@
 """Plain CSV. Pixels count from the centre of the first one; an empty cell, ``nan`` or ``NA`` is a missing point.
 
-Wide, one row an object: ``image,x0,y0,x1,y1,…`` or ``image,nose_x,nose_y,…``, if you like with ``left,top,right,bottom`` (box)
-and ``width,height`` (of the image). Long, one row a point: ``image,point,x,y``. The wide form is written.
+Wide, one row an object: ``image,x0,y0,x1,y1,…`` or ``image,nose_x,nose_y,…``, if you like with
+``left,top,right,bottom`` (box) and ``width,height`` (of the image). Long, one row a point: ``image,point,x,y``. The
+wide form is written. Other headings are understood too (:mod:`brule.data.formats.columns`), among them those of
+ml-morph, which counts y from the lower edge.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from brule.data.formats.columns import BOX, SIZE, Columns, columns_of, looks_like_file
 from brule.data.formats.format import FEATURES, Format, SizeOf
+from brule.data.formats.grouping import outside_notes
+from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order
-from brule.data.formats.values import Table, box, cell, cells_point, csv_text, load_table, number, shown, size, text
+from brule.data.formats.values import Table, box, cell, cells_point, csv_text, load_table, number, size, text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
-IMAGE = ("image", "path", "file", "filename", "image_path")
-_POINT = ("point", "landmark", "name")
-_BOX = ("left", "top", "right", "bottom")
-_SIZE = ("width", "height")
-_NUMBERED = re.compile(r"([xy])_?([0-9]{1,6})")
-_NAMED = re.compile(r"(.+)[_. ]([xy])")
+_LOOKED_AT = 5  # rows
+_EXPECTED = "expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,… or image,point,x,y"
 
 
 def _recognises(table: Table) -> bool:
-    # 'path' begins the table of `brule predict`: predictions are read when asked for, never taken for labels by themselves.
-    head = table.head(1)
-    return bool(head) and head[0][0].lower() == "image"
+    head, *rows = table.head(1 + _LOOKED_AT) or [[]]
+    try:
+        columns = columns_of(head, "")
+    except DataError:  # of this format, and broken
+        return bool(head) and head[0].lower() == "image"
+    image = columns.image
+    if image is None or not (columns.pairs or columns.xy or columns.box):
+        return False
+    return columns.certain or any(len(row) > image and looks_like_file(row[image]) for row in rows)
 
 
 def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     head = next(iter(table.head(1)), [])
-    columns = {name.lower(): column for column, name in reversed(list(enumerate(head)))}
-    if not head or head[0].lower() not in IMAGE:
-        raise DataError(f"{path}: expected a first row image,x0,y0,x1,y1,… or image,point,x,y")
-    if twice := next((name for i, name in enumerate(head) if name in head[:i]), None):
-        raise DataError(f"{path}: two columns are called {shown(twice)}; expected different names")
-    point_column = next((columns[name] for name in _POINT if name in columns), None)
-    if point_column is not None and "x" in columns and "y" in columns:
-        return _parse_long(path, table, columns, point_column)
-    return _parse_wide(path, table, head, columns)
+    columns = columns_of(head, str(path))
+    if columns.image is None:
+        raise DataError(
+            f"{path}: {_EXPECTED}, got {', '.join(head[:4])[:80]}; call the column of the image's file name 'image'"
+        )
+    marks = MissingMarks()
+    if columns.xy is not None and not columns.pairs:
+        found = _parse_long(path, table, columns, marks)
+    else:
+        found = _parse_wide(path, table, columns, size_of=size_of, marks=marks)
+    found.notes.extend(marks.notes())
+    found.notes.extend(outside_notes((item.image, item.points, item.box) for item in found.items))
+    return found
 
 
-def _parse_wide(path: Path, table: Table, head: list[str], columns: dict[str, int]) -> Annotations:
-    pairs, names, unused = _point_columns(path, head)
+def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
     items = []
-    for position, row in enumerate(table.rows(), 1):
-        if position == 1:
-            continue
+    for where, row in _rows(path, table, columns, problems):
+        with problems.caught():
+            items.append(_item(where, row, columns, size_of=size_of, marks=marks))
+    notes = []
+    if columns.predicted:
+        notes.append(f"predictions, not labels: there is a column {columns.predicted[0]!r}")
+    elif columns.unused:
+        more = f" and {len(columns.unused) - 10} more" if len(columns.unused) > 10 else ""
+        notes.append(f"columns passed over: {', '.join(name or '(no name)' for name in columns.unused[:10])}{more}")
+    if columns.upwards:
+        notes.append(
+            "y is counted from the lower edge upwards, as in ml-morph's tables (id,X1,Y1…); if not, name the first column image"
+        )
+    return Annotations(items, Layout(columns.names), problems, notes, predicted=bool(columns.predicted))
+
+
+def _rows(path: Path, table: Table, columns: Columns, problems: Problems) -> Iterator[tuple[str, list[str]]]:
+    """The rows below the first, filled up, with the words for errors."""
+    width = len(columns.head)
+    for position, row in enumerate(islice(table.rows(), 1, None), 2):
         where = f"{path}: row {position}"
         with problems.caught():
-            if len(row) > len(head):
-                raise DataError(f"{where}: has {len(row)} cells under {len(head)} column names; is the file damaged?")
-            row = row + [""] * (len(head) - len(row))
-            image = text(row[0], where, "an image's name")
-            where = f"{where} ({image})"
-            found = [cells_point(row[x], row[y], f"{where}: {head[x]}") for x, y in pairs]
-            points = np.array(found, dtype=np.float32) if found else None
-            known = size(*_cells(row, columns, _SIZE), where) if "width" in columns else None
-            own = Annotation(image, points, _box(where, row, columns), known)
-            items.append(own if own.labelled else Annotation(image, None, own.box, own.size))
-    notes = [f"columns passed over: {', '.join(unused)}"] if unused else []
-    return Annotations(items, Layout(names), problems, notes)
+            if len(row) > width:
+                raise DataError(f"{where}: has {len(row)} cells under {width} column names; is the file damaged?")
+            yield where, row + [""] * (width - len(row))
 
 
-def _point_columns(path: Path, head: list[str]) -> tuple[list[tuple[int, int]], tuple[str, ...] | None, list[str]]:
-    """The columns of x and y of every landmark, the landmarks' names, and the columns that are neither."""
-    found: dict[str, dict[str, int]] = {}
-    unused, numbered = [], True
-    for column, name in enumerate(head[1:], 1):
-        if name.lower() in (*_BOX, *_SIZE):
-            continue
-        if match := _NUMBERED.fullmatch(name.lower()):
-            key, axis = str(int(match[2])), match[1]
-        elif match := _NAMED.fullmatch(name):
-            key, axis, numbered = text(match[1], f"{path}: first row", "a landmark's name"), match[2], False
-        else:
-            unused.append(name[:60])
-            continue
-        if axis in found.setdefault(key, {}):
-            raise DataError(f"{path}: two columns hold {axis} of the landmark {key!r}; expected one")
-        found[key][axis] = column
-    if lame := [key for key, axes in found.items() if len(axes) != 2]:
-        raise DataError(f"{path}: the landmark {lame[0]!r} has no column for each of x and y")
-    keys = sorted(found, key=int) if numbered else list(found)
-    if numbered and keys and [int(key) for key in keys] != list(range(int(keys[0]), int(keys[0]) + len(keys))):
-        raise DataError(f"{path}: the columns x… and y… aren't numbered one after the other: {', '.join(keys[:8])}")
-    pairs = [(found[key]["x"], found[key]["y"]) for key in keys]
-    return pairs, None if numbered else tuple(keys), unused
+def _item(where: str, row: list[str], columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotation:
+    image = text(row[columns.image or 0], where, "an image's name")
+    where = f"{where} ({image})"
+    height = size_of(image)[1] if columns.upwards else 0
+    points = np.full((len(columns.pairs), 2), np.nan, dtype=np.float32)
+    for i, (x, y) in enumerate(columns.pairs):
+        place = cells_point(row[x], row[y], f"{where}: {columns.head[x]}")
+        if not marks.missing(*place, f"{columns.names[i] if columns.names else i} of {image}"):
+            points[i] = (place[0], height - place[1]) if columns.upwards else place
+    known = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where) if columns.size else None
+    if columns.upwards and known is None and height:
+        known = size_of(image)
+    own = Annotation(image, points if len(points) else None, _box(where, row, columns), known, upwards=columns.upwards)
+    return own if own.labelled else Annotation(image, None, own.box, own.size)
 
 
-def _parse_long(path: Path, table: Table, columns: dict[str, int], point_column: int) -> Annotations:
+def _parse_long(path: Path, table: Table, columns: Columns, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
     objects: dict[str, NamedPoints] = {}
     names: dict[str, None] = {}
-    for position, row in enumerate(table.rows(), 1):
-        if position == 1:
-            continue
+    x_column, y_column = columns.xy or (0, 0)
+    for where, row in _rows(path, table, columns, problems):
         with problems.caught():
-            where = f"{path}: row {position}"
-            row = row + [""] * (max(columns.values()) + 1 - len(row))
-            image = text(row[0], where, "an image's name")
-            name = text(row[point_column], where, "a point's name")
-            names.setdefault(name)
-            x, y = cells_point(row[columns["x"]], row[columns["y"]], where)
+            image = text(row[columns.image or 0], where, "an image's name")
             one = objects.setdefault(image, NamedPoints(image))
-            if np.isfinite((x, y)).all():
+            count = len(one.points) + len(one.missing)
+            name = str(count) if columns.point is None else text(row[columns.point], where, "a point's name")
+            names.setdefault(name)
+            x, y = cells_point(row[x_column], row[y_column], where)
+            if not np.isfinite((x, y)).all() or marks.missing(x, y, f"{name} of {image}"):
+                one.missing.add(name)
+            else:
                 one.add(name, (x, y), where)
-            if "width" in columns:
-                one.size = size(*_cells(row, columns, _SIZE), where)
+            if columns.size:
+                one.size = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where)
             one.box = _box(where, row, columns)
     items, layout = from_named(list(objects.values()), natural_order(set(names)))
-    return Annotations(items, layout, problems)
+    return Annotations(items, layout, problems, predicted=bool(columns.predicted))
 
 
-def _cells(row: list[str], columns: dict[str, int], names: tuple[str, str]) -> tuple[str | None, str | None]:
-    first, second = (row[columns[name]] if name in columns else None for name in names)
-    return first or None, second or None
-
-
-def _box(where: str, row: list[str], columns: dict[str, int]) -> Box | None:
-    cells = [row[columns[name]] for name in _BOX if name in columns]
+def _box(where: str, row: list[str], columns: Columns) -> Box | None:
+    if columns.box is None:
+        if lone := [name for name in columns.head if name.lower() in BOX and any(row)]:
+            raise DataError(
+                f"{where}: expected all of left, top, right and bottom of a box, or none of them; got {', '.join(lone)}"
+            )
+        return None
+    cells = [row[column] for column in columns.box]
     if not any(cells):
         return None
-    if len(cells) != len(_BOX) or not all(cells):
+    if not all(cells):
         raise DataError(f"{where}: expected all of left, top, right and bottom of a box, or none of them")
-    left, top, right, bottom = (number(value, where, f"a box's {name}") for value, name in zip(cells, _BOX, strict=True))
+    left, top, right, bottom = (number(value, where, f"a box's {name}") for value, name in zip(cells, BOX, strict=True))
     return box((left, top, right, bottom), where)
 
 
@@ -138,7 +148,7 @@ def _dump(annotations: Annotations) -> str:
     axes = [f"{axis}{i}" for i in range(count) for axis in "xy"] if names is None else _headings(names)
     boxes = any(item.box is not None for item in annotations.items)
     sizes = any(item.size is not None for item in annotations.items)
-    rows = [["image", *axes, *(_BOX if boxes else ()), *(_SIZE if sizes else ())]]
+    rows = [["image", *axes, *(BOX if boxes else ()), *(SIZE if sizes else ())]]
     for item in annotations.items:
         points = item.points if item.points is not None else np.full((count, 2), np.nan)
         cells = [item.image, *(cell(value) for value in points.ravel())]
@@ -155,7 +165,7 @@ def _headings(names: tuple[str, ...]) -> list[str]:
 TABLE = Format(
     name="csv",
     title="plain CSV",
-    suffixes=(".csv",),
+    suffixes=(".csv", ".tsv", ".txt"),
     load=load_table,
     recognises=_recognises,
     parse=_parse,

@@ -17,6 +17,7 @@ import numpy as np
 
 from brule.coordinates import from_lower_corner, to_lower_corner
 from brule.data.formats.format import Format, SizeOf, size_needed
+from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, Problems
 from brule.data.formats.values import cells_point, load_text, number, shown, text, tidy
 from brule.data.samples import Layout
@@ -39,14 +40,15 @@ def _recognises(content: str) -> bool:
 
 
 def _parse(path: Path, content: str, size_of: SizeOf) -> Annotations:
-    problems = Problems(path)
+    problems, marks = Problems(path), MissingMarks()
     items, curves = [], []
     for specimen in _specimens(path, content):
         with problems.caught():
-            items.append(_item(specimen, size_of))
+            items.append(_item(specimen, size_of, marks))
             curves.append(tuple(len(curve) for curve in specimen.curves))
     same = set(curves)
     notes = [] if len(same) < 2 else ["the specimens have different curves: they are read as plain landmarks"]
+    notes += marks.notes()
     layout = Layout()
     if len(same) == 1 and any(curves[0]) and len({len(item.points) for item in items if item.points is not None}) == 1:
         layout = Layout(edges=_edges(len(items[0].points) - sum(curves[0]), curves[0]), curves=curves[0])  # type: ignore[arg-type]
@@ -91,7 +93,7 @@ def _coordinates(where: str, count: str, lines: Iterator[tuple[int, str]]) -> li
     points: list[tuple[float, float]] = []
     for _ in range(int(wanted)):
         _, line = next(lines, (0, ""))
-        cells = line.replace(",", ".").split() if line.count(",") == 2 and "." not in line else line.split()
+        cells = [_decimal_point(cell) for cell in line.split()]
         if len(cells) != 2 or "=" in line:
             what = shown(line.strip()) if line else "the end of the file"
             raise DataError(f"{where}: expected {int(wanted)} lines 'x y', the line {len(points) + 1} of them is {what}")
@@ -100,19 +102,49 @@ def _coordinates(where: str, count: str, lines: Iterator[tuple[int, str]]) -> li
     return points
 
 
-def _item(specimen: _Specimen, size_of: SizeOf) -> Annotation:
+def _decimal_point(cell: str) -> str:
+    return cell.replace(",", ".") if "." not in cell and cell.count(",") == 1 else cell
+
+
+def _item(specimen: _Specimen, size_of: SizeOf, marks: MissingMarks) -> Annotation:
     where = specimen.where
-    if "IMAGE" not in specimen.keys:
-        raise DataError(f"{where}: the specimen has no IMAGE=, so its image, and where the points are in it, isn't known")
-    image = text(specimen.keys["IMAGE"], where, "an image's name")
-    scale = number(specimen.keys["SCALE"], f"{where}: SCALE", "a scale") if specimen.keys.get("SCALE") else None
-    points = [*specimen.landmarks, *(one for curve in specimen.curves for one in curve)]
-    width, height = size_of(image)
+    scale = _scale(specimen.keys.get("SCALE"), f"{where}: SCALE")
+    if specimen.keys.get("IMAGE"):
+        image = text(specimen.keys["IMAGE"], where, "an image's name")
+        width, height = size_of(image)
+    elif _shapes_alone(size_of):
+        image, width, height = "", 0, 0
+    else:
+        raise DataError(
+            f"{where}: the specimen has no IMAGE=, so its image isn't known; add IMAGE= with its file name, or use the file "
+            "as --shapes"
+        )
     known = (width, height) if width else None  # the height alone doesn't matter where only shapes are wanted
+    points = [*specimen.landmarks, *(one for curve in specimen.curves for one in curve)]
     if not points:
         return Annotation(image, size=known, scale=scale)
-    array = from_lower_corner(np.array(points, dtype=np.float64), height).astype(np.float32)
-    return Annotation(image, array, size=known, scale=scale)
+    array = np.array(points, dtype=np.float64)
+    for i, (x, y) in enumerate(points):
+        if marks.missing(x, y, f"landmark {i + 1} of {image or specimen.keys.get('ID', 'a specimen')}"):
+            array[i] = np.nan
+    return Annotation(image, from_lower_corner(array, height).astype(np.float32), size=known, scale=scale, upwards=True)
+
+
+def _shapes_alone(size_of: SizeOf) -> bool:
+    """Whether no image matters: sizes are then zero, whatever the image."""
+    try:
+        return size_of("") == (0, 0)
+    except DataError:
+        return False
+
+
+def _scale(value: str | None, where: str) -> float | None:
+    if not value:
+        return None
+    found = number(_decimal_point(value), where, "a scale")
+    if found < 0:
+        raise DataError(f"{where}: expected the length of a pixel, above 0, got {shown(value)}; mend it, or remove the line")
+    return found or None
 
 
 def _edges(start: int, curves: tuple[int, ...]) -> tuple[tuple[int, int], ...]:

@@ -8,9 +8,12 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import defusedxml.ElementTree as safe_xml
+from defusedxml.common import DefusedXmlException
 
 from brule.data.samples import Box
 from brule.errors import DataError
@@ -47,15 +50,27 @@ def load_bytes(path: Path, what: str, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def load_text(path: Path) -> str:
-    """A text file in UTF-8.
+    """A text file in UTF-8; else in UTF-16, as Excel calls "Unicode text", or in the encoding of Western Windows.
+
+    Programs under Windows write names in its 8-bit encoding and can't write another.
 
     Raises:
-        DataError: as for :func:`load_bytes`, or another encoding.
+        DataError: as for :func:`load_bytes`, or no text.
     """
-    try:
-        return load_bytes(path, "an annotation").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start}); save it with the encoding UTF-8") from error
+    return _decoded(path, load_bytes(path, "an annotation"))
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-16"]
+    else:
+        encodings = ["utf-8-sig", "cp1252", "latin-1"]
+    for encoding in encodings:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise DataError(f"{path}: expected text, got UTF-16 that is cut off; save it with the encoding UTF-8")
 
 
 def load_json(path: Path) -> Any:
@@ -80,30 +95,39 @@ def load_xml(path: Path) -> ET.Element:
     Raises:
         DataError: as for :func:`load_bytes`, no XML, or a DOCTYPE.
     """
-    content = load_bytes(path, "XML")
-    # Without the zeros, UTF-16 shows its ASCII; expat takes no encoding that writes ASCII otherwise.
-    plain = content.replace(b"\0", b"")
-    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
-        raise DataError(f"{path}: declares a DOCTYPE or an entity, which no annotation needs; remove it")
+    return parse_xml(load_bytes(path, "XML"), str(path))
+
+
+def parse_xml(content: bytes | str, where: str) -> ET.Element:
+    """The root element of an XML document; as :func:`load_xml`.
+
+    Raises:
+        DataError: no XML, or a DOCTYPE.
+    """
     try:
-        return ET.fromstring(content)
+        return safe_xml.fromstring(content, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise DataError(f"{where}: declares a DOCTYPE or an entity, which no annotation needs; remove it") from error
     except (ET.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{path}: not XML, or cut off ({_first_line(error)})") from error
+        raise DataError(f"{where}: not XML, or cut off ({_first_line(error)})") from error
 
 
 _LOOKED_AT = 20  # rows
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
 
 
 class Table:
     """A text file of rows with a separator.
 
+    Where commas don't separate, they are decimal commas.
+
     Args:
-        path: the file, for errors.
+        path: the file.
         text: its content.
     """
 
     def __init__(self, path: Path, text: str) -> None:
-        self._path, self._text = path, text
+        self.path, self.text = path, text
         self._separator = max(",;\t", key=self._credence)
 
     def _credence(self, separator: str) -> tuple[bool, int]:
@@ -120,16 +144,17 @@ class Table:
         Raises:
             DataError: it can't be taken apart.
         """
-        return self._apart(self._separator)
+        rows = self._apart(self._separator)
+        return rows if self._separator == "," else ([row[0], *map(_decimal_point, row[1:])] for row in rows)
 
     def _apart(self, separator: str) -> Iterator[list[str]]:
         try:
-            for row in csv.reader(io.StringIO(self._text, newline=""), delimiter=separator):
+            for row in csv.reader(io.StringIO(self.text, newline=""), delimiter=separator):
                 cells = [one.strip() for one in row]
                 if any(cells):
                     yield cells
         except csv.Error as error:
-            raise DataError(f"{self._path}: not a table ({error})") from error
+            raise DataError(f"{self.path}: not a table ({error})") from error
 
     def head(self, count: int) -> list[list[str]]:
         """The first rows."""
@@ -137,8 +162,24 @@ class Table:
 
 
 def load_table(path: Path) -> Table:
-    """A table with commas, semicolons or tabs; as :func:`load_text`."""
+    """A table with commas, semicolons or tabs; as :func:`load_text`. A ``.txt`` file may be empty: YOLO writes such ones."""
+    if path.suffix.lower() == ".txt" and path.is_file() and path.stat().st_size == 0:
+        return Table(path, "")
     return Table(path, load_text(path))
+
+
+def load_content(path: Path) -> Any:
+    """What is in a file, by its suffix: a JSON value, an XML element or a table. Formats that share a suffix share it.
+
+    Raises:
+        DataError: as for :func:`load_json`, :func:`load_xml` and :func:`load_table`.
+    """
+    loaders: dict[str, Callable[[Path], Any]] = {".json": load_json, ".xml": load_xml}
+    return loaders.get(path.suffix.lower(), load_table)(path)
+
+
+def _decimal_point(value: str) -> str:
+    return value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
 
 
 def xml_text(root: ET.Element) -> str:
@@ -213,6 +254,16 @@ def box(edges: tuple[float, float, float, float], where: str) -> Box | None:
             "mend it, or remove it"
         )
     return edges
+
+
+def turned_box(edges: Box, degrees: float, about: tuple[float, float]) -> Box:
+    """The smallest upright box about a box that is turned clockwise about a point, as tools turn it on the screen."""
+    left, top, right, bottom = edges
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    corners = [(x - about[0], y - about[1]) for x in (left, right) for y in (top, bottom)]
+    x = [about[0] + cos * dx - sin * dy for dx, dy in corners]
+    y = [about[1] + sin * dx + cos * dy for dx, dy in corners]
+    return (min(x), min(y), max(x), max(y))
 
 
 def size(width: object, height: object, where: str) -> tuple[int, int] | None:

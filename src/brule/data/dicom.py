@@ -1,0 +1,127 @@
+"""DICOM images, through pydicom: the first frame as it is shown on a screen, and the size of a pixel in millimetres.
+
+Nothing of the patient leaves the file: only pixels, their size and the window are read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from brule.errors import DataError
+
+_MARK = b"DICM"  # after 128 bytes
+_LARGEST = 2**28  # pixels of a frame
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its content."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == _MARK
+
+
+def dicom_size(path: Path) -> tuple[int, int]:
+    """Width and height of a DICOM image, without its pixels.
+
+    Raises:
+        DataError: as for :func:`open_dicom`.
+    """
+    return _size(path, _read(path, header_only=True))
+
+
+def open_dicom(path: Path) -> Image.Image:
+    """The first frame of a DICOM file.
+
+    Grey values go through the file's window, else from the least to the largest; MONOCHROME1 is inverted.
+
+    Raises:
+        DataError: pydicom isn't installed, or the file holds no image that it can decode.
+    """
+    found = _read(path, header_only=False)
+    _size(path, found)
+    try:
+        return Image.fromarray(_first_frame(found))
+    except Exception as error:  # pydicom and its decoders raise whatever they like
+        raise DataError(
+            f"{path}: the DICOM image can't be decoded ({_line(error)}); convert it to uncompressed DICOM or PNG"
+        ) from error
+
+
+def _size(path: Path, found: Any) -> tuple[int, int]:
+    try:
+        size = (int(found.Columns), int(found.Rows))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: a DICOM file without an image (Rows, Columns); expected an image") from error
+    if min(size) < 1 or size[0] * size[1] > _LARGEST:
+        raise DataError(f"{path}: expected an image of 1 to {_LARGEST:,} pixels, got {size[0]} × {size[1]}")
+    return size
+
+
+def pixel_spacing(path: Path | str) -> tuple[float, float] | None:
+    """Millimetres a pixel along x and y, where a DICOM file states them: at the object, else at the detector.
+
+    Raises:
+        DataError: pydicom isn't installed, or the file is damaged.
+    """
+    path = Path(path)
+    if not path.is_file() or not is_dicom(path):
+        return None
+    found = _read(path, header_only=True)
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        try:
+            y, x = (float(value) for value in getattr(found, name, None) or ())  # rows first
+        except (TypeError, ValueError):
+            continue
+        if 0 < x < 1e6 and 0 < y < 1e6:
+            return x, y
+    return None
+
+
+def _read(path: Path, *, header_only: bool) -> Any:
+    if importlib.util.find_spec("pydicom") is None:
+        raise DataError(f"{path}: DICOM files need the package pydicom; install it (pip install 'brule[dicom]')")
+    import pydicom
+
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=header_only)
+    except Exception as error:  # damaged files raise whatever the parser meets
+        raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
+
+
+def _first_frame(found: Any) -> np.ndarray:
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+    from pydicom.pixels.utils import pixel_array
+
+    values = pixel_array(found, index=0) if int(found.get("NumberOfFrames") or 1) > 1 else pixel_array(found)
+    if values.ndim == 3:  # colour, which pydicom gives as RGB
+        return _stretched(values.astype(np.float64), 0, 2 ** int(found.BitsStored) - 1)
+    values = apply_modality_lut(values, found)
+    window = "WindowWidth" in found or "VOILUTSequence" in found
+    if window:
+        values = np.asarray(apply_voi_lut(values, found), dtype=np.float64)
+    values = np.asarray(values, dtype=np.float64)
+    low, high = _range(found) if window else (float(values.min()), float(values.max()))
+    grey = _stretched(values, low, high)
+    return 255 - grey if found.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+def _range(found: Any) -> tuple[float, float]:
+    """The values that a window gives, from black to white."""
+    if "VOILUTSequence" in found and "WindowWidth" not in found:
+        return 0.0, float(2 ** int(found.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+    bits, signed = int(found.BitsStored), int(found.get("PixelRepresentation") or 0)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    slope, intercept = float(found.get("RescaleSlope") or 1), float(found.get("RescaleIntercept") or 0)
+    return low * slope + intercept, high * slope + intercept
+
+
+def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.clip(np.rint((values - low) * (255.0 / max(high - low, 1e-12))), 0, 255).astype(np.uint8)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

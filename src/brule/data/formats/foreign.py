@@ -1,0 +1,110 @@
+"""Files that people have beside their images and that aren't read: what they are, and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from brule.data.images import IMAGE_SUFFIXES
+
+_RAW = frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"})
+_PHONE = frozenset({".heic", ".heif", ".avif"})
+_VIDEO = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".wmv", ".h264"})
+_SLIDES = frozenset({".svs", ".ndpi", ".czi", ".lif", ".nd2", ".mrxs", ".scn", ".vsi", ".lsm", ".oib"})
+_SCANS = frozenset({".dcm", ".dicom", ".ima"})
+_VOLUMES = frozenset({".nii", ".mha", ".mhd", ".nrrd"})
+_PICTURES = frozenset({".psd", ".svg", ".pdf", ".eps", ".jxl", ".jp2", ".j2k", ".exr"})
+
+_KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
+    (_RAW, "a raw photograph", "convert it to JPEG or PNG"),
+    (_PHONE, "a photograph of a kind that isn't read here", "install brule[heic] for .heic, or convert it to JPEG or PNG"),
+    (_VIDEO, "a video", "save its frames as images"),
+    (_SLIDES, "a microscope's or slide scanner's file", "export the picture as TIFF or PNG"),
+    (_SCANS, "a DICOM file", "install brule[dicom] to read it"),
+    (_VOLUMES, "a volume", "export the slice as PNG or TIFF"),
+    (_PICTURES, "a picture of a kind that isn't read", "convert it to PNG or JPEG"),
+    (frozenset({".slp"}), "labels of SLEAP", "export them as COCO, such as with sleap-io: `sio convert labels.slp --to coco`"),
+    (frozenset({".mat"}), "a MATLAB file", "write its landmarks as CSV: image,x0,y0,x1,y1,…"),
+    (frozenset({".roi"}), "a selection of ImageJ", "tick 'Display label', then Analyze, Measure, and save the Results as CSV"),
+    (frozenset({".cat"}), "landmarks of the cat data set", "write them as CSV: image,x0,y0,x1,y1,…"),
+    (frozenset({".npy", ".npz", ".pkl", ".pickle"}), "Python's own storage", "write its landmarks as CSV: image,x0,y0,x1,y1,…"),
+    (frozenset({".xls", ".xlsx", ".ods"}), "a spreadsheet", "save it as CSV"),
+    (frozenset({".nts", ".dta"}), "a file of NTSYS", "convert it to TPS (tpsUtil)"),
+    (
+        frozenset({".land", ".pp", ".lmk", ".asf", ".pts3d", ".lm"}),
+        "landmarks of another program",
+        "export TPS or CSV",
+    ),
+)
+_WAYS_OUT = {suffix: (what, way) for suffixes, what, way in _KINDS for suffix in suffixes - IMAGE_SUFFIXES}
+FOREIGN_SUFFIXES = frozenset(_WAYS_OUT) | {".h5", ".hdf5"}
+
+# What tools keep beside their files, and what is read with those.
+COMPANIONS = frozenset(
+    {"meta.json", "data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj_class_to_machine_color.json", "license.txt"}
+)
+
+
+def way_out(path: Path) -> str | None:
+    """What a file that isn't read is, and what to do with it.
+
+    Args:
+        path: the file; only its name is looked at, and for HDF5 the names beside it.
+
+    Returns:
+        A sentence without the file's name; None for a file of another suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".h5", ".hdf5"):
+        return _hdf5(path)
+    if suffix not in _WAYS_OUT:
+        return None
+    what, way = _WAYS_OUT[suffix]
+    return f"{what}, which isn't read; {way}"
+
+
+def _hdf5(path: Path) -> str:
+    beside = path.with_suffix(".csv")
+    if beside.is_file():
+        return f"HDF5, which isn't read; {beside.name} beside it is, and DeepLabCut writes the same into both"
+    if "analysis" in path.name:
+        return "HDF5, which isn't read: SLEAP's analysis holds predictions; for labels, export COCO"
+    return (
+        "HDF5, which isn't read; give DeepLabCut's CSV of the same name (pandas.read_hdf(…).to_csv(…) makes one), and from "
+        "SLEAP export COCO"
+    )
+
+
+def odd_content(path: Path, content: Any) -> str | None:
+    """What an annotation's suffix holds that no format recognises, in a sentence without the file's name.
+
+    Args:
+        path: the file.
+        content: as :func:`brule.data.formats.load` gives it.
+
+    Returns:
+        None for what is no annotation beyond doubt, such as plain text.
+    """
+    suffix = path.suffix.lower()
+    if path.name.lower() in COMPANIONS:
+        return None
+    if suffix == ".json":
+        return "JSON of no known annotation format; docs/formats.md lists those that are read"
+    if suffix == ".xml":
+        boxes = getattr(content, "find", lambda name: None)("object/bndbox") is not None
+        what = "boxes of Pascal VOC, without landmarks" if boxes else "XML of no known annotation format"
+        return f"{what}; expected CVAT for images 1.1 or imglab"
+    if suffix == ".txt":
+        rows = content.text.split("\n", 20)[:20]
+        numbers = [row for row in rows if row.strip() and _all_numbers(row.replace(",", " ").split())]
+        if len(numbers) < max(1, sum(bool(row.strip()) for row in rows) - 1):
+            return None
+        return "numbers that are no known annotation; expected YOLO-pose (class, box, points), or a CSV image,x0,y0,x1,y1,…"
+    return "a table of no known annotation format; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
+
+
+def _all_numbers(cells: list[str]) -> bool:
+    try:
+        return bool([float(cell) for cell in cells])
+    except ValueError:
+        return False

@@ -1,0 +1,82 @@
+"""ImageJ's table of results of a point or multi-point selection: the image under ``Label``, x and y from the image's corner.
+
+The points of an image are landmarks in the order of the rows; ``NaN`` is a missing one. *Display label* has to be
+ticked under Analyze ▸ Set Measurements, or the rows name no image. A table in units of a calibrated image is remarked
+on.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from brule.coordinates import from_corner, to_corner
+from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.record import Annotation, Annotations, Problems
+from brule.data.formats.values import Table, cell, cells_point, csv_text, load_table, text
+from brule.errors import DataError
+
+
+def _head(table: Table) -> dict[str, int]:
+    return {name.lower(): i for i, name in reversed(list(enumerate(next(iter(table.head(1)), []))))}
+
+
+def _recognises(table: Table) -> bool:
+    names = next(iter(table.head(1)), [])
+    return bool(names) and not names[0].strip() and {"label", "x", "y"} <= _head(table).keys()
+
+
+def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
+    head = _head(table)
+    if lacking := [name for name in ("Label", "X", "Y") if name.lower() not in head]:
+        raise DataError(
+            f"{path}: no column {lacking[0]!r}; expected ImageJ's results with Label, X and Y (tick 'Display label' and "
+            "'Centroid' under Analyze, Set Measurements)"
+        )
+    columns = [head[name] for name in ("label", "x", "y")]
+    problems = Problems(path)
+    images: dict[str, list[tuple[float, float]]] = {}
+    for position, row in enumerate(islice(table.rows(), 1, None), 2):
+        where = f"{path}: row {position}"
+        with problems.caught():
+            label, x, y = (row[column] if column < len(row) else "" for column in columns)
+            name = text(label, where, "an image's name under 'Label'")
+            place = cells_point(x, y, f"{where} ({name})")
+            images.setdefault(name, []).append(place)
+    counts = {len(points) for points in images.values()}
+    notes = [f"the images have {min(counts)} to {max(counts)} points"] if len(counts) > 1 else []
+    items = [
+        Annotation(_image(name), from_corner(np.array(points, dtype=np.float64)).astype(np.float32))
+        for name, points in images.items()
+    ]
+    return Annotations(items, problems=problems, notes=notes)
+
+
+def _image(label: str) -> str:
+    """The image of a label, which may go on with the selection's name or a slice: ``a.png:0001-0040``."""
+    before, colon, _ = label.partition(":")
+    return before if colon and "." in before and "\\" not in label and "/" not in label else label
+
+
+def _dump(annotations: Annotations) -> str:
+    if len({item.image for item in annotations.items}) < len(annotations):
+        raise DataError("ImageJ's results hold one object an image; an image here has several")
+    rows = [[" ", "Label", "X", "Y"]]
+    for item in annotations.items:
+        for x, y in to_corner(item.points.astype(np.float64)).tolist() if item.points is not None else ():
+            rows.append([str(len(rows)), item.image, cell(x) or "NaN", cell(y) or "NaN"])
+    return csv_text(rows)
+
+
+IMAGEJ = Format(
+    name="imagej",
+    title="ImageJ results",
+    suffixes=(".csv", ".txt"),
+    load=load_table,
+    recognises=_recognises,
+    parse=_parse,
+    dump=_dump,
+    holds=frozenset({"images", "missing", "fractions"}),
+)

@@ -1,0 +1,84 @@
+"""Polygons → evenly spaced points: landmarks along the outline of an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, from_named
+from brule.errors import ConfigError, DataError
+
+ADVICE = "`brule data convert --outline-points N` turns each into N evenly spaced points"
+
+
+def outline_notes(objects: Sequence[NamedPoints], others: int, kinds: str) -> list[str]:
+    """Remarks on the shapes that aren't read.
+
+    Args:
+        objects: the objects with the polygons that were kept.
+        others: how many shapes of other kinds there were.
+        kinds: what is read, as the remark calls it.
+    """
+    polygons = sum(len(one.outlines) for one in objects)
+    notes = [f"{polygons} polygons are passed over; {ADVICE}"] if polygons else []
+    return notes + ([f"{others} shapes that are neither {kinds} are passed over"] if others else [])
+
+
+def evenly_spaced(polygon: np.ndarray, count: int) -> np.ndarray:
+    """Points along a closed polygon at equal distances, from its first corner on, in its direction.
+
+    Args:
+        polygon: ``(M, 2)``, M ≥ 2; the last corner is joined to the first.
+        count: how many points.
+
+    Returns:
+        ``(count, 2)`` float32.
+
+    Raises:
+        DataError: all corners are in one place.
+    """
+    closed = np.concatenate([polygon, polygon[:1]]).astype(np.float64)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    if not along[-1] > 0:
+        raise DataError("a polygon whose corners are all in one place; remove it")
+    wanted = np.arange(count) / count * along[-1]
+    return np.stack([np.interp(wanted, along, closed[:, i]) for i in (0, 1)], axis=1).astype(np.float32)
+
+
+def with_outline_points(annotations: Annotations, count: int) -> Annotations:
+    """The same records with evenly spaced points in the place of each polygon, named ``label/0``, ``label/1`` and so on.
+
+    Points that an object has beside its polygons keep their names and come first. Polygons of one label in an image are
+    objects of their own, unless the file groups them.
+
+    Raises:
+        ConfigError: ``count`` is below 2.
+        DataError: a polygon has no length.
+    """
+    if count < 2:
+        raise ConfigError(f"expected at least 2 points along an outline, got {count}")
+    objects = [one for item in annotations.items for one in _objects(item, annotations, count)]
+    items, layout = from_named(objects, annotations.layout.names, annotations.layout)
+    notes = [note for note in annotations.notes if ADVICE not in note]
+    return replace(annotations, items=items, layout=layout, notes=notes)
+
+
+def _objects(item: Annotation, annotations: Annotations, count: int) -> list[NamedPoints]:
+    labels = [label for label, _ in item.outlines]
+    repeated = len(set(labels)) < len(labels)
+    first = NamedPoints(item.image, item.size, box=item.box)
+    if item.points is not None:
+        hidden = item.occluded if item.occluded is not None else np.zeros(len(item.points), dtype=bool)
+        named = zip(annotations.names(len(item.points)), item.points.tolist(), hidden.tolist(), strict=True)
+        for name, (x, y), behind in named:
+            if np.isfinite((x, y)).all():
+                first.add(name, (x, y), item.image, occluded=behind)
+    found = [first] if first.points or not item.outlines or not repeated else []
+    for label, polygon in item.outlines:
+        if repeated:
+            found.append(NamedPoints(item.image, item.size))
+        for i, (x, y) in enumerate(evenly_spaced(polygon, count).tolist()):
+            found[-1].add(f"{label}/{i}", (x, y), item.image)
+    return found
