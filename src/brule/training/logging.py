@@ -119,12 +119,12 @@ def _drop_after(path: Path, iteration: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            wanted = json.loads(line)["iteration"] <= iteration
+        except (ValueError, TypeError, KeyError, RecursionError):  # no line that a run wrote
             continue
-        if record.get("iteration", 0) <= iteration:
+        if wanted:
             kept.append(line + "\n")
     write_text(path, "".join(kept))
 
