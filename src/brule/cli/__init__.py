@@ -14,7 +14,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -31,13 +30,12 @@ from brule.cli.evaluate import evaluate
 from brule.cli.export import export
 from brule.cli.generate import generate
 from brule.cli.launching import COMMAND
-from brule.cli.output import ERROR_FILE, INTERRUPTED, is_member, note, speaks
+from brule.cli.output import INTERRUPTED, note, print_error
 from brule.cli.predict import predict
 from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch
 from brule.errors import BruleError, ConfigError, ProcessLostError
-from brule.files import write_text
 
 _DEBUG = "--debug"
 _python_showwarning = warnings.showwarning
@@ -130,10 +128,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: objec
 
 
 def _explained(error: Exception) -> int:
-    if isinstance(error, ProcessLostError) and not speaks():
-        return _failed("", 2)  # the one that was lost tells, and the first process that it stopped
     if isinstance(error, BruleError):
-        return _failed(str(error), 2)
+        return _failed(str(error), 2, lost=isinstance(error, ProcessLostError))
     if isinstance(error, OSError) and error.errno in _OF_STREAMS and error.filename is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in it mustn't fail again when Python ends
         return _failed(f"the output can't be written: {error.strerror}", 2)
@@ -146,9 +142,6 @@ def _explained(error: Exception) -> int:
     )
 
 
-def _failed(message: str, code: int) -> int:
-    if ERROR_FILE in os.environ and is_member():
-        write_text(Path(os.environ[ERROR_FILE]), message)
-    if message:
-        print(f"brule: {'' if speaks() else 'process ' + os.environ['RANK'] + ': '}{message}", file=sys.stderr)
+def _failed(message: str, code: int, *, lost: bool = False) -> int:
+    print_error(message, lost=lost)
     return code

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.output import is_member
+from brule.cli.output import is_distributed
 
 Many = Parameter(consume_multiple=True)
 Output = Parameter(name=["--output", "-o"])
@@ -41,7 +41,7 @@ def checked_device(name: str | None) -> str | None:
 
     if name is None or name == "auto":
         return None
-    own = os.environ.get("LOCAL_RANK") if name == "cuda" and is_member() else None
+    own = os.environ.get("LOCAL_RANK") if name == "cuda" and is_distributed() else None
     try:
         torch.empty(1, device=name if own is None else f"cuda:{own}")  # the others' GPUs are none of ours
     except (RuntimeError, AssertionError) as error:

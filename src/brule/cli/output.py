@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,29 +24,46 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 SHOWN_BAD_FILES = 10
-ERROR_FILE = "BRULE_ERROR_FILE"  # the variable that says where a process of several leaves what went wrong
+LAUNCHED = "brule"  # how the run ids of our own launcher begin
 
 
-def is_member() -> bool:
-    """Whether this is one of several processes that were started together (``torchrun``'s variables say so)."""
+def is_distributed() -> bool:
+    """Whether this is one of several processes that were launched together, by ``torchrun``'s variables."""
     return os.environ.get("WORLD_SIZE", "1") not in ("", "1") and "RANK" in os.environ
 
 
-def speaks() -> bool:
-    """Whether this process prints what a command says: where several work together, the first one does."""
-    return not is_member() or os.environ["RANK"] == "0"
+def is_main_process() -> bool:
+    """Whether this process prints the command's output; of several processes the first one does."""
+    return not is_distributed() or os.environ["RANK"] == "0"
+
+
+def print_error(message: str, *, lost: bool = False) -> None:
+    """Print why a command failed, or leave that to the launcher of several processes.
+
+    Args:
+        message: nothing is printed without one.
+        lost: this process failed because another one did.
+    """
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE") if is_distributed() else None
+    if file is not None:
+        write_text(Path(file), json.dumps({"message": message, "timestamp": int(time.time()), "lost": lost}))
+    if file is not None and os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(LAUNCHED):
+        return  # the launcher prints the likely cause, once
+    if is_main_process() or not lost:
+        process = "" if is_main_process() else f"process {os.environ['RANK']}: "
+        print(f"brule: {process}{message}", file=sys.stderr)
 
 
 def say(text: str = "") -> None:
     """Print a line of the result."""
-    if not speaks():
+    if not is_main_process():
         return
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print a remark that is no part of the result."""
-    if not speaks():
+    if not is_main_process():
         return
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -94,15 +113,15 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, i
 
     console = Console(stderr=True)
     columns = (TextColumn(f"[bold]{what}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=console, disable=quiet or not speaks() or not console.is_terminal, transient=True) as bar:
+    with Progress(
+        *columns, console=console, disable=quiet or not is_main_process() or not console.is_terminal, transient=True
+    ) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, all or nothing."""
-    import json
-
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 

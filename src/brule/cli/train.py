@@ -18,9 +18,9 @@ from brule.cli.inputs import (
     note_missing,
     training_images,
 )
-from brule.cli.launching import COMMAND, team_of
+from brule.cli.launching import COMMAND, launch, launch_plan
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
-from brule.cli.output import INTERRUPTED, commands, note, note_bad, progress_bar, say, say_commands, speaks
+from brule.cli.output import INTERRUPTED, commands, is_main_process, note, note_bad, progress_bar, say, say_commands
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -128,8 +128,9 @@ def train(
         return _list_settings(load_config(preset or PRESET, overrides))
     lines = None if edges is None else read_edges(edges)
     run: Path = _required(output, "-o", "the folder to keep the run in")
-    if (team := team_of(devices, nodes=nodes, node_rank=node_rank, main_address=main_address, device=device)) and not dry_run:
-        return team.run(COMMAND.get())
+    plan = launch_plan(devices, nodes=nodes, node_rank=node_rank, main_address=main_address, device=device)
+    if plan is not None and not dry_run:
+        return launch(plan, ["-m", "brule", *COMMAND.get()])
     where = checked_device(device)
     if resume:
         return _resume(
@@ -146,10 +147,8 @@ def train(
         return _tell_plan(run, config, material, lines)
     record = DataUsed.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
-    return train_run(
-        run, material, record, preset=preset or PRESET, overrides=overrides, edges=lines, device=where, skip_bad=skip_bad,
-        quiet=quiet,
-    )  # fmt: skip
+    options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet}
+    return train_run(run, material, record, preset=preset or PRESET, overrides=overrides, **options)
 
 
 def train_run(
@@ -175,7 +174,7 @@ def train_run(
     from brule.training.distributed import leave_distributed
 
     detector = LandmarkDetector(preset, quiet=quiet, device=device, **overrides)
-    kept = record.kept(run) if speaks() else nullcontext()
+    kept = record.kept(run) if is_main_process() else nullcontext()
     with kept, progress_bar("reading images", quiet=quiet) as progress:
         detector.fit(
             material.images,
@@ -188,7 +187,7 @@ def train_run(
             progress=lambda done, total: progress(done, total),
         )
     leave_distributed()
-    if not speaks():
+    if not is_main_process():
         return 0  # how it ended is for the first process to say
     note_bad(detector.bad_files_)
     _tell_end(run, detector, hints)
