@@ -122,3 +122,33 @@ def test_an_annotation_of_another_kind(scenes: SyntheticScenes) -> None:
 def test_settings_out_of_range() -> None:
     with pytest.raises(ConfigError, match="even"):
         LocatorSettings(cell=5)
+
+
+def test_sure_answers_are_the_best_ones(locator: Locator, scenes: SyntheticScenes) -> None:
+    best, chosen = locator.sure(list(scenes.images[25:35]), share=0.5)
+    assert best.image.tolist() == list(range(10)) and chosen.sum() == 5
+    assert best.score[chosen].min() >= best.score[~chosen].max()
+
+
+def test_only_upright_filters_for_upright_objects_and_all_around_on_request(scenes: SyntheticScenes) -> None:
+    images, points = list(scenes.images[:3]), [points[0] for points in scenes.points[:3]]
+    settings = LocatorSettings(copies=1, rounds=0, angle_step=90)
+    assert [one.angle for one in learn_locator(images, points, settings=settings).filters] == [0]
+    every = learn_locator(images, points, settings=settings, any_rotation=True)
+    assert sorted(one.angle for one in every.filters) == [-180, -90, 0, 90]
+
+
+def test_without_symmetric_landmarks_examples_are_not_mirrored() -> None:
+    """An object of which only the mirror image is drawn must not be found as surely as the object."""
+
+    def picture(flip: bool, k: int) -> np.ndarray:
+        image = np.random.default_rng(k).integers(90, 110, (96, 96), np.uint8)
+        image[30 + k : 66 + k, 30:40] = image[56 + k : 66 + k, 30:66] = 250  # the letter L
+        return image[:, ::-1] if flip else image
+
+    corner = np.array([[29.0, 29.0], [29.0, 66.0], [66.0, 66.0], [40.0, 29.0], [40.0, 55.0]])
+    images, points = [picture(False, k) for k in range(4)], [corner + np.array([0, k]) for k in range(4)]
+    tried = [picture(False, 5), picture(True, 5)]
+    one, other = (learn_locator(images, points, mirror=mirror).locate(tried, most=1).score for mirror in (None, True))
+    assert one[0] > one[1] + 0.2
+    assert other[0] == pytest.approx(other[1], abs=0.1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from brule.errors import DataError
 from brule.locating import Framing, agrees, from_boxes, learn_framing, orientations, overlap, place_of, suppress, to_boxes
-from brule.locating.places import turned
+from brule.locating.places import moved, turned, voted
 
 SHAPE = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 4.0], [3.0, 4.0]])
 
@@ -84,3 +86,19 @@ def test_the_likeliest_box_of_another_image() -> None:
 def test_no_boxes_no_framing() -> None:
     with pytest.raises(DataError, match="one image size for each"):
         learn_framing([], [])
+
+
+def test_votes_of_equal_answers_meet_in_the_middle() -> None:
+    places = np.array([[10, 10, 20, 10, 0.0], [12, 10, 20, 10, 0], [90, 90, 20, 10, 0]])
+    assert np.allclose(voted(places, np.array([1.0, 1.0, 5.0]), 0), [11, 10, 20, 10, 0])
+    assert np.allclose(voted(places, np.array([1.0, -20.0, 5.0]), 0), places[0])
+
+
+def test_votes_for_the_size_count_by_its_logarithm() -> None:
+    places = np.array([[0, 0, 10, 10, 0.0], [0, 0, 12.1, 12.1, 0]])
+    assert np.allclose(voted(places, np.zeros(2), 0), [0, 0, 11, 11, 0])
+
+
+def test_moving_is_along_the_axes_of_the_object() -> None:
+    places = np.array([[50, 50, 20, 10, 0.0], [50, 50, 20, 10, 90.0]])
+    assert np.allclose(moved(places, np.array([0.5, 0.0, math.log(2)])), [[60, 50, 40, 20, 0], [50, 60, 40, 20, 90]])

@@ -16,7 +16,7 @@ from brule.locating.examples import Annotated, ExampleMaker, annotated_places, f
 from brule.locating.filters import Filter, max_margin
 from brule.locating.framing import Framing, learn_framing
 from brule.locating.locator import Locator, LocatorSettings, Peak, search_size
-from brule.locating.places import Array, overlap, to_boxes
+from brule.locating.places import Array, moved, overlap, to_boxes, turned
 from brule.locating.pyramid import GreyImage, ImageLike, grey_image
 
 MIN_ANNOTATED = 3
@@ -170,13 +170,33 @@ class _Learner:
         kept = kept[np.isfinite(best[kept])]
         usual = float(np.median(best[kept])) if len(kept) else 0.0
         sure = [Annotated(others[k], peaks[k][0].place[None]) for k in kept]
-        right = [self._examples(one, sure, 1) for one in locator.filters]
         wrong = [list(windows) for windows in self.wrong]
         for k in kept:
             for peak in peaks[k][1:]:
                 if peak.window is not None and -1 < peak.score < usual:  # a stronger one may be a second object
                     wrong[peak.filter].append(peak.window)
-        return self._solved(locator, self.own, wrong, right)
+        alone = self._solved(locator, [self._examples(one, sure, 1) for one in locator.filters], wrong)
+        drift = self._drift(alone, ten)
+        sure = [Annotated(one.image, moved(one.places, drift)) for one in sure]
+        return self._solved(locator, self.own, wrong, [self._examples(one, sure, 1) for one in locator.filters])
+
+    def _drift(self, locator: Locator, ten: list[Annotated]) -> Array:
+        """By how much filters that never saw the annotated objects miss them on average: ``(3,)``, see :func:`moved`.
+
+        Without it, boxes get a little smaller or larger with each round, as nothing but the annotation says where they end.
+        """
+        misses = []
+        for one, peaks in zip(ten, self._search(locator, [a.image for a in ten], _HARD), strict=True):
+            for place in one.places:
+                near = [peak.place for peak in peaks if overlap(peak.place[None], place)[0] > 0.3]
+                if near:
+                    side, true_side = near[0][2:4].max(), place[2:4].max()
+                    shift = turned((place[:2] - near[0][:2]) / side, -near[0][4])
+                    misses.append([*shift, np.log(true_side / side)])
+        if len(misses) < MIN_ANNOTATED:
+            return np.zeros(3)
+        drift = np.median(misses, axis=0)
+        return drift * (0, 1, 1) if self.maker.mirror else drift  # mirrored examples cancel it sideways
 
     def calibrated(self, locator: Locator, ten: list[Annotated], others: list[GreyImage]) -> Locator:
         """The locator with margins turned into probabilities: a logistic curve between right and wrong answers."""

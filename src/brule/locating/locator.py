@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from brule.errors import CheckpointError, ConfigError
 from brule.locating.filters import Filter
 from brule.locating.framing import Framing
-from brule.locating.places import Array, suppress, to_boxes
+from brule.locating.places import Array, suppress, to_boxes, voted
 from brule.locating.pyramid import GreyImage, ImageLike, Level, batches, grey_image, pyramid
 
 PEAKS = 40  # kept of each filter at each level, before those that overlap are suppressed
@@ -165,6 +165,25 @@ class Locator:
         located = Located(to_boxes(places), places[:, 4], score, np.array([k for k, _ in found], dtype=np.int64))
         return located.chosen(score >= least)
 
+    def sure(
+        self, images: Sequence[ImageLike], *, share: float = 0.8, batch_size: int = 8, device: str = "cpu"
+    ) -> tuple[Located, Array]:
+        """The best answer of each image, and which of them are the surest: what to cut training crops from.
+
+        Args:
+            images: as for :meth:`locate`.
+            share: of the images whose answer counts as sure.
+            batch_size: images that are searched at once.
+            device: where to compute.
+
+        Returns:
+            One answer an image at most, in the order of the images; and ``(M,)`` booleans.
+        """
+        best = self.locate(images, most=1, batch_size=batch_size, device=device)
+        chosen = np.zeros(len(best), bool)
+        chosen[np.argsort(-best.score, kind="stable")[: round(share * len(best))]] = True
+        return best, chosen
+
     def calibrated(self, margins: Array) -> Array:
         """Margins of filters → probabilities."""
         slope, offset = self.calibration
@@ -193,7 +212,10 @@ class Locator:
             table = np.concatenate([table[k] for table in tables])
             table = table[np.isfinite(table[:, 5])]
             kept = suppress(table[:, :5], table[:, 5], most=most, share=self.settings.share)
-            result.append([self._peak(row, levels, k, windows) for row in table[kept]])
+            peaks = [self._peak(row, levels, k, windows) for row in table[kept]]
+            result.append(
+                [replace(peak, place=voted(table[:, :5], table[:, 5], i)) for peak, i in zip(peaks, kept, strict=True)]
+            )
         return result
 
     def _levels(self, images: list[GreyImage], device: torch.device) -> Iterator[Level]:

@@ -18,6 +18,7 @@ from brule.errors import DataError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDS = 5
+_VOTE = 4.0
 
 
 def to_boxes(places: Array) -> Array:
@@ -111,6 +112,35 @@ def suppress(places: Array, scores: Array, *, most: int, share: float) -> Array:
         kept.append(int(left[0]))
         left = left[1:][overlap(places[left[1:]], places[left[0]]) < share]
     return np.array(kept, dtype=np.int64)
+
+
+def voted(places: Array, scores: Array, best: int) -> Array:
+    """The place ``(5,)`` that the answers around the best one vote for: finer than the pyramid's levels and cells.
+
+    Args:
+        places: ``(M, 5)``.
+        scores: ``(M,)`` margins; a vote counts by their exponential.
+        best: index of the answer around which votes are counted: those that overlap it by half or more.
+    """
+    near = overlap(places, places[best]) >= 0.5
+    weights = np.exp(_VOTE * (scores[near] - scores[best]))
+    weights /= weights.sum()
+    place = places[best].copy()
+    place[:2] = weights @ places[near, :2]
+    place[2:4] *= np.exp(weights @ np.log(places[near, 2] / place[2]))
+    return place
+
+
+def moved(places: Array, offset: Array) -> Array:
+    """Places ``(M, 5)`` moved and resized.
+
+    Args:
+        places: ``(M, 5)``.
+        offset: ``(3,)``: along the object's own axes, in units of its longer side; and the logarithm of the scale.
+    """
+    side = places[:, 2:4].max(axis=1, keepdims=True)
+    centre = places[:, :2] + side * turned(np.broadcast_to(offset[:2], (len(places), 2)), places[:, 4])
+    return np.concatenate([centre, places[:, 2:4] * np.exp(offset[2]), places[:, 4:]], axis=1)
 
 
 def agrees(places: Array, truth: Array, *, shift: float = 0.25, scale: float = 1.3) -> Array:
