@@ -142,7 +142,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "one place": (lambda d: add(d / "bad.jpg", FACE * 0), r"bad\.pts: .*one place"),
     "two images": (two_images, r"bad\.pts: .*bad\.jpg, bad\.png"),
     "two annotations": (
-        lambda d: (add(d / "bad.jpg", FACE), write_pts(d / "bad.PTS", FACE)),
+        lambda d: (add(d / "bad.jpg", FACE), write_pts(d / "bad.PTS", FACE + 1)),
         r"bad\.jpg: .*bad\.PTS, bad\.pts",
     ),
     "NaN": (

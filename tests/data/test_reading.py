@@ -122,7 +122,8 @@ def test_other_files_in_a_folder_are_passed_over(tmp_path: Path) -> None:
 
 
 def two_sources(folder: Path) -> None:
-    write_annotations(folder / "bad.csv", records("a.png"), format=FORMATS["csv"])
+    moved = Annotations([Annotation("a.png", POINTS + 3)], LAYOUT)
+    write_annotations(folder / "bad.csv", moved, format=FORMATS["csv"])
 
 
 def of_another_size(folder: Path) -> None:
@@ -224,10 +225,43 @@ def test_reading_a_file_alone_gives_its_records(tmp_path: Path) -> None:
 def test_a_file_that_is_given_beats_what_lies_beside_the_image(tmp_path: Path) -> None:
     images(tmp_path / "images", "a.png")
     write_pts(tmp_path / "images" / "a.pts", POINTS)
-    write_annotations(tmp_path / "images" / "b.tps", records("a.png"))
+    write_annotations(tmp_path / "images" / "b.tps", Annotations([Annotation("a.png", POINTS + 1, size=SIZE)]))
     given = tmp_path / "given.csv"
     write_annotations(given, Annotations([Annotation("images/a.png", POINTS + 2)]), format=FORMATS["csv"])
     np.testing.assert_allclose(read_folder(given)[0].points, POINTS + 2)
     for both in ([given, tmp_path / "images"], tmp_path / "images"):
         with pytest.raises(DataError, match=r"a\.png: has more than one annotation"):
             read_folder(both)
+
+
+def test_a_copy_of_an_annotation_is_the_same_annotation(tmp_path: Path) -> None:
+    images(tmp_path, "a.png")
+    write_annotations(tmp_path / "one.json", records("a.png"), format=FORMATS["coco"])
+    write_annotations(tmp_path / "copy" / "two.csv", records("../a.png"), format=FORMATS["csv"])
+    np.testing.assert_allclose([sample.points for sample in read_folder(tmp_path)], [POINTS], atol=1e-4)
+
+
+def test_missing_images_of_a_file_are_one_entry(tmp_path: Path) -> None:
+    images(tmp_path, "a.png")
+    write_annotations(tmp_path / "a.csv", records("gone.png", "a.png", "lost.png", "off.png"), format=FORMATS["csv"])
+    found = read_folder(tmp_path, skip_bad=True)
+    assert [str(one).endswith("(2 more of its 4 images aren't found either)") for one in found.bad] == [True]
+    assert "gone.png" in found.bad[0].reason and found[0].points is not None
+
+
+def test_a_file_about_other_images_names_no_landmarks(tmp_path: Path) -> None:
+    images(tmp_path, "a.png")
+    write_pts(tmp_path / "a.pts", POINTS)
+    write_annotations(tmp_path / "old.csv", records("gone.png", "lost.png"), format=FORMATS["csv"])
+    found = read_folder(tmp_path, skip_bad=True)
+    assert found.layout.names is None and found.n_points == 3
+    assert [one.path.name for one in found.bad] == ["old.csv"]
+
+
+def test_files_without_names_beside_files_with_names_are_remarked(tmp_path: Path) -> None:
+    images(tmp_path, "a.png", "b.png")
+    write_pts(tmp_path / "a.pts", POINTS)
+    write_annotations(tmp_path / "b.csv", records("b.png"), format=FORMATS["csv"])
+    (remark,) = read_folder(tmp_path).notes
+    assert remark.startswith(f"{tmp_path / 'a.pts'} has no landmark names, {tmp_path / 'b.csv'} has: ")
+    assert read_folder(tmp_path / "a.png").notes == []

@@ -79,6 +79,7 @@ def _content(shapes: Shapes, ready: ReadyShapes, found: Barycenter) -> dict[str,
         "history": list(found.history),
         "names": shapes.names,
         "shapes": [points_as_json(own.numpy()) for own in ready.sets],
+        **({"landmarks": shapes.landmarks} if shapes.landmarks and len(shapes.landmarks) == len(found.points) else {}),
         **({"edges": shapes.edges} if shapes.edges else {}),
     }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from brule.cli.evaluate import annotated_samples
-from brule.cli.inputs import DataUsed
+from brule.cli.inputs import DataUsed, in_detector_order
 from brule.cli.options import Device, Many, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
 
@@ -56,6 +56,7 @@ def calibrate(
     detector = LandmarkDetector.load(run, device=checked_device(device))
     record = DataUsed.read(run)
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
+    samples = in_detector_order(samples, detector)
     if record is not None and record.n_labelled and not (only_validation and record.exclude_validation):
         note(
             f"this run learnt from {record.n_labelled} annotated images: if they are among these, the errors expected will be "

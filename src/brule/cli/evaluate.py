@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from brule.cli.decoder import decoder_figures
-from brule.cli.inputs import DataUsed, note_remarks
+from brule.cli.inputs import DataUsed, in_detector_order, note_remarks
 from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.errors import DataError, OutputError
@@ -88,6 +88,7 @@ def evaluate(
     record = DataUsed.read(run)
     named = None if regions is None else read_regions(regions, len(detector.barycenter_))
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
+    samples = in_detector_order(samples, detector)
     folder = output or _default_folder(run, data, only_validation)
     result, bad = evaluate_detector(
         detector, samples, normaliser=normaliser, regions=named, batch_size=batch_size, views=views, skip_bad=skip_bad

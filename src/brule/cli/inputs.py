@@ -13,10 +13,14 @@ from brule.cli.output import note, write_json
 from brule.errors import CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from brule.data import BadFile, SampleList, Shapes
+    from brule.detector import LandmarkDetector
 
 RECORD = "data.json"
 MANY_SHAPES = 100
+MANY_CHECKED = 5000
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,19 @@ class TrainingData:
         """The files that were left out."""
         return [file for part in (self.images, self.labelled, self.shapes) if part is not None for file in part.bad]
 
+    def check_names(self) -> None:
+        """Compare the landmarks' names of the annotated images with those of the shapes; remark where they can't be compared.
+
+        Raises:
+            DataError: they don't match.
+        """
+        from brule.data.names import match_names
+
+        if self.labelled is not None and self.shapes is not None:
+            own, wanted = self.labelled.layout.names, self.shapes.landmarks
+            if remark := match_names(own, wanted, what="--labelled", reference="--shapes").remark:
+                note(remark)
+
     @property
     def shape_names(self) -> list[str]:
         """Where the shapes come from."""
@@ -153,10 +170,24 @@ def training_images(
     return samples.replaced(kept)
 
 
-def note_remarks(samples: SampleList) -> None:
+def note_remarks(samples: SampleList | Shapes) -> None:
     """Print the remarks of the readers."""
     for remark in samples.notes:
         note(remark)
+
+
+def in_detector_order(samples: SampleList, detector: LandmarkDetector) -> SampleList:
+    """Annotated images with their landmarks in the detector's order; a remark where names can't be compared.
+
+    Raises:
+        DataError: the names don't match.
+    """
+    from brule.data.names import samples_in_order
+
+    ordered = samples_in_order(samples, detector.landmark_names_)
+    for remark in ordered.notes[len(samples.notes) :]:
+        note(remark)
+    return ordered
 
 
 def labelled_images(
@@ -181,7 +212,17 @@ def labelled_images(
             raise DataError(f"--n-labelled: expected 1 to {len(kept)}, as many as there are, got {n_labelled}")
         drawn = np.random.default_rng(seed).choice(len(kept), n_labelled, replace=False)
         kept = [kept[index] for index in sorted(drawn.tolist())]
+    points = [(sample.name, sample.points) for sample in kept if sample.points is not None]
+    note_odd([own for _, own in points], [name for name, _ in points], found.layout.names)
     return found.replaced(kept)
+
+
+def note_odd(shapes: list[np.ndarray], labels: list[str], names: tuple[str, ...] | None) -> None:
+    """Remark on shapes that differ from all others, up to a number that takes a second."""
+    from brule.data.outliers import odd_shape_remarks
+
+    for remark in odd_shape_remarks(shapes[:MANY_CHECKED], labels, names=names):
+        note(remark)
 
 
 def note_boxes(samples: SampleList) -> None:
@@ -214,7 +255,9 @@ def annotated_shapes(
 
     keep = _outside_validation if exclude_validation else None
     shapes = read_shapes(paths, n_shapes=n_shapes, seed=seed, scale=scale, keep=keep, skip_bad=skip_bad)
+    note_remarks(shapes)
     note_missing(shapes)
+    note_odd(shapes.points, shapes.names, shapes.landmarks)
     if warn and len(shapes) > MANY_SHAPES:
         note(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
     return shapes

@@ -368,6 +368,7 @@ def _material(
 
 def _note_oddities(material: TrainingData, config: TrainingConfig) -> None:
     """Say what of the images and shapes a person may not expect."""
+    material.check_names()
     if material.images is not None:
         note_boxes(material.images)
     if material.shapes is None:

@@ -33,6 +33,10 @@ class KnownImages:
         self._own_by_stem = _by_stem(self._images.values())
         self._by_stem: dict[str, dict[tuple[str, str], list[Path]]] = {}
 
+    def holds(self, image: Path) -> bool:
+        """Whether an image was known from the start."""
+        return os.path.abspath(image) in self._images
+
     def named(self, name: str, below: Path) -> list[Path]:
         """The images of that name, known ones and those anywhere below a folder."""
         if below not in self._below:

@@ -11,6 +11,7 @@ import numpy as np
 from brule.coordinates import image_box, pixels_to_unit
 from brule.data.discovery import Paths
 from brule.data.images import image_size, load_crop
+from brule.data.outliers import odd_shape_remarks
 from brule.data.samples import BadFiles, Layout, Sample, SampleList
 from brule.data.sources import read_samples
 from brule.errors import DataError
@@ -96,7 +97,7 @@ def inspect_data(paths: Paths) -> Inspection:
         boxes_outside=[sample.path for sample in samples if _box_outside(sample, sizes[sample.path])],
         layout=samples.layout,
         bad=samples.bad,
-        notes=samples.notes,
+        notes=[*samples.notes, *_odd(samples)],
     )
 
 
@@ -128,6 +129,11 @@ def contact_sheet(samples: SampleList, *, count: int = 24, size: int = 192) -> S
     if not images:
         raise failed if chosen else DataError("expected samples to draw, got none")
     return Sheet(np.stack(images), np.stack(points))
+
+
+def _odd(samples: SampleList) -> list[str]:
+    labelled = [(str(sample.path), sample.points) for sample in samples if sample.points is not None]
+    return odd_shape_remarks([points for _, points in labelled], [name for name, _ in labelled], names=samples.layout.names)
 
 
 def _n_outside(sample: Sample, size: tuple[int, int]) -> int:

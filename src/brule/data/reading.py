@@ -8,15 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brule.data.discovery import Paths, as_paths, find_annotations, folders_of, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
 from brule.data.formats.record import in_one_order
 from brule.data.image_lookup import ImageFinder, KnownImages
+from brule.data.names import name_remarks
 from brule.data.samples import BadFiles, Layout
 from brule.errors import DataError
 
 Other = Callable[[Path, Any], Annotations]
 Labels = list[tuple[Annotation, Path]]  # the objects of an image, each with the file that describes it
+
+SHOWN_FILES = 3
+SAME_POINT = 0.01  # pixels: as formats round
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +122,40 @@ def read_sources(
     near = {os.path.abspath(path): path for path in [*_beside(images or ()), *also]}
     files = [reader.read(path, required=required) for path in given if reader.wanted(path)]
     files += [reader.read(path) for key, path in near.items() if key not in known and reader.wanted(path, beside=True)]
-    found = [file for file in files if file is not None]
+    found = [
+        file for file in files if file is not None and (images is None or any(file.images) or (file.given and not required))
+    ]
     ordered, layout = in_one_order([file.annotations for file in found])
     sources = Sources(layout=layout, spoilt=reader.spoilt)
     for file, items in zip(found, ordered, strict=True):
-        sources.files.append(replace(file, annotations=replace(file.annotations, items=items)))
-        sources.notes.extend(f"{file.path}: {note}" for note in file.annotations.notes)
+        own = layout if file.annotations.layout.names else file.annotations.layout
+        sources.files.append(replace(file, annotations=replace(file.annotations, items=items, layout=own)))
+        reader.add_notes(file.path, file.annotations.notes)
+    sources.notes.extend([*reader.notes(), *_name_notes(sources, found)])
     return sources
+
+
+def _name_notes(sources: Sources, found: list[Source]) -> list[str]:
+    """Remarks on names that are almost the same, and on files without names beside files with names."""
+    labelled = [file for file in found if any(item.labelled for item in file.annotations.items)]
+    named = [file.path for file in labelled if file.annotations.layout.names]
+    bare = [file.path for file in labelled if not file.annotations.layout.names]
+    if not named:
+        return []
+    names = sources.layout.names or ()
+    items = [item for file in sources.files if file.annotations.layout.names for item in file.annotations.items]
+    points = [item.points for item in items if item.points is not None and len(item.points) == len(names)]
+    notes = name_remarks(names, np.isfinite(np.array(points)).all(axis=-1)) if points else []
+    if bare:
+        verb, other = ("has" if len(bare) == 1 else "have"), ("has" if len(named) == 1 else "have")
+        unknown = "whether the landmarks are in the same order can't be checked"
+        notes.append(f"{_files(bare)} {verb} no landmark names, {_files(named)} {other}: {unknown}")
+    return notes
+
+
+def _files(paths: list[Path]) -> str:
+    more = f" and {len(paths) - SHOWN_FILES} more files" if len(paths) > SHOWN_FILES else ""
+    return ", ".join(map(str, paths[:SHOWN_FILES])) + more
 
 
 def by_image(sources: Sources, images: Iterable[Path], bad: BadFiles) -> dict[str, Labels]:
@@ -142,19 +175,35 @@ def by_image(sources: Sources, images: Iterable[Path], bad: BadFiles) -> dict[st
     for file in sources.files:
         for item, image in zip(file.annotations.items, file.images, strict=True):
             key = "" if image is None else os.path.abspath(image)
-            if key not in wanted or (key in given and not file.given):
+            if image is None or (key in given and not file.given):
                 continue
             if file.given and _describes(item):
                 given.add(key)
             found.setdefault(key, []).append((item, file.path))
     for key, labels in list(found.items()):
         files = sorted({path for item, path in labels if _describes(item)})
-        if len(files) > 1:
+        if len(files) > 1 and _agree([[item for item, path in labels if path == file and _describes(item)] for file in files]):
+            found[key] = [(item, path) for item, path in labels if path == files[0]]
+        elif len(files) > 1:
             names = ", ".join(path.name if path.parent == wanted[key].parent else str(path) for path in files)
             bad.reject(wanted[key], f"has more than one annotation: {names}; keep one")
             sources.spoilt.add(key)
             del found[key]
     return found
+
+
+def _agree(sets: list[list[Annotation]]) -> bool:
+    """Whether files have the same objects, as a copy of one in another folder has."""
+    first, *others = sets
+    return all(len(own) == len(first) and all(map(_same, first, own)) for own in others)
+
+
+def _same(one: Annotation, other: Annotation) -> bool:
+    if one.box != other.box or (one.points is None) != (other.points is None):
+        return False
+    if one.points is None or other.points is None:
+        return True
+    return one.points.shape == other.points.shape and np.allclose(one.points, other.points, atol=SAME_POINT, equal_nan=True)
 
 
 def _describes(item: Annotation) -> bool:
@@ -171,6 +220,17 @@ class _Reader:
         self._folders = [os.path.abspath(path) for path in as_paths(paths) if path.is_dir()]
         self._bad, self._known, self._match, self._only, self._other = bad, known, match, only, other
         self.spoilt: set[str] = set()
+        self._notes: dict[str, list[Path]] = {}
+
+    def add_notes(self, path: Path, notes: Iterable[str]) -> None:
+        """Note what was remarked on a file."""
+        for note in notes:
+            self._notes.setdefault(note, []).append(path)
+
+    def notes(self) -> list[str]:
+        """A sentence for each kind of remark, however many files it is about."""
+        more = {note: f" and {len(paths) - 1} more" if len(paths) > 1 else "" for note, paths in self._notes.items()}
+        return [f"{paths[0]}{more[note]}: {note}" for note, paths in self._notes.items()]
 
     def wanted(self, path: Path, *, beside: bool = False) -> bool:
         """Whether a file is to be read; one that names no image and is only beside images needs one of its name."""
@@ -194,10 +254,14 @@ class _Reader:
                 self._bad.reject(path, f"no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md")
             return None
         if found.predicted and not explicit and self._only is None:
-            return Source(path, _passed_over(found), required is not None)
+            # Predictions never become labels by being in a folder.
+            self.add_notes(path, [f"{note}; give the file by its name to read it" for note in found.notes])
+            return None
         for problem in found.problems:
             self._bad.reject(path, problem)
-        images = [self._image(finder, item.image, path, bool(required)) for item in found.items] if self._match else []
+        images = self._images(path, finder, found, required=bool(required)) if self._match else []
+        if required is None:
+            images = [image if image is not None and self._known.holds(image) else None for image in images]
         return Source(path, found, required is not None, images)
 
     def _walked(self, path: Path) -> bool:
@@ -205,14 +269,23 @@ class _Reader:
         key = os.path.abspath(path)
         return key not in self._named and any(key.startswith(os.path.join(folder, "")) for folder in self._folders)
 
-    def _image(self, finder: ImageFinder, name: str, path: Path, required: bool) -> Path | None:
-        try:
-            return finder.find(name)
-        except DataError as error:
-            if required or not name:
-                self._spoil(path)
-                self._bad.reject_error(path, error)
-            return None
+    def _images(self, path: Path, finder: ImageFinder, found: Annotations, *, required: bool) -> list[Path | None]:
+        """The image of each record; what is wrong with them is one entry a file, however many there are."""
+        images: list[Path | None] = []
+        wrong: dict[str, DataError] = {}
+        for item in found.items:
+            try:
+                images.append(finder.find(item.image))
+            except DataError as error:
+                images.append(None)
+                wrong.setdefault(item.image, error)
+        if wrong and (required or "" in wrong):
+            first = str(next(iter(wrong.values()))).removeprefix(f"{path}: ")
+            names = {item.image for item in found.items}
+            more = f" ({len(wrong) - 1} more of its {len(names)} images aren't found either)" if len(wrong) > 1 else ""
+            self._spoil(path)
+            self._bad.reject(path, first + more)
+        return images
 
     def _spoil(self, path: Path) -> None:
         if not self._names_images(path):
@@ -221,11 +294,6 @@ class _Reader:
     @staticmethod
     def _names_images(path: Path) -> bool:
         return any(format.names_images for format in formats_of(path))
-
-
-def _passed_over(predictions: Annotations) -> Annotations:
-    """What stays of predictions that are only in a folder, where they never become labels: their remarks."""
-    return Annotations(notes=[f"{note}; give the file by its name to read it" for note in predictions.notes])
 
 
 def _beside(images: Iterable[Path]) -> list[Path]:

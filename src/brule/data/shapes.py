@@ -14,8 +14,9 @@ from brule.coordinates import pixels_to_unit
 from brule.data.discovery import Paths, as_paths, listed, suffixes_text
 from brule.data.edges import Edges, checked_edges
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations
+from brule.data.formats.values import shown, text
 from brule.data.images import IMAGE_SUFFIXES
-from brule.data.reading import Source, read_sources
+from brule.data.reading import read_sources
 from brule.data.samples import CROP_SCALE, BadFiles, Box, Layout, crop_box, landmark_box
 from brule.data.sources import dataset_of, plain_paths, read_samples
 from brule.errors import DataError
@@ -38,6 +39,8 @@ class Shapes:
         bad: the files that were left out.
         placed: the numbers of those whose crop doesn't follow from their points, because the object's box was known.
         edges: which landmarks are joined by lines, if the files have that.
+        landmarks: the names of the landmarks, if the files have them.
+        notes: what the user should know about the reading, one plain sentence each.
     """
 
     points: list[np.ndarray]
@@ -45,6 +48,8 @@ class Shapes:
     bad: BadFiles = field(default_factory=BadFiles)
     placed: frozenset[int] = frozenset()
     edges: Edges = ()
+    landmarks: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -99,11 +104,11 @@ def read_shapes(
             is bad if fewer than three are left.
     """
     bad = BadFiles(skip=skip_bad)
+    found = _Collected(bad, keep, scale)
     parts = [_of_dataset(path, bad) for path in as_paths(paths) if dataset_of(path) is not None]
     plain = plain_paths(paths)
     if plain or not parts:
-        parts += _of_files(plain, bad)
-    found = _Collected(bad, keep, scale)
+        parts += _of_files(plain, bad, found.shapes.notes)
     for part in parts:
         found.add(*part)
     shapes = found.shapes
@@ -115,6 +120,8 @@ def read_shapes(
     least = min(map(len, shapes.points))
     if any(max(edge) >= least for edge in shapes.edges):
         shapes = replace(shapes, edges=())
+    if shapes.landmarks is not None and shapes.n_points != len(shapes.landmarks):
+        shapes = replace(shapes, landmarks=None)
     return shapes if n_shapes is None else draw_shapes(shapes, n_shapes, seed)
 
 
@@ -126,7 +133,7 @@ class _Collected:
         self.dropped = 0
         self._keep, self._scale = keep, scale
 
-    def add(self, path: Path, annotations: Annotations, edges: Edges) -> None:
+    def add(self, path: Path, annotations: Annotations) -> None:
         """Add the shapes of a file, or none of them if one can't be cut out."""
         stored = isinstance(annotations, _ShapeFile)
         placed = annotations.placed if isinstance(annotations, _ShapeFile) else frozenset()
@@ -147,8 +154,13 @@ class _Collected:
         in_place = {start + i for i, (number, item) in enumerate(kept) if number in placed or item.box is not None}
         self.shapes.points.extend(points)
         self.shapes.names.extend(item.image if stored else _name_of(path, item) for _, item in kept)
-        lines = self.shapes.edges or (edges if kept else ())
-        self.shapes = replace(self.shapes, placed=self.shapes.placed | in_place, edges=lines)
+        layout = annotations.layout if kept else Layout()
+        self.shapes = replace(
+            self.shapes,
+            placed=self.shapes.placed | in_place,
+            edges=self.shapes.edges or layout.edges,
+            landmarks=self.shapes.landmarks or layout.names,
+        )
 
 
 def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
@@ -168,9 +180,10 @@ def write_shapes(path: Path | str, shapes: Shapes) -> None:
     """Write shapes as JSON, for :func:`read_shapes`; missing folders are made.
 
     The file holds ``shapes``, the points in the unit square of each crop, ``null`` for a missing one, ``names``, where they are
-    known ``edges``, and where the crops don't follow from the points, ``placed``.
+    known ``landmarks`` (their names) and ``edges``, and where the crops don't follow from the points, ``placed``.
     """
     content: dict[str, object] = {"shapes": [points_as_json(points) for points in shapes.points], "names": shapes.names}
+    content |= {"landmarks": shapes.landmarks} if shapes.landmarks else {}
     content |= {"edges": shapes.edges} if shapes.edges else {}
     content |= {"placed": sorted(shapes.placed)} if shapes.placed else {}
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
@@ -196,16 +209,16 @@ def to_crop(points: np.ndarray, *, scale: float = CROP_SCALE, box: Box | None = 
     return pixels_to_unit(points, crop_box(landmark_box(points) if box is None else box, scale=scale))
 
 
-def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, Annotations, Edges]:
+def _of_dataset(path: Path, bad: BadFiles) -> tuple[Path, Annotations]:
     """The landmark sets of a data set."""
     samples = read_samples(path, require_points=True, skip_bad=bad.skip)
     bad.extend(samples.bad)
     items = [Annotation(one.path.name, one.points, one.box) for one in samples]
     usable = [item for item in items if item.points is not None and _lack(item.points) is None]
-    return path, Annotations(usable, samples.layout), samples.layout.edges
+    return path, Annotations(usable, samples.layout)
 
 
-def _of_files(paths: Paths, bad: BadFiles) -> list[tuple[Path, Annotations, Edges]]:
+def _of_files(paths: Paths, bad: BadFiles, notes: list[str]) -> list[tuple[Path, Annotations]]:
     """What each annotation file holds, in the order of their paths."""
     damaged = BadFiles(skip=True)
     sources = read_sources(paths, damaged, other=_json_shapes)
@@ -214,14 +227,8 @@ def _of_files(paths: Paths, bad: BadFiles) -> list[tuple[Path, Annotations, Edge
         raise DataError(_nothing(paths) + hint)
     for one in damaged:
         bad.reject(*one)
-    return [
-        (file.path, replace(file.annotations, items=_usable(file.path, file.annotations, bad)), _edges_of(file, sources.layout))
-        for file in sources.files
-    ]
-
-
-def _edges_of(file: Source, layout: Layout) -> Edges:
-    return file.annotations.layout.edges if isinstance(file.annotations, _ShapeFile) else layout.edges
+    notes.extend(sources.notes)
+    return [(file.path, replace(file.annotations, items=_usable(file.path, file.annotations, bad))) for file in sources.files]
 
 
 def _json_shapes(path: Path, content: object) -> Annotations:
@@ -241,10 +248,22 @@ def _json_shapes(path: Path, content: object) -> Annotations:
     edges = content.get("edges", [])
     if not isinstance(edges, list):
         raise DataError(f"{path}: expected edges as [[0, 1], …], got {edges!r}")
-    layout = Layout(edges=checked_edges(edges, None, f"{path}: edges"))
+    layout = _layout(path, content.get("landmarks"), checked_edges(edges, None, f"{path}: edges"))
     points = [_as_shape(path, number, shape) for number, shape in enumerate(shapes, 1)]
     items = [Annotation(str(name), own) for name, own in zip(names, points, strict=True)]
     return _ShapeFile(items, layout, placed=frozenset(placed))
+
+
+def _layout(path: Path, landmarks: object, edges: Edges) -> Layout:
+    if landmarks is None:
+        return Layout(edges=edges)
+    if not isinstance(landmarks, list):
+        raise DataError(f"{path}: expected landmarks as a list of names, got {shown(landmarks)}")
+    names = tuple(text(name, f"{path}: landmarks", "a landmark's name") for name in landmarks)
+    try:
+        return Layout(names, edges)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _as_shape(path: Path, number: int, shape: object) -> np.ndarray:

@@ -113,7 +113,7 @@ def calibrate_detector(
         ConfigError: a number of views that there isn't.
     """
     tta_transforms(views, mirror=True)
-    check_annotation(detector, samples)
+    samples = check_annotation(detector, samples)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
     if len(cache) < FEWEST_IMAGES:

@@ -59,6 +59,7 @@ class LandmarkDetector:
         shapes_: ``(K, N, 2)``, the annotated shapes in the same frame, missing points completed; ``None`` if their numbers
             of points differ.
         edges_: pairs of indices: the landmarks that pictures join by lines.
+        landmark_names_: the names of the landmarks, where the annotations have them; annotated images are matched by them.
         progress_: iterations done and seconds spent.
         finished_: whether training came to its end.
         bad_files_: files that ``skip_bad`` left out.
@@ -79,6 +80,7 @@ class LandmarkDetector:
     barycenter_: Tensor
     shapes_: Tensor | None
     edges_: Edges
+    landmark_names_: tuple[str, ...] | None
     progress_: Progress
     finished_: bool
     bad_files_: BadFiles
@@ -146,6 +148,8 @@ class LandmarkDetector:
             self._take_up(run)
         else:
             self._begin(run, shapes, annotated, skip_bad)
+        if annotated is not None:
+            annotated = annotated.in_order(self.landmark_names_)
         if edges is not None:
             self.edges_ = checked_edges(edges, len(self.barycenter_))
         if annotated is not None:
@@ -256,7 +260,9 @@ class LandmarkDetector:
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
         trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
-        write_detector(Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_, self.edges_))
+        write_detector(
+            Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_, self.edges_, self.landmark_names_)
+        )
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> LandmarkDetector:
@@ -275,6 +281,7 @@ class LandmarkDetector:
         detector.bad_files_ = BadFiles()
         detector.barycenter_ = stored.trained.model.barycenter.clone()
         detector.edges_ = usual_edges(detector.barycenter_) if stored.edges is None else stored.edges
+        detector.landmark_names_ = stored.names
         detector._take(stored.trained)
         detector.calibration_ = stored.calibration
         return detector
@@ -308,6 +315,8 @@ class LandmarkDetector:
         self.shapes_ = None if ready.whole is None else ready.whole.float()
         stated = all(max(edge) < len(self.barycenter_) for edge in given.edges)
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
+        names = given.landmarks or (None if annotated is None else annotated.names)
+        self.landmark_names_ = names if names is not None and len(names) == len(self.barycenter_) else None
         # This says now what can't be trained, not after decoding.
         build_shape_model(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 
@@ -317,6 +326,7 @@ class LandmarkDetector:
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
+        self.landmark_names_ = stored.landmark_names_
         self.bad_files_ = BadFiles()
 
     def _as_labels(self, cache: CropCache) -> LabelledImages:
@@ -329,7 +339,7 @@ class LandmarkDetector:
         return LabelledImages(cache.images, points)
 
     def _write(self, directory: Path, trained: TrainingResult) -> None:
-        write_detector(directory, Stored(self.config_, trained, self.shapes_, edges=self.edges_))
+        write_detector(directory, Stored(self.config_, trained, self.shapes_, edges=self.edges_, names=self.landmark_names_))
 
     def _fitted(self) -> BruleModel:
         if not hasattr(self, "model_"):

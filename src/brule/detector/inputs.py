@@ -26,6 +26,7 @@ from brule.data import (
     read_shapes,
 )
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
+from brule.data.names import samples_in_order
 from brule.data.shapes import MIN_POINTS, to_crop
 from brule.errors import BruleError, ConfigError, DataError
 from brule.geometry import complete_shapes
@@ -49,6 +50,21 @@ class Annotated:
     images: Any
     points: list[np.ndarray] | None
     bad: BadFiles
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the landmarks, where the annotations have them."""
+        return self.images.layout.names if isinstance(self.images, SampleList) else None
+
+    def in_order(self, names: tuple[str, ...] | None) -> Annotated:
+        """The same with the landmarks in the order of these names.
+
+        Raises:
+            DataError: names don't match.
+        """
+        if not isinstance(self.images, SampleList):
+            return self
+        return replace(self, images=samples_in_order(self.images, names, reference="the shapes"))
 
     def landmark_sets(self) -> list[tuple[str, np.ndarray, Box | None]]:
         """Names, landmarks ``(N, 2)`` in pixels, and the object's box where the annotation tells it."""
@@ -102,7 +118,7 @@ def shapes_of(annotated: Annotated, scale: float) -> Shapes:
     crops = [to_crop(points, scale=scale, box=box) for _, points, box in chosen]
     placed = frozenset(number for number, (_, _, box) in enumerate(chosen) if box is not None)
     edges = annotated.images.layout.edges if isinstance(annotated.images, SampleList) else ()
-    return Shapes(crops, [name for name, _, _ in chosen], edges=edges, placed=placed)
+    return Shapes(crops, [name for name, _, _ in chosen], edges=edges, placed=placed, landmarks=annotated.names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from brule.data import BadFiles, SampleList, build_cache
+from brule.data.names import samples_in_order
 from brule.detector.estimator import LandmarkDetector
 from brule.errors import DataError
 from brule.evaluation import Evaluation, evaluate
@@ -42,7 +43,7 @@ def measure_detector(
     Raises:
         DataError: the annotation has another number of landmarks, or a file is bad.
     """
-    check_annotation(detector, samples)
+    samples = check_annotation(detector, samples)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
     result = evaluate(
@@ -59,17 +60,19 @@ def measure_detector(
     return result, BadFiles([*samples.bad, *cache.bad], skip=True)
 
 
-def check_annotation(detector: LandmarkDetector, samples: SampleList) -> None:
-    """Refuse samples whose annotation isn't that of the detector's shapes.
+def check_annotation(detector: LandmarkDetector, samples: SampleList) -> SampleList:
+    """Samples with their landmarks in the detector's order, matched by name where both have names.
 
     Raises:
-        DataError: there is none, or it has another number of landmarks.
+        DataError: there is none, or the landmarks aren't those of the detector.
     """
-    expected, got = len(detector.barycenter_), samples.n_points
     if not samples:
         raise DataError("expected annotated images, got none")
+    samples = samples_in_order(samples, detector.landmark_names_)
+    expected, got = len(detector.barycenter_), samples.n_points
     if got != expected:
         raise DataError(
             f"{samples[0].path}: its annotation has {got} landmarks, the detector finds {expected}; evaluate it on images "
             "that are annotated as its shapes were"
         )
+    return samples

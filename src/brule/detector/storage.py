@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from brule.data import Edges, checked_edges
+from brule.data.names import checked_name
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, read_json
 from brule.errors import CheckpointError, ConfigError, DataError
@@ -35,6 +36,7 @@ class Stored:
         shapes: ``(K, N, 2)`` the annotated shapes in the unit square of the crop, where they had one number of points.
         calibration: of the detector, if it was calibrated.
         edges: which landmarks pictures join by lines; ``None`` where an older version wrote the detector.
+        names: of the landmarks, where the annotations have them.
     """
 
     config: TrainingConfig
@@ -42,6 +44,7 @@ class Stored:
     shapes: Tensor | None
     calibration: Calibration | None = None
     edges: Edges | None = None
+    names: tuple[str, ...] | None = None
 
 
 def check_vacant(directory: Path) -> None:
@@ -80,6 +83,8 @@ def write_detector(directory: Path, stored: Stored) -> None:
     }
     if stored.edges is not None:
         description["edges"] = stored.edges
+    if stored.names is not None:
+        description["names"] = stored.names
     write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n", flush=True)
     if stored.calibration is not None:
         write_calibration(directory, stored.calibration)
@@ -91,7 +96,7 @@ def read_detector(folder: Path) -> Stored:
     Raises:
         CheckpointError: if there is none, or it is damaged.
     """
-    config, progress, finished, edges = _read_description(folder)
+    config, progress, finished, more = _read_description(folder)
     check_model_sizes(folder / WEIGHTS, config)
     tensors, _ = read_safetensors(folder / WEIGHTS)
     check_values(folder / WEIGHTS, tensors)
@@ -101,7 +106,20 @@ def read_detector(folder: Path) -> Stored:
     signals = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
     calibration = read_calibration(folder, landmarks=len(model.barycenter), signals=signals)
     trained = TrainingResult(model, progress, finished, _read_decoder(folder, config))
-    return Stored(config, trained, shapes, calibration, _checked(edges, len(model.barycenter), folder / DESCRIPTION))
+    edges, names = more.get("edges"), more.get("names")
+    count, path = len(model.barycenter), folder / DESCRIPTION
+    return Stored(config, trained, shapes, calibration, _checked(edges, count, path), _checked_names(names, count, path))
+
+
+def _checked_names(names: object, landmarks: int, path: Path) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or len(set(map(str, names))) != landmarks or len(names) != landmarks:
+        raise CheckpointError(f"{path}: names: expected one name for each of the {landmarks} landmarks, all different")
+    try:
+        return tuple(checked_name(name, f"{path}: names") for name in names)
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _checked(edges: object, landmarks: int, path: Path) -> Edges | None:
@@ -124,7 +142,7 @@ def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
     return decoder
 
 
-def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, object]:
+def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, dict[str, object]]:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")
@@ -134,6 +152,6 @@ def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, obj
     try:
         progress = Progress(int(description["progress"]["iteration"]), float(description["progress"]["elapsed"]))
         config = config_from_dict(current_settings(description["config"], quiet=True))
-        return config, progress, bool(description["finished"]), description.get("edges")
+        return config, progress, bool(description["finished"]), description
     except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
         raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

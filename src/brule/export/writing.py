@@ -143,6 +143,7 @@ def _facts(detector: LandmarkDetector, takes: str) -> dict[str, str]:
         "brule_version": __version__,
         "takes": takes,
         "landmarks": str(len(detector.barycenter_)),
+        **({"names": json.dumps(detector.landmark_names_)} if detector.landmark_names_ else {}),
         "order": "that of the annotated shapes and of the barycenter; the index of an output is that of the landmark",
         "image_size": str(crop.image_size),
         "crop_scale": repr(crop.scale),

@@ -163,23 +163,7 @@ CASES = {
 }
 
 
-PENDING = {
-    "names of landmarks aren't compared between files": [
-        "pts-without-names-beside-a-csv-with-names",
-        "tps-without-names-beside-deeplabcut",
-        "csv-without-names-beside-cvat",
-        "coco-left-over-from-another-project",
-        "labelme-left-over-from-another-project",
-        "labelme-one-label-in-capitals",
-        "labelme-one-label-with-a-blank-behind",
-        "labelme-one-label-mistyped",
-        "deeplabcut-capitals-in-the-second-folder",
-        "underscore-or-blank-in-a-name",
-    ]
-}
-
-
-@cases(CASES, PENDING)
+@cases(CASES)
 def test_names(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
 

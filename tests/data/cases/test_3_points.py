@@ -209,9 +209,6 @@ CASES = {
 }
 
 
-PENDING = {"no check for outliers": ["one-click-far-off", "one-wing-with-two-points-exchanged"]}
-
-
-@cases(CASES, PENDING)
+@cases(CASES)
 def test_points(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
