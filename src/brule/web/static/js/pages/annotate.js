@@ -86,6 +86,7 @@ export class AnnotatePage {
     keepEditor(editor);
     this.use(editor);
     await this.fillIn(editor);
+    if (this.editor === editor) this.settledFor = editor.id;
     this.prefetch(record);
   }
 
@@ -105,6 +106,9 @@ export class AnnotatePage {
 
   /** @type {string | undefined} */
   wanted = undefined;
+
+  /** The image whose suggestion, if there is one, has arrived. */
+  settledFor = "";
 
   /** The page to return to once the image is decided; "" stays here. */
   back = "";
@@ -132,7 +136,8 @@ export class AnnotatePage {
   async fillIn(editor) {
     const { start } = this.app.settings.value;
     if (start === "none" || editor.record.status === "rejected" || nextUndecided(editor.shape, 0) < 0) return;
-    if (editor.source) return;
+    const empty = editor.shape.state.includes(EMPTY);
+    if (editor.source && !empty) return;
     await this.guess(editor, start === "mean");
   }
 
@@ -212,6 +217,7 @@ export class AnnotatePage {
   saved(record) {
     const editor = keptEditor(record.id, this.layer);
     editor?.arrived(record);
+    if (editor && editor === this.editor && editor.source) void this.fillIn(editor); // an undo may have emptied a landmark
     if (!this.layer) this.images.update(record, record.points.filter(Boolean).length);
   }
 

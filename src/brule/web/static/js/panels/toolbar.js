@@ -62,7 +62,7 @@ function prompt(editor, tool, contour, typed) {
   }
   if (tool === "ruler") return ["Click both ends of the scale bar in the image."];
   if (tool === "shape") return ["Drag the frame to move the whole shape, a corner to scale it, the knob above it to turn it."];
-  const i = editor.selected.value;
+  const i = editor.target < 0 ? editor.selected.value : editor.target;
   const landmark = [h("span", { class: "chip", style: { backgroundColor: indexColours(editor.n)[i] ?? "" } }), h("strong", {}, `${i + 1} ${editor.names[i] ?? ""}`)];
   if (!editor.n) return ["Name the landmarks first, under Set up."];
   if (decidedCount(editor.shape) === editor.n) return [editor.record.status === "accepted" ? "Accepted. Drag any landmark to correct it." : "All landmarks are set. Press Enter to accept the image."];

@@ -81,6 +81,17 @@ export class Editor {
     this.touch();
   }
 
+  /** The landmark that a click in the open sets: the selected one, or the next without a place; -1 if there is none. */
+  get target() {
+    const i = this.selected.value;
+    if (!this.n || !isDecided(this.shape, i)) return this.n ? i : -1;
+    for (let step = 1; step < this.n; step++) {
+      const k = (i + step) % this.n;
+      if (this.shape.state[k] === EMPTY) return k;
+    }
+    return -1;
+  }
+
   // A change: begin, any number of moves, then commit or cancel.
 
   begin() {
@@ -318,9 +329,9 @@ export class Editor {
     if (foreign || this.awaited) {
       this.awaited = Math.max(0, this.awaited - 1);
       if (foreign) this.restart(record);
-      const suggested = this.shape;
+      const { x, y, state } = this.shape;
       this.shape = fromWire(record.points, this.n);
-      suggest(this.shape, Array.from(suggested.x, (x, i) => (Number.isFinite(x) ? { x, y: suggested.y[i] } : null)));
+      suggest(this.shape, Array.from(state, (own, i) => (own === SUGGESTED ? { x: x[i], y: y[i] } : null)));
     }
     this.touch();
   }

@@ -1,7 +1,7 @@
 /** The pointer: drags points and the handles of the whole shape; a click in the open sets the next landmark. */
 
 import { nearest, turnAndScale, mean } from "../core/geometry.js";
-import { SUGGESTED, isDecided, placedIndices } from "../core/points.js";
+import { SUGGESTED, placedIndices } from "../core/points.js";
 import { toImage } from "../core/viewport.js";
 import { frameOf, handleAt } from "../view/handles.js";
 
@@ -142,11 +142,12 @@ export class SelectTool {
   tap(at) {
     const editor = this.editor();
     this.aim = null;
-    if (!editor || isDecided(editor.shape, editor.selected.value)) return;
+    const target = editor?.target ?? -1;
+    if (!editor || target < 0) return;
     const [x, y] = toImage(this.stage.view, ...this.aimed(at));
     const { width, height } = editor.record;
     if (x < -0.5 || y < -0.5 || x > width - 0.5 || y > height - 0.5) return; // beside the image
-    editor.place(editor.selected.value, x, y, this.settings.value.follow);
+    editor.place(target, x, y, this.settings.value.follow);
   }
 
   cancel() {
@@ -173,7 +174,7 @@ export class SelectTool {
     const handle = this.handleUnder(at);
     if (handle) return { move: "move", turn: "grab", scale: "nwse-resize" }[handle];
     const editor = this.editor();
-    return editor && !isDecided(editor.shape, editor.selected.value) ? "crosshair" : "default";
+    return editor && editor.target >= 0 ? "crosshair" : "default";
   }
 
   /**
@@ -189,7 +190,7 @@ export class SelectTool {
   /** @param {CanvasRenderingContext2D} context */
   draw(context) {
     const editor = this.editor();
-    if (!this.aim || !editor || this.dragging || isDecided(editor.shape, editor.selected.value)) return;
+    if (!this.aim || !editor || this.dragging || editor.target < 0) return;
     const [x, y] = this.aimed(this.aim);
     for (const [width, colour] of /** @type {[number, string][]} */ ([[3, "rgb(0 0 0 / .6)"], [1.25, "#fff"]])) {
       context.beginPath();
