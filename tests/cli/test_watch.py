@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from brule.cli.watch import RunState, duration, sparkline
+from brule.cli.watch import duration, sparkline
 from brule.errors import DataError
+from brule.training.run_state import RunState
 
 
 def write_run(run: Path, lines: int, *, finished: bool = False, **settings: object) -> None:

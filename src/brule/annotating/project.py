@@ -119,6 +119,7 @@ class Project:
         settings: what the project's file holds.
         entries: the images by id, sorted by name.
         summaries: status and number of placed landmarks of every image.
+        changes: how often something was changed since it was opened.
 
     Raises:
         DataError: the folder holds something else, the project is damaged, or there are no such images.
@@ -133,6 +134,7 @@ class Project:
         self._locks: dict[tuple[str, str], threading.RLock] = defaultdict(threading.RLock)
         self._records: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._listeners: list[Callable[[str, dict[str, Any]], object]] = []
+        self.changes = 0
         new = not (self.folder / PROJECT_FILE).exists()
         if new and self.folder.exists() and any(self.folder.iterdir()):
             raise DataError(f"{folder}: holds files, but is no annotation project; choose a new folder for the project")
@@ -355,5 +357,6 @@ class Project:
         return self.own / "history" / layer / image[:2] / f"{image}.jsonl"
 
     def _tell(self, event: str, facts: dict[str, Any]) -> None:
+        self.changes += 1
         for listener in list(self._listeners):
             listener(event, facts)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.output import note, say
+from brule.cli.output import note, progress_bar, say
 from brule.errors import ConfigError
+
+if TYPE_CHECKING:
+    from brule.annotating import Project
 
 
 def annotate(
@@ -20,6 +23,7 @@ def annotate(
     host: str = "127.0.0.1",
     port: int | None = None,
     open_: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
+    predict: Path | None = None,
 ) -> int:
     """Annotate, train, correct and export in the browser.
 
@@ -44,13 +48,17 @@ def annotate(
             address that is printed.
         port: The port to listen at; by default the first free one from 8421 on.
         open_: Open the page in a browser.
+        predict: The folder of a run, or of a saved detector: find the landmarks of all images of the project, for the page to
+            show for review, and end.
     """
     from brule.annotating import Project, named_template
 
+    project = Project(output, images or (), template=None if template is None else named_template(template))
+    if predict is not None:
+        return _predict(project, predict)
     _need_web()
     from brule.web.serving import AlreadyOpen, serve
 
-    project = Project(output, images or (), template=None if template is None else named_template(template))
     try:
         serve(project, host=host, port=port, open_browser=open_, announce=lambda address: _announce(project, address))
     except AlreadyOpen as error:
@@ -63,7 +71,16 @@ def annotate(
     return 0
 
 
-def _announce(project: object, address: str) -> None:
+def _predict(project: Project, run: Path) -> int:
+    from brule.annotating.predictions import predict_project
+
+    with progress_bar("predicting") as progress:
+        target = predict_project(project, run, progress=progress)
+    say(f"{len(project.entries)} images: {target}")
+    return 0
+
+
+def _announce(project: Project, address: str) -> None:
     say(f"open {address}")
     note("Ctrl-C ends the server")
 

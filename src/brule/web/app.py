@@ -19,7 +19,7 @@ from brule.errors import BruleError
 from brule.web import errors
 from brule.web.calls import endpoint
 from brule.web.guard import Guard
-from brule.web.handlers import help, images, project
+from brule.web.handlers import help, images, project, training
 from brule.web.page import Page
 
 STATIC = Path(__file__).parent / "static"
@@ -74,6 +74,14 @@ def routes(page: Page) -> list[Route | Mount]:
         Route("/api/landmarks/{index:int}", endpoint(help.landmark)),
         Route("/api/templates", endpoint(project.templates)),
         Route("/api/upload", endpoint(project.upload), methods=["POST"]),
+        Route("/api/train", endpoint(training.show)),
+        Route("/api/train", endpoint(training.start), methods=["POST"]),
+        Route("/api/train/stop", endpoint(training.stop), methods=["POST"]),
+        Route("/api/train/resume", endpoint(training.resume), methods=["POST"]),
+        Route("/api/train/preview", endpoint(training.preview)),
+        Route("/api/predict", endpoint(training.predicting)),
+        Route("/api/predict", endpoint(training.predict), methods=["POST"]),
+        Route("/api/runs", endpoint(training.runs)),
         Route("/api/images", endpoint(images.listed)),
         Route(one, endpoint(images.show)),
         Route(one, endpoint(images.change), methods=["PUT"]),

@@ -83,6 +83,11 @@ class Guesses:
             "held_out": {name: None if value is None else round(value, 3) for name, value in known.items()},
         }
 
+    def beaten_by(self, error: float | None) -> bool:
+        """Whether a detector with this held-out error, in pixels, is better than all guesses."""
+        own = [value for value in (self.fitted.held_out.get("model"), self.fitted.held_out.get("mean")) if value is not None]
+        return error is not None and (not own or error < min(own))
+
     def guess(
         self, image: str, fixed: np.ndarray, *, source: str | None = None, prediction: np.ndarray | None = None
     ) -> tuple[str, np.ndarray, np.ndarray | None] | None:

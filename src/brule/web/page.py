@@ -13,6 +13,7 @@ from brule.web.errors import Refused
 from brule.web.events import Hub
 from brule.web.guesses import Guesses
 from brule.web.pictures import Pictures
+from brule.web.training import Training
 
 FILES, DECODING = 16, 2  # threads at a time, at least
 
@@ -32,6 +33,7 @@ class Page:
         decoding = max(DECODING, (os.cpu_count() or 1) - 1)
         self.limiters = {"files": anyio.CapacityLimiter(FILES), "decoding": anyio.CapacityLimiter(decoding)}
         self.guesses = Guesses(project, self.hub)
+        self.training = Training(project, self.hub)
         self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
         project.listen(self.hub.publish)
 
@@ -77,14 +79,19 @@ class Page:
         return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)
 
     def ordered(self, ids: list[str], order: str) -> list[str]:
-        """Images in another order than that of their names."""
-        summaries = self.project.summaries
+        """Images in another order than that of their names: the most uncertain, or the last changed first."""
         if order == "changed":
+            summaries = self.project.summaries
             return sorted(ids, key=lambda image: -(summaries[image].stamp or (0, 0))[0])
+        if order == "uncertainty":
+            known = self.training.predictions()
+            doubts = {} if known is None else known.uncertainty
+            return sorted(ids, key=lambda image: -doubts.get(self.project.entry(image).name, -1.0))
         return ids
 
     def close(self) -> None:
         """End everything that goes on, and keep what makes the next opening fast."""
         self.hub.close()
         self.guesses.work.close()
+        self.training.close()
         self.project.close()

@@ -26,7 +26,12 @@ def guess(call: Call) -> dict[str, Any]:
     body = call.body(PointsBody)
     page.picture(image)
     marks = _marks(call, body)
-    found = page.guesses.guess(image, marks.array(page.project.template.names), source=body.source)
+    known, error = page.training.prediction(image), page.training.held_out_px()
+    prediction = known[1].points if known is not None and page.guesses.beaten_by(error) else None
+    if prediction is not None and not np.isfinite(prediction).all():
+        prediction = None
+    fixed = marks.array(page.project.template.names)
+    found = page.guesses.guess(image, fixed, source=body.source, prediction=prediction)
     if found is None:
         return {"ready": False, "source": None, "points": None, "uncertainty": None}
     source, points, uncertainty = found

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
 from brule.annotating.marks import Marks
+from brule.annotating.predictions import Predictions
 from brule.annotating.records import Conflict, Record
-from brule.web.bodies import ChangeBody, VersionBody, marks_of
+from brule.web.bodies import ChangeBody, VersionBody, finite, marks_of
 from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.page import Page
@@ -36,16 +38,21 @@ def listed(call: Call) -> dict[str, Any]:
         for image, entry in page.project.entries.items()
         if summaries[image].status in wanted and (not query or query in entry.shown.casefold())
     ]
-    ids = page.ordered(ids, order)
-    return {"total": len(ids), "offset": offset, "items": [item(page, image) for image in ids[offset : offset + limit]]}
+    ids, known = page.ordered(ids, order), page.training.predictions()
+    return {"total": len(ids), "offset": offset, "items": [item(page, image, known) for image in ids[offset : offset + limit]]}
 
 
-def item(page: Page, image: str) -> dict[str, Any]:
-    """An image, as lists show it."""
-    own = page.project.summaries[image]
+def item(page: Page, image: str, known: Predictions | None) -> dict[str, Any]:
+    """An image, as lists show it, with what is known from predictions."""
+    own, name = page.project.summaries[image], page.entry(image).name
+    expected = None if known is None else known.expected.get(name)
+    doubt = None if known is None else known.uncertainty.get(name)
     return {
         "id": image,
         "name": page.entry(image).shown,
+        "uncertainty": None if doubt is None else round(doubt, 6),
+        "expected_px": expected,
+        "predicted": doubt is not None,
         "status": own.status,
         "placed": own.placed,
         "repeated": image in page.project.summaries.repeated,
@@ -77,7 +84,7 @@ def described(page: Page, record: Record) -> dict[str, Any]:
         "annotator": marks.annotator,
         "undo": len(record.history.done),
         "redo": len(record.history.undone),
-        "prediction": None,
+        "prediction": predicted(page, entry.id),
         "previous": before,
         "next": after,
         "view": {
@@ -86,6 +93,25 @@ def described(page: Page, record: Record) -> dict[str, Any]:
             "levels": levels_of(width, height),
             "etag": etag(entry.path),
         },
+    }
+
+
+def predicted(page: Page, image: str) -> dict[str, Any] | None:
+    """What the newest detector finds in an image, as the page shows it."""
+    known = page.training.prediction(image)
+    if known is None:
+        return None
+    run, found = known
+    points = [
+        {"x": round(x, 3), "y": round(y, 3), "state": "visible"} if math.isfinite(x + y) else None
+        for x, y in found.points.tolist()
+    ]
+    return {
+        "run": run,
+        "points": points,
+        "uncertainty": finite(found.spread.tolist()),
+        "expected_px": found.expected,
+        "flagged": found.flagged,
     }
 
 

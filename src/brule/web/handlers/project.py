@@ -19,6 +19,7 @@ from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.handlers.help import pairs_of
 from brule.web.page import Page
+from brule.web.training import can_start_from
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
@@ -42,6 +43,10 @@ def described(page: Page) -> dict[str, Any]:
         "annotator": settings.annotator,
         "annotators": [settings.annotator] if settings.annotator else [],
         "guess": page.guesses.state(),
+        "train": page.training.state(),
+        "predict": page.training.predicting(),
+        "runs": page.training.runs(),
+        "can": {"add_folders": page.local, "start_from": can_start_from(), "redraw": False},
         "measurements": {"distances": [], "angles": [], **settings.measurements},
     }
 

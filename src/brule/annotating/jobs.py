@@ -1,0 +1,137 @@
+"""Commands that go on by themselves: started by the page, they survive the page and its server, and can be stopped.
+
+A command holds a lock for as long as it runs, whoever started it: so it is known to run after the server was started again,
+and no other process is ever taken for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from brule.errors import ConfigError
+from brule.files import make_folder, write_text
+
+_TAIL = 4000  # bytes of the log that are looked at for what went wrong
+_PREFIX = "brule: "
+
+
+class Job:
+    """One command at a time.
+
+    Args:
+        folder: where its state is kept.
+        name: of the files there.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file, self._lock, self._log = (folder / f"{name}.{suffix}" for suffix in ("json", "lock", "log"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard = threading.Lock()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was noted when it was started; empty before the first time."""
+        try:
+            content = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @property
+    def running(self) -> bool:
+        """Whether the command runs."""
+        with self._guard:
+            return self._runs()
+
+    def start(self, words: Sequence[str], **facts: Any) -> None:
+        """Start ``brule`` with some words.
+
+        Args:
+            words: what follows ``brule``.
+            facts: to be noted.
+
+        Raises:
+            ConfigError: it runs already.
+            OutputError: nothing can be written.
+        """
+        with self._guard:
+            if self._runs():
+                raise ConfigError("it is running already")
+            make_folder(self._file.parent)
+            write_text(self._file, json.dumps({**facts, "command": ["brule", *words], "stopping": False}) + "\n")
+            with self._lock.open("ab") as lock, self._log.open("wb") as log:
+                _hold(lock)
+                self._process = _started([sys.executable, "-m", "brule", *words], lock, log)
+            write_text(self._file, json.dumps({**self.facts, "pid": self._process.pid}) + "\n")
+
+    def stop(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
+        with self._guard:
+            if not self._runs():
+                return
+            facts = self.facts
+            write_text(self._file, json.dumps({**facts, "stopping": True}) + "\n")
+            pid = facts.get("pid")
+            if isinstance(pid, int):
+                os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, if this process started it."""
+        if self._process is not None:
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return
+
+    def problem(self) -> str | None:
+        """What it said before it failed; None if it said nothing of the kind."""
+        try:
+            with self._log.open("rb") as file:
+                file.seek(max(0, self._log.stat().st_size - _TAIL))
+                lines = file.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return None
+        told = [k for k, line in enumerate(lines) if line.startswith(_PREFIX)]
+        if not told:
+            return None
+        text = " ".join(lines[told[-1] :])[len(_PREFIX) :].strip()
+        return None if text == "stopped" else text
+
+    def _runs(self) -> bool:
+        if self._process is not None:
+            if self._process.poll() is None:
+                return True
+            self._process = None
+        if not self._lock.exists() or sys.platform == "win32":
+            return False
+        with self._lock.open("ab") as lock:
+            return not _hold(lock)
+
+
+def _hold(lock: IO[bytes]) -> bool:
+    """Take a lock, which is let go when the last process that has this file open closes it; whether it was free."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _started(command: list[str], lock: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    more: dict[str, Any] = {"start_new_session": True, "pass_fds": (lock.fileno(),)}
+    if sys.platform == "win32":
+        more = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **more)

@@ -1,0 +1,182 @@
+"""What a detector finds in all images of a project: one line of JSON per image, so that much is read and written in parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.annotating.project import PREDICTIONS, Project
+from brule.errors import DataError
+from brule.files import atomic_write
+
+FORMAT = "brule-predictions-1"
+_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a detector found in one image.
+
+    Args:
+        points: ``(N, 2)`` in pixels, NaN where it found nothing.
+        spread: ``(N,)`` in pixels, how far off each point may be.
+        uncertainty: of the whole; the higher, the sooner it should be looked at.
+        expected: error in pixels; None where the detector isn't calibrated.
+        flagged: whether the detector itself holds it to be wrong.
+    """
+
+    points: np.ndarray
+    spread: np.ndarray
+    uncertainty: float
+    expected: float | None = None
+    flagged: bool = False
+
+
+class Predictions:
+    """The predictions of one run, read as they are asked for.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: there is no such file, or it is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.uncertainty: dict[str, float] = {}
+        self.expected: dict[str, float | None] = {}
+        self._places: dict[str, int] = {}
+        try:
+            with path.open("rb") as file:
+                self.head = _head(path, file.readline())
+                place = file.tell()
+                for line in file:
+                    self._note(line, place)
+                    place += len(line)
+        except OSError as error:
+            raise DataError(f"{path}: can't be read ({error.strerror})") from None
+
+    @property
+    def run(self) -> str:
+        """The name of the run."""
+        return self.path.stem
+
+    @property
+    def landmarks(self) -> int:
+        """How many landmarks a prediction has."""
+        return int(self.head["landmarks"])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def of(self, name: str) -> Prediction | None:
+        """The prediction of an image; None if there is none."""
+        place = self._places.get(name)
+        if place is None:
+            return None
+        try:
+            with self.path.open("rb") as file:
+                file.seek(place)
+                content = json.loads(file.readline())
+            points = np.array([[np.nan if v is None else v for v in point] for point in content["points"]], dtype=np.float64)
+            spread = np.array([np.nan if v is None else v for v in content["spread"]], dtype=np.float64)
+            return Prediction(points, spread, content["uncertainty"], content["expected"], bool(content.get("flagged")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _note(self, line: bytes, place: int) -> None:
+        try:
+            content = json.loads(line)
+            self.uncertainty[content["name"]] = float(content["uncertainty"])
+            self.expected[content["name"]] = content["expected"]
+            self._places[content["name"]] = place
+        except (ValueError, KeyError, TypeError):
+            return  # a line that is being written
+
+
+def predict_project(
+    project: Project, run: Path, *, name: str | None = None, progress: Callable[[int, int], object] = lambda done, total: None
+) -> Path:
+    """Find the landmarks of all images of a project.
+
+    Args:
+        project: whose images.
+        run: the folder of a run, or of a saved detector.
+        name: of the predictions; by default that of the folder.
+        progress: called as ``progress(done, total)``.
+
+    Returns:
+        The file with the predictions.
+
+    Raises:
+        CheckpointError: there is no detector.
+        DataError: it has other landmarks than the project.
+        OutputError: the file can't be written.
+    """
+    from brule.detector import LandmarkDetector
+
+    detector = LandmarkDetector.load(run)
+    count, names = len(detector.barycenter_), project.template.names
+    if names and count != len(names):
+        raise DataError(f"{run}: finds {count} landmarks, and the project has {len(names)}; take a detector of these landmarks")
+    target = predictions_file(project, name or run.resolve().name)
+    calibrated = detector.calibration_ is not None
+    with atomic_write(target) as temporary, temporary.open("w", encoding="utf-8") as file:
+        head = {"format": FORMAT, "landmarks": count, "calibrated": calibrated}
+        file.write(json.dumps(head) + "\n")
+        total = len(project.entries)
+        for done, (image, found) in enumerate(_found(detector, project), 1):
+            file.write(json.dumps({"name": image, **_content(found, calibrated)}) + "\n")
+            if done % _BATCH == 0 or done == total:
+                progress(done, total)
+    return target
+
+
+def predictions_file(project: Project, name: str) -> Path:
+    """Where the predictions of a run are kept."""
+    return project.folder / PREDICTIONS / f"{name}.jsonl"
+
+
+def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:
+    names = {str(entry.path): entry.name for entry in project.entries.values()}
+    for batch, landmarks in detector.iter_predict(list(names), batch_size=_BATCH, skip_bad=True):
+        uncertainty = landmarks.uncertainty
+        for k, sample in enumerate(batch):
+            points, spread = landmarks.points[k].numpy(), landmarks.spread[k].numpy()
+            doubt = float(np.nanmean(spread)) if uncertainty is None else float(uncertainty[k])
+            flagged = getattr(landmarks, "flagged", None)
+            yield names[str(sample.path)], Prediction(points, spread, doubt, None, bool(flagged is not None and flagged[k]))
+
+
+def _content(found: Prediction, calibrated: bool) -> dict[str, Any]:
+    expected = float(np.nanmean(found.spread)) if calibrated and np.isfinite(found.spread).any() else None
+    return {
+        "uncertainty": found.uncertainty if np.isfinite(found.uncertainty) else 1e9,
+        "expected": None if expected is None else round(expected, 3),
+        "flagged": found.flagged or not np.isfinite(found.points).all(),
+        "points": [[_number(x), _number(y)] for x, y in found.points.tolist()],
+        "spread": [_number(value) for value in found.spread.tolist()],
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 3) if np.isfinite(value) else None
+
+
+def _head(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("landmarks"), int):
+        raise DataError(f"{path}: expected predictions of an annotation project ({FORMAT}), this is something else")
+    return content

@@ -1,0 +1,178 @@
+"""Rounds of training: what each detector was trained on, and how far off it is on images that it hasn't seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.annotating.folders import ImageFolder
+from brule.annotating.predictions import Predictions
+from brule.annotating.project import RUNS, Project
+from brule.data.samples import landmark_box
+from brule.errors import ConfigError, DataError
+from brule.training.run_state import DESCRIPTION, RunState
+
+ROUND = re.compile(r"round-([0-9]{1,6})")
+NOTE = "round.json"
+MIN_BATCH = 2
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Errors on finished images that a detector wasn't trained on.
+
+    Args:
+        n: images.
+        error_px: mean distance in pixels, over the landmarks of an image, then over images.
+        error_percent: the same, of the diagonal of the box around the landmarks.
+    """
+
+    n: int
+    error_px: float
+    error_percent: float
+
+
+def rounds(project: Project) -> list[Path]:
+    """The folders of a project's runs, oldest first."""
+    folder = project.folder / RUNS
+    found = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    numbered = {path: int(match[1]) for path in found if (match := ROUND.fullmatch(path.name))}
+    return sorted(numbered, key=lambda path: numbered[path])
+
+
+def next_round(project: Project) -> Path:
+    """Where the next run is to be kept."""
+    known = rounds(project)
+    last = ROUND.fullmatch(known[-1].name) if known else None
+    return project.folder / RUNS / f"round-{int(last[1]) + 1 if last else 1}"
+
+
+def finished(run: Path) -> bool:
+    """Whether a run came to its end."""
+    try:
+        return RunState.read(run).finished
+    except DataError:
+        return False
+
+
+def has_detector(run: Path) -> bool:
+    """Whether a run holds a detector, of its end or of a checkpoint."""
+    return (run / DESCRIPTION).is_file()
+
+
+def training_words(
+    project: Project,
+    run: Path,
+    *,
+    minutes: float | None = None,
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    start_from: Path | None = None,
+    batch_size: int = 24,
+) -> list[str]:
+    """What follows ``brule`` to train a detector on a project.
+
+    Args:
+        project: its images are the unlabelled ones, its finished annotations the labelled ones.
+        run: the folder of the new run.
+        minutes: time limit.
+        preset: of the settings.
+        settings: as ``--set`` takes them.
+        start_from: an earlier run.
+        batch_size: of the preset; with fewer images, it is theirs.
+
+    Raises:
+        ConfigError: no image is finished.
+    """
+    if not project.accepted():
+        raise ConfigError("no image is finished yet: annotate some (ten are usual), then train")
+    words = ["train", "--images", *_paths(project.settings.folders), "--labelled", str(project.folder), "-o", str(run)]
+    words += ["--preset", preset] if preset else []
+    words += ["--time-limit", f"{minutes:g}"] if minutes is not None else []
+    template = project.template
+    if template.lines:
+        words += ["--edges", ", ".join(f"{a}:{b}" for a, b in template.lines)]
+    if template.pairs:
+        words += ["--mirror-pairs", ", ".join(f"{a}:{b}" for a, b in template.pairs)]
+    words += ["--start-from", str(start_from)] if start_from is not None else []
+    chosen = [*settings]
+    if len(project.entries) < batch_size and not any(one.startswith("batch_size=") for one in chosen):
+        chosen.append(f"batch_size={max(MIN_BATCH, len(project.entries))}")
+    return [*words, "--skip-bad", "--quiet", *(["--set", *chosen] if chosen else [])]
+
+
+def note_round(project: Project, run: Path) -> None:
+    """Note which images a run is trained on, beside its own files."""
+    from brule.files import make_folder, write_text
+
+    names = [project.entry(image).name for image in project.accepted()]
+    make_folder(project.own / "rounds")
+    write_text(project.own / "rounds" / f"{run.name}.json", json.dumps({"trained_on": names}) + "\n")
+
+
+def trained_on(project: Project, run: str) -> set[str]:
+    """The names of the annotated images that a run was trained on."""
+    try:
+        content = json.loads((project.own / "rounds" / f"{run}.json").read_text(encoding="utf-8"))
+        return set(content["trained_on"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def held_out(project: Project, predictions: Predictions, images: Sequence[str] | None = None) -> HeldOut | None:
+    """How far off a run is on finished images that it wasn't trained on.
+
+    Args:
+        project: with the truth.
+        predictions: of the run.
+        images: ids; by default all finished ones.
+
+    Returns:
+        The errors; None where there is no such image.
+    """
+    names, seen = project.template.names, trained_on(project, predictions.run)
+    pixels, shares = [], []
+    for image in project.accepted() if images is None else images:
+        entry = project.entry(image)
+        if entry.name in seen or entry.name not in predictions or predictions.landmarks != len(names):
+            continue
+        truth, found = project.record(image).marks.array(names), predictions.of(entry.name)
+        if found is None:
+            continue
+        apart = np.linalg.norm(found.points - truth, axis=1)
+        apart = apart[np.isfinite(apart)]
+        try:
+            left, top, right, bottom = landmark_box(truth)
+        except DataError:
+            continue
+        if len(apart):
+            pixels.append(float(apart.mean()))
+            shares.append(100 * float(apart.mean()) / float(np.hypot(right - left, bottom - top)))
+    return HeldOut(len(pixels), float(np.mean(pixels)), float(np.mean(shares))) if pixels else None
+
+
+def describe(project: Project, run: Path, errors: HeldOut | None) -> dict[str, Any]:
+    """A run, as the page shows it."""
+    return {
+        "name": run.name,
+        "finished": finished(run),
+        "trained_on": len(trained_on(project, run.name)),
+        "held_out": None
+        if errors is None
+        else {"n": errors.n, "error_px": round(errors.error_px, 3), "error_percent": round(errors.error_percent, 3)},
+        "decoder": (run / "decoder.safetensors").is_file(),
+    }
+
+
+def _paths(folders: Sequence[ImageFolder]) -> list[str]:
+    found = []
+    for folder in folders:
+        found += [os.path.join(folder.path, file) for file in folder.files] or [str(folder.path)]
+    return found

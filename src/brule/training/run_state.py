@@ -1,0 +1,146 @@
+"""How a training is getting on, from what its folder holds; nothing but files is read, and torch isn't imported."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from brule.errors import DataError
+
+LOG, SETTINGS, DESCRIPTION, PREVIEWS = "metrics.jsonl", "config.json", "detector.json", "previews"
+_RECENT = 20  # lines of the log that the speed is measured over
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a run's folder tells about it.
+
+    Attributes:
+        run: the folder.
+        records: the lines of its log, in order.
+        iterations: how many there are to be; ``None`` if unknown.
+        minutes: the time limit; ``None`` if there is none.
+        finished: whether training came to its end.
+        preview: the newest preview picture.
+        age: seconds since the log was written to.
+    """
+
+    run: Path
+    records: list[dict[str, Any]] = field(default_factory=list)
+    iterations: int | None = None
+    minutes: float | None = None
+    finished: bool = False
+    preview: Path | None = None
+    age: float = 0.0
+
+    @classmethod
+    def read(cls, run: Path) -> RunState:
+        """Look at a run; a line that is being written, or is damaged, is passed over.
+
+        Raises:
+            DataError: there is no run in the folder.
+        """
+        log, settings = run / LOG, _json(run / SETTINGS)
+        if not log.is_file() and not settings:
+            raise DataError(
+                f"{run}: expected the folder of a run, found neither {LOG} nor {SETTINGS}; give the -o of brule train"
+            )
+        previews = sorted(run.glob(f"{PREVIEWS}/*.png"))
+        return cls(
+            run,
+            _records(log),
+            _number(settings.get("iterations"), int),
+            _number(settings.get("time_limit"), float),
+            _json(run / DESCRIPTION).get("finished") is True,
+            previews[-1] if previews else None,
+            max(0.0, time.time() - log.stat().st_mtime) if log.is_file() else 0.0,
+        )
+
+    @property
+    def iteration(self) -> int:
+        """The last one logged."""
+        return int(self.records[-1]["iteration"]) if self.records else 0
+
+    @property
+    def seconds(self) -> float:
+        """Training time up to there."""
+        return _seconds(self.records[-1]) if self.records else 0.0
+
+    @property
+    def share(self) -> float | None:
+        """How much is done, 0 … 1: by iterations or by the clock, whichever ends the run first; ``None`` if unknown."""
+        if self.finished:
+            return 1.0
+        shares = [self.iteration / self.iterations] if self.iterations else []
+        shares += [self.seconds / (60 * self.minutes)] if self.minutes else []
+        return min(1.0, max(shares)) if shares else None
+
+    @property
+    def speed(self) -> float | None:
+        """Iterations a second over the last lines; ``None`` if there are too few."""
+        recent = self.records[-_RECENT:] if len(self.records) > 1 else [{"iteration": 0, "seconds": 0.0}, *self.records]
+        done = recent[-1]["iteration"] - recent[0]["iteration"]
+        took = _seconds(recent[-1]) - _seconds(recent[0])
+        return done / took if done > 0 and took > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end at this speed; ``None`` if unknown."""
+        left = []
+        if self.iterations and self.speed:
+            left.append(max(0.0, (self.iterations - self.iteration) / self.speed))
+        if self.minutes:
+            left.append(max(0.0, 60 * self.minutes - self.seconds))
+        return min(left) if left and not self.finished else None
+
+    @property
+    def terms(self) -> dict[str, list[float]]:
+        """Each logged term's values in order; what isn't a finite number is passed over."""
+        found: dict[str, list[float]] = {}
+        for record in self.records:
+            for name, value in record.items():
+                if name not in ("iteration", "seconds") and _is_finite(value):
+                    found.setdefault(name, []).append(float(value))
+        return found
+
+
+def _records(log: Path) -> list[dict[str, Any]]:
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and _is_finite(record.get("iteration")):
+            found.append(record)
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file; nothing where there is none yet or it can't be understood."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _seconds(record: dict[str, Any]) -> float:
+    value = record.get("seconds")
+    return float(value) if _is_finite(value) else 0.0
+
+
+def _number(value: Any, kind: type) -> Any:
+    return kind(value) if _is_finite(value) and value > 0 else None
+
+
+def _is_finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,77 @@
+"""Training, predicting and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+from starlette.responses import FileResponse, Response
+
+from brule.annotating.template import Strict
+from brule.web.calls import Call
+from brule.web.errors import Refused
+
+Setting = Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z_0-9.]+=[^\x00]*$")]
+RunName = Annotated[str, StringConstraints(max_length=40, pattern=r"^round-[0-9]{1,6}$")]
+Preset = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z0-9_-]+$")]
+
+
+class TrainBody(Strict):
+    """How to train."""
+
+    minutes: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    preset: Preset | None = None
+    start_from: bool = False
+    settings: Annotated[tuple[Setting, ...], Field(alias="set", max_length=50)] = ()
+
+
+class RunBody(Strict):
+    """Which run."""
+
+    run: RunName | None = None
+
+
+def show(call: Call) -> dict[str, Any]:
+    """``GET /api/train``."""
+    return call.page.training.state()
+
+
+def start(call: Call) -> dict[str, Any]:
+    """``POST /api/train``."""
+    body = call.body(TrainBody)
+    return call.page.training.start(
+        minutes=body.minutes, preset=body.preset, start_from=body.start_from, settings=body.settings
+    )
+
+
+def stop(call: Call) -> dict[str, Any]:
+    """``POST /api/train/stop``."""
+    return call.page.training.stop()
+
+
+def resume(call: Call) -> dict[str, Any]:
+    """``POST /api/train/resume``."""
+    return call.page.training.resume()
+
+
+def preview(call: Call) -> Response:
+    """``GET /api/train/preview``."""
+    path = call.page.training.preview()
+    if path is None:
+        raise Refused("not_found", "there is no preview yet")
+    return FileResponse(path, media_type="image/png")
+
+
+def predict(call: Call) -> dict[str, Any]:
+    """``POST /api/predict``."""
+    return {"predicting": call.page.training.predict(call.body(RunBody).run)}
+
+
+def predicting(call: Call) -> dict[str, Any]:
+    """``GET /api/predict``."""
+    return {"predicting": call.page.training.predicting()}
+
+
+def runs(call: Call) -> dict[str, Any]:
+    """``GET /api/runs``."""
+    return {"runs": call.page.training.runs()}

@@ -1,0 +1,289 @@
+"""Training and predicting from the page: commands that go on by themselves, and what the page shows of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.annotating import Project
+from brule.annotating.jobs import Job
+from brule.annotating.predictions import Prediction, Predictions, predictions_file
+from brule.annotating.project import RUNS
+from brule.annotating.rounds import (
+    HeldOut,
+    describe,
+    finished,
+    has_detector,
+    held_out,
+    next_round,
+    note_round,
+    rounds,
+    training_words,
+)
+from brule.errors import ConfigError, DataError
+from brule.training.run_state import RunState
+from brule.web.events import Hub
+
+MAX_CURVE = 300  # points of a term's curve
+PAUSE = 1.0  # seconds between looks at what runs
+MIN_HELD_OUT = 3  # images that say whether a detector is better than a guess
+
+
+class Training:
+    """The page's training.
+
+    Args:
+        project: that is trained on.
+        hub: hears of every change.
+    """
+
+    def __init__(self, project: Project, hub: Hub) -> None:
+        self._project, self._hub = project, hub
+        self._train = Job(project.own / "jobs", "train")
+        self._predict = Job(project.own / "jobs", "predict")
+        self._predictions: dict[str, tuple[int, Predictions]] = {}
+        self._errors: dict[str, tuple[tuple[int, int], HeldOut | None]] = {}
+        self._guard = threading.Lock()
+        self._ending = threading.Event()
+        threading.Thread(target=self._watch, name="training", daemon=True).start()
+
+    def start(self, *, minutes: float | None, preset: str | None, start_from: bool, settings: Sequence[str]) -> dict[str, Any]:
+        """Start a new round.
+
+        Raises:
+            ConfigError: it can't be.
+        """
+        if self._train.running:
+            raise ConfigError("a training is running already; stop it first, or wait for its end")
+        run = next_round(self._project)
+        last = next((path for path in reversed(rounds(self._project)) if has_detector(path)), None)
+        if start_from and not can_start_from():
+            raise ConfigError("this version of brule train can't start from an earlier run; train anew")
+        words = training_words(
+            self._project,
+            run,
+            minutes=minutes,
+            preset=preset,
+            settings=settings,
+            start_from=last if start_from else None,
+        )
+        note_round(self._project, run)
+        self._train.start(words, run=run.name)
+        return self.state()
+
+    def resume(self) -> dict[str, Any]:
+        """Go on with the round that was stopped.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        state = self.state()
+        if state["state"] not in ("stopped", "failed") or state["run"] is None:
+            raise ConfigError("there is no stopped training to go on with")
+        run = self._project.folder / RUNS / state["run"]
+        self._train.start(["train", "-o", str(run), "--resume", "--skip-bad", "--quiet"], run=run.name)
+        return self.state()
+
+    def stop(self) -> dict[str, Any]:
+        """Stop the training, after its current step."""
+        self._train.stop()
+        return self.state()
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows of the training."""
+        facts = self._train.facts
+        found: dict[str, Any] = {
+            "state": "idle", "run": facts.get("run"), "share": None, "seconds": 0, "seconds_left": None, "iteration": 0,
+            "curve": {}, "preview": None, "message": None, "command": " ".join(facts.get("command", [])),
+        }  # fmt: skip
+        if not facts.get("run"):
+            return found
+        running = self._train.running
+        run = self._project.folder / RUNS / str(facts["run"])
+        try:
+            state = RunState.read(run)
+        except DataError:
+            state = None
+        if state is not None:
+            found |= {
+                "share": state.share,
+                "seconds": round(state.seconds, 1),
+                "seconds_left": None if state.seconds_left is None else round(state.seconds_left, 1),
+                "iteration": state.iteration,
+                "curve": curves(state),
+                "preview": f"/api/train/preview?v={state.preview.stem}" if state.preview else None,
+            }
+        if running:
+            found["state"] = "stopping" if facts.get("stopping") else "running"
+        elif state is not None and state.finished:
+            found["state"] = "finished"
+        else:
+            found["message"] = self._train.problem()
+            found["state"] = "failed" if found["message"] else "stopped"
+        return found
+
+    def preview(self) -> Path | None:
+        """The newest preview picture."""
+        run = self._train.facts.get("run")
+        try:
+            return RunState.read(self._project.folder / RUNS / str(run)).preview if run else None
+        except DataError:
+            return None
+
+    def predict(self, run: str | None = None) -> dict[str, Any]:
+        """Predict all images with a run, by default with the newest that has a detector.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        known = {path.name: path for path in rounds(self._project) if has_detector(path)}
+        if not known or (run is not None and run not in known):
+            raise ConfigError("there is no detector yet: train one first")
+        chosen = run or list(known)[-1]
+        if not self._predict.running:
+            words = ["annotate", "-o", str(self._project.folder), "--predict", str(known[chosen])]
+            self._predict.start(words, run=chosen)
+        return self.predicting()
+
+    def predicting(self) -> dict[str, Any]:
+        """What the page shows of the predicting."""
+        facts = self._predict.facts
+        total = len(self._project.entries)
+        if not facts.get("run"):
+            return {"state": "idle", "run": None, "done": 0, "total": total, "message": None}
+        run = str(facts["run"])
+        target = predictions_file(self._project, run)
+        if self._predict.running:
+            return {"state": "running", "run": run, "done": _lines(target), "total": total, "message": None}
+        problem = self._predict.problem()
+        done = target.is_file() and problem is None
+        shown = None if done else problem or "the predicting was ended"
+        return {
+            "state": "finished" if done else "failed",
+            "run": run,
+            "done": total if done else 0,
+            "total": total,
+            "message": shown,
+        }
+
+    def predictions(self) -> Predictions | None:
+        """Those of the newest run that has any."""
+        folder = self._project.folder / "predictions"
+        names = [path.name for path in reversed(rounds(self._project))]
+        others = sorted(path.stem for path in folder.glob("*.jsonl")) if folder.is_dir() else []
+        for name in [*names, *others]:
+            found = self._read(name)
+            if found is not None and found.landmarks == len(self._project.template.names):
+                return found
+        return None
+
+    def prediction(self, image: str) -> tuple[str, Prediction] | None:
+        """The newest prediction of an image, with its run."""
+        known = self.predictions()
+        found = None if known is None else known.of(self._project.entry(image).name)
+        return None if known is None or found is None else (known.run, found)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All rounds, oldest first."""
+        return [describe(self._project, run, self._held_out(self._read(run.name))) for run in rounds(self._project)]
+
+    def held_out_px(self) -> float | None:
+        """The newest detector's error on finished images that it hasn't seen, where there are enough."""
+        found = self._held_out(self.predictions())
+        return found.error_px if found is not None and found.n >= MIN_HELD_OUT else None
+
+    def close(self) -> None:
+        """Look no longer; what runs goes on."""
+        self._ending.set()
+
+    def _held_out(self, predictions: Predictions | None) -> HeldOut | None:
+        """The errors of a run; worked out again only after something has changed."""
+        if predictions is None:
+            return None
+        key = (id(predictions), self._project.changes)
+        known = self._errors.get(predictions.run)
+        if known is None or known[0] != key:
+            known = self._errors[predictions.run] = (key, held_out(self._project, predictions))
+        return known[1]
+
+    def _read(self, name: str) -> Predictions | None:
+        path = predictions_file(self._project, name)
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        with self._guard:
+            known = self._predictions.get(name)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            try:
+                found = Predictions(path)
+            except DataError:
+                return None
+            self._predictions[name] = (stamp, found)
+            return found
+
+    def _watch(self) -> None:
+        """Tell the page of every change, and predict when a round has ended."""
+        before: tuple[Any, Any] = (None, None)
+        while not self._ending.wait(PAUSE):
+            now = (self.state(), self.predicting())
+            if now[0] != before[0]:
+                self._hub.publish("train", now[0])
+                ended = before[0] is not None and before[0]["state"] in ("running", "stopping")
+                run = now[0]["run"]
+                if run and now[0]["state"] == "finished" and (ended or before[0] is None) and self._read(run) is None:
+                    self._predict_quietly(run)
+            if now[1] != before[1]:
+                self._hub.publish("predict", now[1])
+                if before[1] is not None and now[1]["state"] == "finished":
+                    self._hub.publish("project", {})
+            before = now
+
+    def _predict_quietly(self, run: str) -> None:
+        if finished(self._project.folder / RUNS / run) and self._predict.facts.get("run") != run:
+            try:
+                self.predict(run)
+            except ConfigError:
+                return
+
+
+def curves(state: RunState) -> dict[str, list[list[float]]]:
+    """Each logged term over the iterations, thinned."""
+    found: dict[str, list[list[float]]] = {}
+    for record in state.records:
+        for name, value in record.items():
+            if name not in ("iteration", "seconds") and isinstance(value, int | float) and np.isfinite(value):
+                found.setdefault(name, []).append([record["iteration"], value])
+    return {name: _thinned(points) for name, points in found.items()}
+
+
+def can_start_from() -> bool:
+    """Whether this ``brule train`` can start from an earlier run."""
+    import importlib.util
+    from pathlib import Path as Place
+
+    spec = importlib.util.find_spec("brule")
+    root = Place(spec.submodule_search_locations[0]) if spec is not None and spec.submodule_search_locations else None
+    return root is not None and "start_from" in (root / "cli" / "train.py").read_text(encoding="utf-8")
+
+
+def _thinned(points: list[list[float]]) -> list[list[float]]:
+    if len(points) <= MAX_CURVE:
+        return points
+    kept = np.linspace(0, len(points) - 1, MAX_CURVE).round().astype(int)
+    return [points[k] for k in kept]
+
+
+def _lines(target: Path) -> int:
+    """How many predictions a file that is being written holds so far."""
+    parts = list(target.parent.glob(f".{target.stem}.*.part{target.suffix}"))
+    try:
+        with max(parts, key=lambda path: path.stat().st_mtime).open("rb") as file:
+            return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
+    except (OSError, ValueError):
+        return 0
