@@ -47,8 +47,6 @@ endif
 
 # Two torch threads that spin while something else has the core turn 30 ms into seconds.
 export OMP_WAIT_POLICY := PASSIVE
-# No test and no command needs a screen.
-export MPLBACKEND := Agg
 
 # TypeScript and axe-core, for the annotation page's checks alone.
 PAGE_TOOLS := tests/web/node_modules

@@ -42,7 +42,7 @@ def drawn_edges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[froze
         monkeypatch.setattr(module, name, watching)
 
     with monkeypatch.context():
-        for name in ("overlay_grid", "draw_landmarks", "barycenter_figure"):
+        for name in ("overlay_grid", "draw_landmarks", "barycenter_picture"):
             watched(brule.plots, name)
         watched(estimator, "preview_sheet")
         watched(page, "landmark_map")
@@ -88,7 +88,7 @@ def test_those_of_the_files_are_taken(brule, words, faces: Path, tmp_path: Path,
     expected = pairs([(0, 1), (9, 67)])
     with drawn_edges(monkeypatch) as seen:
         assert brule("barycenter", coco, "-o", tmp_path / "b.json").code == 0
-    assert seen["barycenter_figure"] == expected
+    assert seen["barycenter_picture"] == expected
     for shapes in (coco, tmp_path / "b.json"):  # the barycenter's file keeps them
         run = tmp_path / f"run-{shapes.stem}"
         told = [shapes if word == faces / "shapes" else word for word in words(faces, run, 1)]

@@ -19,7 +19,7 @@ def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: P
     found = brule(*words(faces, tmp_path / "study", *chosen))
     assert found.code == 0, found.err
     assert "| without R_g |" in found.out and found.err.count("NME") == 2
-    assert {path.name for path in (tmp_path / "study").glob("*.*")} == {"ablation.json", "ablation.md", "ablation.png"}
+    assert {path.name for path in (tmp_path / "study").glob("*.*")} == {"ablation.json", "ablation.md", "ablation.svg"}
     scores = json.loads((tmp_path / "study" / "ablation.json").read_text())
     found_runs = [(score["arm"], score["seed"], len(score["errors"])) for score in scores]
     assert found_runs == [("full loss", 0, 6), ("without R_g", 0, 6)]
@@ -41,7 +41,7 @@ def test_how_many_shapes_are_enough(brule, faces: Path, tmp_path: Path) -> None:
     found = brule(*asked)
     assert found.code == 0, found.err
     assert "outer eye corners" in found.out and "| 5 | 1 | 0.00 | 0.00 | 0.00 |" in found.out and "a = " in found.out
-    names = {"barycenter-size.json", "barycenter-size.md", "barycenter-size.png", "barycenters.png"}
+    names = {"barycenter-size.json", "barycenter-size.md", "barycenter-size.svg", "barycenters.svg"}
     assert {path.name for path in out.iterdir()} == names | {"reference.json", "draws.jsonl"}
     assert brule(*asked).out == found.out
     assert brule(*asked, "--seed", 1).code == 2
@@ -54,7 +54,7 @@ def test_a_sweep_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path)
     found = brule(*asked)
     assert found.code == 0, found.err
     assert "R_g (loss.equivariance)" in found.out and found.err.count("NME") == 2
-    assert {path.name for path in tmp_path.glob("*.*")} == {"sweep.json", "sweep.md", "sweep.png", "predictions.png"}
+    assert {path.name for path in tmp_path.glob("*.*")} == {"sweep.json", "sweep.md", "sweep.svg", "predictions.png"}
     assert brule(*asked).out == found.out
     found = brule(*asked[:2], "R_q", *asked[3:])
     assert found.code == 2 and "R_b, R_g" in found.err

@@ -90,4 +90,4 @@ def test_the_table_says_median_and_difference(tmp_path: Path) -> None:
     assert "| without R_g | 6.00, 10.00 | 8.00 | 1.00 | +2.00 (+2.00 to +2.00) | 100 |" in table  # (1 + 3) / 2 on each image
     assert (tmp_path / "ablation.md").read_text(encoding="utf-8") == table
     assert len(json.loads((tmp_path / "ablation.json").read_text(encoding="utf-8"))) == 4
-    assert (tmp_path / "ablation.png").stat().st_size > 1000
+    assert (tmp_path / "ablation.svg").stat().st_size > 1000

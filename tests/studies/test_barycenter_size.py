@@ -144,7 +144,7 @@ def test_what_is_told(tmp_path: Path) -> None:
     assert len(content["draws"]) == 9
     law = content["laws"]["w2_squared"]
     assert law["exponent_low"] < law["exponent"] < law["exponent_high"]
-    for name in ("barycenter-size.png", "barycenters.png"):
+    for name in ("barycenter-size.svg", "barycenters.svg"):
         assert (tmp_path / name).stat().st_size > 1000
 
 

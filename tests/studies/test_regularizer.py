@@ -100,5 +100,5 @@ def test_the_table_says_how_far_apart_the_errors_are(tmp_path: Path) -> None:
     assert (tmp_path / "regularizer.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "regularizer.json").read_text(encoding="utf-8"))
     assert content[0]["points"][1] == {"iteration": 20, "held_out": 6.0, "learnt": 1.0}
-    assert (tmp_path / "regularizer.png").stat().st_size > 1000
+    assert (tmp_path / "regularizer.svg").stat().st_size > 1000
     assert regularizer_table(curves[2:]).count("labels alone") == 0

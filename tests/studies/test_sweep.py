@@ -70,7 +70,7 @@ def test_a_sweep_down_to_nothing_is_told_with_pictures(material: StudyMaterial, 
     assert (tmp_path / "sweep.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
     assert (content["setting"], content["values"], len(content["runs"])) == ("loss.shape_prior", [0, 0.1], 2)
-    assert (tmp_path / "sweep.png").stat().st_size > 1000
+    assert (tmp_path / "sweep.svg").stat().st_size > 1000
     with Image.open(tmp_path / "predictions.png") as picture:
         assert picture.width > 3 * picture.height  # two rows of eight images
 

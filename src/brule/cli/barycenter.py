@@ -108,11 +108,11 @@ def _tell(ready: ReadyShapes, found: Barycenter) -> None:
 
 def _draw(shapes: Shapes, ready: ReadyShapes, found: Barycenter, target: Path, *, asked: bool) -> None:
     from brule.detector import usual_edges
-    from brule.plots import barycenter_figure, save_figure
+    from brule.plots import barycenter_picture, save_picture
 
     stated = [edge for edge in shapes.edges if max(edge) < len(found.points)]
     try:
-        save_figure(barycenter_figure(found.points, ready.sets, edges=stated or usual_edges(found.points)), target)
+        save_picture(barycenter_picture(found.points, ready.sets, edges=stated or usual_edges(found.points)), target)
     except BruleError as error:
         if asked:
             raise

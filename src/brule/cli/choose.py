@@ -127,11 +127,11 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
     from PIL import Image
 
     from brule.data import CROP_SCALE, load_crop
-    from brule.plots import contact_sheet, save_figure
+    from brule.plots import contact_sheet, save_picture
 
     scale = CROP_SCALE if detector is None else detector.config_.crop.scale
     tiles = [Image.fromarray(load_crop(sample, _TILE, scale)[0]) for sample in chosen]
-    save_figure(contact_sheet(tiles, min(_COLUMNS, len(tiles))), path)
+    save_picture(contact_sheet(tiles, min(_COLUMNS, len(tiles))), path)
 
 
 def _tell(choice: Choice, score: ChoiceScore) -> None:

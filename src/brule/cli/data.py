@@ -105,14 +105,14 @@ def inspect(
         pictures: How many crops to draw, evenly spread over the data.
     """
     from brule.data import contact_sheet, inspect_data
-    from brule.plots import preview_sheet, save_figure
+    from brule.plots import preview_sheet, save_picture
 
     found = inspect_data(paths)
     _tell(found)
     if output is not None:
         sheet = contact_sheet(found.samples, count=pictures)
         edges = [edge for edge in found.layout.edges if max(edge) < (found.n_points or 0)]
-        save_figure(preview_sheet(sheet.images, sheet.points, edges=edges or None), output)
+        save_picture(preview_sheet(sheet.images, sheet.points, edges=edges or None), output)
         say(f"\npicture     {output}")
     return 2 if found.bad else 0
 

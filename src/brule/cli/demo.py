@@ -201,15 +201,15 @@ def _draw_predictions(path: Path, detector: LandmarkDetector, samples: SampleLis
     import numpy as np
 
     from brule.data import load_crop
-    from brule.plots import preview_sheet, save_figure
+    from brule.plots import preview_sheet, save_picture
 
     scale = detector.config_.crop.scale
     crops = np.stack([load_crop(sample, 2 * SIZE, scale)[0] for sample in samples[:N_PICTURES]])
-    save_figure(preview_sheet(crops, result.predictions[:N_PICTURES], columns=6, tile=256, edges=result.edges), path)
+    save_picture(preview_sheet(crops, result.predictions[:N_PICTURES], columns=6, tile=256, edges=result.edges), path)
 
 
 def _shown_pictures(output: Path) -> list[tuple[Image, str]]:
-    """The barycenter, where matplotlib was there to draw it."""
+    """The barycenter, if it was drawn."""
     from PIL import Image
 
     path = output / "barycenter.png"

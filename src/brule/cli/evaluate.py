@@ -253,14 +253,14 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Ev
     """Draw 24 predictions, evenly spread over the images, with the truth as crosses and the error above."""
     import numpy as np
 
-    from brule.plots import overlay_grid, save_figure
+    from brule.plots import overlay_grid, save_picture
 
     crop = crop_reader(detector, samples, result)
     chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
     crops = [crop(i) for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
     points, truth = result.predictions[chosen], result.truth[chosen]
-    save_figure(overlay_grid(np.stack(crops), points, truth=truth, names=titles, columns=6, edges=result.edges), path)
+    save_picture(overlay_grid(np.stack(crops), points, truth=truth, names=titles, columns=6, edges=result.edges), path)
 
 
 def _n_shapes(detector: LandmarkDetector, record: DataUsed | None) -> int | None:

@@ -160,13 +160,13 @@ def _clear(output: Path) -> None:
 def _write_pictures(output: Path, drawn: np.ndarray, rows: Rows, columns: Columns, *, each: bool) -> None:
     from PIL import Image
 
-    from brule.plots import save_figure, style_grid
+    from brule.plots import save_picture, style_grid
 
     tile = max(SMALLEST_TILE, drawn.shape[2])
     outside = ((rows.points < 0) | (rows.points > 1)).any(-1)
     if bool(outside.any()):
         note(f"{int(outside.any(-1).sum())} of {len(rows)} landmark sets reach outside the crop, where nothing is drawn")
-    save_figure(style_grid(drawn, rows.points.numpy(), originals=rows.crops, models=columns.crops, tile=tile), output / GRID)
+    save_picture(style_grid(drawn, rows.points.numpy(), originals=rows.crops, models=columns.crops, tile=tile), output / GRID)
     for row, images in enumerate(drawn if each else ()):
         for column, image in enumerate(images):
-            save_figure(Image.fromarray(image), output / EACH / f"{row:04d}-{column:04d}.png")
+            save_picture(Image.fromarray(image), output / EACH / f"{row:04d}-{column:04d}.png")

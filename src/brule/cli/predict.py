@@ -287,12 +287,12 @@ def _csv_line(cells: Sequence[str]) -> str:
 def _draw(image: Path, points: np.ndarray, target: Path, edges: Edges) -> None:
     from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
     from brule.data import load_image
-    from brule.plots import draw_landmarks, save_figure
+    from brule.plots import draw_landmarks, save_picture
 
     picture = load_image(image)
     unit = pixels_to_unit(points, image_box(*picture.size))
     picture.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-    save_figure(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size)), edges=edges), target)
+    save_picture(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size)), edges=edges), target)
 
 
 def _roots(paths: Sequence[str]) -> list[str]:

@@ -30,7 +30,7 @@ from brule.detector.uncertainty.predictor import in_other_frame, joined
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder, Landmarks
-from brule.plots import preview_sheet, save_figure
+from brule.plots import preview_sheet, save_picture
 from brule.training.batches import LabelledImages
 from brule.training.checkpoint import Progress
 from brule.training.checkpointing import Callbacks, TrainingResult
@@ -358,7 +358,7 @@ class LandmarkDetector:
 
 
 def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> None:
-    save_figure(preview_sheet(crops, points, redrawn=redrawn, columns=4, edges=edges), path)
+    save_picture(preview_sheet(crops, points, redrawn=redrawn, columns=4, edges=edges), path)
 
 
 def _predict_batch(reader: Reader, batch: list[tuple[Sample, np.ndarray, Box]], views: int) -> tuple[list[Sample], Landmarks]:

@@ -60,6 +60,27 @@ def draw_landmarks(
     return drawn
 
 
+def draw_dots(image: Image.Image, points: ArrayLike, colour: tuple[int, int, int], *, radius: float) -> Image.Image:
+    """An image with points ``(N, 2)`` in pixels as small dots of one colour; NaN points are left out."""
+    canvas = np.asarray(image, dtype=np.float32).copy()
+    for point in check_landmarks(points):
+        if np.isfinite(point).all():
+            _paint_dot(canvas, point, np.asarray(colour), radius)
+    return Image.fromarray(np.round(canvas).astype(np.uint8))
+
+
+def draw_crosses(image: Image.Image, points: ArrayLike) -> Image.Image:
+    """An image with points ``(N, 2)`` in pixels as small white crosses with a dark rim; NaN points are left out."""
+    landmarks = check_landmarks(points)
+    canvas = np.asarray(image, dtype=np.float32).copy()
+    radius = 1.5 * _default_radius(landmarks, image.size)
+    white = np.full(3, 255)
+    for point in landmarks[np.isfinite(landmarks).all(axis=1)]:
+        for arm in ((radius, radius), (radius, -radius)):
+            _paint_segment(canvas, point - arm, point + arm, (white, white), 0.4 * radius)
+    return Image.fromarray(np.round(canvas).astype(np.uint8))
+
+
 def preview_sheet(
     images: ArrayLike,
     points: ArrayLike,

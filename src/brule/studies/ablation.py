@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import mean, median
 
 from brule.files import write_text
-from brule.plots import ablation_figure, save_figure
+from brule.plots import save_picture
+from brule.plots.svg import ablation_chart
 from brule.studies.runs import Arm, Score, paired_difference, scores_by_arm
 from brule.training.config import TrainingConfig
 
@@ -45,7 +46,7 @@ def ablation_arms(config: TrainingConfig) -> list[Arm]:
 
 
 def tell_ablation(directory: Path, scores: Sequence[Score]) -> str:
-    """Write ``ablation.json``, ``ablation.md`` and ``ablation.png``.
+    """Write ``ablation.json``, ``ablation.md`` and ``ablation.svg``.
 
     Returns:
         The table, as Markdown.
@@ -54,8 +55,8 @@ def tell_ablation(directory: Path, scores: Sequence[Score]) -> str:
     write_text(directory / "ablation.json", json.dumps([asdict(score) for score in scores], indent=1) + "\n")
     write_text(directory / "ablation.md", table)
     by_arm = scores_by_arm(scores)
-    figure = ablation_figure({name: [score.nme for score in found] for name, found in by_arm.items()})
-    save_figure(figure, directory / "ablation.png")
+    figure = ablation_chart({name: [score.nme for score in found] for name, found in by_arm.items()})
+    save_picture(figure, directory / "ablation.svg")
     return table
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from brule.evaluation import Estimate
 from brule.files import write_text
-from brule.plots import sample_size_figure, save_figure, two_shapes_figure
+from brule.plots import save_picture
+from brule.plots.svg import sample_size_chart, two_shapes_chart
 from brule.studies.barycenter_size import SizeStudy
 
 DRAWN = 10  # the paper's number of shapes: the barycenter that the picture shows beside that of all
@@ -96,7 +97,7 @@ class SizeLaws:
 
 
 def tell_barycenter_size(directory: Path, study: SizeStudy) -> str:
-    """Write ``barycenter-size.json`` and ``.md``, the plot ``.png``, and the two barycenters, ``barycenters.png``.
+    """Write ``barycenter-size.json`` and ``.md``, the plot ``.svg``, and the two barycenters, ``barycenters.svg``.
 
     Returns:
         The table, as Markdown.
@@ -159,7 +160,7 @@ def _draw(directory: Path, study: SizeStudy, laws: SizeLaws) -> None:
         lines = {f"{name} {_exponent(law)}": (x, law(x)) for name, law in named if law is not None}
         errors = {"W₂²": squared, "index-matched, squared": matched}
         unit = f"% of the {study.normaliser}, squared"
-        save_figure(sample_size_figure(errors, lines, unit=unit), directory / "barycenter-size.png")
+        save_picture(sample_size_chart(errors, lines, unit=unit), directory / "barycenter-size.svg")
     few = min(study.draws, key=lambda draw: (abs(draw.n - DRAWN), draw.number))
     names = (f"barycenter of all {study.n_shapes} shapes", f"barycenter of {few.n}, the first draw")
-    save_figure(two_shapes_figure(study.reference, few.points, names=names), directory / "barycenters.png")
+    save_picture(two_shapes_chart(study.reference, few.points, names=names), directory / "barycenters.svg")

@@ -16,7 +16,8 @@ from brule.detector import LandmarkDetector
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import make_folder, wrap_oserror, write_text
-from brule.plots import learning_curves_figure, save_figure
+from brule.plots import save_picture
+from brule.plots.svg import learning_curves_chart
 from brule.studies.runs import Arm, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
 
 ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
@@ -163,7 +164,7 @@ def read_curve(path: Path) -> list[CurvePoint]:
 
 
 def tell_regularizer(directory: Path, curves: Sequence[LearningCurve]) -> str:
-    """Write ``regularizer.json``, ``regularizer.md`` and the learning curves, ``regularizer.png``.
+    """Write ``regularizer.json``, ``regularizer.md`` and the learning curves, ``regularizer.svg``.
 
     Returns:
         The table, as Markdown.
@@ -176,7 +177,7 @@ def tell_regularizer(directory: Path, curves: Sequence[LearningCurve]) -> str:
         points = [(float(point.iteration), point.held_out, point.learnt) for point in curve.points]
         drawn.setdefault(curve.score.arm, []).append(points)
     floor = median(curve.score.floor_nme for curve in curves)
-    save_figure(learning_curves_figure(drawn, parts=PARTS, floor=floor), directory / "regularizer.png")
+    save_picture(learning_curves_chart(drawn, parts=PARTS, floor=floor), directory / "regularizer.svg")
     return table
 
 

@@ -16,7 +16,8 @@ from brule.data import SampleList, load_crop
 from brule.detector import LandmarkDetector
 from brule.errors import ConfigError
 from brule.files import write_text
-from brule.plots import preview_sheet, save_figure, sweep_figure, titled_sheets
+from brule.plots import preview_sheet, save_picture, titled_sheets
+from brule.plots.svg import sweep_chart
 from brule.studies.runs import Arm, Score, scores_by_arm
 from brule.training.config import TrainingConfig, dotted_keys, load_config, setting
 
@@ -91,7 +92,7 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
 
 
 def tell_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> str:
-    """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.png``, and ``predictions.png``.
+    """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.svg``, and ``predictions.png``.
 
     The last shows predictions on some of the measured images, evenly spread, of the runs with the first seed: at the lowest
     value, at the best and at the highest.
@@ -111,8 +112,8 @@ def tell_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measured:
     write_text(directory / "sweep.md", table)
     errors = {value: [score.nme for score in own] for value, own in _by_value(sweep, scores).items()}
     floor = median(score.floor_nme for score in scores)
-    save_figure(sweep_figure(errors, name=sweep.name, floor=floor), directory / "sweep.png")
-    save_figure(_pictures(directory, sweep, scores, measured), directory / "predictions.png")
+    save_picture(sweep_chart(errors, name=sweep.name, floor=floor), directory / "sweep.svg")
+    save_picture(_pictures(directory, sweep, scores, measured), directory / "predictions.png")
     return table
 
 

@@ -31,7 +31,7 @@ def ablation(
 
     Every arm is trained anew with every seed, for the same number of iterations, and measured on the same images. A study
     that was stopped goes on with the same command; runs that are finished are read. Two commands with different `--seeds`
-    may work on one folder at a time. The folder gets `ablation.md` (the table), `ablation.png` and `ablation.json`.
+    may work on one folder at a time. The folder gets `ablation.md` (the table), `ablation.svg` and `ablation.json`.
 
     **Examples**
 

@@ -30,7 +30,7 @@ def barycenter_size(
     the number of shapes, minutes for a thousand.
 
     A study that was stopped goes on with the same command; more sizes or draws may be asked for later. The folder gets
-    `barycenter-size.md` (the table), `barycenter-size.png`, `barycenters.png` (that of ten shapes over that of all) and
+    `barycenter-size.md` (the table), `barycenter-size.svg`, `barycenters.svg` (that of ten shapes over that of all) and
     `barycenter-size.json`.
 
     **Examples**

@@ -34,7 +34,7 @@ def regularizer(
 
     Both learn from the same annotated images for the same number of iterations; one of them sees the unlabelled images,
     too. At every checkpoint, by default twenty times, the error on held-out images and on those learnt from is measured. A
-    study that was stopped goes on with the same command. The folder gets `regularizer.md` (the table), `regularizer.png`
+    study that was stopped goes on with the same command. The folder gets `regularizer.md` (the table), `regularizer.svg`
     (the learning curves) and `regularizer.json`.
 
     **Examples**

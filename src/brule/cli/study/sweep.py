@@ -32,7 +32,7 @@ def sweep(
 
     Every value is trained anew with every seed, for the same number of iterations, and measured on the same images. A study
     that was stopped goes on with the same command; values may be added later. The folder gets `sweep.md` (the table),
-    `sweep.png` (error against value), `predictions.png` (predictions at the lowest, the best and the highest value) and
+    `sweep.svg` (error against value), `predictions.png` (predictions at the lowest, the best and the highest value) and
     `sweep.json`.
 
     **Examples**

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 from brule.errors import DataError
 from brule.plots.svg.canvas import (
@@ -106,6 +107,37 @@ def difference_chart(differences: Mapping[str, Triple]) -> str:
         canvas.text(across.end, y - 16, figure, text_anchor="end", font_weight=600, **halo)
         _whisker(canvas, across, y, one, colour, width=2.5)
         canvas.add("circle", cx=across.at(one[0]), cy=y, r=4.5, fill=colour)
+    return canvas.svg()
+
+
+def ablation_chart(errors: Mapping[str, Sequence[float]]) -> str:
+    """What each part of a method is worth: one bar per arm at the median of its runs, one dot per run.
+
+    Args:
+        errors: name of the arm → mean error of each run, in percent; the first arm is what the others are compared with.
+
+    Returns:
+        SVG text.
+
+    Raises:
+        DataError: no runs, or an error that isn't finite.
+    """
+    if not errors or not all(values and all(map(math.isfinite, values)) for values in errors.values()):
+        raise DataError("an ablation needs at least one arm, and a finite error for each of its runs.")
+    left, height = 150, 10 + _ROW * len(errors)
+    middle = {name: median(values) for name, values in errors.items()}
+    label = ", ".join(f"{name} {value:.2f} %" for name, value in middle.items())
+    canvas = Canvas(WIDTH, height + 40, f"Median of the runs' mean errors: {label}")
+    across = Scale(0, nice_end(1.02 * max(map(max, errors.values()))), left, WIDTH - 52)
+    _axis(canvas, across, 4, height, "mean error, % of the normalising distance")
+    for row, (name, values) in enumerate(errors.items()):
+        y, colour = 10 + _ROW * (row + 0.5), series_colour(0 if row == 0 else 1)
+        canvas.text(left - 8, y + 4, shortened(name, 22), text_anchor="end")
+        bar = across.at(middle[name]) - left
+        canvas.add("rect", x=left, y=y - 9, width=bar, height=18, rx=3, fill=colour, fill_opacity=0.35, class_="bar")
+        for value in values:
+            canvas.add("circle", cx=across.at(value), cy=y, r=4, fill=colour)
+        canvas.text(WIDTH, y + 4, f"{middle[name]:.2f} %", text_anchor="end", font_weight=600)
     return canvas.svg()
 
 

@@ -89,23 +89,27 @@ class LegendEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Scale:
-    """From data to the chart's units, linear.
+    """From data to the chart's units.
 
     Attributes:
         low: of the data, where ``start`` is.
         high: of the data, where ``end`` is.
         start: in the chart.
         end: in the chart.
+        log: logarithmic; the data are positive then.
     """
 
     low: float
     high: float
     start: float
     end: float
+    log: bool = False
 
     def __call__(self, values: ArrayLike) -> Array:
         """Data → chart, any shape."""
-        share = (np.asarray(values, dtype=np.float64) - self.low) / ((self.high - self.low) or 1.0)
+        own = np.log if self.log else np.asarray
+        data, low, high = (own(np.asarray(one, dtype=np.float64)) for one in (values, self.low, self.high))
+        share = (data - low) / ((high - low) or 1.0)
         return self.start + share * (self.end - self.start)
 
     def at(self, value: float) -> float:
@@ -131,6 +135,15 @@ class Plot:
         """A line through data points."""
         self.canvas.path(np.stack([self.x(x), self.y(y)], axis=1), **attributes)
 
+    def dots(self, x: ArrayLike, y: ArrayLike, **attributes: object) -> None:
+        """A dot at each data point."""
+        for a, b in zip(self.x(x), self.y(y), strict=True):
+            self.canvas.add("circle", None, hint=None, cx=float(a), cy=float(b), **attributes)
+
+    def floor(self, value: float) -> None:
+        """A broken line across the plot: the error of the constant prediction."""
+        self.curve([self.x.low, self.x.high], [value, value], stroke=FLOOR, stroke_width=1.6, stroke_dasharray="5 4")
+
     def band(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, **attributes: object) -> None:
         """The area between two curves."""
         there, back = (np.stack([self.x(x), self.y(edge)], axis=1) for edge in (low, high))
@@ -147,6 +160,8 @@ def framed(
     legend: Sequence[LegendEntry] = (),
     x_text: Callable[[float], str] | None = None,
     y_text: Callable[[float], str] | None = None,
+    x_ticks: Sequence[float] | None = None,
+    log: str = "",
     height: float = 250,
 ) -> Plot:
     """Axes with a quiet grid, their titles, and a legend above.
@@ -160,18 +175,20 @@ def framed(
         legend: its rows.
         x_text: how a tick is written.
         y_text: how a tick is written.
+        x_ticks: where ticks are; by default at round values.
+        log: the logarithmic axes: ``"x"``, ``"y"`` or ``"xy"``.
         height: of the area between the axes.
     """
     top = 18 * len(legend) + 40
     canvas = Canvas(WIDTH, top + height + 42, label)
     draw_legend(canvas, legend)
-    across, up = Scale(*x, 44, WIDTH - 12), Scale(*y, top + height, top)
+    across, up = Scale(*x, 44, WIDTH - 12, "x" in log), Scale(*y, top + height, top, "y" in log)
     canvas.text(0, top - 20, y_title, fill=SOFT, font_size=11)
-    for value in ticks(*y):
+    for value in (log_ticks if up.log else ticks)(*y):
         place = up.at(value)
         canvas.add("line", x1=across.start, x2=across.end, y1=place, y2=place, stroke=LINE)
         canvas.text(36, place + 4, (y_text or number)(value), text_anchor="end", fill=SOFT, font_size=11)
-    for value in ticks(*x):
+    for value in x_ticks or (log_ticks if across.log else ticks)(*x):
         canvas.text(
             across.at(value), top + height + 17, (x_text or number)(value), text_anchor="middle", fill=SOFT, font_size=11
         )
@@ -202,6 +219,13 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten between two positive ends; also 2 and 5 times them where that leaves fewer than three."""
+    powers = [10.0**i for i in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    found = [value for value in powers if low <= value <= high]
+    return found if len(found) > 2 else [m * value for value in powers for m in (1, 2, 5) if low <= m * value <= high]
 
 
 def nice_end(value: float, count: int = 5) -> float:

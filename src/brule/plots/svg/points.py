@@ -17,7 +17,9 @@ from brule.plots.svg.canvas import (
     SOFT,
     WIDTH,
     Canvas,
+    LegendEntry,
     Plot,
+    draw_legend,
     framed,
     nice_end,
     number,
@@ -26,7 +28,7 @@ from brule.plots.svg.canvas import (
     ticks,
 )
 
-MOST_DOTS = 1500
+MAX_DOTS = 1500
 _UNIT = 100.0  # the side of an overlay
 # From little to much error: readable on white and on black, and rising evenly in lightness for the colour-blind.
 _HEAT = np.array(
@@ -133,6 +135,39 @@ def landmark_overlay(points: ArrayLike, truth: ArrayLike | None = None, *, edges
     return canvas.svg()
 
 
+def two_shapes_chart(first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]) -> str:
+    """Two landmark sets over each other, points of one index joined.
+
+    Args:
+        first: ``(N, 2)`` in the unit square, y downwards; drawn as open circles.
+        second: the same; drawn as dots.
+        names: of the two.
+
+    Returns:
+        SVG text.
+
+    Raises:
+        DataError: they aren't landmarks, or differ in number.
+    """
+    one, two = check_landmarks(first), check_landmarks(second)
+    if one.shape != two.shape:
+        raise DataError(f"expected two sets of the same number of landmarks, got {len(one)} and {len(two)}.")
+    both = np.concatenate([one, two])
+    low, extent = both.min(axis=0), np.ptp(both, axis=0)
+    scale = (WIDTH - 20) / max(float(extent.max()), 1e-9)
+    canvas = Canvas(WIDTH, 60 + scale * float(extent[1]), f"{names[0]} and {names[1]}, points of one index joined")
+    draw_legend(canvas, [LegendEntry(name, series_colour(i)) for i, name in enumerate(names)])
+    place = [(WIDTH - scale * float(extent[0])) / 2, 50]
+    circles, dots = ((shape - low) * scale + place for shape in (one, two))
+    for pair in np.stack([circles, dots], axis=1):
+        canvas.path(pair, stroke=SOFT, stroke_width=1)
+    for x, y in circles:
+        canvas.add("circle", cx=float(x), cy=float(y), r=4.5, fill="none", stroke=series_colour(0), stroke_width=1.6)
+    for x, y in dots:
+        canvas.add("circle", cx=float(x), cy=float(y), r=2.6, fill=series_colour(1))
+    return canvas.svg()
+
+
 def confidence_chart(spread: ArrayLike, errors: ArrayLike) -> str:
     """Images as dots: how unsure the detector was, and how wrong.
 
@@ -146,7 +181,7 @@ def confidence_chart(spread: ArrayLike, errors: ArrayLike) -> str:
     x, y = np.asarray(spread, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1 or not len(x) or not np.isfinite([x, y]).all():
         raise DataError("expected one finite spread and one finite error for each image, at least one.")
-    shown = np.unique(np.linspace(0, len(x) - 1, MOST_DOTS).round().astype(int)) if len(x) > MOST_DOTS else np.arange(len(x))
+    shown = np.unique(np.linspace(0, len(x) - 1, MAX_DOTS).round().astype(int)) if len(x) > MAX_DOTS else np.arange(len(x))
     low, high = float(x.min()), float(x.max())
     margin = 0.04 * (high - low) or 0.5
     words = f"{len(shown)} of {len(x)} images" if len(shown) < len(x) else f"{len(x)} images"
@@ -155,8 +190,7 @@ def confidence_chart(spread: ArrayLike, errors: ArrayLike) -> str:
         x_title="mean spread, % of the crop's side", y_title=f"error, %; a dot is an image ({words})",
     )  # fmt: skip
     radius = float(np.clip(60 / np.sqrt(len(shown)), 1.8, 4.5))
-    for a, b in zip(plot.x(x[shown]), plot.y(y[shown]), strict=True):
-        plot.canvas.add("circle", cx=float(a), cy=float(b), r=radius, fill=series_colour(0), fill_opacity=0.5)
+    plot.dots(x[shown], y[shown], r=radius, fill=series_colour(0), fill_opacity=0.5)
     if len(x) >= 40:
         _running_median(plot, x, y)
     return plot.canvas.svg()
