@@ -60,6 +60,14 @@ function keyOf([a, b]) {
 }
 
 /**
+ * All lines of a template: its edges, and those along its contours.
+ * @param {{edges: [number, number][], contours: Contour[]}} template
+ */
+export function allLines({ edges, contours }) {
+  return edgesWith(edges, [], contours);
+}
+
+/**
  * Names for n landmarks, such as those of an object that has none yet.
  * @param {string[]} names
  * @param {number} n

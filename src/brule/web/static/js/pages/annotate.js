@@ -46,7 +46,7 @@ export class AnnotatePage {
       "div",
       { class: "annotate" },
       this.images.element,
-      h("section", { class: "work", "aria-label": "Image" }, this.toolbar.element, this.toolbar.prompt, this.stage.element),
+      h("section", { class: "work", "aria-label": "Image" }, this.toolbar.element, this.toolbar.next, this.stage.element),
       this.side.element,
     );
     this.endings = [

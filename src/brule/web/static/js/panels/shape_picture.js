@@ -2,6 +2,7 @@
 
 import { fill, h, svg } from "../lib/dom.js";
 import { indexColours } from "../core/colours.js";
+import { allLines } from "../core/template.js";
 
 /**
  * @param {import("../net/types.js").Template} template
@@ -18,7 +19,7 @@ export function shapePicture(template, selected) {
   const unit = size / 100;
   const colours = indexColours(points.length);
   const box = [left - 8 * unit, top - 8 * unit, Math.max(...xs) - left + 16 * unit, Math.max(...ys) - top + 16 * unit];
-  const lines = template.edges.map(([a, b]) => svg("line", { x1: xs[a], y1: ys[a], x2: xs[b], y2: ys[b], class: "shape-line", "stroke-width": unit }));
+  const lines = allLines(template).map(([a, b]) => svg("line", { x1: xs[a], y1: ys[a], x2: xs[b], y2: ys[b], class: "shape-line", "stroke-width": unit }));
   const dots = points.map(([x, y], i) => svg("circle", { cx: x, cy: y, r: (i === selected ? 3.4 : 1.6) * unit, fill: colours[i] }));
   const ring = points[selected] && svg("circle", { cx: xs[selected], cy: ys[selected], r: 6 * unit, class: "shape-ring", "stroke-width": 1.2 * unit });
   return h("div", { class: "shape-picture" }, svgRoot(box, [...lines, ...dots, ring]));

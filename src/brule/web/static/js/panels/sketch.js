@@ -3,6 +3,7 @@
 import { h } from "../lib/dom.js";
 import { indexColours } from "../core/colours.js";
 import { SUGGESTED } from "../core/points.js";
+import { allLines } from "../core/template.js";
 import { fromWire } from "../core/wire.js";
 import { drawLandmarks } from "../view/overlay.js";
 
@@ -25,7 +26,7 @@ export function sketch({ src, image, points, template, side, suggested = false }
   const shape = fromWire(points, n);
   if (suggested) shape.state.forEach((state, i) => (shape.state[i] = state ? SUGGESTED : state));
   drawLandmarks(context, {
-    shape, view: { scale, x: 0, y: 0 }, selected: -1, hovered: -1, colours: indexColours(n), edges: template.edges,
+    shape, view: { scale, x: 0, y: 0 }, selected: -1, hovered: -1, colours: indexColours(n), edges: allLines(template),
     size: side > 260 ? 3.2 : 2.2, numbers: "none", names: template.names, marked: new Set(), dragging: false,
   });
   const picture = h("img", { src, alt: image.name, draggable: false, loading: "lazy", decoding: "async" });

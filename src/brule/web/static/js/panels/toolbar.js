@@ -30,8 +30,8 @@ export class Toolbar {
       h("div", { class: "group" }, this.undo, this.redo),
       h("div", { class: "group" }, button("−", () => run("zoom-out"), { "aria-label": "Zoom out", title: "Zoom out (−)" }), this.zoom,
         button("+", () => run("zoom-in"), { "aria-label": "Zoom in", title: "Zoom in (+)" })),
-      h("div", { class: "group end" }, button("Reject", () => run("reject"), { title: "This image can't be used (Backspace)" }), this.accept),
     );
+    this.next = h("div", { class: "next" }, this.prompt, button("Reject", () => run("reject"), { title: "This image can't be used (Backspace)" }), this.accept);
   }
 
   /**

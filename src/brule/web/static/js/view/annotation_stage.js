@@ -1,6 +1,7 @@
 /** The stage of the annotation page: canvas, pointer and tools together. */
 
 import { indexColours } from "../core/colours.js";
+import { allLines } from "../core/template.js";
 import { Stage } from "./stage.js";
 import { PointerControl } from "./pointer.js";
 import { SelectTool } from "../tools/select.js";
@@ -76,11 +77,15 @@ export class AnnotationStage {
     const { value, filter } = this.app.settings;
     const { template } = this.app.project.value;
     if (!editor) return;
+    if (template !== this.template) {
+      this.template = template;
+      this.lines = allLines(template);
+    }
     const select = this.tools.select;
     if (this.colours.length !== editor.n) this.colours = indexColours(editor.n);
     this.canvasStage.scene = {
       shape: editor.shape, view: this.canvasStage.view, selected: editor.selected.value, hovered: select.hovered, colours: this.colours,
-      edges: value.edges ? template.edges : [], size: value.pointSize, numbers: value.numbers, names: editor.names, marked: this.marked,
+      edges: value.edges ? this.lines : [], size: value.pointSize, numbers: value.numbers, names: editor.names, marked: this.marked,
       dragging: select.dragging,
     };
     this.canvasStage.handles = this.tool === "shape" || (this.tool === "select" && editor.untouched && !select.dragging);
@@ -91,6 +96,12 @@ export class AnnotationStage {
 
   /** @type {string[]} */
   colours = [];
+
+  /** @type {[number, number][]} */
+  lines = [];
+
+  /** @type {import("../net/types.js").Template | null} whose lines these are */
+  template = null;
 
   /** @param {Set<number>} marked landmarks that a hint is about */
   mark(marked) {

@@ -10,6 +10,8 @@ import { toScreen } from "../core/viewport.js";
 
 const PADDING = 26;
 const REACH = 16;
+const ARM = 32; // from the frame to the knob
+const EDGE = 14;
 
 /**
  * @param {import("../core/points.js").Shape} shape
@@ -25,7 +27,8 @@ export function frameOf(shape, view) {
   const middle = (left + right) / 2;
   /** @type {Handle[]} */
   const corners = [[left, top], [right, top], [left, bottom], [right, bottom]].map(([x, y]) => ({ kind: "scale", x, y }));
-  return { left, top, right, bottom, handles: [...corners, { kind: "turn", x: middle, y: top - 30 }, { kind: "move", x: middle, y: bottom }] };
+  const knob = top - ARM > EDGE ? top - ARM : bottom + ARM; // below where there is no room above
+  return { left, top, right, bottom, handles: [...corners, { kind: "turn", x: middle, y: knob }, { kind: "move", x: middle, y: bottom }] };
 }
 
 /**
@@ -52,8 +55,9 @@ export function drawFrame(context, frame) {
   const middle = (left + right) / 2;
   context.beginPath();
   context.rect(left, top, right - left, bottom - top);
-  context.moveTo(middle, top);
-  context.lineTo(middle, top - 22);
+  const above = top - ARM > EDGE;
+  context.moveTo(middle, above ? top : bottom);
+  context.lineTo(middle, above ? top - ARM + 10 : bottom + ARM - 10);
   context.lineWidth = 3;
   context.strokeStyle = "rgb(0 0 0 / 0.35)";
   context.stroke();
