@@ -10,7 +10,8 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from brule.errors import OutputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_PAUSE = 0.1  # seconds between two attempts at a lock that another process holds
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 _MAX_STEM = 40  # characters of a file's name in the name of its temporary file, which must not get too long
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -132,6 +135,45 @@ def write_text(path: Path | str, text: str, *, flush: bool = False) -> None:
     """
     with atomic_write(path, flush=flush) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def file_lock(path: Path, *, waiting: Callable[[], object] = lambda: None) -> Iterator[bool]:
+    """Advisory inter-process file lock.
+
+    The system releases it when the process ends, however it ends. The holder may remove the file. Missing folders are made.
+
+    Args:
+        path: the lock's file.
+        waiting: called again and again while another process holds the lock.
+
+    Yields:
+        Whether the file system has locks at all: some network file systems don't.
+
+    Raises:
+        OSError: the file can't be made.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, held = FileLock(path, timeout=0), True
+    while not lock.is_locked:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            waiting()
+            time.sleep(_PAUSE)
+        except FileNotFoundError:  # somebody removed the folder just now
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            held = False
+            break
+    try:
+        yield held
+    finally:
+        lock.release()
 
 
 def make_folder(path: Path | str) -> None:

@@ -10,11 +10,11 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 from PIL import Image
 
-from brule import locks as locks_module
 from brule.data import crop_store as store_module
 from brule.data.crop_store import Store, clear_store, list_stores
 from brule.data.crops import build_cache
@@ -179,7 +179,10 @@ def test_who_waits_takes_over_from_one_that_ends_early(samples: list[Sample], de
 def test_without_locks_each_builds_its_own_and_one_stays(
     samples: list[Sample], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks_module, "_try_lock", lambda descriptor: None)
+    def no_locks(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
     with ThreadPoolExecutor(4) as pool:
         caches = list(pool.map(lambda _: build_cache(samples, 8, workers=1), range(4)))
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from brule.errors import DataError
 
 _RESTARTS = 8
-_ROUNDS = 100
+_ROUNDS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Choice:
 
 
 def k_means(points: np.ndarray, k: int, *, seed: int = 0) -> Clusters:
-    """Lloyd's algorithm from k-means++ starts (Arthur & Vassilvitskii 2007); the best of several runs.
+    """k-means from k-means++ starts (Arthur & Vassilvitskii 2007); the best of several runs.
 
     Args:
         points: ``(B, D)``.
@@ -54,8 +55,16 @@ def k_means(points: np.ndarray, k: int, *, seed: int = 0) -> Clusters:
         DataError: fewer points than centres, or a value isn't finite.
     """
     points = _checked(points, k)
+    distinct = np.unique(points, axis=0)
+    if len(distinct) <= k:  # a centre for each, some more than once
+        return _clusters(points, distinct[np.arange(k) % len(distinct)])
+    from scipy.cluster.vq import kmeans2
+
     generator = np.random.default_rng(seed)
-    return min((_lloyd(points, _start(points, k, generator)) for _ in range(_RESTARTS)), key=lambda found: found.cost)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "One of the clusters is empty")  # its centre stays where it was
+        starts = (kmeans2(points, k, iter=_ROUNDS, minit="++", seed=generator)[0] for _ in range(_RESTARTS))
+        return min((_clusters(points, centres) for centres in starts), key=lambda found: found.cost)
 
 
 def choose(descriptors: np.ndarray, n: int, *, seed: int = 0) -> Choice:
@@ -107,30 +116,6 @@ def _squared_distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.maximum((points**2).sum(axis=1)[:, None] - 2 * cross + (centres**2).sum(axis=1), 0.0)
 
 
-def _start(points: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
-    """Centres drawn one by one, each with a chance in proportion to its squared distance from those before."""
-    chosen = [int(generator.integers(len(points)))]
-    nearest = np.full(len(points), np.inf)
-    for _ in range(1, k):
-        nearest = np.minimum(nearest, _squared_distances(points, points[chosen[-1:]])[:, 0])
-        nearest[chosen] = 0.0
-        total = nearest.sum()
-        chosen.append(int(generator.choice(len(points), p=nearest / total)) if total > 0 else int(chosen[0]))
-    return points[chosen]
-
-
-def _lloyd(points: np.ndarray, centres: np.ndarray) -> Clusters:
-    labels = np.full(len(points), -1)
-    for _ in range(_ROUNDS):
-        squared = _squared_distances(points, centres)
-        found = squared.argmin(axis=1)
-        if np.array_equal(found, labels):
-            break
-        labels = found
-        counts = np.bincount(labels, minlength=len(centres))
-        sums = np.zeros_like(centres)
-        np.add.at(sums, labels, points)
-        # A centre that lost all its points stays where it was.
-        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
+def _clusters(points: np.ndarray, centres: np.ndarray) -> Clusters:
     squared = _squared_distances(points, centres)
     return Clusters(centres, squared.argmin(axis=1), float(squared.min(axis=1).mean()))

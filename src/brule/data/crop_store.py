@@ -30,7 +30,7 @@ import numpy as np
 
 from brule.data.samples import Box
 from brule.errors import DataError
-from brule.locks import locked
+from brule.files import file_lock
 
 # Part of the names of stores: raise it when the same files would give other crops, or other files, than before.
 STORE_VERSION = 3
@@ -134,7 +134,7 @@ class Store:
             with _explained(self.folder.parent):
                 if self.folder.is_file():
                     self.folder.unlink()
-                held = stack.enter_context(locked(self.folder / _LOCK, waiting=waiting))
+                held = stack.enter_context(file_lock(self.folder / _LOCK, waiting=waiting))
                 store = self if held else stack.enter_context(self._aside())
                 writer = stack.enter_context(contextlib.closing(Writer(store)))
             try:
@@ -274,7 +274,7 @@ def clear_store(folder: Path) -> bool:
         raise BlockingIOError
 
     try:
-        with locked(folder / _LOCK, waiting=busy):
+        with file_lock(folder / _LOCK, waiting=busy):
             remove(folder)
     except OSError:
         return False

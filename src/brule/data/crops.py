@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -163,13 +162,9 @@ def cache_directory() -> Path:
     """Where decoded crops are kept: ``$BRULE_CACHE``, else ``brule`` in the user's cache folder of the platform."""
     if own := os.environ.get("BRULE_CACHE"):
         return Path(own)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "brule"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("brule", appauthor=False))
 
 
 def _check(samples: list[Sample], size: int, scale: float, context: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -66,13 +67,13 @@ def mean_estimates(values: ArrayLike, *, confidence: float = CONFIDENCE, n: int 
     present = np.isfinite(table)
     filled, weights = np.where(present, table, 0.0), present.astype(np.float64)
 
-    def means(counts: Array) -> Array:
+    def means(chosen: Array) -> Array:
+        counts = _counts(np.atleast_2d(chosen), len(table))
         totals = counts @ weights
-        return np.divide(counts @ filled, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
+        return np.divide(counts @ filled, totals, out=np.full(totals.shape, np.nan), where=totals > 0).T
 
-    drawn = np.concatenate([means(_counts(chosen, len(table))) for chosen in _resamples(len(table), n, seed)])
-    low, high = _ends(drawn, confidence)
-    mean = means(np.ones((1, len(table))))[0]
+    mean = means(np.arange(len(table)))[:, 0]
+    low, high = _ends(_resampled(means, len(table), n, seed), confidence)
     return [Estimate(*(float(v) for v in row)) for row in zip(mean, low, high, strict=True)]
 
 
@@ -89,17 +90,26 @@ def estimate(
         seed: the same seed gives the same interval.
     """
     value = float(statistic(np.arange(count)[None])[0])
-    drawn = np.concatenate([statistic(chosen) for chosen in _resamples(count, n, seed)])
-    low, high = _ends(drawn[:, None], confidence)
+    low, high = _ends(_resampled(statistic, count, n, seed)[None], confidence)
     return Estimate(value, float(low[0]), float(high[0]))
 
 
-def _resamples(count: int, n: int, seed: int) -> Iterator[Array]:
-    """Indices of ``n`` samples with replacement, ``(R, count)`` at a time."""
-    generator = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // count)
-    for start in range(0, n, rows):
-        yield generator.integers(count, size=(min(rows, n - start), count))
+def _resampled(statistic: Callable[[Array], Array], count: int, n: int, seed: int) -> Array:
+    """A statistic of ``n`` samples with replacement from ``count`` images: ``(…, n)``."""
+    if count == 1:
+        return np.repeat(statistic(np.zeros((1, 1), dtype=np.int64)), n, axis=-1)
+    from scipy.stats import bootstrap
+
+    def on_axis(chosen: Array, axis: int) -> Array:
+        return statistic(chosen)
+
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the standard error of what is NaN, which nobody asks for
+        found = bootstrap(
+            (np.arange(count),), on_axis, vectorized=True, n_resamples=n, batch=max(1, _CHUNK // count),
+            method="percentile", random_state=np.random.default_rng(seed),
+        )  # fmt: skip
+    return found.bootstrap_distribution
 
 
 def _counts(chosen: Array, count: int) -> Array:
@@ -110,10 +120,10 @@ def _counts(chosen: Array, count: int) -> Array:
 
 
 def _ends(drawn: Array, confidence: float) -> Array:
-    """The quantiles ``(2, K)`` of ``(n, K)`` resampled values, NaN among them passed over."""
+    """The quantiles ``(2, K)`` of ``(K, n)`` resampled values, NaN among them passed over."""
     if not 0 < confidence < 1:
         raise DataError(f"confidence must lie between 0 and 1, got {confidence}: 0.95 is usual.")
-    ends = np.full((2, drawn.shape[1]), np.nan)
-    some = np.isfinite(drawn).any(axis=0)
-    ends[:, some] = np.nanquantile(drawn[:, some], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    ends = np.full((2, len(drawn)), np.nan)
+    some = np.isfinite(drawn).any(axis=1)
+    ends[:, some] = np.nanquantile(drawn[some], [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
     return ends

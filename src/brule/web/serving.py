@@ -17,7 +17,7 @@ import uvicorn
 
 from brule.annotating import Project
 from brule.errors import ConfigError
-from brule.locks import locked
+from brule.files import file_lock
 from brule.web.app import create_app
 from brule.web.guard import LOOPBACK
 from brule.web.page import Page
@@ -108,7 +108,7 @@ def only_server(project: Project) -> Iterator[Callable[[str], None]]:
     def refuse() -> None:
         raise AlreadyOpen(project.folder, _noted(note))
 
-    with locked(project.own / "lock", waiting=refuse):
+    with file_lock(project.own / "lock", waiting=refuse):
         note.parent.mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
         try:

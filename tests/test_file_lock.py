@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from brule.locks import locked
+from brule.files import file_lock
 
 
 def test_a_lock_is_held_by_one_and_let_go(tmp_path: Path) -> None:
@@ -19,11 +19,11 @@ def test_a_lock_is_held_by_one_and_let_go(tmp_path: Path) -> None:
         raise Busy
 
     path = tmp_path / "new" / "lock"
-    with locked(path) as held:
+    with file_lock(path) as held:
         assert held
-        with pytest.raises(Busy), locked(path, waiting=busy):
+        with pytest.raises(Busy), file_lock(path, waiting=busy):
             pass
-    with locked(path, waiting=busy) as held:
+    with file_lock(path, waiting=busy) as held:
         assert held
 
 
@@ -33,11 +33,11 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_no_lock(tmp_path: Path) -> N
     order = []
 
     def wait_and_take() -> None:
-        with locked(path, waiting=lambda: order.append("waits")):
+        with file_lock(path, waiting=lambda: order.append("waits")):
             order.append("has it")
             assert path.exists()
 
-    with locked(path):
+    with file_lock(path):
         second = threading.Thread(target=wait_and_take)
         second.start()
         while not order:
