@@ -24,6 +24,8 @@ def annotate(
     port: int | None = None,
     open_: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
     predict: Path | None = None,
+    export: str | None = None,
+    target: Path | None = None,
 ) -> int:
     """Annotate, train, correct and export in the browser.
 
@@ -39,6 +41,8 @@ def annotate(
 
         brule annotate photos/ -o project --template face68
 
+        brule annotate -o project --export tps --target shapes.tps
+
     Args:
         images: Folders, files or globs of images to add to the project. A project that exists needs none.
         output: The project's folder.
@@ -50,12 +54,18 @@ def annotate(
         open_: Open the page in a browser.
         predict: The folder of a run, or of a saved detector: find the landmarks of all images of the project, for the page to
             show for review, and end.
+        export: Write the finished annotations in this format and end: `pts`, `tps`, `coco`, `dlc`, `labelme`, `cvat`, …, as
+            `brule data formats` lists them; or `measures`, a table of the project's distances, angles and sizes.
+        target: What `--export` writes: a file, or a folder for formats with a file an image. By default below the project's
+            `exports`.
     """
     from brule.annotating import Project, named_template
 
     project = Project(output, images or (), template=None if template is None else named_template(template))
     if predict is not None:
         return _predict(project, predict)
+    if export is not None:
+        return _export(project, export, target)
     _need_web()
     from brule.web.serving import AlreadyOpen, serve
 
@@ -77,6 +87,23 @@ def _predict(project: Project, run: Path) -> int:
     with progress_bar("predicting") as progress:
         target = predict_project(project, run, progress=progress)
     say(f"{len(project.entries)} images: {target}")
+    return 0
+
+
+def _export(project: Project, format: str, target: Path | None) -> int:
+    from brule.annotating.exporting import export_project, write_measures
+    from brule.annotating.measuring import Measurements
+
+    if format == "measures":
+        place = target or project.folder / "exports" / "measures.csv"
+        write_measures(project, Measurements.model_validate(project.settings.measurements), place)
+        say(f"{len(project.accepted())} images: {place}")
+        return 0
+    found = export_project(project, format, target)
+    for lost in found.lost:
+        note(f"{format} can't hold {lost}: left out")
+    files = str(found.files[0]) if len(found.files) == 1 else f"{len(found.files)} files"
+    say(f"{found.n_images} images: {files}")
     return 0
 
 

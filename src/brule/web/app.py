@@ -19,7 +19,7 @@ from brule.errors import BruleError
 from brule.web import errors
 from brule.web.calls import endpoint
 from brule.web.guard import Guard
-from brule.web.handlers import help, images, project, training
+from brule.web.handlers import help, images, project, results, training
 from brule.web.page import Page
 
 STATIC = Path(__file__).parent / "static"
@@ -82,6 +82,15 @@ def routes(page: Page) -> list[Route | Mount]:
         Route("/api/predict", endpoint(training.predicting)),
         Route("/api/predict", endpoint(training.predict), methods=["POST"]),
         Route("/api/runs", endpoint(training.runs)),
+        Route("/api/project/measurements", endpoint(results.set_measurements), methods=["PUT"]),
+        Route("/api/measure", endpoint(results.measure)),
+        Route("/api/measure.csv", endpoint(results.measure_table)),
+        Route("/api/repeat", endpoint(results.repeat)),
+        Route("/api/export", endpoint(results.export), methods=["POST"]),
+        Route("/api/export/onnx", endpoint(results.export_detector, limiter="slow"), methods=["POST"]),
+        Route("/api/export/onnx/{run}.onnx", endpoint(results.exported_detector)),
+        Route("/api/export/{name}.zip", endpoint(results.exported)),
+        Route("/api/redraw", endpoint(results.redraw, limiter="slow"), methods=["POST"]),
         Route("/api/images", endpoint(images.listed)),
         Route(one, endpoint(images.show)),
         Route(one, endpoint(images.change), methods=["PUT"]),

@@ -39,6 +39,11 @@ class Latest:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
+    @property
+    def ending(self) -> bool:
+        """Whether a long run had better stop."""
+        return self._ending.is_set()
+
     def wait(self, seconds: float) -> bool:
         """Wait until nothing is to be done; returns whether that is so."""
         return self._idle.wait(seconds)

@@ -8,11 +8,14 @@ import anyio
 
 from brule.annotating import Project
 from brule.annotating.folders import ImageEntry, inside
+from brule.annotating.hints import hints
 from brule.annotating.records import Record
+from brule.web.choices import Choices
 from brule.web.errors import Refused
 from brule.web.events import Hub
 from brule.web.guesses import Guesses
 from brule.web.pictures import Pictures
+from brule.web.redrawings import Redrawings
 from brule.web.training import Training
 
 FILES, DECODING = 16, 2  # threads at a time, at least
@@ -32,8 +35,12 @@ class Page:
         self.pictures = Pictures(project.own / "cache")
         decoding = max(DECODING, (os.cpu_count() or 1) - 1)
         self.limiters = {"files": anyio.CapacityLimiter(FILES), "decoding": anyio.CapacityLimiter(decoding)}
+        self.limiters["slow"] = anyio.CapacityLimiter(2)
         self.guesses = Guesses(project, self.hub)
         self.training = Training(project, self.hub)
+        self.choices = Choices(project, self.hub)
+        self.redrawing = Redrawings(project)
+        self._hints: dict[str, tuple[tuple[int, int], int]] = {}
         self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
         project.listen(self.hub.publish)
 
@@ -79,7 +86,12 @@ class Page:
         return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)
 
     def ordered(self, ids: list[str], order: str) -> list[str]:
-        """Images in another order than that of their names: the most uncertain, or the last changed first."""
+        """Images in another order than that of their names.
+
+        Args:
+            ids: of the images.
+            order: ``uncertainty``, ``changed``, ``proposed`` or ``worst_hint``: those of which there is most come first.
+        """
         if order == "changed":
             summaries = self.project.summaries
             return sorted(ids, key=lambda image: -(summaries[image].stamp or (0, 0))[0])
@@ -87,11 +99,32 @@ class Page:
             known = self.training.predictions()
             doubts = {} if known is None else known.uncertainty
             return sorted(ids, key=lambda image: -doubts.get(self.project.entry(image).name, -1.0))
+        if order == "proposed":
+            places = {image: k for k, image in enumerate(self.choices.ids)}
+            return sorted(ids, key=lambda image: places.get(image, len(places)))
+        if order == "worst_hint":
+            return sorted(ids, key=lambda image: -self._n_hints(image))
         return ids
+
+    def _n_hints(self, image: str) -> int:
+        """How many hints an annotation gives; warnings count ten times."""
+        own = self.project.summaries[image]
+        if own.placed == 0:
+            return 0
+        statistics, template = self.guesses.fitted.statistics, self.project.template
+        key = ((own.stamp or (0, 0))[0], self.guesses.fitted.version)
+        known = self._hints.get(image)
+        if known is None or known[0] != key:
+            marks = self.project.record(image).marks
+            fitting = statistics if statistics is not None and len(statistics.mean) == len(template.names) else None
+            found = hints(marks.array(template.names), template, fitting, box=marks.box)
+            known = self._hints[image] = (key, sum(10 if one.severity == "warning" else 1 for one in found))
+        return known[1]
 
     def close(self) -> None:
         """End everything that goes on, and keep what makes the next opening fast."""
         self.hub.close()
         self.guesses.work.close()
+        self.choices.work.close()
         self.training.close()
         self.project.close()

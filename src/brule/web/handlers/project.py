@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from brule.annotating.exporting import described_formats
 from brule.annotating.folders import image_id
 from brule.annotating.project import UPLOADS
 from brule.annotating.template import BUILT_IN, template_from
@@ -18,6 +19,7 @@ from brule.web.bodies import FoldersBody, SettingsBody, TemplateBody
 from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.handlers.help import pairs_of
+from brule.web.handlers.results import measurements_of
 from brule.web.page import Page
 from brule.web.training import can_start_from
 
@@ -46,8 +48,10 @@ def described(page: Page) -> dict[str, Any]:
         "train": page.training.state(),
         "predict": page.training.predicting(),
         "runs": page.training.runs(),
-        "can": {"add_folders": page.local, "start_from": can_start_from(), "redraw": False},
-        "measurements": {"distances": [], "angles": [], **settings.measurements},
+        "can": {"add_folders": page.local, "start_from": can_start_from(), "redraw": page.redrawing.run is not None},
+        "choice": page.choices.state(),
+        "formats": described_formats(),
+        "measurements": measurements_of(project).model_dump(mode="json"),
     }
 
 

@@ -1,0 +1,135 @@
+"""A project's finished annotations as files of any format that brule writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from brule.annotating.measuring import Measurements
+from brule.annotating.project import EXPORTS, Project
+from brule.data.annotations import relative_name, write_annotations
+from brule.data.formats import FORMATS, Annotation, Annotations, Format, format_named
+from brule.data.samples import Layout
+from brule.errors import DataError
+from brule.files import write_text
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        files: the files.
+        n_images: how many images are in them.
+        lost: what the format can't hold, in words.
+    """
+
+    files: list[Path]
+    n_images: int
+    lost: list[str]
+
+
+def collected(project: Project) -> Annotations:
+    """The finished annotations of a project; images by their absolute path.
+
+    Raises:
+        DataError: none is finished, or an image is missing.
+    """
+    template = project.template
+    items = []
+    for image in project.accepted():
+        record = project.record(image)
+        marks = record.marks
+        hidden = marks.hidden(template.names)
+        items.append(
+            Annotation(
+                str(record.entry.path),
+                marks.array(template.names).astype(np.float32),
+                marks.box,
+                record.image_size(),
+                hidden if hidden.any() else None,
+                marks.scale,
+            )
+        )
+    if not items:
+        raise DataError(f"{project.folder}: no annotation is finished, so there is nothing to export")
+    return Annotations(items, Layout(template.names, template.lines, kind=template.kind))
+
+
+def export_project(project: Project, format: str, target: Path | None = None) -> Exported:
+    """Write a project's finished annotations.
+
+    Args:
+        project: the project.
+        format: one of :data:`brule.data.formats.FORMATS`.
+        target: the file to write; the folder, for a format with a file an image. By default in the project's ``exports``,
+            where an earlier export is replaced.
+
+    Raises:
+        ConfigError: the format isn't known, or ``target`` is there already.
+        DataError: nothing is finished, or the format can't hold a record.
+        OutputError: it can't be written.
+    """
+    into = format_named(format)
+    found = collected(project)
+    place = target or default_target(project, into)
+    if not into.one_image:  # those with a file an image name it from each file
+        items = [replace(item, image=relative_name(Path(item.image), place.parent)) for item in found.items]
+        found = replace(found, items=items)
+    files = write_annotations(place, found, format=into, force=target is None)
+    return Exported(files, len(found.items), into.lost(found))
+
+
+def default_target(project: Project, format: Format) -> Path:
+    """Where an export is kept."""
+    folder = project.folder / EXPORTS / format.name
+    return folder if format.one_image else folder / f"annotations{format.suffixes[0]}"
+
+
+def described_formats() -> list[dict[str, object]]:
+    """The formats, as the page lists them."""
+    from brule.data.formats.format import FEATURES
+
+    shown = ("names", "edges", "occluded", "missing", "scale", "boxes", "fractions")
+    return [
+        {
+            "name": one.name,
+            "title": one.title,
+            "one_image": one.one_image,
+            "loses": [FEATURES[key] for key in shown if key not in one.holds],
+        }
+        for one in FORMATS.values()
+    ]
+
+
+def measures_csv(project: Project, measurements: Measurements) -> str:
+    """The measures of all finished images as a table."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", *measurements.columns])
+    for name, values in measured(project, measurements):
+        table.writerow([name, *("" if np.isnan(value) else f"{value:.4f}" for value in values)])
+    return text.getvalue()
+
+
+def measured(project: Project, measurements: Measurements) -> list[tuple[str, list[float]]]:
+    """Each finished image's name and measures."""
+    found = []
+    for image in project.accepted():
+        record = project.record(image)
+        points = record.marks.array(project.template.names)
+        found.append((record.entry.shown, measurements.of(points, record.marks.scale)))
+    return found
+
+
+def write_measures(project: Project, measurements: Measurements, target: Path) -> None:
+    """Write the measures of all finished images as CSV.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    write_text(target, measures_csv(project, measurements))
