@@ -28,10 +28,10 @@ from brule.cli.data import data
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.export import export
-from brule.cli.generate import generate
 from brule.cli.launching import COMMAND
 from brule.cli.output import INTERRUPTED, note, print_error
 from brule.cli.predict import predict
+from brule.cli.redrawing.generate import generate
 from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch

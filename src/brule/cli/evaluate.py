@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.decoder import decoder_figures
 from brule.cli.inputs import DataUsed, in_detector_order, note_remarks
 from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
+from brule.cli.redrawing.scores import decoder_figures
 from brule.errors import DataError, OutputError
 from brule.files import make_folder
 

@@ -1,8 +1,7 @@
-"""Skeleton heatmaps, random warps that move images and landmarks together, the statistics of shapes, and edits by hand."""
+"""Skeleton heatmaps, random warps that move images and landmarks together, and the statistics of shapes."""
 
 from brule.geometry.completion import complete_shapes
 from brule.geometry.curves import evenly_spaced
-from brule.geometry.edits import between, interpolated, moved, scaled, turned
 from brule.geometry.shape_prior import ShapePrior
 from brule.geometry.skeleton import nearest_neighbour_edges, skeleton_heatmap, skeleton_heatmap_plain
 from brule.geometry.symmetry import mirror_permutation, mirrored, paired_permutation
@@ -11,17 +10,12 @@ from brule.geometry.warps import SynchronizedWarp
 __all__ = [
     "ShapePrior",
     "SynchronizedWarp",
-    "between",
     "complete_shapes",
     "evenly_spaced",
-    "interpolated",
     "mirror_permutation",
     "mirrored",
-    "moved",
     "nearest_neighbour_edges",
     "paired_permutation",
-    "scaled",
     "skeleton_heatmap",
     "skeleton_heatmap_plain",
-    "turned",
 ]

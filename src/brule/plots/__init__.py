@@ -6,7 +6,6 @@ Both colour a landmark by its index, so that a swapped or shuffled order shows.
 
 from brule.plots.colours import index_colours
 from brule.plots.drawing import contact_sheet, draw_landmarks, preview_sheet, titled_sheets
-from brule.plots.grids import style_grid
 from brule.plots.overlays import barycenter_picture, overlay_grid
 from brule.plots.saving import save_picture
 
@@ -18,6 +17,5 @@ __all__ = [
     "overlay_grid",
     "preview_sheet",
     "save_picture",
-    "style_grid",
     "titled_sheets",
 ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from brule.data import SampleList
     from brule.detector import LandmarkDetector
     from brule.evaluation import Evaluation
-    from brule.evaluation.decoder import DecoderScores
+    from brule.redrawing.scores import DecoderScores
 
 
 def decoder_figures(
@@ -42,8 +42,8 @@ def decoder_figures(
         ConfigError: it is wanted, and there is none.
     """
     from brule.data import build_cache
-    from brule.evaluation.similarity import WINDOW
     from brule.redrawing import Redrawer, evaluate_decoder
+    from brule.redrawing.similarity import WINDOW
 
     if detector.decoder_ is None and wanted:
         raise ConfigError("--decoder: this run was trained without one; train one that has it with --set gan.enabled=true")
@@ -64,7 +64,7 @@ def _say(scores: DecoderScores) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from brule.evaluation.decoder import HEADER
+    from brule.redrawing.scores import HEADER
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for index, column in enumerate(HEADER):

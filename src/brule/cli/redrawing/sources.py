@@ -61,7 +61,7 @@ class Rows:
 
     def edited(self, edits: Edits) -> Rows:
         """The same, edited."""
-        from brule.geometry import moved, scaled, turned
+        from brule.redrawing import moved, scaled, turned
 
         n = self.points.shape[1]
         if edits.points is not None and max(edits.points) >= n:
@@ -76,7 +76,7 @@ class Rows:
 
     def between(self, steps: int) -> Rows:
         """The same, with ``steps`` further ones between each two."""
-        from brule.geometry import interpolated
+        from brule.redrawing import interpolated
 
         return Rows(interpolated(self.points, steps), _names_between(self.names, steps), _spread(self.crops, steps))
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError
-from brule.evaluation.two_samples import _doubled, laplacian_pyramid, patch_distance, sliced_wasserstein
+from brule.redrawing.two_samples import _doubled, laplacian_pyramid, patch_distance, sliced_wasserstein
 
 FACES = synthetic_faces(16, size=32).images
 

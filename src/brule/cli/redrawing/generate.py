@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.generate_sources import MOST_TILES, Columns, Edits, Rows, read_columns, read_rows
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import note, say
+from brule.cli.redrawing.sources import MOST_TILES, Columns, Edits, Rows, read_columns, read_rows
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ def _clear(output: Path) -> None:
 def _write_pictures(output: Path, drawn: np.ndarray, rows: Rows, columns: Columns, *, each: bool) -> None:
     from PIL import Image
 
-    from brule.plots import save_picture, style_grid
+    from brule.plots import save_picture
+    from brule.redrawing import style_grid
 
     tile = max(SMALLEST_TILE, drawn.shape[2])
     outside = ((rows.points < 0) | (rows.points > 1)).any(-1)

@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from brule.errors import DataError
+from brule.evaluation import normaliser as find_distance
 from brule.evaluation.metrics import normalized_mean_error
-from brule.evaluation.similarity import check_images, mean_absolute_difference, structural_similarity
-from brule.evaluation.two_samples import PatchDistance, patch_distance
+from brule.redrawing.redrawer import Redrawer, as_crops, at_size
+from brule.redrawing.similarity import check_images, mean_absolute_difference, structural_similarity
+from brule.redrawing.two_samples import PatchDistance, patch_distance
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -92,6 +95,47 @@ class Drawn:
     points: Array
     found: Array
     styles: str
+
+
+def evaluate_decoder(
+    redrawer: Redrawer,
+    crops: ArrayLike,
+    *,
+    points: ArrayLike | None = None,
+    truth: ArrayLike | None = None,
+    normaliser: str = "auto",
+    seed: int = 0,
+) -> DecoderScores:
+    """Redraw images and make some up, and score both; see :class:`DecoderScores`.
+
+    Args:
+        redrawer: detector and decoder.
+        crops: ``(B, S, S, 3)`` uint8 that were not trained on.
+        points: ``(B, N, 2)``, the detector's landmarks of them, where they are known already.
+        truth: ``(B, N, 2)`` annotations in the same unit square, which give the normalising distances; by default the
+            detector's landmarks do. Nothing else is taken from them.
+        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
+        seed: of styles and patches.
+
+    Returns:
+        The figures. Fakes are drawn with random styles, or, where none were learnt (no adversarial term), each with the
+        style of the image before.
+
+    Raises:
+        DataError: if there is no image, shapes don't fit, or an image has no normalising distance.
+    """
+    images = as_crops(crops)
+    found = redrawer.landmarks_of(images) if points is None else torch.as_tensor(np.asarray(points), dtype=torch.float32)
+    name, distance = find_distance(found.numpy() if truth is None else truth, normaliser)
+    own = redrawer.styles_of(images)
+    known = redrawer.knows_random_styles
+    styles = redrawer.random_styles(len(images), seed=seed) if known else own.roll(1, 0)
+    real = np.concatenate([at_size(part, redrawer.image_size) for part in redrawer.parts(images)])
+    redrawn = redrawer.draw(found, own)
+    fakes = redrawer.draw(found, styles)
+    again = redrawer.landmarks_of(fakes).numpy()
+    drawn = Drawn(real, redrawn, fakes, found.numpy(), again, "random" if known else "of another image")
+    return score_decoder(drawn, distance=distance, normaliser=name, seed=seed)
 
 
 def score_decoder(drawn: Drawn, *, distance: ArrayLike, normaliser: str, seed: int = 0) -> DecoderScores:

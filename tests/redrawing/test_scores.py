@@ -10,7 +10,7 @@ import pytest
 
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError
-from brule.evaluation.decoder import HEADER, Drawn, mean_image, score_decoder
+from brule.redrawing.scores import HEADER, Drawn, mean_image, score_decoder
 
 FACES = synthetic_faces(9, size=32)
 POINTS = np.stack(FACES.points).astype(np.float64) / 32

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from brule.errors import DataError
-from brule.plots import index_colours, style_grid
+from brule.plots import index_colours
+from brule.redrawing import style_grid
 
 CENTRE = np.full((2, 1, 2), 0.5)
 GAP = 2  # of tiles of 32 pixels

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from brule.errors import DataError
-from brule.evaluation.similarity import check_images, to_unit
+from brule.redrawing.similarity import check_images, to_unit
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +12,10 @@ from torch import Tensor
 
 from brule.detector import LandmarkDetector
 from brule.errors import CheckpointError, ConfigError, DataError
-from brule.evaluation import normaliser as find_distance
-from brule.evaluation.decoder import DecoderScores, Drawn, score_decoder
-from brule.files import write_text
 from brule.model import Decoder
 from brule.networks.style import ROWS, draw_noise
 from brule.tensors import resized, to_bytes, to_input
 
-FORMAT = "brule-redrawing-1"
-FRAME = "unit square of the crop"
 _HOW_TO_GET_ONE = "train one that has: brule train … --set gan.enabled=true (in Python: gan__enabled=True)"
 
 
@@ -123,12 +114,12 @@ class Redrawer:
     @torch.no_grad()
     def styles_of(self, crops: ArrayLike) -> Tensor:
         """``S(I)`` of crops ``(B, S, S, 3)`` uint8 of any size: ``(B, 2, style_dim)`` float32 on the CPU."""
-        return torch.cat([self.decoder.style_of(self._input(part)).float().cpu() for part in self._parts(_as_crops(crops))])
+        return torch.cat([self.decoder.style_of(self._input(part)).float().cpu() for part in self.parts(as_crops(crops))])
 
     def landmarks_of(self, crops: ArrayLike) -> Tensor:
         """The detector's landmarks of crops ``(B, S, S, 3)`` uint8 of any size: ``(B, N, 2)`` in their unit square."""
         size = self.detector.config_.crop.image_size
-        found = [self.detector.predict_crops(at_size(part, size)).points for part in self._parts(_as_crops(crops))]
+        found = [self.detector.predict_crops(at_size(part, size)).points for part in self.parts(as_crops(crops))]
         return torch.cat(found).float()
 
     @torch.no_grad()
@@ -186,50 +177,13 @@ class Redrawer:
             )
         return sets, styles.float()
 
-    def _parts(self, crops: np.ndarray) -> Iterator[np.ndarray]:
+    def parts(self, crops: np.ndarray) -> Iterator[np.ndarray]:
+        """Crops in batches that fit in memory."""
         for start in range(0, len(crops), self.batch_size):
             yield np.array(crops[start : start + self.batch_size])  # a copy: PyTorch warns of read-only memory
 
     def _input(self, crops: np.ndarray) -> Tensor:
         return resized(to_input(torch.from_numpy(crops)).to(self._device), self.image_size)
-
-
-def mixed(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Style mixing: row 1 of one style, row 2 of the other.
-
-    Args:
-        coarse: ``(B, 2, style_dim)``, for the blocks below 16 × 16.
-        fine: ``(B, 2, style_dim)``, for those from there on.
-
-    Returns:
-        ``(B, 2, style_dim)``.
-
-    Raises:
-        DataError: if the two differ in shape.
-    """
-    if coarse.shape != fine.shape or coarse.ndim != 3 or coarse.shape[1] != ROWS:
-        raise DataError(f"styles: expected two of one shape (B, {ROWS}, D), got {tuple(coarse.shape)}, {tuple(fine.shape)}")
-    return torch.stack([coarse[:, 0], fine[:, 1]], dim=1)
-
-
-def interpolated_styles(styles: Tensor, steps: int) -> Tensor:
-    """Styles with ``steps`` further ones between each two that follow each other, on straight lines.
-
-    Args:
-        styles: ``(K, 2, style_dim)``.
-        steps: how many between two; 0 changes nothing.
-
-    Returns:
-        ``(K + (K − 1) · steps, 2, style_dim)``; every ``steps + 1``-th is one of the styles.
-
-    Raises:
-        ConfigError: if the steps are negative.
-    """
-    if steps < 0:
-        raise ConfigError(f"styles: expected 0 steps or more between two, got {steps}")
-    shares = torch.arange(steps + 1).view(-1, 1, 1) / (steps + 1)
-    ways = [(1 - shares) * a + shares * b for a, b in itertools.pairwise(styles)]
-    return torch.cat([*ways, styles[-1:]])
 
 
 def at_size(images: np.ndarray, size: int) -> np.ndarray:
@@ -239,113 +193,12 @@ def at_size(images: np.ndarray, size: int) -> np.ndarray:
     return to_bytes(resized(to_input(torch.from_numpy(images)), size))
 
 
-def evaluate_decoder(
-    redrawer: Redrawer,
-    crops: ArrayLike,
-    *,
-    points: ArrayLike | None = None,
-    truth: ArrayLike | None = None,
-    normaliser: str = "auto",
-    seed: int = 0,
-) -> DecoderScores:
-    """Redraw images and make some up, and score both; see :class:`brule.evaluation.decoder.DecoderScores`.
-
-    Args:
-        redrawer: detector and decoder.
-        crops: ``(B, S, S, 3)`` uint8 that were not trained on.
-        points: ``(B, N, 2)``, the detector's landmarks of them, where they are known already.
-        truth: ``(B, N, 2)`` annotations in the same unit square, which give the normalising distances; by default the
-            detector's landmarks do. Nothing else is taken from them.
-        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
-        seed: of styles and patches.
-
-    Returns:
-        The figures. Fakes are drawn with random styles, or, where none were learnt (no adversarial term), each with the
-        style of the image before.
+def as_crops(crops: ArrayLike) -> np.ndarray:
+    """Crops as an array ``(B, S, S, 3)`` of bytes.
 
     Raises:
-        DataError: if there is no image, shapes don't fit, or an image has no normalising distance.
+        DataError: they have another shape or type.
     """
-    images = _as_crops(crops)
-    found = redrawer.landmarks_of(images) if points is None else torch.as_tensor(np.asarray(points), dtype=torch.float32)
-    name, distance = find_distance(found.numpy() if truth is None else truth, normaliser)
-    own = redrawer.styles_of(images)
-    known = redrawer.knows_random_styles
-    styles = redrawer.random_styles(len(images), seed=seed) if known else own.roll(1, 0)
-    real = np.concatenate([at_size(part, redrawer.image_size) for part in redrawer._parts(images)])
-    redrawn = redrawer.draw(found, own)
-    fakes = redrawer.draw(found, styles)
-    again = redrawer.landmarks_of(fakes).numpy()
-    drawn = Drawn(real, redrawn, fakes, found.numpy(), again, "random" if known else "of another image")
-    return score_decoder(drawn, distance=distance, normaliser=name, seed=seed)
-
-
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """Landmark sets and styles: all that a grid of pictures is drawn from.
-
-    Attributes:
-        points: ``(R, N, 2)`` float32 in the unit square of the crop.
-        names: of the landmark sets.
-        styles: ``(C, 2, style_dim)`` float32.
-        style_names: of the styles.
-    """
-
-    points: np.ndarray
-    names: list[str]
-    styles: Tensor
-    style_names: list[str]
-
-    def write(self, path: Path | str, **facts: Any) -> None:
-        """Write it as JSON, with every digit that float32 has; ``facts`` are kept beside it for the reader."""
-        content = {
-            "format": FORMAT,
-            "frame": FRAME,
-            **facts,
-            "names": self.names,
-            "shapes": _digits(self.points),
-            "style_names": self.style_names,
-            "styles": _digits(self.styles.numpy()),
-        }
-        write_text(path, json.dumps(content) + "\n")
-
-    @classmethod
-    def read(cls, path: Path | str) -> Recipe | None:
-        """That of a JSON file; ``None`` if the file is JSON of another kind, or no JSON.
-
-        Raises:
-            DataError: it is damaged, or can't be read.
-        """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"{path}: can't be read ({error.strerror})") from error
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            return None
-        try:
-            points = np.array(content["shapes"], dtype=np.float32)
-            styles = torch.tensor(content["styles"], dtype=torch.float32)
-            names, style_names = [str(name) for name in content["names"]], [str(name) for name in content["style_names"]]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{path}: damaged ({error}); brule generate writes it anew") from None
-        if points.ndim != 3 or points.shape[2] != 2 or styles.ndim != 3 or styles.shape[1] != ROWS:
-            raise DataError(f"{path}: damaged: its landmarks are {points.shape}, its styles {tuple(styles.shape)}")
-        finite = np.isfinite(points).all() and bool(torch.isfinite(styles).all())
-        if len(names) != len(points) or len(style_names) != len(styles) or not finite:
-            raise DataError(f"{path}: damaged: names are missing, or numbers aren't finite")
-        return cls(points, names, styles, style_names)
-
-
-def _digits(values: np.ndarray) -> Any:
-    """Nested lists with nine digits a number, which are enough to have the same float32 again."""
-    if values.ndim > 1:
-        return [_digits(part) for part in values]
-    return [float(f"{value:.9g}") for value in values.astype(np.float64).tolist()]
-
-
-def _as_crops(crops: ArrayLike) -> np.ndarray:
     images = np.asarray(crops)
     if (
         images.ndim != 4

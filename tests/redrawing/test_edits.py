@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from brule.errors import BruleError
-from brule.geometry import between, interpolated, moved, scaled, turned
+from brule.redrawing import between, interpolated, moved, scaled, turned
 
 CROSS = torch.tensor([[0.5, 0.4], [0.6, 0.5], [0.5, 0.6], [0.4, 0.5]], dtype=torch.float64)  # up, right, down, left
 

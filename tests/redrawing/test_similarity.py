@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brule.errors import DataError
-from brule.evaluation.similarity import C_1, mean_absolute_difference, structural_similarity
+from brule.redrawing.similarity import C_1, mean_absolute_difference, structural_similarity
 
 
 def noise(seed: int, *size: int) -> np.ndarray:

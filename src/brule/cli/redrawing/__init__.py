@@ -1,0 +1,1 @@
+"""``brule generate``, and the decoder's figures in ``brule evaluate``."""
