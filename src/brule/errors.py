@@ -1,4 +1,20 @@
-"""The errors that brule raises for its user: each says what was expected, what came, and what to do."""
+"""The errors that brule raises for its user: each has what was expected, what came, and what to do."""
+
+import re
+
+# What a terminal would obey, and what changes the order of letters; a line end and a tab are text.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str, *, one_line: bool = False) -> str:
+    """Text that a terminal shows and doesn't obey: names of files and landmarks may come from strangers.
+
+    Args:
+        text: the text.
+        one_line: escape line ends, too.
+    """
+    text = _OBEYED.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\xff" else f"\\u{ord(found[0]):04x}", text)
+    return text.replace("\n", "\\n") if one_line else text
 
 
 class BruleError(ValueError):

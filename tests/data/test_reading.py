@@ -265,3 +265,45 @@ def test_files_without_names_beside_files_with_names_are_remarked(tmp_path: Path
     (remark,) = read_folder(tmp_path).notes
     assert remark.startswith(f"{tmp_path / 'a.pts'} has no landmark names, {tmp_path / 'b.csv'} has: ")
     assert read_folder(tmp_path / "a.png").notes == []
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "images/../../secret.png", "..\\secret.png"])
+def test_a_file_opens_nothing_outside_the_folders_given(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(tmp_path, "secret.png", "given/a.png")
+    monkeypatch.chdir(tmp_path / "given")
+    (tmp_path / "given" / "a.csv").write_text(f"image,x0,y0,x1,y1,x2,y2\n{name},1,2,30,4,9,19\n")
+    with pytest.raises(DataError, match="give the folder of the images together with this file"):
+        read_folder(tmp_path / "given")
+    if "hostname" not in name:
+        assert len(read_folder([tmp_path / "given", tmp_path])) == 2  # asked for
+
+
+def test_the_working_folder_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(tmp_path, "photos/a.png")
+    write_annotations(tmp_path / "out" / "a.csv", records("../photos/a.png"), format=FORMATS["csv"])
+    monkeypatch.chdir(tmp_path)
+    assert len(read_folder("out/a.csv")) == 1
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(DataError, match="outside the folders given"):
+        read_folder("a.csv")
+
+
+def test_names_cant_command_a_terminal(tmp_path: Path) -> None:
+    name = "a\x1b[31m\nb.png"
+    images(tmp_path, name)
+    (tmp_path / "c.csv").write_text('image,x0,y0\n"a.png",1,2\n')
+    (tmp_path / f"{name}.pts").write_text("damaged")
+    for bad in read_folder(tmp_path, skip_bad=True).bad:
+        assert "\x1b" not in str(bad) and "\n" not in str(bad)
+    with pytest.raises(DataError) as error:
+        read_folder(tmp_path / f"{name}.pts")
+    assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["=1+2.png", "@sum(a).png", "-x.png", "+b.png", "'=c.png"])
+def test_cells_are_no_formulas(tmp_path: Path, name: str) -> None:
+    images(tmp_path, name)
+    write_annotations(tmp_path / "a.csv", records(name), format=FORMATS["csv"])
+    row = (tmp_path / "a.csv").read_text().splitlines()[1]
+    assert row[0] == "'"
+    assert [item.image for item in read_annotations(tmp_path / "a.csv").items] == [name]

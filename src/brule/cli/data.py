@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from brule.cli.options import SkipBad
-from brule.cli.output import note, note_bad, say
+from brule.cli.output import note, note_bad, progress_bar, say
 
 if TYPE_CHECKING:
     from brule.data.inspection import Inspection
@@ -107,7 +107,8 @@ def inspect(
     from brule.data import contact_sheet, inspect_data
     from brule.plots import preview_sheet, save_picture
 
-    found = inspect_data(paths)
+    with progress_bar("decoding") as progress:
+        found = inspect_data(paths, progress=progress)
     _tell(found)
     if output is not None:
         sheet = contact_sheet(found.samples, count=pictures)
@@ -185,7 +186,13 @@ def _tell(found: Inspection) -> None:
         say(f"note        {remark}")
     for one in found.bad:
         say(f"bad         {one}")
-    say(f"\n{len(found.bad)} files can't be used" if found.bad else "\nnothing is wrong")
+    say()
+    if found.bad:
+        say(f"{len(found.bad)} files can't be used")
+    elif not found.n_labelled:
+        say("no image is labelled: no annotation that is read belongs to one of them")
+    else:
+        say("nothing is wrong" if not found.notes else f"nothing is wrong, with {len(found.notes)} remarks to look at")
 
 
 def _count(what: str, count: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from brule.errors import printable
 from brule.files import write_text
 
 if TYPE_CHECKING:
@@ -51,21 +52,21 @@ def print_error(message: str, *, lost: bool = False) -> None:
         return  # the launcher prints the likely cause, once
     if is_main_process() or not lost:
         process = "" if is_main_process() else f"process {os.environ['RANK']}: "
-        print(f"brule: {process}{message}", file=sys.stderr)
+        print(f"brule: {process}{printable(message)}", file=sys.stderr)
 
 
 def say(text: str = "") -> None:
     """Print a line of the result."""
     if not is_main_process():
         return
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    Console().print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print a remark that is no part of the result."""
     if not is_main_process():
         return
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def commands(lines: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:

@@ -111,7 +111,7 @@ def build_cache(
 
     done = store.done()
     if done.read < len(samples) or not done.kept:
-        _build(store, samples, crop, workers or _default_workers(), BadFiles(skip=skip_bad), report)
+        _build(store, samples, crop, workers or default_workers(), BadFiles(skip=skip_bad), report)
     else:
         report(len(samples))
     done = store.done()
@@ -257,6 +257,7 @@ def _decoded(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _default_workers() -> int:
+def default_workers() -> int:
+    """Threads that decode: one a core, at most eight."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, 8)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from brule.data.formats import ANNOTATION_SUFFIXES
+from brule.data.formats.foreign import FOREIGN_SUFFIXES, way_out
 from brule.data.images import IMAGE_SUFFIXES
 from brule.errors import DataError
 
@@ -35,6 +36,8 @@ def find_images(paths: Paths) -> list[Path]:
         DataError: a path leads nowhere, or there is no image at all.
     """
     found = find_images_if_any(paths)
+    if not found and (foreign := find_foreign(paths)):
+        raise DataError(f"{foreign[0]}: {way_out(foreign[0])}")
     if not found:
         raise DataError(f"{listed(paths)}: no image found; expected files ending in {suffixes_text(IMAGE_SUFFIXES)}")
     return found
@@ -43,7 +46,8 @@ def find_images(paths: Paths) -> list[Path]:
 def find_images_if_any(paths: Paths) -> list[Path]:
     """The same; none at all is no error."""
     # A shell writes out `faces/*` with the annotations in it.
-    return [file for file in find_files(paths, IMAGE_SUFFIXES) if file.suffix.lower() not in ANNOTATION_SUFFIXES]
+    others = ANNOTATION_SUFFIXES | FOREIGN_SUFFIXES
+    return [file for file in find_files(paths, IMAGE_SUFFIXES) if file.suffix.lower() not in others - IMAGE_SUFFIXES]
 
 
 def find_annotations(paths: Paths) -> list[Path]:
@@ -51,7 +55,13 @@ def find_annotations(paths: Paths) -> list[Path]:
 
     A ``.json``, ``.csv`` or ``.xml`` file in a folder may be something else altogether.
     """
-    return [file for file in find_files(paths, ANNOTATION_SUFFIXES) if file.suffix.lower() not in IMAGE_SUFFIXES]
+    others = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
+    return [file for file in find_files(paths, ANNOTATION_SUFFIXES) if file.suffix.lower() not in others]
+
+
+def find_foreign(paths: Paths) -> list[Path]:
+    """Find files of other programs, by their suffix, that are neither images nor annotations brule reads."""
+    return [file for file in find_files(paths, FOREIGN_SUFFIXES) if file.suffix.lower() in FOREIGN_SUFFIXES]
 
 
 def find_files(paths: Paths, suffixes: Collection[str]) -> list[Path]:

@@ -16,7 +16,7 @@ from brule.data.dicom import pixel_spacing
 from brule.data.discovery import Paths, find_images, find_images_if_any, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation
 from brule.data.images import image_orientation, image_size
-from brule.data.reading import Labels, Sources, by_image, read_sources
+from brule.data.reading import Labels, Sources, by_image, foreign_notes, read_sources
 from brule.data.remarks import Remarks
 from brule.data.samples import BadFiles, Box, Sample, SampleList, landmark_box, reject_odd_counts
 from brule.data.turning import as_upright
@@ -60,6 +60,7 @@ def read_folder(
     """
     bad = BadFiles(skip=skip_bad)
     images = find_images_if_any(directory)
+    foreign = foreign_notes(directory, bad)
     sources = read_sources(directory, bad, images=images, also=also) if annotations else Sources()
     labels = by_image(sources, images, bad)
     images = sorted({os.path.abspath(image): image for image in [*sources.images, *images]}.values())
@@ -78,7 +79,7 @@ def read_folder(
         samples = _labelled_only(samples, bad, directory)
     if not samples:
         raise DataError(f"{listed(directory)}: none of the {len(images)} images can be used; the first: {bad[0]}")
-    return SampleList(samples, bad=bad, layout=sources.layout, notes=[*sources.notes, *remarks.notes()])
+    return SampleList(samples, bad=bad, layout=sources.layout, notes=[*sources.notes, *foreign, *remarks.notes()])
 
 
 def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks) -> list[Sample]:

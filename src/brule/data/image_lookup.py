@@ -14,6 +14,7 @@ from brule.data.discovery import find_files, visible
 from brule.data.images import IMAGE_SUFFIXES, image_size
 from brule.errors import DataError
 
+MAX_FOLDERS = 100  # of a path, that are left out one by one
 # Label Studio puts this before the name of what is uploaded.
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 
@@ -23,15 +24,21 @@ class KnownImages:
 
     Args:
         images: those that are known from the start.
+        folders: the folders that were given.
     """
 
-    def __init__(self, images: Iterable[Path] = ()) -> None:
+    def __init__(self, images: Iterable[Path] = (), folders: Iterable[Path] = ()) -> None:
+        self._folders = [*map(os.path.abspath, folders), *_working_folder()]
         self._images = {os.path.abspath(image): image for image in images}
         self._by_name = _by_name(self._images.values())
         self._below: dict[Path, dict[str, list[Path]]] = {}
         self._folded: dict[Path, dict[str, list[Path]]] = {}
         self._own_by_stem = _by_stem(self._images.values())
         self._by_stem: dict[str, dict[tuple[str, str], list[Path]]] = {}
+
+    def may_be_opened(self, path: str) -> bool:
+        """Whether an absolute path is a known image or in a folder that was given: a stranger's file may name any path."""
+        return path in self._images or any(is_below(path, folder) for folder in self._folders)
 
     def holds(self, image: Path) -> bool:
         """Whether an image was known from the start."""
@@ -88,11 +95,15 @@ class ImageFinder:
         if not name:
             return self._of_stem()
         parts = _parts(name)
-        for start in range(len(parts)):
+        outside = False
+        for start in range(min(len(parts), MAX_FOLDERS)):
             candidate = self._folder.joinpath(*parts[start:]) if start or not _is_absolute(name) else Path(name)
-            if os.path.isfile(candidate):
+            path = os.path.abspath(candidate)
+            allowed = is_below(path, os.path.abspath(self._folder)) or self._known.may_be_opened(path)
+            outside = outside or not allowed
+            if allowed and os.path.isfile(path):
                 return self._take(Path(os.path.normpath(candidate)), name)
-        if len(parts) > 1 and not _is_absolute(name) and os.path.isdir(self._folder / parts[0]):
+        if len(parts) > 1 and not _is_absolute(name) and parts[0] != ".." and os.path.isdir(self._folder / parts[0]):
             wanted = os.path.abspath(self._folder.joinpath(*parts)).casefold()
             same = [
                 one for one in self._known.named(_normal(parts[-1]), self._folder) if os.path.abspath(one).casefold() == wanted
@@ -100,7 +111,7 @@ class ImageFinder:
             if len(same) != 1:
                 raise self._missing(name)
             return self._take(same[0], name)
-        return self._take(self._by_last_part(name, parts), name)
+        return self._take(self._by_last_part(name, parts, outside=outside), name)
 
     def size(self, name: str) -> tuple[int, int]:
         """Width and height of the image of that name.
@@ -122,11 +133,11 @@ class ImageFinder:
             raise DataError(f"{self._file}: belongs to more than one image: {names}; keep one of them")
         return found[0]
 
-    def _by_last_part(self, name: str, parts: list[str]) -> Path:
+    def _by_last_part(self, name: str, parts: list[str], *, outside: bool) -> Path:
         last = _normal(parts[-1]) if parts else ""
         found = self._known.named(last, self._folder) or self._known.named(_UPLOAD.sub("", last, count=1), self._folder)
         if not found:
-            raise self._missing(name)
+            raise self._outside(name) if outside else self._missing(name)
         best = max(_common_tail(path, parts) for path in found)
         found = [path for path in found if _common_tail(path, parts) == best]
         if len(found) > 1:
@@ -145,11 +156,28 @@ class ImageFinder:
             )
         return path
 
+    def _outside(self, name: str) -> DataError:
+        return DataError(
+            f"{self._file}: the image {_quoted(name)} isn't anywhere below {self._folder}, and a file doesn't open what is "
+            "outside the folders given; give the folder of the images together with this file"
+        )
+
     def _missing(self, name: str) -> DataError:
         return DataError(
             f"{self._file}: the image {_quoted(name)} isn't there, neither relative to this file nor by its name anywhere "
             f"below {self._folder}; put it there, or give the folder of the images together with this file"
         )
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether an absolute path is in a folder, at any depth."""
+    return path.startswith(os.path.join(folder, ""))
+
+
+def _working_folder() -> list[str]:
+    """The folder that the user works in, unless that is the home folder or one above: everything is below these."""
+    folder, home = os.getcwd(), os.path.expanduser("~")
+    return [] if is_below(os.path.join(home, ""), folder) else [folder]
 
 
 def _by_name(images: Iterable[Path]) -> dict[str, list[Path]]:

@@ -122,6 +122,17 @@ def image_remarks(path: Path | str) -> list[str]:
         return [f"holds {count} pictures, of which the first is read"] if count > 1 else []
 
 
+def check_image(path: Path | str) -> None:
+    """Decode an image file, as coarsely as its kind allows, to see whether it is whole.
+
+    Raises:
+        DataError: as for :func:`load_image`.
+    """
+    with _opened(Path(path)) as image:
+        image.draft(None, (1, 1))
+        image.load()
+
+
 def upright(image: Image.Image) -> Image.Image:
     """An open image file as upright RGB."""
     return _upright_rgb(image)

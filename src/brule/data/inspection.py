@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from brule.coordinates import image_box, pixels_to_unit
+from brule.data.crops import default_workers
 from brule.data.discovery import Paths
-from brule.data.images import image_size, load_crop
+from brule.data.images import check_image, image_size, load_crop
 from brule.data.outliers import odd_shape_remarks
 from brule.data.samples import BadFiles, Layout, Sample, SampleList
 from brule.data.sources import read_samples
@@ -65,16 +68,17 @@ class Sheet:
     points: np.ndarray
 
 
-def inspect_data(paths: Paths) -> Inspection:
-    """Read images and annotations, and report what is there and what is wrong.
+def inspect_data(paths: Paths, *, progress: Callable[[int, int], object] | None = None) -> Inspection:
+    """Read images and annotations, and report what is there and what is wrong. Every image is decoded.
 
     Args:
         paths: as for :func:`~brule.data.read_samples`.
+        progress: called as ``progress(done, total)`` while images are decoded.
 
     Raises:
         DataError: there is nothing at all that can be used.
     """
-    samples = read_samples(paths, skip_bad=True)
+    samples = _decoded(read_samples(paths, skip_bad=True), progress)
     sizes = {sample.path: image_size(sample.path) for sample in samples}
     names = defaultdict(set)
     for path in sizes:
@@ -129,6 +133,29 @@ def contact_sheet(samples: SampleList, *, count: int = 24, size: int = 192) -> S
     if not images:
         raise failed if chosen else DataError("expected samples to draw, got none")
     return Sheet(np.stack(images), np.stack(points))
+
+
+def _decoded(samples: SampleList, progress: Callable[[int, int], object] | None) -> SampleList:
+    """The samples whose images are whole; the others are bad."""
+    paths = list(dict.fromkeys(sample.path for sample in samples))
+    broken: dict[Path, DataError] = {}
+
+    def check(path: Path) -> None:
+        try:
+            check_image(path)
+        except DataError as error:
+            broken[path] = error
+
+    with ThreadPoolExecutor(default_workers(), thread_name_prefix="brule-inspect") as pool:
+        for done, _ in enumerate(pool.map(check, paths), 1):
+            if progress is not None:
+                progress(done, len(paths))
+    for path in sorted(broken):
+        samples.bad.reject_error(path, broken[path])
+    kept = [sample for sample in samples if sample.path not in broken]
+    if not kept:
+        raise DataError(f"none of the {len(paths)} images can be used; the first: {samples.bad[0]}")
+    return samples.replaced(kept)
 
 
 def _odd(samples: SampleList) -> list[str]:

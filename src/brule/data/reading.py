@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from brule.data.discovery import Paths, as_paths, find_annotations, folders_of, visible
+from brule.data.discovery import Paths, as_paths, find_annotations, find_foreign, folders_of, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
+from brule.data.formats.foreign import odd_content, way_out
 from brule.data.formats.record import in_one_order
 from brule.data.image_lookup import ImageFinder, KnownImages
 from brule.data.names import name_remarks
 from brule.data.samples import BadFiles, Layout
 from brule.errors import DataError
 
-Other = Callable[[Path, Any], Annotations]
+Other = Callable[[Path, Any], Annotations | None]
 Labels = list[tuple[Annotation, Path]]  # the objects of an image, each with the file that describes it
 
 SHOWN_FILES = 3
@@ -116,7 +117,14 @@ def read_sources(
     Raises:
         DataError: something is wrong, and ``bad`` doesn't skip it.
     """
-    reader = _Reader(paths, bad, KnownImages(images or ()), images is not None, only, other)
+    reader = _Reader(
+        paths,
+        bad,
+        KnownImages(images or (), [path for path in as_paths(paths) if path.is_dir()]),
+        images is not None,
+        only,
+        other,
+    )
     given = find_annotations(paths)
     known = {os.path.abspath(path) for path in given}
     near = {os.path.abspath(path): path for path in [*_beside(images or ()), *also]}
@@ -151,6 +159,39 @@ def _name_notes(sources: Sources, found: list[Source]) -> list[str]:
         unknown = "whether the landmarks are in the same order can't be checked"
         notes.append(f"{_files(bare)} {verb} no landmark names, {_files(named)} {other}: {unknown}")
     return notes
+
+
+def counted(paths: list[Path]) -> str:
+    """Files as a remark on them begins: the first, and how many more."""
+    return f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else f"{paths[0]}"
+
+
+def is_shape_file(content: object) -> bool:
+    """Whether JSON is a file of shapes, which names no images."""
+    shapes = content.get("shapes") if isinstance(content, dict) else None
+    return isinstance(shapes, list) and bool(shapes) and all(isinstance(shape, list) for shape in shapes)
+
+
+def foreign_notes(paths: Paths, bad: BadFiles) -> list[str]:
+    """Remarks on files in folders that are neither images nor annotations brule reads; one given by its name is bad.
+
+    Args:
+        paths: files, folders, globs.
+        bad: takes the files given by name.
+
+    Raises:
+        DataError: one was given by its name, and ``bad`` doesn't skip it.
+    """
+    named = {os.path.abspath(path) for path in as_paths(paths)}
+    found: dict[str, list[Path]] = {}
+    for path in find_foreign(paths):
+        what = way_out(path) or "isn't read"
+        if os.path.abspath(path) in named:
+            bad.reject(path, what)
+        else:
+            found.setdefault(what, []).append(path)
+    suffixes = {what: ", ".join(sorted({path.suffix.lower() for path in own})) for what, own in found.items()}
+    return [f"{counted(own)} ({suffixes[what]}): {what}" for what, own in found.items()]
 
 
 def _files(paths: list[Path]) -> str:
@@ -227,10 +268,14 @@ class _Reader:
         for note in notes:
             self._notes.setdefault(note, []).append(path)
 
+    def _add_unknown(self, path: Path, content: Any) -> None:
+        """Note a file in a folder that is of no known format."""
+        if (what := odd_content(path, content)) is not None and not is_shape_file(content):
+            self.add_notes(path, [what])
+
     def notes(self) -> list[str]:
         """A sentence for each kind of remark, however many files it is about."""
-        more = {note: f" and {len(paths) - 1} more" if len(paths) > 1 else "" for note, paths in self._notes.items()}
-        return [f"{paths[0]}{more[note]}: {note}" for note, paths in self._notes.items()]
+        return [f"{counted(paths)}: {note}" for note, paths in self._notes.items()]
 
     def wanted(self, path: Path, *, beside: bool = False) -> bool:
         """Whether a file is to be read; one that names no image and is only beside images needs one of its name."""
@@ -244,7 +289,8 @@ class _Reader:
         finder = ImageFinder(path, self._known)
         size_of = finder.size if self._match else (lambda image: (0, 0))
         try:
-            found = parse_annotations(path, size_of, format=self._only, other=self._other if explicit else None)
+            other = self._other if explicit else self._add_unknown
+            found = parse_annotations(path, size_of, format=self._only, other=other)
         except DataError as error:
             self._spoil(path)
             self._bad.reject_error(path, error)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from brule.errors import DataError
+from brule.errors import DataError, printable
 
 Box = tuple[float, float, float, float]
 
@@ -30,7 +30,7 @@ class BadFile(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}", one_line=True)
 
 
 class BadFiles(list[BadFile]):
@@ -51,7 +51,7 @@ class BadFiles(list[BadFile]):
             DataError: without ``skip``; it names the file and how to go on without it.
         """
         if not self.skip:
-            raise DataError(f"{path}: {reason.rstrip('.')}. {SKIP_ADVICE}")
+            raise DataError(f"{BadFile(path, reason.rstrip('.'))}. {SKIP_ADVICE}")
         self.append(BadFile(path, reason))
 
     def reject_error(self, path: Path, error: DataError) -> None:

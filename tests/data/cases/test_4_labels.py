@@ -129,9 +129,6 @@ CASES = {
 }
 
 
-PENDING = {"files that repeat labels, and files that aren't read": ["deeplabcut-a-whole-project"]}
-
-
-@cases(CASES, PENDING)
+@cases(CASES)
 def test_labels(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)

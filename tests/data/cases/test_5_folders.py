@@ -76,24 +76,7 @@ CASES = {
 }
 
 
-PENDING = {
-    "files that aren't read have no remark": [
-        "raw-photographs",
-        "deeplabcut-h5-alone",
-        "sleap-labels",
-        "matlab-landmarks",
-        "cat-files",
-        "imagej-roi",
-        "pascal-voc-boxes",
-        "json-of-another-kind",
-        "csv-of-another-kind",
-        "text-of-points-beside-each-image",
-    ],
-    "inspect reads headers alone": ["truncated-jpeg", "truncated-png"],
-}
-
-
-@cases(CASES, PENDING)
+@cases(CASES)
 def test_folders(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
 

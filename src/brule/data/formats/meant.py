@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from PIL import Image
@@ -40,7 +40,10 @@ def meant_image(path: Path, stated: str, embedded: object, size: tuple[int, int]
     own = None if PureWindowsPath(last).stem == path.stem else _own(path)
     if own is None:
         return stated, []
-    other = next((one for one in (path.parent / stated.replace("\\", "/"), path.parent / last) if one.is_file()), None)
+    # A path that leads out of the file's folder is a stranger's: it isn't followed.
+    inside = PurePosixPath(stated.replace("\\", "/"))
+    places = [path.parent / inside] if not inside.is_absolute() and ".." not in inside.parts else []
+    other = next((one for one in (*places, path.parent / last) if one.is_file()), None)
     note = f"imagePath is {stated!r}, an older name: the image of this file is {own.name}"
     if other is None:
         return own.name, [note]

@@ -26,6 +26,7 @@ LONGEST = 1000  # characters of a name or path
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORMULA = re.compile("'*[=+\\-@\t\r]")
 _MISSING = {"", "na", "nan", "n/a", "null", "none"}
 
 
@@ -150,7 +151,7 @@ class Table:
     def _apart(self, separator: str) -> Iterator[list[str]]:
         try:
             for row in csv.reader(io.StringIO(self.text, newline=""), delimiter=separator):
-                cells = [one.strip() for one in row]
+                cells = [_unguarded(one.strip()) for one in row]
                 if any(cells):
                     yield cells
         except csv.Error as error:
@@ -196,10 +197,25 @@ def xml_text(root: ET.Element) -> str:
 
 
 def csv_text(rows: list[list[str]]) -> str:
-    """Rows as text, with commas."""
+    """Rows as text, with commas; a name that a spreadsheet would take for a formula gets an apostrophe before it."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([guarded(one) for one in row] for row in rows)
     return text.getvalue()
+
+
+def guarded(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe before what begins as one and is no number."""
+    if not _FORMULA.match(text):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def number(value: object, where: str, what: str = "a coordinate") -> float:
