@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.output import note, progress_bar, say
+from brule.cli.output import SHOWN_BAD_FILES, note, progress_bar, say
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def annotate(
         brule annotate -o project --export tps --target shapes.tps
 
     Args:
-        images: Folders, files or globs of images to add to the project. A project that exists needs none.
+        images: Folders, files or globs of images to add to the project. A project that exists needs none. Annotations of any
+            format among them are taken over.
         output: The project's folder.
         template: The landmarks of a new project: `face68` (68 points of a face), or a JSON or TOML file with `names`,
             `edges`, `contours` and `pairs`.
@@ -66,6 +67,7 @@ def annotate(
         return _predict(project, predict)
     if export is not None:
         return _export(project, export, target)
+    _import(project, images or [])
     _need_web()
     from brule.web.serving import AlreadyOpen, serve
 
@@ -88,6 +90,18 @@ def _predict(project: Project, run: Path) -> int:
         target = predict_project(project, run, progress=progress)
     say(f"{len(project.entries)} images: {target}")
     return 0
+
+
+def _import(project: Project, paths: list[str]) -> None:
+    from brule.annotating.importing import import_annotations
+
+    found = import_annotations(project, paths)
+    if found.n_images:
+        note(f"took over the annotations of {found.n_images} images")
+    for text in found.left_out[:SHOWN_BAD_FILES]:
+        note(f"left out: {text}")
+    if len(found.left_out) > SHOWN_BAD_FILES:
+        note(f"… and {len(found.left_out) - SHOWN_BAD_FILES} more")
 
 
 def _export(project: Project, format: str, target: Path | None) -> int:

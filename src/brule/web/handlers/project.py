@@ -8,6 +8,7 @@ from typing import Any
 
 from brule.annotating.exporting import described_formats
 from brule.annotating.folders import image_id
+from brule.annotating.importing import import_annotations
 from brule.annotating.project import UPLOADS
 from brule.annotating.template import BUILT_IN, template_from
 from brule.coordinates import pixels_to_unit
@@ -96,8 +97,11 @@ def add_folders(call: Call) -> dict[str, Any]:
     """``POST /api/project/folders``."""
     if not call.page.local:
         raise Refused("forbidden", "folders can be added on the machine of the server only; use brule annotate there")
-    added = call.page.project.add([str(Path(path).expanduser()) for path in call.body(FoldersBody).paths])
-    return {"added": added, "n_images": len(call.page.project.entries)}
+    project = call.page.project
+    paths = [Path(path).expanduser() for path in call.body(FoldersBody).paths]
+    added = project.add(paths)
+    found = import_annotations(project, paths)
+    return {"added": added, "n_images": len(project.entries), "imported": found.n_images, "left_out": found.left_out[:20]}
 
 
 def upload(call: Call) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""Annotations of any format that brule reads, taken over into a project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from brule.annotating.folders import inside
+from brule.annotating.marks import GONE, Mark, Marks
+from brule.annotating.project import Project
+from brule.annotating.template import Template, numbered
+from brule.data.conversion import collect
+from brule.data.discovery import find_annotations, is_project
+from brule.data.formats import Annotation, Annotations
+from brule.data.samples import BadFiles
+from brule.errors import DataError
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was taken over.
+
+    Args:
+        n_images: images whose annotation was taken over.
+        kept: images that were annotated in the project already, and stay as they are.
+        left_out: what couldn't be taken over, one plain sentence each.
+    """
+
+    n_images: int = 0
+    kept: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]) -> Imported:
+    """Take annotations over, as finished ones; their images are added to the project where they aren't in it.
+
+    A project without landmarks gets those of the annotations. A landmark that isn't there in an otherwise annotated image
+    is taken to be absent.
+
+    Args:
+        project: to add to.
+        paths: annotation files, or folders with annotations.
+
+    Raises:
+        DataError: the annotations have other landmarks than the project.
+        OutputError: the project can't be written to.
+    """
+    imported = Imported()
+    for path in map(Path, paths):
+        if not path.exists() or is_project(path) or not find_annotations(path):
+            continue
+        bad = BadFiles(skip=True)
+        try:
+            found = collect(path, bad)
+        except DataError as error:
+            imported.left_out.append(str(error))
+            continue
+        imported.left_out.extend(str(one) for one in bad)
+        imported = _taken_over(project, path, found, imported)
+    return imported
+
+
+def _taken_over(project: Project, source: Path, found: Annotations, imported: Imported) -> Imported:
+    count = found.n_points
+    if count is None:
+        return imported
+    names = tuple(found.layout.names or ())
+    if not project.template.names:
+        template = numbered(count, edges=found.layout.edges, names=names or None)
+        project.set_template(project.settings.version, template)
+    order = _order(project.template, names, count, source)
+    missing = [item.image for item in found.items if os.path.isfile(item.image) and not _known(project, item.image)]
+    if missing:
+        project.add(sorted({os.path.dirname(image) for image in missing}))
+    by_path = {os.path.abspath(entry.path): image for image, entry in project.entries.items()}
+    n_images, kept, left_out = imported.n_images, imported.kept, list(imported.left_out)
+    done: set[str] = set()
+    for item in found.items:
+        image = by_path.get(os.path.abspath(item.image))
+        if not item.labelled or item.points is None or len(item.points) != count:
+            continue
+        if image is None:
+            left_out.append(f"{source}: the image {item.image} isn't there")
+        elif image in done:
+            left_out.append(f"{item.image}: shows several objects; the page annotates one per image, so the first is taken")
+        elif project.record(image).version:
+            kept += 1
+        else:
+            project.change(image, 0, _marks(item, project.template, order), action=f"taken from {source.name}")
+            n_images += 1
+        if image is not None:
+            done.add(image)
+    return Imported(n_images, kept, left_out)
+
+
+def _order(template: Template, names: tuple[str, ...], count: int, source: Path) -> list[int]:
+    """For each landmark of the project, which of the annotations' it is: by name, or by place where no names are known."""
+    index = {name: k for k, name in enumerate(names)}
+    if names and all(name in index for name in template.names):
+        return [index[name] for name in template.names]
+    if count == len(template.names) and not set(names) & set(template.names):
+        return list(range(count))
+    raise DataError(
+        f"{source}: has {count} landmarks{' (' + ', '.join(names[:5]) + ', …)' if names else ''}, but the project has "
+        f"{len(template.names)}: {', '.join(template.names[:5])}, …; open a new project for them"
+    )
+
+
+def _known(project: Project, image: str) -> bool:
+    return inside(Path(image), project.settings.folders)
+
+
+def _marks(item: Annotation, template: Template, order: Sequence[int]) -> Marks:
+    assert item.points is not None
+    hidden = item.occluded if item.occluded is not None else np.zeros(len(item.points), dtype=bool)
+    points: dict[str, Mark] = {}
+    for name, k in zip(template.names, order, strict=True):
+        x, y = item.points[k].tolist()
+        points[name] = Mark.at(x, y, hidden=bool(hidden[k])) if np.isfinite((x, y)).all() else GONE
+    return Marks(points, "accepted", item.scale, item.box)

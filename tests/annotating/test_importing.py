@@ -1,0 +1,95 @@
+"""Annotations of other programs become a project's, with their states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brule.annotating import Project, Template
+from brule.annotating.exporting import collected
+from brule.annotating.importing import import_annotations
+from brule.data.annotations import write_annotations
+from brule.data.formats import FORMATS, Annotation, Annotations
+from brule.data.samples import Layout
+from brule.data.synthetic import write_synthetic_faces
+from brule.errors import DataError
+
+NAMES = ("tip", "left", "right")
+POINTS = np.array([[5, 6], [7.5, 8], [np.nan, np.nan]], dtype=np.float32)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("a.png", "sub/b.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30)).save(path)
+    return tmp_path / "photos"
+
+
+def coco(photos: Path, names: tuple[str, ...] = NAMES) -> Path:
+    items = [
+        Annotation("a.png", POINTS, size=(40, 30), occluded=np.array([False, True, False])),
+        Annotation("sub/b.png", POINTS + 1, size=(40, 30)),
+    ]
+    return write_annotations(photos / "annotations.json", Annotations(items, Layout(names, ((0, 1),))), format=FORMATS["coco"])[
+        0
+    ]
+
+
+def test_a_new_project_has_the_landmarks_and_states_of_the_annotations(photos: Path, tmp_path: Path) -> None:
+    coco(photos)
+    project = Project(tmp_path / "project", [photos])
+    found = import_annotations(project, [photos])
+    assert (found.n_images, found.kept, found.left_out) == (2, 0, [])
+    assert project.template.names == NAMES and project.template.edges == ((0, 1),)
+    record = project.record(next(image for image, entry in project.entries.items() if entry.name == "a.png"))
+    states = {name: mark.state for name, mark in record.marks.points.items()}
+    assert states == {"tip": "visible", "left": "hidden", "right": "absent"} and record.marks.status == "accepted"
+    again = collected(project)
+    np.testing.assert_array_equal(again.items[0].points, POINTS)
+
+
+def test_what_is_annotated_already_stays(photos: Path, tmp_path: Path) -> None:
+    coco(photos)
+    project = Project(tmp_path / "project", [photos])
+    import_annotations(project, [photos])
+    image = next(iter(project.entries))
+    project.undo(image, 1)
+    again = import_annotations(project, [photos])
+    assert (again.n_images, again.kept) == (0, 2)
+    assert project.record(image).marks.placed == 0
+
+
+def test_other_landmarks_are_refused(photos: Path, tmp_path: Path) -> None:
+    coco(photos, ("tip", "left", "other"))
+    project = Project(tmp_path / "project", [photos], template=Template(names=NAMES))
+    with pytest.raises(DataError, match="open a new project"):
+        import_annotations(project, [photos])
+
+
+def test_landmarks_in_another_order_are_matched_by_name(photos: Path, tmp_path: Path) -> None:
+    coco(photos)
+    project = Project(tmp_path / "project", [photos], template=Template(names=NAMES[::-1]))
+    import_annotations(project, [photos])
+    np.testing.assert_array_equal(collected(project).items[0].points, POINTS[::-1])
+
+
+def test_pts_files_beside_images(tmp_path: Path) -> None:
+    write_synthetic_faces(tmp_path / "faces", 3, size=32)
+    project = Project(tmp_path / "project", [tmp_path / "faces"])
+    assert import_annotations(project, [tmp_path / "faces"]).n_images == 3
+    assert len(project.template.names) == 68 and project.summaries.counts()["accepted"] == 3
+
+
+def test_an_annotation_file_brings_its_images_along(photos: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    found = import_annotations(project, [coco(photos)])
+    assert found.n_images == 2 and len(project.entries) == 2
+
+
+def test_images_alone_are_nothing_to_import(photos: Path, tmp_path: Path) -> None:
+    assert import_annotations(Project(tmp_path / "project", [photos]), [photos]).n_images == 0
