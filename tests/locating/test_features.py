@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from brule.locating.features import CHANNELS, SIGNED, hog
-from brule.locating.filters import Filter, max_margin
+from brule.locating.filters import Filter, all_answers, max_margin
 
 CELL = 6
 
@@ -77,3 +77,12 @@ def test_max_margin_puts_separable_sides_at_the_margin() -> None:
     # The widest street between x = 0 and x = 2: w = (1, 0), b = -1, and what lies beyond doesn't matter.
     assert torch.allclose(w, torch.tensor([1.0, 0.0]), atol=0.02)
     assert b == pytest.approx(-1, abs=0.02)
+
+
+def test_filters_together_answer_as_they_do_alone() -> None:
+    generator = torch.Generator().manual_seed(1)
+    shapes = [(3, 3), (2, 4), (3, 3), (3, 3)]
+    filters = [Filter(torch.randn(CHANNELS, *shape, generator=generator), float(k), 0) for k, shape in enumerate(shapes)]
+    maps = torch.rand(2, CHANNELS, 6, 5, generator=generator)
+    for one, together in zip(filters, all_answers(filters, maps), strict=True):
+        assert torch.allclose(one.answers(maps), together, atol=1e-4)

@@ -20,7 +20,7 @@ from brule.locating.pyramid import GreyImage
 
 _MARGIN = 2  # cells around the window, for the normalisation by neighbouring blocks
 _JITTER = np.array([0.03, 0.03, 0.06, 6.0])  # shift along x and y and scale, in units of the size; degrees
-TURNED = 35.0  # degrees: objects that are turned further than this ask for filters at several angles
+TURNED = 20.0  # degrees: objects that are turned further than this ask for filters at several angles
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,12 @@ def typical_box(aspect: float, *, cells: int, cell: int, context: float) -> tupl
 
 
 def filter_shape(box: tuple[float, float], angle: float, *, cell: int, context: float) -> tuple[int, int]:
-    """Rows and columns of the window around a box ``(width, height)`` that is turned by ``angle`` degrees."""
-    c, s = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
-    width, height = box[0] * c + box[1] * s, box[0] * s + box[1] * c
+    """Rows and columns of the window around the ellipse in a box ``(width, height)`` that is turned by ``angle`` degrees.
+
+    The corners of the box itself would ask for windows twice as large at 45°, and show little of the object.
+    """
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    width, height = math.hypot(box[0] * c, box[1] * s), math.hypot(box[0] * s, box[1] * c)
     return max(3, round(height * context / cell)), max(3, round(width * context / cell))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from brule.locating.features import CHANNELS
 
 _ITERATIONS = 60
+_TOGETHER = 3  # filters of one shape from which convolution is faster than a product of matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,27 @@ class Filter:
         part = maps[:, max(top, 0) : top + h, max(left, 0) : left + w]
         before = (max(-left, 0), max(-top, 0))
         return F.pad(part, (before[0], w - before[0] - part.shape[2], before[1], h - before[1] - part.shape[1]))
+
+
+def all_answers(filters: Sequence[Filter], maps: Tensor) -> list[Tensor]:
+    """:meth:`Filter.answers` of each filter; three or more of one shape are faster together, by ``conv2d``.
+
+    Args:
+        filters: of any shapes.
+        maps: ``(B, 31, H, W)``.
+    """
+    shapes = [one.shape for one in filters]
+    result = [one.answers(maps) if shapes.count(one.shape) < _TOGETHER else maps for one in filters]
+    for shape in {shape for shape in shapes if shapes.count(shape) >= _TOGETHER}:
+        chosen = [k for k, own in enumerate(shapes) if own == shape]
+        weights = torch.stack([filters[k].weights for k in chosen]).to(maps)
+        biases = torch.tensor([filters[k].bias for k in chosen]).to(maps)
+        last = torch.channels_last  # three times as fast as the usual layout
+        laid_out = maps.contiguous(memory_format=last), weights.contiguous(memory_format=last)
+        answers = F.conv2d(laid_out[0], laid_out[1], biases, padding=(shape[0] - 1, shape[1] - 1))
+        for k, one in zip(chosen, answers.unbind(1), strict=True):
+            result[k] = one.contiguous()
+    return result
 
 
 def max_margin(positives: Tensor, negatives: Tensor, *, weights: Tensor, regularization: float) -> tuple[Tensor, float]:

@@ -52,7 +52,7 @@ def learn_locator(
             in pixels. All objects in these images should be annotated.
         unlabelled: further images, most of which show an object. Without any, the annotated images are all there is.
         any_rotation: find objects at any angle (True), upright ones alone (False), or the angles of the annotated
-            objects, if these are turned by more than 35° (None).
+            objects, if these are turned by more than 20° (None).
         mirror: whether a mirror image of the object is an object; read off the landmarks by default.
         settings: see :class:`LocatorSettings`.
         seed: of the jitter, and of the choice among many unlabelled images.

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brule.errors import CheckpointError, ConfigError
-from brule.locating.filters import Filter
+from brule.locating.filters import Filter, all_answers
 from brule.locating.framing import Framing
 from brule.locating.places import Array, suppress, to_boxes, voted
 from brule.locating.pyramid import GreyImage, ImageLike, Level, batches, grey_image, pyramid
@@ -204,8 +204,8 @@ class Locator:
         levels: list[Level] = []
         tables: list[Array] = []
         for level in self._levels(images, device):
-            for f, one in enumerate(self.filters):
-                tables.append(self._table(images, level, one, np.array([len(levels), f])))
+            for f, answers in enumerate(all_answers(self.filters, level.maps)):
+                tables.append(self._table(images, level, answers, np.array([len(levels), f])))
             levels.append(level)
         result = []
         for k in range(len(images)):
@@ -222,9 +222,9 @@ class Locator:
         smallest = math.floor(0.8 * min(self.box))
         yield from pyramid(images, cell=self.settings.cell, step=self.settings.step, smallest=smallest, device=device)
 
-    def _table(self, images: list[GreyImage], level: Level, one: Filter, origin: Array) -> Array:
+    def _table(self, images: list[GreyImage], level: Level, answers: Tensor, origin: Array) -> Array:
         """Local maxima of a filter: ``(B, K, 10)``, columns place (5), score, level, filter, row, column."""
-        answers = one.answers(level.maps)
+        one = self.filters[int(origin[1])]
         local = answers == F.max_pool2d(answers, 3, stride=1, padding=1)
         answers = torch.where(local, answers, -torch.inf)
         best, where = answers.flatten(1).topk(min(PEAKS, answers[0].numel()))
