@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from brule import LandmarkDetector
-from brule.cli.inputs import labelled_images
 from brule.data import build_cache
+from brule.data.training_data import labelled_images
 from brule.evaluation import normaliser
 from brule.geometry import mirror_permutation, mirrored
 from brule.training.debiasing import mean_of_all

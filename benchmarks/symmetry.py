@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.cli.inputs import labelled_images
 from brule.data.shapes import to_crop
+from brule.data.training_data import labelled_images
 from brule.geometry import mirror_permutation
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -98,7 +100,22 @@ def run_app(app: App, words: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        return _run(app, words, debug=debug)
+        with _remarks_printed():
+            return _run(app, words, debug=debug)
+
+
+@contextmanager
+def _remarks_printed() -> Iterator[None]:
+    """Print what the library logs as remarks."""
+    logger, handler = logging.getLogger("brule"), logging.Handler()
+    handler.emit = lambda record: note(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def _run(app: App, words: list[str], *, debug: bool) -> int:

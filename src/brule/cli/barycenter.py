@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from brule.cli.inputs import annotated_shapes
 from brule.cli.options import Output, SkipBad
 from brule.cli.output import note, note_bad, say, write_json
 from brule.errors import BruleError, ConfigError
@@ -53,6 +52,7 @@ def barycenter(
         picture: The picture to write; by default OUTPUT with the ending `.png`.
         skip_bad: Leave broken files out, and list them, rather than stop at the first.
     """
+    from brule.data.training_data import annotated_shapes
     from brule.detector import ready_shapes
     from brule.transport import free_support_barycenter
 

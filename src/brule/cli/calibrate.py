@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from brule.cli.evaluate import annotated_samples
-from brule.cli.inputs import DataUsed, in_detector_order
 from brule.cli.options import Device, Many, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
 
@@ -51,12 +50,14 @@ def calibrate(
         seed: Of the division into folds for the cross-validation; the map doesn't depend on it.
         batch_size: Images at a time.
     """
+    from brule.data.training_data import in_landmark_order
     from brule.detector import LandmarkDetector, calibrate_detector, write_calibration
+    from brule.detector.run_record import RunRecord
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
-    record = DataUsed.read(run)
+    record = RunRecord.read(run)
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
-    samples = in_detector_order(samples, detector)
+    samples = in_landmark_order(samples, detector.landmark_names_)
     if record is not None and record.n_labelled and not (only_validation and record.exclude_validation):
         note(
             f"this run learnt from {record.n_labelled} annotated images: if they are among these, the errors expected will be "

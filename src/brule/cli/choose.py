@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import note_boxes, note_remarks
 from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
@@ -69,6 +68,7 @@ def choose(
     from brule.choosing import choose as choose_images
     from brule.choosing import measure_choice
     from brule.data import read_samples
+    from brule.data.training_data import log_missing_boxes, log_remarks
     from brule.detector import LandmarkDetector
 
     as_list = output.suffix.lower() == ".txt"
@@ -76,8 +76,8 @@ def choose(
         raise ConfigError(f"-o {output}: --copy needs a folder to copy to; leave the .txt out")
     detector = None if run is None else LandmarkDetector.load(run, device=checked_device(device))
     samples = _one_an_image(read_samples(paths, require_points=measure, skip_bad=skip_bad))
-    note_remarks(samples)
-    note_boxes(samples)
+    log_remarks(samples)
+    log_missing_boxes(samples)
     cache = _crops(samples if measure else samples.unlabelled(), detector, skip_bad=skip_bad)
     if not 1 <= count <= len(cache):
         raise DataError(f"--count: expected 1 to {len(cache)}, as many as there are images, got {count}")

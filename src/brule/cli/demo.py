@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataUsed, TrainingData, annotated_shapes, training_images
 from brule.cli.options import Device, Output, checked_device
 from brule.cli.output import commands, note, say, say_commands, say_table, write_json
 from brule.errors import ConfigError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from brule.data import SampleList
     from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
     from brule.evaluation import Evaluation
 
 SETTINGS = "demo.json"
@@ -70,7 +70,9 @@ def demo(
         quiet: No progress bar.
     """
     from brule.cli.train import default_device, train_run
+    from brule.data.training_data import TrainingData, annotated_shapes, training_images
     from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
     from brule.training.run import CHECKPOINT
 
     where = checked_device(device)
@@ -85,7 +87,7 @@ def demo(
     _draw_barycenter(output)
     samples = training_images([str(output / "images")], exclude_validation=False, skip_bad=False)
     material = TrainingData(samples, None, shapes)
-    record = DataUsed.of(material, [str(output / "images")], None, False, where or default_device())
+    record = RunRecord.of(material, [str(output / "images")], None, False, where or default_device())
     resume = (run / CHECKPOINT).exists()
     note(f"training{' goes on' if resume else ''}: {minutes:g} minutes at most, no labels, {N_SHAPES} annotated shapes")
     overrides = {"seed": seed, "time_limit": minutes}
@@ -142,7 +144,7 @@ def _draw_barycenter(output: Path) -> None:
         barycenter([str(output / "shapes")], output=output / "barycenter.json")
 
 
-def _measure(output: Path, detector: LandmarkDetector, record: DataUsed) -> None:
+def _measure(output: Path, detector: LandmarkDetector, record: RunRecord) -> None:
     from brule.cli.evaluate import annotated_samples, crop_reader, evaluate_detector, known_facts, report_dict
     from brule.evaluation.reports import evaluation_page
 

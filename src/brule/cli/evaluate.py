@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import DataUsed, in_detector_order, note_remarks
 from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.cli.redrawing.scores import decoder_figures
@@ -20,6 +19,7 @@ from brule.files import make_folder
 if TYPE_CHECKING:
     from brule.data import Sample, SampleList
     from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
     from brule.evaluation import Evaluation
 
 Normaliser = Literal["auto", "outer-eye-corners", "pupils", "eyes", "box-diagonal", "box-size"]
@@ -81,14 +81,16 @@ def evaluate(
             default wherever the run has one.
         batch_size: Images at a time.
     """
+    from brule.data.training_data import in_landmark_order
     from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
     from brule.evaluation import read_regions
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
-    record = DataUsed.read(run)
+    record = RunRecord.read(run)
     named = None if regions is None else read_regions(regions, len(detector.barycenter_))
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
-    samples = in_detector_order(samples, detector)
+    samples = in_landmark_order(samples, detector.landmark_names_)
     folder = output or _default_folder(run, data, only_validation)
     result, bad = evaluate_detector(
         detector, samples, normaliser=normaliser, regions=named, batch_size=batch_size, views=views, skip_bad=skip_bad
@@ -176,9 +178,10 @@ def annotated_samples(data: list[str], *, only_validation: bool = False, skip_ba
         DataError: there is none.
     """
     from brule.data import read_samples, split_by_name
+    from brule.data.training_data import log_remarks
 
     samples = read_samples(data, require_points=True, skip_bad=skip_bad)
-    note_remarks(samples)
+    log_remarks(samples)
     if not only_validation:
         return samples
     kept = split_by_name(samples).validation
@@ -213,7 +216,7 @@ def evaluate_detector(
         )
 
 
-def report_dict(detector: LandmarkDetector, record: DataUsed | None, result: Evaluation) -> dict[str, Any]:
+def report_dict(detector: LandmarkDetector, record: RunRecord | None, result: Evaluation) -> dict[str, Any]:
     """The figures with all that has to be known about them, ready for JSON."""
     config = detector.config_
     return result.to_dict() | {
@@ -232,7 +235,7 @@ def report_dict(detector: LandmarkDetector, record: DataUsed | None, result: Eva
     }
 
 
-def known_facts(detector: LandmarkDetector, record: DataUsed | None, result: Evaluation) -> list[tuple[str, str]]:
+def known_facts(detector: LandmarkDetector, record: RunRecord | None, result: Evaluation) -> list[tuple[str, str]]:
     """What stands under a table of figures, as CONTRIBUTING, "Measuring honestly", wants it."""
     config, done = detector.config_, detector.progress_
     shapes = _n_shapes(detector, record)
@@ -263,7 +266,7 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Ev
     save_picture(overlay_grid(np.stack(crops), points, truth=truth, names=titles, columns=6, edges=result.edges), path)
 
 
-def _n_shapes(detector: LandmarkDetector, record: DataUsed | None) -> int | None:
+def _n_shapes(detector: LandmarkDetector, record: RunRecord | None) -> int | None:
     if detector.shapes_ is not None:
         return len(detector.shapes_)
     return len(record.shapes) if record and record.shapes else None

@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import box_files, note_boxes
 from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.cli.ranking import Ranking
@@ -78,6 +77,7 @@ def predict(
             them in `rank.csv`.
     """
     from brule.data import find_annotations, find_images, read_folder
+    from brule.data.training_data import box_files, log_missing_boxes
     from brule.detector import LandmarkDetector
 
     detector = LandmarkDetector.load(run, device=checked_device(device))
@@ -91,7 +91,7 @@ def predict(
     annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
-    note_boxes(samples)
+    log_missing_boxes(samples)
     ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
         detector,

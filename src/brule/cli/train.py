@@ -9,15 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import (
-    DataUsed,
-    TrainingData,
-    annotated_shapes,
-    labelled_images,
-    note_boxes,
-    note_missing,
-    training_images,
-)
 from brule.cli.launching import COMMAND, launch, launch_plan
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import INTERRUPTED, commands, is_main_process, note, note_bad, progress_bar, say, say_commands
@@ -27,7 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from brule.data import Edges, Shapes
+    from brule.data.training_data import TrainingData
     from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
     from brule.training.config import TrainingConfig
 
 PRESET = "cpu"
@@ -119,6 +112,7 @@ def train(
         quiet: No progress bar.
     """
     from brule.data import read_edges
+    from brule.detector.run_record import RunRecord
     from brule.training.config import load_config, parse_overrides
 
     overrides: dict[str, Any] = dict(parse_overrides(set_ or []))
@@ -145,7 +139,7 @@ def train(
     )  # fmt: skip
     if dry_run:
         return _tell_plan(run, config, material, lines)
-    record = DataUsed.of(material, images, labelled, exclude_validation, where or default_device())
+    record = RunRecord.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
     options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet}
     return train_run(run, material, record, preset=preset or PRESET, overrides=overrides, **options)
@@ -154,7 +148,7 @@ def train(
 def train_run(
     run: Path,
     material: TrainingData,
-    record: DataUsed,
+    record: RunRecord,
     *,
     preset: str,
     overrides: dict[str, Any],
@@ -253,7 +247,9 @@ def _resume(
     quiet: bool,
     edges: Edges | None,
 ) -> int:
+    from brule.data.training_data import TrainingData, labelled_images, training_images
     from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
     from brule.training.config import lengthened
 
     stored = LandmarkDetector.load(run)
@@ -261,11 +257,11 @@ def _resume(
     if preset is not None and preset != config.preset:
         raise ConfigError(f"--resume: the run was started with the preset {config.preset!r}; leave --preset {preset} out")
     lengthened(config, overrides)  # refuses, before the images are read, whatever else would change
-    record = DataUsed.read(run)
+    record = RunRecord.read(run)
     if record is None and images is None and labelled is None:
         raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
     if record is None:
-        record = DataUsed([], exclude_validation, 0, [], "")
+        record = RunRecord([], exclude_validation, 0, [], "")
     elif exclude_validation and not record.exclude_validation:
         raise ConfigError("--exclude-validation: this run was started without it and has seen those images already")
     images, labelled = images or record.images, labelled or record.labelled
@@ -275,7 +271,7 @@ def _resume(
         training_images(images, boxes=record.boxes, **reading) if images else None,
         labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
     )
-    now = DataUsed.of(material, images, labelled, record.exclude_validation, device or default_device())
+    now = RunRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
     now = replace(now, shapes=record.shapes, boxes=record.boxes, data=data or record.data)
     return train_run(
         run,
@@ -353,6 +349,8 @@ def _material(
     **reading: bool,
 ) -> TrainingData:
     """What is to be learnt from, read as far as that can be done without decoding images."""
+    from brule.data.training_data import TrainingData, annotated_shapes, labelled_images, training_images
+
     if not labelled:
         _required(images, "--images", "folders, files or globs of images")
         _required(shapes, "--shapes", "about ten annotated shapes")
@@ -368,11 +366,13 @@ def _material(
 
 def _note_oddities(material: TrainingData, config: TrainingConfig) -> None:
     """Say what of the images and shapes a person may not expect."""
+    from brule.data.training_data import log_missing_boxes, log_missing_points
+
     material.check_names()
     if material.images is not None:
-        note_boxes(material.images)
+        log_missing_boxes(material.images)
     if material.shapes is None:
-        note_missing(_shapes_of_labelled(material, config))
+        log_missing_points(_shapes_of_labelled(material, config))
 
 
 def _shapes_of_labelled(material: TrainingData, config: TrainingConfig) -> Shapes:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brule.cli.inputs import note_boxes
 from brule.cli.output import note, note_bad
 from brule.errors import ConfigError, DataError
 
@@ -176,12 +175,13 @@ def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.nda
     import numpy as np
 
     from brule.data import load_crop, read_samples
+    from brule.data.training_data import log_missing_boxes
 
     crop = redrawer.detector.config_.crop
     samples = read_samples(paths, skip_bad=skip_bad)
     if len(samples) > MOST_TILES:
         raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MOST_TILES}: give fewer")
-    note_boxes(samples)
+    log_missing_boxes(samples)
     bad = samples.bad
     crops, names = [], []
     for sample in samples:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from brule.cli.inputs import annotated_shapes
 from brule.cli.options import Many, Output, SkipBad
 from brule.cli.output import note_bad, progress_bar, say
 
@@ -49,6 +48,7 @@ def barycenter_size(
         exclude_validation: Leave out the shapes whose image's name falls into the validation tenth.
         quiet: No progress bar.
     """
+    from brule.data.training_data import annotated_shapes
     from brule.studies import run_barycenter_size, tell_barycenter_size
     from brule.studies.barycenter_size import SIZES
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from brule.cli.inputs import annotated_shapes, labelled_images, training_images
 from brule.cli.options import Many, Output
 from brule.cli.output import note, say
 from brule.cli.study.training_data import SEEDS, stopped
@@ -59,6 +58,7 @@ def regularizer(
         quiet: No progress bars.
     """
     from brule.cli.evaluate import annotated_samples
+    from brule.data.training_data import annotated_shapes, labelled_images, training_images
     from brule.studies import StudyMaterial, run_regularizer, tell_regularizer
     from brule.training.config import load_config, parse_overrides
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from brule.cli.inputs import annotated_shapes, training_images
 from brule.cli.output import INTERRUPTED, note
 from brule.errors import DataError
 
@@ -23,6 +22,7 @@ def study_material(
         DataError: nothing there, or fewer shapes than a run is to get.
     """
     from brule.cli.evaluate import annotated_samples
+    from brule.data.training_data import annotated_shapes, training_images
     from brule.studies import StudyMaterial
 
     outlines = annotated_shapes(shapes, n_shapes=None, seed=0, exclude_validation=exclude_validation, warn=n_shapes is None)

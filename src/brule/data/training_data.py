@@ -1,94 +1,26 @@
-"""From the arguments of commands to samples and shapes, with validation images kept out where that is asked for."""
+"""What a run learns from: images, annotated images and shapes, drawn with a seed, validation images held out.
+
+Remarks go to the logger ``brule``; the command line prints them.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from brule.cli.output import note, write_json
-from brule.errors import CheckpointError, ConfigError, DataError
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from brule.data.names import Names, match_names, samples_in_order
+from brule.data.outliers import odd_shape_remarks
+from brule.data.samples import BadFile, Sample, SampleList, split_by_name
+from brule.data.shapes import Shapes, read_shapes
+from brule.data.sources import read_samples
+from brule.errors import ConfigError, DataError
 
-    from brule.data import BadFile, SampleList, Shapes
-    from brule.detector import LandmarkDetector
-
-RECORD = "data.json"
 MANY_SHAPES = 100
-MANY_CHECKED = 5000
-
-
-@dataclass(frozen=True)
-class DataUsed:
-    """What a run was trained on: kept as ``data.json`` beside its settings.
-
-    Attributes:
-        images: the paths of the unlabelled images that were given.
-        exclude_validation: whether images and shapes were held out by name.
-        n_images: how many images were found.
-        shapes: the names of the annotated shapes.
-        device: where it was trained.
-        labelled: the paths of the annotated images that were given.
-        n_labelled: how many of these were used.
-        boxes: the files that boxes of the unlabelled images were read from.
-        data: annotated images that the detector is measured on when training ends.
-    """
-
-    images: list[str]
-    exclude_validation: bool
-    n_images: int
-    shapes: list[str]
-    device: str
-    labelled: list[str] = field(default_factory=list)
-    n_labelled: int = 0
-    boxes: list[str] = field(default_factory=list)
-    data: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def kept(self, run: Path) -> Iterator[None]:
-        """Keep it in a run; a new one that never begins leaves nothing behind."""
-        new = not run.exists()
-        write_json(run / RECORD, asdict(self))
-        try:
-            yield
-        except BaseException:
-            from brule.detector import CONFIG
-
-            left = list(run.iterdir())
-            if new and {path.name for path in left} <= {RECORD, CONFIG}:
-                for path in left:
-                    path.unlink()
-                run.rmdir()
-            raise
-
-    @classmethod
-    def of(
-        cls, material: TrainingData, images: list[str] | None, labelled: list[str] | None, exclude_validation: bool, device: str
-    ) -> DataUsed:
-        """That of a run on this material, which was read from these paths."""
-        n_images, n_labelled = len(material.images or ()), len(material.labelled or ())
-        shapes = material.shape_names
-        return cls(list(images or ()), exclude_validation, n_images, shapes, device, list(labelled or ()), n_labelled)
-
-    @classmethod
-    def read(cls, run: Path) -> DataUsed | None:
-        """That of a run; ``None`` if it has none.
-
-        Raises:
-            CheckpointError: it is damaged.
-        """
-        path = run / RECORD
-        if not path.is_file():
-            return None
-        try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{path}: damaged: {error}") from None
+MAX_CHECKED_SHAPES = 5000
+_log = logging.getLogger("brule")
 
 
 @dataclass(frozen=True)
@@ -116,12 +48,10 @@ class TrainingData:
         Raises:
             DataError: they don't match.
         """
-        from brule.data.names import match_names
-
         if self.labelled is not None and self.shapes is not None:
             own, wanted = self.labelled.layout.names, self.shapes.landmarks
             if remark := match_names(own, wanted, what="--labelled", reference="--shapes").remark:
-                note(remark)
+                _log.warning(remark)
 
     @property
     def shape_names(self) -> list[str]:
@@ -157,36 +87,36 @@ def training_images(
     Raises:
         DataError: nothing there, a bad file, or nothing left.
     """
-    from brule.data import read_samples, split_by_name
-
     samples = read_samples(paths, also=box_files(boxes), check_images=check_images, skip_bad=skip_bad)
-    note_remarks(samples)
+    log_remarks(samples)
     if not exclude_validation:
         return samples
     kept = split_by_name(samples).train
     if not kept:
         raise DataError(f"--exclude-validation leaves none of the {len(samples)} images")
-    note(f"held out for validation: {len(samples) - len(kept)} of {len(samples)} images")
+    _log.warning(f"held out for validation: {len(samples) - len(kept)} of {len(samples)} images")
     return samples.replaced(kept)
 
 
-def note_remarks(samples: SampleList | Shapes) -> None:
-    """Print the remarks of the readers."""
+def log_remarks(samples: SampleList | Shapes) -> None:
+    """Log the remarks of the readers."""
     for remark in samples.notes:
-        note(remark)
+        _log.warning(remark)
 
 
-def in_detector_order(samples: SampleList, detector: LandmarkDetector) -> SampleList:
-    """Annotated images with their landmarks in the detector's order; a remark where names can't be compared.
+def in_landmark_order(samples: SampleList, names: Names | None) -> SampleList:
+    """Annotated images with their landmarks in a detector's order; a remark if names can't be compared.
+
+    Args:
+        samples: as read.
+        names: the detector's landmark names, if it has any.
 
     Raises:
         DataError: the names don't match.
     """
-    from brule.data.names import samples_in_order
-
-    ordered = samples_in_order(samples, detector.landmark_names_)
+    ordered = samples_in_order(samples, names)
     for remark in ordered.notes[len(samples.notes) :]:
-        note(remark)
+        _log.warning(remark)
     return ordered
 
 
@@ -198,12 +128,8 @@ def labelled_images(
     Raises:
         DataError: nothing there, a bad file, or fewer than are to be drawn.
     """
-    import numpy as np
-
-    from brule.data import read_samples, split_by_name
-
     found = read_samples(paths, require_points=True, skip_bad=skip_bad)
-    note_remarks(found)
+    log_remarks(found)
     kept = list(split_by_name(found).train if exclude_validation else found)
     if not kept:
         raise DataError(f"--exclude-validation leaves none of the {len(found)} annotated images")
@@ -213,23 +139,21 @@ def labelled_images(
         drawn = np.random.default_rng(seed).choice(len(kept), n_labelled, replace=False)
         kept = [kept[index] for index in sorted(drawn.tolist())]
     points = [(sample.name, sample.points) for sample in kept if sample.points is not None]
-    note_odd([own for _, own in points], [name for name, _ in points], found.layout.names)
+    log_odd_shapes([own for _, own in points], [name for name, _ in points], found.layout.names)
     return found.replaced(kept)
 
 
-def note_odd(shapes: list[np.ndarray], labels: list[str], names: tuple[str, ...] | None) -> None:
+def log_odd_shapes(shapes: list[np.ndarray], labels: list[str], names: tuple[str, ...] | None) -> None:
     """Remark on shapes that differ from all others, up to a number that takes a second."""
-    from brule.data.outliers import odd_shape_remarks
-
-    for remark in odd_shape_remarks(shapes[:MANY_CHECKED], labels, names=names):
-        note(remark)
+    for remark in odd_shape_remarks(shapes[:MAX_CHECKED_SHAPES], labels, names=names):
+        _log.warning(remark)
 
 
-def note_boxes(samples: SampleList) -> None:
+def log_missing_boxes(samples: SampleList) -> None:
     """Remark on images that are used whole, because they have no box."""
     without = sum(sample.crop() is None for sample in samples)
     if without:
-        note(
+        _log.warning(
             f"{without} of {len(samples)} images have no annotation beside them that would give the object's box: they are "
             "taken whole, so the object should fill most of them"
         )
@@ -251,19 +175,17 @@ def annotated_shapes(
         DataError: nothing there, a bad file, or fewer than are to be drawn.
         ConfigError: ``exclude_validation`` where no image's name decides which ones to hold out.
     """
-    from brule.data import read_shapes
-
     keep = _outside_validation if exclude_validation else None
     shapes = read_shapes(paths, n_shapes=n_shapes, seed=seed, scale=scale, keep=keep, skip_bad=skip_bad)
-    note_remarks(shapes)
-    note_missing(shapes)
-    note_odd(shapes.points, shapes.names, shapes.landmarks)
+    log_remarks(shapes)
+    log_missing_points(shapes)
+    log_odd_shapes(shapes.points, shapes.names, shapes.landmarks)
     if warn and len(shapes) > MANY_SHAPES:
-        note(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
+        _log.warning(f"{len(shapes)} shapes: their barycenter may take minutes; --n-shapes 10 draws ten of them")
     return shapes
 
 
-def note_missing(shapes: Shapes) -> None:
+def log_missing_points(shapes: Shapes) -> None:
     """Remark on points that the shapes lack, and what becomes of them."""
     missing = [count for count in shapes.missing if count]
     if not missing:
@@ -271,7 +193,7 @@ def note_missing(shapes: Shapes) -> None:
     points, lacking = _counted(sum(missing), "point"), _counted(len(missing), "shape")
     completed = "and completed from the other shapes for the mean shape, the symmetry and the shape prior"
     unknown = "and can't be completed, since the shapes have different numbers of points"
-    note(
+    _log.warning(
         f"{points} missing in {lacking} of {len(shapes)}: left out of the barycenter, "
         f"{unknown if shapes.n_points is None else completed}"
     )
@@ -283,8 +205,6 @@ def _counted(count: int, what: str) -> str:
 
 def _outside_validation(annotation: Path, images: list[str]) -> bool:
     """Whether the image of an annotation isn't held out."""
-    from brule.data import Sample, split_by_name
-
     if not images:
         raise ConfigError(
             f"--exclude-validation: {annotation} has no image whose name could decide; give .pts files beside "
