@@ -152,3 +152,25 @@ def test_without_symmetric_landmarks_examples_are_not_mirrored() -> None:
     one, other = (learn_locator(images, points, mirror=mirror).locate(tried, most=1).score for mirror in (None, True))
     assert one[0] > one[1] + 0.2
     assert other[0] == pytest.approx(other[1], abs=0.1)
+
+
+def test_several_objects_in_one_image_are_found() -> None:
+    scenes = synthetic_scenes(26, size=160, objects=2, side=(0.3, 0.4), rotation=5, seed=8)
+    images, points = list(scenes.images), scenes.points
+    found = learn_locator(images[:8], points[:8], images[8:18], settings=FAST).locate(images[18:], most=2)
+    truth = [from_boxes(boxes) for boxes in scenes.boxes[18:]]
+    hits = [agrees(from_boxes(found.of(k).boxes), place).any() for k, places in enumerate(truth) for place in places]
+    assert sum(hits) >= 12  # of 16; learnt from one object an image, the second would be background
+
+
+def test_an_object_that_fills_its_images() -> None:
+    scenes = synthetic_scenes(10, size=96, side=(0.9, 1.0), rotation=5, seed=4)
+    locator = learn_locator(list(scenes.images[:6]), [points[0] for points in scenes.points[:6]], settings=FAST)
+    assert locator.framing.fills
+    assert sum(right(locator.locate(list(scenes.images[6:]), most=1), scenes, 6)) >= 3
+
+
+def test_unlabelled_images_without_anything_do_no_harm(scenes: SyntheticScenes) -> None:
+    images, points = list(scenes.images[:3]), [points[0] for points in scenes.points[:3]]
+    blank = [np.zeros((1, 700), np.uint8), np.zeros((90, 90), np.uint8)]
+    assert len(learn_locator(images, points, blank, settings=FAST).locate(images, most=1)) == 3

@@ -166,14 +166,17 @@ class _Learner:
         """Filters learnt again, with the surest answers in a share of the unlabelled images."""
         peaks = self._search(locator, others, _HARD)
         best = np.array([answers[0].score if answers else -np.inf for answers in peaks])
-        kept = np.argsort(-best, kind="stable")[: max(1, round(share * np.isfinite(best).sum()))]
-        kept = kept[np.isfinite(best[kept])]
-        usual = float(np.median(best[kept])) if len(kept) else 0.0
-        sure = [Annotated(others[k], peaks[k][0].place[None]) for k in kept]
-        wrong = [list(windows) for windows in self.wrong]
+        kept = np.argsort(-best, kind="stable")[: round(share * np.isfinite(best).sum())]
+        if not len(kept):
+            return locator
+        bar = _bar(ten, best[kept])
+        sure, wrong = [], [list(windows) for windows in self.wrong]
         for k in kept:
+            # Beside the best answer there may be more objects: taken along where the annotated images show several.
+            found = [peak.place for rank, peak in enumerate(peaks[k]) if rank == 0 or (bar.taken <= peak.score)]
+            sure.append(Annotated(others[k], np.array(found)))
             for peak in peaks[k][1:]:
-                if peak.window is not None and -1 < peak.score < usual:  # a stronger one may be a second object
+                if peak.window is not None and -1 < peak.score < bar.rejected:
                     wrong[peak.filter].append(peak.window)
         alone = self._solved(locator, [self._examples(one, sure, 1) for one in locator.filters], wrong)
         drift = self._drift(alone, ten)
@@ -207,9 +210,12 @@ class _Learner:
                 shared = np.array([overlap(peak.place[None], place)[0] for place in one.places])
                 (right if shared.size and shared.max() > 0.4 else wrong).append(peak.score)
         tops = [peaks for peaks in self._search(locator, others, _HARD) if peaks]
-        for peaks in sorted(tops, key=lambda peaks: -peaks[0].score)[: round(_SHARES[-1] * len(tops))]:
-            right.append(peaks[0].score)
-            wrong += [peak.score for peak in peaks[1:]]
+        tops = sorted(tops, key=lambda peaks: -peaks[0].score)[: round(_SHARES[-1] * len(tops))]
+        bar = _bar(ten, np.array([peaks[0].score for peaks in tops])) if tops else None
+        for peaks in tops:
+            assert bar is not None
+            right += [peak.score for rank, peak in enumerate(peaks) if rank == 0 or peak.score >= bar.taken]
+            wrong += [peak.score for peak in peaks[1:] if peak.score < bar.rejected]
         return replace(locator, calibration=_logistic(np.array(right), np.array(wrong)))
 
     def _examples(self, one: Filter, images: list[Annotated], copies: int) -> list[Tensor]:
@@ -260,12 +266,28 @@ class _Learner:
             shares = [1.0 / len(own[f])] * len(own[f])
             if more:
                 shares = [_OWN / len(own[f])] * len(own[f]) + [(1 - _OWN) / len(more)] * len(more)
-            negatives = torch.stack(wrong[f]).to(self.device)
+            # Where nothing lies beside the objects, a flat window is what to tell them from.
+            negatives = torch.stack(wrong[f] or [torch.zeros_like(positives[0])]).to(self.device)
             flat, bias = max_margin(
                 positives, negatives, weights=torch.tensor(shares), regularization=self.settings.regularization
             )
             filters.append(Filter(flat.view(one.weights.shape).cpu(), bias, one.angle))
         return replace(locator, filters=tuple(filters))
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """Margins of answers beside the best one of an image: from ``taken`` on objects, below ``rejected`` background."""
+
+    taken: float
+    rejected: float
+
+
+def _bar(ten: list[Annotated], best: Array) -> _Bar:
+    """What to make of further answers, given the best ones ``(K,)`` of the images that are learnt from."""
+    if max(len(one.places) for one in ten) == 1:
+        return _Bar(np.inf, float(np.median(best)))  # a stronger answer may still be a second object: left out
+    return _Bar(float(best.min()), min(0.0, float(best.min())))
 
 
 def _logistic(right: Array, wrong: Array) -> tuple[float, float]:
