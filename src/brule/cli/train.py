@@ -303,12 +303,11 @@ def _list_settings(config: TrainingConfig) -> int:
 def _tell_plan(run: Path, config: TrainingConfig, material: TrainingData, edges: Edges | None) -> int:
     from brule.data import BadFiles, checked_edges
     from brule.detector import ready_shapes
-    from brule.errors import DataError
+    from brule.training.config import with_batch_for
     from brule.training.run import build_gan, build_model, build_shape_model
 
     images, labelled = material.images, material.labelled
-    if images is not None and len(images) < config.batch_size:
-        raise DataError(f"too few images: expected at least batch_size = {config.batch_size}, got {len(images)}")
+    config = config if images is None else with_batch_for(config, len(images))
     shapes = material.shapes or _shapes_of_labelled(material, config)
     ready = ready_shapes(shapes, scale=config.crop.scale)
     first = ready.sets[0] if ready.whole is None else ready.whole[0]
@@ -371,6 +370,8 @@ def _note_oddities(material: TrainingData, config: TrainingConfig) -> None:
     material.check_names()
     if material.images is not None:
         log_missing_boxes(material.images)
+        if (count := len(material.images)) < config.batch_size:
+            note(f"{count} images are fewer than a batch: batches of {count} instead of batch_size={config.batch_size}")
     if material.shapes is None:
         log_missing_points(_shapes_of_labelled(material, config))
 

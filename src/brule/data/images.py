@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from PIL import Image, UnidentifiedImageError, features
 from brule.coordinates import box_edges, image_box
 from brule.data.deep import deep_colour
 from brule.data.dicom import dicom_size, is_dicom, open_dicom
+from brule.data.large import LARGE, bands, check_memory, check_size, is_large, open_large, region
+from brule.data.pixels import rgb
+from brule.data.pixels import to_8bit as to_8bit
 from brule.data.samples import CROP_SCALE, Box, Sample, crop_box
 from brule.errors import ConfigError, DataError
 
@@ -31,6 +35,9 @@ _EXTRAS = {".heic": "heic", ".heif": "heic", ".dcm": "dicom", ".dicom": "dicom"}
 _PACKAGES = {"heic": "pillow_heif", "dicom": "pydicom"}
 _THERE = frozenset(extra for extra, package in _PACKAGES.items() if importlib.util.find_spec(package) is not None)
 IMAGE_SUFFIXES = frozenset(_ALWAYS) | {suffix for suffix, extra in _EXTRAS.items() if extra in _THERE}
+
+# Images of many pixels are read in parts (brule.data.large); a warning of Pillow's would reach the user raw.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -45,8 +52,6 @@ _UPRIGHT = {
 # JPEG decoders can halve an image for free while decoding; stop at twice the wanted size, so that the good filter that
 # follows still decides what is seen.
 _DRAFT_MARGIN = 2.0
-# Resampling may overshoot 0…1 a little.
-_FLOAT_SLACK = 1e-3
 
 
 def load_image(path: Path | str) -> Image.Image:
@@ -56,6 +61,7 @@ def load_image(path: Path | str) -> Image.Image:
         DataError: the file is missing, empty, truncated or no image; the message starts with its name.
     """
     with _opened(Path(path)) as image:
+        check_memory(Path(path), image, as_rgb=True)
         return _upright_rgb(image)
 
 
@@ -84,10 +90,16 @@ def load_reduced(path: Path | str, side: int) -> Image.Image:
         DataError: as for :func:`load_image`.
     """
     with _opened(Path(path)) as image:
-        orientation = _orientation(image)
+        orientation = _orientation(image, header_only=is_large(image))
         width, height = (image.height, image.width) if orientation >= 5 else image.size
         factor = min(1.0, side / max(width, height))
+        if is_large(image) and orientation == 1 and image.format != "JPEG":
+            block = max(1, int(1 / (2 * factor)))
+            piece, _, _ = region(Path(path), image, (0, 0, width, height), block)
+            size = (max(1, round(width * factor)), max(1, round(height * factor)))
+            return piece.resize(size, Image.Resampling.BICUBIC, box=(0, 0, width / block, height / block))
         _draft(image, orientation, factor * _DRAFT_MARGIN)
+        check_memory(Path(path), image, as_rgb=True)
         upright = _upright_rgb(image)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         return upright if upright.size == size else upright.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
@@ -129,6 +141,10 @@ def check_image(path: Path | str) -> None:
         DataError: as for :func:`load_image`.
     """
     with _opened(Path(path)) as image:
+        if is_large(image) and image.draft(None, (1, 1)) is None:
+            for _ in bands(Path(path), image):
+                pass
+            return
         image.draft(None, (1, 1))
         image.load()
 
@@ -155,10 +171,16 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: flo
         DataError: as for :func:`load_image`.
     """
     with _opened(sample.path) as image:
-        orientation = _orientation(image)
+        orientation = _orientation(image, header_only=is_large(image))
         width, height = (image.height, image.width) if orientation >= 5 else image.size
         box = crop_box(sample.crop(scale) or whole_image_crop(width, height), scale=context)
+        if is_large(image) and orientation == 1 and image.format != "JPEG":
+            block = max(1, int((box[2] - box[0]) / (4 * size)))
+            piece, x, y = region(sample.path, image, box_edges(box), block)
+            left, top, right, bottom = box_edges(box)
+            return _cut(piece, (left - x, top - y, right - x, bottom - y), size, block), box
         shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
+        check_memory(sample.path, image, as_rgb=True)
         return _cut(_upright_rgb(image), box_edges(box), size, shrunk), box
 
 
@@ -197,7 +219,7 @@ def as_image(image: object, name: str = "image") -> Image.Image:
     """
     if isinstance(image, Image.Image):
         try:
-            return _rgb(image)
+            return rgb(image)
         except Exception as error:  # a lazily opened file may turn out to be broken only now
             raise DataError(f"{name}: can't be decoded ({error})") from error
     array = np.asarray(image)
@@ -206,34 +228,7 @@ def as_image(image: object, name: str = "image") -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         hint = "; move the channels to the end" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
         raise DataError(f"{name}: expected an image of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}{hint}")
-    return _rgb(Image.fromarray(np.ascontiguousarray(to_8bit(array, name))))
-
-
-def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
-    """Bring grey or colour values to uint8.
-
-    Floats are taken as 0…1. Integers are divided by the largest value of the smallest depth out of 8, 12 and 16 bits
-    that holds them: X-rays of 12 bits are stored in 16-bit files and would be black otherwise.
-
-    Raises:
-        DataError: NaN, floats outside 0…1, negative integers or integers of more than 16 bits.
-    """
-    if values.dtype == np.uint8:
-        return values
-    if values.dtype.kind == "b":
-        return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype.kind not in "uif":
-        raise DataError(f"{name}: expected uint8, uint16 or float values, got {values.dtype}")
-    low, high = float(values.min()), float(values.max())
-    if values.dtype.kind == "f":
-        if not (low >= -_FLOAT_SLACK and high <= 1 + _FLOAT_SLACK):
-            raise DataError(f"{name}: expected float values from 0 to 1, got {low:g} to {high:g}; divide them first")
-        top = 1
-    else:
-        if low < 0 or high > 65535:
-            raise DataError(f"{name}: expected integer values from 0 to 65535, got {low:g} to {high:g}")
-        top = next(2**bits - 1 for bits in (8, 12, 16) if high < 2**bits)
-    return np.clip(np.rint(values.astype(np.float32) * (255.0 / top)), 0, 255).astype(np.uint8)
+    return rgb(Image.fromarray(np.ascontiguousarray(to_8bit(array, name))))
 
 
 @contextmanager
@@ -248,16 +243,23 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         if _is_dicom(path):
             yield open_dicom(path)
             return
-        with Image.open(path) as image:
+        with _open_file(path) as image:
+            check_size(path, image)
             yield image
     except (DataError, ConfigError):
         raise
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not an image, or of a kind that Pillow can't read") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: the image is too large ({error})") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
         raise DataError(f"{path}: the image is broken or truncated ({error})") from error
+
+
+def _open_file(path: Path) -> Image.Image:
+    """An open file of any number of pixels. Pillow warns of many and refuses more: how they are decoded is decided here."""
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError:
+        return open_large(path)
 
 
 def _is_dicom(path: Path) -> bool:
@@ -302,41 +304,20 @@ def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
 def _upright_rgb(image: Image.Image) -> Image.Image:
     orientation = _orientation(image)
     deep = deep_colour(image)  # loads it
-    rgb = _rgb(image) if deep is None else Image.fromarray(to_8bit(deep))
+    picture = rgb(image) if deep is None else Image.fromarray(to_8bit(deep))
     if orientation in _UPRIGHT:
-        rgb = rgb.transpose(_UPRIGHT[orientation])
-    rgb.info = {}  # or the orientation would still be there, and somebody would apply it again
-    return rgb
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_deep_to_8bit(np.asarray(image))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        opaque = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque).convert("RGB")
-    return image.convert("RGB")
-
-
-def _deep_to_8bit(values: np.ndarray) -> np.ndarray:
-    """One-channel values of a file, which may be any number: those that :func:`to_8bit` refuses are stretched."""
-    try:
-        return to_8bit(values)
-    except DataError:
-        values = values.astype(np.float64)
-        finite = values[np.isfinite(values)]
-        if finite.size == 0:
-            raise ValueError("no pixel has a finite value") from None
-        low, high = finite.min(), finite.max()
-        return to_8bit(np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-30), 0.0, 1.0))
+        picture = picture.transpose(_UPRIGHT[orientation])
+    picture.info = {}  # or the orientation would still be there, and somebody would apply it again
+    return picture
 
 
 def _draft(image: Image.Image, orientation: int, factor: float) -> float:
     """Let the JPEG decoder shrink to no less than ``factor`` of the size; returns pixels per decoded pixel."""
     # The last decoded pixel may cover fewer than the others; turned upright it would come first and shift the rest.
-    if orientation != 1 and (image.width % 8 or image.height % 8):
+    if orientation != 1 and (image.width % 8 or image.height % 8) and not is_large(image):
         return 1.0
     width = image.width
+    factor = min(factor, math.sqrt(LARGE / (4 * image.width * image.height))) if is_large(image) else factor
     wanted = (math.ceil(image.width * factor), math.ceil(image.height * factor))
     drafted = image.draft(None, wanted) if factor < 1 else None
     return 1.0 if drafted is None else width / drafted[1][2]

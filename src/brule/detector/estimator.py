@@ -34,7 +34,7 @@ from brule.plots import preview_sheet, save_picture
 from brule.training.batches import LabelledImages
 from brule.training.checkpoint import Progress
 from brule.training.checkpointing import Callbacks, TrainingResult
-from brule.training.config import TrainingConfig, lengthened, load_config
+from brule.training.config import TrainingConfig, lengthened, load_config, with_batch_for
 from brule.training.distributed import check_shares, join_distributed
 from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_shape_model
@@ -115,7 +115,7 @@ class LandmarkDetector:
         Args:
             images: unlabelled images: a folder, files, globs, what :func:`brule.data.read_samples` returns, or a sequence
                 of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else.
-                ``None`` learns from ``labelled`` alone.
+                ``None`` learns from ``labelled`` alone. Batches are no larger than their number.
             shapes: about ten annotated shapes: ``.pts`` files, a folder, a JSON file, or ``(N, 2)`` arrays in any frame
                 whose y points down, NaN where a point is missing (it is completed from the others:
                 :func:`brule.geometry.complete_shapes`). By default those of ``labelled``.
@@ -161,6 +161,8 @@ class LandmarkDetector:
             examples = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=shown)
         for store in (cache, examples):
             self.bad_files_.extend(store.bad if store is not None else [])
+        if cache is not None and not resume:
+            self.config_ = with_batch_for(self.config_, len(cache), processes=processes.count)
         if run is not None and processes.main:
             write_text(run / CONFIG, self.config_.to_json())
         trained = train(

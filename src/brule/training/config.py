@@ -121,6 +121,14 @@ def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> Training
     return wanted
 
 
+def with_batch_for(config: TrainingConfig, n_images: int, *, processes: int = 1) -> TrainingConfig:
+    """The same settings with batches no larger than the number of images, and a multiple of the number of processes."""
+    size = n_images - n_images % processes
+    if n_images >= config.batch_size or size < 1:
+        return config
+    return config.model_copy(update={"batch_size": size})
+
+
 def setting(config: TrainingConfig, key: str) -> Any:
     """The value of a setting by its dotted key."""
     value: Any = config

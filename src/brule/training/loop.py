@@ -145,7 +145,10 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     """The images that previews show: the unlabelled ones, if there are any."""
     if images is not None:
         if len(images) < config.batch_size:
-            raise DataError(f"training: expected at least batch_size = {config.batch_size} images, got {len(images)}")
+            raise DataError(
+                f"training: expected at least batch_size = {config.batch_size} images, got {len(images)}; "
+                f"set batch_size={len(images)}"
+            )
         return images
     if labelled is None or not len(labelled.images):
         raise DataError("training: expected unlabelled images, annotated ones, or both, got neither")

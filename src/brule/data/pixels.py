@@ -1,0 +1,61 @@
+"""The values of pixels: any depth and kind → RGB of 8 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from brule.errors import DataError
+
+# Resampling may overshoot 0…1 a little.
+_FLOAT_SLACK = 1e-3
+
+
+def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
+    """Bring grey or colour values to uint8.
+
+    Floats are taken as 0…1. Integers are divided by the largest value of the smallest depth out of 8, 12 and 16 bits
+    that holds them: X-rays of 12 bits are stored in 16-bit files and would be black otherwise.
+
+    Raises:
+        DataError: NaN, floats outside 0…1, negative integers or integers of more than 16 bits.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype.kind not in "uif":
+        raise DataError(f"{name}: expected uint8, uint16 or float values, got {values.dtype}")
+    low, high = float(values.min()), float(values.max())
+    if values.dtype.kind == "f":
+        if not (low >= -_FLOAT_SLACK and high <= 1 + _FLOAT_SLACK):
+            raise DataError(f"{name}: expected float values from 0 to 1, got {low:g} to {high:g}; divide them first")
+        top = 1
+    else:
+        if low < 0 or high > 65535:
+            raise DataError(f"{name}: expected integer values from 0 to 65535, got {low:g} to {high:g}")
+        top = next(2**bits - 1 for bits in (8, 12, 16) if high < 2**bits)
+    return np.clip(np.rint(values.astype(np.float32) * (255.0 / top)), 0, 255).astype(np.uint8)
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image of any mode as RGB; transparency is laid on white."""
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(deep_to_8bit(np.asarray(image))).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque).convert("RGB")
+    return image.convert("RGB")
+
+
+def deep_to_8bit(values: np.ndarray) -> np.ndarray:
+    """One-channel values of a file, which may be any number: those that :func:`to_8bit` refuses are stretched."""
+    try:
+        return to_8bit(values)
+    except DataError:
+        values = values.astype(np.float64)
+        finite = values[np.isfinite(values)]
+        if finite.size == 0:
+            raise ValueError("no pixel has a finite value") from None
+        low, high = finite.min(), finite.max()
+        return to_8bit(np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-30), 0.0, 1.0))
