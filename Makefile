@@ -47,6 +47,9 @@ endif
 
 # Two torch threads that spin while something else has the core turn 30 ms into seconds.
 export OMP_WAIT_POLICY := PASSIVE
+# Tests run in two processes with one thread each; PROCESSES=0 runs them in one, to debug or to see what they print.
+PROCESSES ?= 2
+PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 # TypeScript and axe-core, for the annotation page's checks alone.
 PAGE_TOOLS := tests/web/node_modules
@@ -63,13 +66,13 @@ demo: $(STAMP) ## train on synthetic faces without labels, look at the result: d
 	$(BIN)/brule demo -o demo-run
 
 test: $(STAMP) ## run all tests but those that take minutes each
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST) -m "not long"
 
 test-long: $(STAMP) ## run every test; benchmarks/README.md has the last figures
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(STAMP) ## run the tests that aren't marked slow
-	$(BIN)/python -m pytest -m "not slow and not long"
+	$(PYTEST) -m "not slow and not long"
 
 bench: $(STAMP) ## time every part of the library on this machine: bench.json (about 10 minutes; see docs/bench.md)
 	$(BIN)/python -m benchmarks -o bench.json

@@ -110,7 +110,7 @@ def test_every_part_runs(name: str) -> None:
 @pytest.mark.slow
 def test_the_exported_detector_runs() -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule[export]'")
+        pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule-landmarks[export]'")
     record = run_benchmarks(PLAN, only=["onnxruntime"])
     assert not record.skipped and [result.case.batch for result in record.results] == [1]
 

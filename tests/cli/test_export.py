@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def packages() -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule[export]'")
+        pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule-landmarks[export]'")
 
 
 @pytest.mark.slow
@@ -39,4 +39,4 @@ def test_what_is_wrong_is_said(brule, trained: Path, faces: Path, tmp_path: Path
 def test_missing_packages_are_named(brule, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brule.export.running.find_spec", lambda name: None)
     found = brule("export", trained, "-o", tmp_path / "model.onnx")
-    assert found.code == 2 and "pip install 'brule[export]'" in found.err
+    assert found.code == 2 and "pip install 'brule-landmarks[export]'" in found.err

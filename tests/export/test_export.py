@@ -17,7 +17,7 @@ from brule.errors import ConfigError, DataError, ExportError
 from brule.export import TOLERANCE, check_packages, export_detector, open_session, running, writing
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
-    pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule[export]'")
+    pytest.importorskip(package, reason=f"exports need {package}: pip install 'brule-landmarks[export]'")
 
 FACES = synthetic_faces(24, size=32)
 TINY = {"crop.image_size": 32, "encoder.width": 8, "encoder.depth": 2, "batch_size": 4, "gan.enabled": False}

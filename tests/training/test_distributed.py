@@ -154,7 +154,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes left behind."""
-    pytest.importorskip("accelerate", reason="needs accelerate: pip install 'brule[devices]'")
+    pytest.importorskip("accelerate", reason="needs accelerate: pip install 'brule-landmarks[devices]'")
     root = tmp_path_factory.mktemp("two")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,8 +1,5 @@
 """The command line.
 
-``brule annotate | data | choose | barycenter | train | watch | evaluate | calibrate | compare | predict | generate | export |
-study | demo``
-
 One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
 
@@ -14,7 +11,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -57,11 +54,15 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for _command in (
-    demo, annotate, choose, barycenter, train, watch, evaluate, calibrate, compare, predict, generate, export, study
-):  # fmt: skip
-    app.command(_command)
-app.command(data)
+_IN_ORDER_OF_WORK: tuple[App | Callable[..., object], ...] = (
+    demo, choose, annotate, data, barycenter, train, watch, evaluate, compare, predict, calibrate, export, generate, study
+)  # fmt: skip
+for _place, _command in enumerate(_IN_ORDER_OF_WORK):
+    if isinstance(_command, App):
+        _command.sort_key = _place
+        app.command(_command)
+    else:
+        app.command(_command, sort_key=_place)
 
 
 @app.command(name="bench", show=False)

@@ -31,7 +31,7 @@ def annotate(
 
     Starts a server on this machine and opens its page. Everything is kept in the project's folder, in plain files that
     every command reads: `brule train --images photos/ --labelled PROJECT`. Every change is saved at once. Ctrl-C ends the
-    server; the same command opens the project again. Needs `pip install 'brule[web]'`.
+    server; the same command opens the project again. Needs `pip install 'brule-landmarks[web]'`.
 
     **Examples**
 
@@ -131,4 +131,4 @@ def _need_web() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise ConfigError(f"the page needs {error.name}: pip install 'brule[web]'") from None
+        raise ConfigError(f"the page needs {error.name}: pip install 'brule-landmarks[web]'") from None

@@ -38,7 +38,7 @@ def choose(
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
-    """Propose images to annotate: a few that stand for all of them.
+    """Choose a few images to annotate that represent all of them.
 
     Images are sorted into as many clusters as there are to be chosen (k-means), and of each the one nearest to the centre
     is taken. With `--run` they are compared by what the encoder of a run sees, which may have been trained without a label

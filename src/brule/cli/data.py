@@ -19,7 +19,7 @@ Picture = Parameter(name=["--output", "-o"])
 data = App(
     name="data",
     help=(
-        "Convert annotations, and look at data before you train on it.\n\n"
+        "Convert annotations and check data before you train on it.\n\n"
         "`brule data convert` goes from one tool's files to another's; `brule data inspect` lists what is in a folder and what "
         "is wrong with which file; `brule data cache` lists the room that decoded images take, and makes room."
     ),

@@ -49,7 +49,7 @@ def demo(
     device: Device = None,
     quiet: bool = False,
 ) -> int:
-    """See all of brule at work on drawn faces, within ten minutes on two cores.
+    """Try everything on drawn faces, in ten minutes on two cores.
 
     Draws faces with 68 known landmarks, trains the `cpu` preset on them *without labels* plus ten annotated shapes, and
     measures it on 200 other faces. (The training images have annotations beside them, as real data sets do; only their

@@ -31,7 +31,7 @@ def export(
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     skip_bad: SkipBad = False,
 ) -> int:
-    """Write a detector as an ONNX file, which runs without brule and without PyTorch.
+    """Write a detector as an ONNX file that runs without brule and PyTorch.
 
     What comes before and after the network is inside. The file takes `images`, a batch of crops as bytes `(B, S, S, 3)`, RGB,
     and gives `points` `(B, N, 2)` and `spread` `(B, N)` in the unit square of each crop. With `--whole-image` it takes one
@@ -39,7 +39,8 @@ def export(
     itself, and answers in pixels of the image; a box of zeros stands for the whole image.
 
     Nothing is left behind unless onnxruntime gives what PyTorch gives, to 1e-4 of the crop's side, on random and on drawn
-    images. A JSON file beside it tells size, crop rule, order, inputs and outputs. Needs `pip install 'brule[export]'`.
+    images. A JSON file beside it holds size, crop rule, order, inputs and outputs. Needs
+    `pip install 'brule-landmarks[export]'`.
 
     **Examples**
 

@@ -117,7 +117,7 @@ def launch_plan(
     if (devices or 1) == (nodes or 1) == 1:
         return None
     if importlib.util.find_spec("accelerate") is None:
-        raise ConfigError("--devices, --nodes: processes train together through accelerate: pip install 'brule[devices]'")
+        raise ConfigError("--devices, --nodes: several processes need accelerate: pip install 'brule-landmarks[devices]'")
     cpu, count = _local_devices(device, devices)
     if (nodes or 1) == 1:
         return None if count == 1 else LaunchPlan(count, cpu=cpu)

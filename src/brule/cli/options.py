@@ -11,7 +11,7 @@ from brule.cli.output import is_distributed
 
 Many = Parameter(consume_multiple=True)
 Output = Parameter(name=["--output", "-o"])
-SkipBad = Annotated[bool, Parameter(help="Leave broken files out, and list them, rather than stop at the first.", negative=())]
+SkipBad = Annotated[bool, Parameter(help="Skip broken files and list them, instead of stopping at the first.", negative=())]
 Device = Annotated[
     str | None,
     Parameter(

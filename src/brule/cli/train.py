@@ -56,9 +56,9 @@ def train(
 ) -> int:
     """Train a landmark detector on unlabelled images and about ten annotated shapes, or annotated images.
 
-    Images need no annotation. Where one lies beside an image, only its box is used, to cut the object out; without one,
-    the whole image is taken, so the object should fill most of it. Training can be stopped with Ctrl-C and taken up
-    again with `--resume`. The run's folder holds the detector, the settings, the log `metrics.jsonl` and previews.
+    Images need no annotation. If an image has one, only its box is used, to crop the object. Without a box the whole
+    image is used, so the object should fill most of the frame. Stop training with Ctrl-C and continue it with
+    `--resume`. The run's folder holds the detector, the settings, the log `metrics.jsonl` and previews.
 
     **Examples**
 
@@ -79,35 +79,35 @@ def train(
             barycenter` writes one; its shapes are read, and their barycenter is computed anew). By default those of
             `--labelled`.
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
-        n_shapes: Draw so many of the shapes with the seed; by default all are used. Ten do.
-        preset: Where the settings start: `cpu` (two cores, 20 minutes), `paper` (the paper's, for GPUs), or a `.toml`
-            file of your own.
-        set_: Settings that differ from the preset, `key=value`; `--list-settings` shows all.
-        time_limit: Minutes after which training ends, its schedule complete; the setting `time_limit`.
-        seed: Of everything random, the draw of the shapes included; the setting `seed`.
-        resume: Go on with the run in OUTPUT, with its own settings, shapes and images. Only its length may be changed
+        n_shapes: Number of shapes to draw with the seed; by default all are used. Ten are enough.
+        preset: Base settings: `cpu` (two cores, 20 minutes), `gpu` (one GPU, an hour), `paper` (the paper's, for GPUs and
+            days), or a `.toml` file of your own.
+        set_: Settings that differ from the preset, as `key=value`; `--list-settings` shows all of them.
+        time_limit: Minutes of training; the schedule is fitted to them. Same as the setting `time_limit`.
+        seed: Random seed, also of the draw of the shapes. Same as the setting `seed`.
+        resume: Continue the run in OUTPUT with its own settings, shapes and images. Only its length may change
             (`--time-limit`, `--set iterations=…`).
-        labelled: Folders, files or globs of annotated images, or data sets, to learn from directly: five are worth it, and
-            any number helps.
-        n_labelled: Draw so many of these with the seed; by default all are used.
-        boxes: Files that say where the object is in `--images`: a CSV with the columns `image,left,top,right,bottom`
+        labelled: Folders, files or globs of annotated images, or data sets, to learn from directly. Five already help, and
+            any number does.
+        n_labelled: Number of annotated images to draw with the seed; by default all are used.
+        boxes: Files with the object's box in each of `--images`: a CSV with the columns `image,left,top,right,bottom`
             (pixels), or any annotation format that holds boxes.
         edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single
-            line; indices from 0), or a JSON file `[[0, 1], …]`. By default as the annotations state it, else the contours
+            line; indices from 0), or a JSON file `[[0, 1], …]`. By default the edges of the annotations, else the contours
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
         mirror_pairs: Which landmarks change places in a mirrored image: `"0:1, 3:4"` (indices from 0; all others stay), or a
-            JSON file `[[0, 1], [3, 4]]`; the setting `loss.mirror_pairs`. By default found from the shapes, as `--dry-run`
-            and `brule barycenter` tell; `--set loss.mirror=false` mirrors nothing.
-        data: Annotated images to measure the detector on when training ends, as `brule evaluate` does: a page in the run shows
-            what it can and what it can't. With --exclude-validation only their validation tenth.
+            JSON file `[[0, 1], [3, 4]]`; the setting `loss.mirror_pairs`. By default found from the shapes; `--dry-run`
+            and `brule barycenter` print them. `--set loss.mirror=false` mirrors nothing.
+        data: Annotated images to measure the detector on when training ends, as `brule evaluate` does; the run gets its report
+            page. With --exclude-validation only their validation tenth.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
-        devices: Train on so many GPUs of this machine (or in so many processes, on a CPU), each with its share of every
-            batch; needs `pip install 'brule[devices]'`. docs/cluster.md explains.
+        devices: GPUs of this machine to train on (processes, on a CPU); each takes its share of every
+            batch. It needs `pip install 'brule-landmarks[devices]'`. docs/cluster.md explains.
         nodes: Machines that train together: the same command on each, with its --node-rank.
-        node_rank: Which of them this is, from 0; by default what `NODE_RANK` says.
-        main_address: `HOST:PORT` at which they find machine 0; by default what `MASTER_ADDR` and `MASTER_PORT` say.
-        dry_run: Read and check everything, say what would be done, and write nothing.
+        node_rank: Index of this machine, from 0; by default the variable `NODE_RANK`.
+        main_address: `HOST:PORT` of machine 0; by default the variables `MASTER_ADDR` and `MASTER_PORT`.
+        dry_run: Read and check everything, print what would be done, and write nothing.
         list_settings: List every setting with its value in the preset, and end.
         quiet: No progress bar.
     """

@@ -83,7 +83,7 @@ def pixel_spacing(path: Path | str) -> tuple[float, float] | None:
 
 def _read(path: Path, *, header_only: bool) -> Any:
     if importlib.util.find_spec("pydicom") is None:
-        raise DataError(f"{path}: DICOM files need the package pydicom; install it (pip install 'brule[dicom]')")
+        raise DataError(f"{path}: DICOM files need the package pydicom; install it (pip install 'brule-landmarks[dicom]')")
     import pydicom
 
     try:

@@ -278,8 +278,8 @@ def _need_extra(path: Path) -> None:
         return
     if extra not in _THERE:
         raise DataError(
-            f"{path}: {path.suffix} files need the package {_PACKAGES[extra]}; install it (pip install 'brule[{extra}]'), or "
-            "convert the file to PNG or JPEG"
+            f"{path}: {path.suffix} files need the package {_PACKAGES[extra]}: pip install 'brule-landmarks[{extra}]', "
+            "or convert the file to PNG or JPEG"
         )
     if extra == "heic":
         import pillow_heif

@@ -92,7 +92,7 @@ def wasserstein1_error(prediction: ArrayLike, truth: ArrayLike, distance: ArrayL
     perfect prediction costs nothing, and with nothing missing this is W₁. So the figure is never above the NME.
 
     A prediction that has another number of points than the truth to begin with stands in no relation to its indices:
-    there all points take part with masses 1/N and 1/M, present ones of the truth (POT is needed, ``pip install 'brule[ot]'``).
+    there all points take part with masses 1/N and 1/M, present ones of the truth (needs ``pip install 'brule-landmarks[ot]'``).
 
     Args:
         prediction: ``(B, M, 2)``.

@@ -19,7 +19,7 @@ def check_packages(*names: str) -> None:
     """
     missing = [name for name in names or PACKAGES if find_spec(name) is None]
     if missing:
-        raise ExportError(f"ONNX needs {' and '.join(missing)}; install it with: pip install 'brule[export]'")
+        raise ExportError(f"ONNX needs {' and '.join(missing)}; install it with: pip install 'brule-landmarks[export]'")
 
 
 def open_session(path: Path | str, *, threads: int = 0) -> Any:

@@ -209,7 +209,7 @@ def join_distributed(device: torch.device | str) -> Distributed:
     try:
         from accelerate import PartialState
     except ImportError:
-        raise ConfigError("several processes train together through accelerate: pip install 'brule[devices]'") from None
+        raise ConfigError("several processes need accelerate: pip install 'brule-landmarks[devices]'") from None
     local = int(os.environ.setdefault("LOCAL_RANK", "0"))
     if device.index is not None:
         raise ConfigError(f"device: {device} for {count} processes; say {device.type}: each of them takes one of its own")

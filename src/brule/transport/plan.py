@@ -38,7 +38,7 @@ def transport_plan(
 
     Notes:
         Equal, uniform sets are an assignment problem (a vertex of the Birkhoff polytope is optimal), solved by SciPy.
-        Other sets are a linear program, solved by POT (``pip install 'brule[ot]'``).
+        Other sets are a linear program, solved by POT (``pip install 'brule-landmarks[ot]'``).
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
@@ -148,5 +148,5 @@ def _linear_program(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> np.ndarra
     try:
         import ot
     except ImportError as error:  # pragma: no cover - the extra is installed in development
-        raise BruleError("sets of different sizes or weights need POT; install it with: pip install 'brule[ot]'") from error
+        raise BruleError("sets of different sizes or weights need POT: pip install 'brule-landmarks[ot]'") from error
     return ot.emd(a, b, cost, numItermax=1_000_000)

@@ -10,6 +10,6 @@ from brule.cli.study.regularizer import regularizer
 from brule.cli.study.sweep import sweep
 from brule.cli.study.table import table
 
-study = App(name="study", help="Repeat the paper's studies on images of your own; each can be stopped and taken up again.")
+study = App(name="study", help="Repeat the paper's studies on your own images.")
 for _command in (barycenter_size, ablation, sweep, regularizer, table):
     study.command(_command)

@@ -30,7 +30,7 @@ def ablation(
     """What each part of the loss is worth: the full loss against the same without R_g, without R_b, without the GAN (Fig. 12).
 
     Every arm is trained anew with every seed, for the same number of iterations, and measured on the same images. A study
-    that was stopped goes on with the same command; runs that are finished are read. Two commands with different `--seeds`
+    that was stopped continues with the same command; runs that are finished are read. Two commands with different `--seeds`
     may work on one folder at a time. The folder gets `ablation.md` (the table), `ablation.svg` and `ablation.json`.
 
     **Examples**
@@ -47,7 +47,7 @@ def ablation(
         n_shapes: Shapes a run gets.
         seeds: Seeds of the runs; by default 0 1 2.
         arms: Names of the arms to run, as the table has them; by default all.
-        preset: Where settings start.
+        preset: Base settings: `cpu`, `gpu`, `paper`, or a `.toml` file.
         set_: Settings that all arms share, `key=value`; a time limit would let the arms differ in iterations, so there is none
             unless it is set here.
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.

@@ -23,12 +23,12 @@ def barycenter_size(
 ) -> int:
     """How many annotated shapes are enough: the barycenter of n shapes against that of all (Fig. 5).
 
-    For each n, so many shapes are drawn again and again, and their barycenter is compared with that of all: by W₂, and
+    For each n, that many shapes are drawn repeatedly, and their barycenter is compared with that of all: by W₂, and
     landmark by landmark in % of the distance of the eyes (box diagonal for other objects). The exponent of the power law
     by which the squared error falls is fitted with its interval; the paper says 1/n. Nothing is trained; the time goes with
     the number of shapes, minutes for a thousand.
 
-    A study that was stopped goes on with the same command; more sizes or draws may be asked for later. The folder gets
+    A study that was stopped continues with the same command; more sizes or draws may be asked for later. The folder gets
     `barycenter-size.md` (the table), `barycenter-size.svg`, `barycenters.svg` (that of ten shapes over that of all) and
     `barycenter-size.json`.
 
@@ -43,8 +43,8 @@ def barycenter_size(
         output: The study's folder.
         sizes: The numbers n of shapes; those beyond what there is are left out. By default 3 5 10 20 50 100.
         draws: Draws of each size.
-        seed: Of the draws.
-        n_shapes: Take so many of the shapes, drawn with the seed, for all there are.
+        seed: Random seed of the draws.
+        n_shapes: Use only this many shapes, drawn with the seed.
         exclude_validation: Leave out the shapes whose image's name falls into the validation tenth.
         quiet: No progress bar.
     """

@@ -33,7 +33,7 @@ def regularizer(
 
     Both learn from the same annotated images for the same number of iterations; one of them sees the unlabelled images,
     too. At every checkpoint, by default twenty times, the error on held-out images and on those learnt from is measured. A
-    study that was stopped goes on with the same command. The folder gets `regularizer.md` (the table), `regularizer.svg`
+    study that was stopped continues with the same command. The folder gets `regularizer.md` (the table), `regularizer.svg`
     (the learning curves) and `regularizer.json`.
 
     **Examples**
@@ -47,11 +47,11 @@ def regularizer(
         images: Folders, files or globs of unlabelled images.
         data: Annotated images to measure on; none may be learnt from.
         output: The study's folder.
-        n_labelled: Draw so many of the annotated images with each seed; by default all are used.
+        n_labelled: Number of annotated images to draw with each seed; by default all are used.
         shapes: The annotated shapes; by default those of the annotated images.
         n_shapes: Shapes a run gets, drawn with its seed.
         seeds: Seeds of the runs; by default 0 1 2.
-        preset: Where settings start.
+        preset: Base settings: `cpu`, `gpu`, `paper`, or a `.toml` file.
         set_: Settings that both share, `key=value`; `checkpoint_every` says how often errors are measured. A time limit would
             let them differ in iterations, so there is none unless it is set here.
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.

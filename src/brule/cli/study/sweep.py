@@ -31,7 +31,7 @@ def sweep(
     """One setting at several values: where landmarks are best, and how its extremes destroy them (Figs. 10, 11).
 
     Every value is trained anew with every seed, for the same number of iterations, and measured on the same images. A study
-    that was stopped goes on with the same command; values may be added later. The folder gets `sweep.md` (the table),
+    that was stopped continues with the same command; values may be added later. The folder gets `sweep.md` (the table),
     `sweep.svg` (error against value), `predictions.png` (predictions at the lowest, the best and the highest value) and
     `sweep.json`.
 
@@ -43,8 +43,8 @@ def sweep(
 
     Args:
         term: A setting (`brule train --list-settings` shows all), or a name of the paper: R_b, R_g, L_rec^I, L_rec^L, L_g,
-            L_style, lambda, sigma. Where the preset has the paper's own weight at 0, that is what stands in its place; the
-            table says which setting it was.
+            L_style, lambda, sigma. Where the preset has the paper's own weight at 0, our replacement is swept; the
+            table names the setting.
         values: Of the setting.
         images: Folders, files or globs of unlabelled images.
         shapes: The annotated shapes, of which each seed draws its own.
@@ -52,7 +52,7 @@ def sweep(
         output: The study's folder.
         n_shapes: Shapes a run gets.
         seeds: Seeds of the runs; by default 0 1 2.
-        preset: Where settings start.
+        preset: Base settings: `cpu`, `gpu`, `paper`, or a `.toml` file.
         set_: Settings that all runs share, `key=value`; a time limit would let them differ in iterations, so there is none
             unless it is set here.
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.

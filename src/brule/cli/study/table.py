@@ -12,9 +12,9 @@ from brule.cli.output import say
 def table(evaluations: Annotated[list[Path], Many], /, *, output: Annotated[Path | None, Output] = None) -> int:
     """Finished evaluations as rows of a table, and the paper's rows, quoted, in another (Table 1).
 
-    A row says on which data and how many images a run was measured, its error with interval and floor, how many shapes,
-    annotated and unlabelled images it learnt from, and how long on what. The paper's figures stand in a table of their own
-    with source and protocol: they were measured otherwise.
+    Each row has the data and number of images that a run was measured on, its error with interval and floor, how many shapes,
+    annotated and unlabelled images it learnt from, and how long on what. The paper's figures are in a separate table
+    with source and protocol, because they were measured differently.
 
     **Examples**
 

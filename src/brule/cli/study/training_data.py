@@ -34,5 +34,5 @@ def study_material(
 
 def stopped() -> int:
     """Say that a study ended early; returns the exit code."""
-    note("stopped; the same command goes on from here")
+    note("stopped; the same command continues from here")
     return INTERRUPTED

@@ -56,7 +56,7 @@ def read_cofw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
     try:
         import h5py
     except ImportError as error:
-        raise DataError(f"{path}: reading it needs h5py: pip install 'brule[cofw]'") from error
+        raise DataError(f"{path}: reading it needs h5py: pip install 'brule-landmarks[cofw]'") from error
     try:
         with h5py.File(path, "r") as file:
             samples = _samples(path, file, split, BadFiles(skip=skip_bad))

@@ -17,10 +17,14 @@ _PICTURES = frozenset({".psd", ".svg", ".pdf", ".eps", ".jxl", ".jp2", ".j2k", "
 
 _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (_RAW, "a raw photograph", "convert it to JPEG or PNG"),
-    (_PHONE, "a photograph of a kind that isn't read here", "install brule[heic] for .heic, or convert it to JPEG or PNG"),
+    (
+        _PHONE,
+        "a photograph of a kind that isn't read here",
+        "install brule-landmarks[heic] for .heic, or convert it to JPEG or PNG",
+    ),
     (_VIDEO, "a video", "save its frames as images"),
     (_SLIDES, "a microscope's or slide scanner's file", "export the picture as TIFF or PNG"),
-    (_SCANS, "a DICOM file", "install brule[dicom] to read it"),
+    (_SCANS, "a DICOM file", "install brule-landmarks[dicom] to read it"),
     (_VOLUMES, "a volume", "export the slice as PNG or TIFF"),
     (_PICTURES, "a picture of a kind that isn't read", "convert it to PNG or JPEG"),
     (frozenset({".slp"}), "labels of SLEAP", "export them as COCO, such as with sleap-io: `sio convert labels.slp --to coco`"),
