@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from brule.annotating.folders import ImageFolder
+from brule.annotating.guessing import Whereabouts, mean_guess, point_error
 from brule.annotating.predictions import Predictions
 from brule.annotating.project import RUNS, Project
+from brule.annotating.statistics import ShapeStatistics
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
 from brule.training.run_state import DESCRIPTION, RunState
@@ -32,11 +34,14 @@ class HeldOut:
         n: images.
         error_px: mean distance in pixels, over the landmarks of an image, then over images.
         error_percent: the same, of the diagonal of the box around the landmarks.
+        mean_shape_px: the floor: the error in pixels of the mean shape of the images that it was trained on, put where objects
+            usually are in these; None where that isn't known.
     """
 
     n: int
     error_px: float
     error_percent: float
+    mean_shape_px: float | None = None
 
 
 def rounds(project: Project) -> list[Path]:
@@ -138,7 +143,8 @@ def held_out(project: Project, predictions: Predictions, images: Sequence[str] |
         The errors; None where there is no such image.
     """
     names, seen = project.template.names, trained_on(project, predictions.run)
-    pixels, shares = [], []
+    constant = _mean_guess(project, seen)
+    pixels, shares, floor = [], [], []
     for image in project.accepted() if images is None else images:
         entry = project.entry(image)
         if entry.name in seen or entry.name not in predictions or predictions.landmarks != len(names):
@@ -154,8 +160,24 @@ def held_out(project: Project, predictions: Predictions, images: Sequence[str] |
             continue
         if len(apart):
             pixels.append(float(apart.mean()))
+            if constant is not None:
+                floor.append(point_error(constant(project.record(image).image_size()), truth))
             shares.append(100 * float(apart.mean()) / float(np.hypot(right - left, bottom - top)))
-    return HeldOut(len(pixels), float(np.mean(pixels)), float(np.mean(shares))) if pixels else None
+    if not pixels:
+        return None
+    return HeldOut(len(pixels), float(np.mean(pixels)), float(np.mean(shares)), float(np.mean(floor)) if floor else None)
+
+
+def _mean_guess(project: Project, seen: set[str]) -> Callable[[tuple[int, int]], np.ndarray] | None:
+    """From an image's size to the mean shape of some images, where objects usually are in them."""
+    names = project.template.names
+    records = [project.record(image) for image in project.accepted() if project.entry(image).name in seen]
+    shapes = [record.marks.array(names) for record in records]
+    statistics = ShapeStatistics.of(np.stack(shapes)) if shapes else None
+    if statistics is None or len(statistics.poses) != len(records):
+        return None
+    usual = Whereabouts(statistics, [record.image_size() for record in records])
+    return lambda size: mean_guess(statistics, usual, size)
 
 
 def describe(project: Project, run: Path, errors: HeldOut | None) -> dict[str, Any]:
@@ -166,7 +188,12 @@ def describe(project: Project, run: Path, errors: HeldOut | None) -> dict[str, A
         "trained_on": len(trained_on(project, run.name)),
         "held_out": None
         if errors is None
-        else {"n": errors.n, "error_px": round(errors.error_px, 3), "error_percent": round(errors.error_percent, 3)},
+        else {
+            "n": errors.n,
+            "error_px": round(errors.error_px, 3),
+            "error_percent": round(errors.error_percent, 3),
+            "mean_shape_px": None if errors.mean_shape_px is None else round(errors.mean_shape_px, 3),
+        },
         "decoder": (run / "decoder.safetensors").is_file(),
     }
 

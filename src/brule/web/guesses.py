@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,6 +61,10 @@ class Guesses:
     Args:
         project: whose images they are of.
         hub: hears when there is a better model.
+
+    Attributes:
+        fitted: what is known so far.
+        detector_error: the newest detector's error on finished images that it hasn't seen, in pixels; None if that isn't known.
     """
 
     def __init__(self, project: Project, hub: Hub) -> None:
@@ -68,17 +73,18 @@ class Guesses:
         self._seen: OrderedDict[str, Example] = OrderedDict()
         self._known: frozenset[tuple[str, int]] = frozenset()
         self.fitted = Fitted()
+        self.detector_error: Callable[[], float | None] = lambda: None
         self.work = Latest(self._fit, name="guesses")
         project.listen(self._heard)
         self.work.ask()
 
     def state(self) -> dict[str, Any]:
         """What the page shows of it."""
-        fitted = self.fitted
-        known = {name: fitted.held_out.get(name) for name in ("mean", "model", "detector")}
+        fitted, error = self.fitted, self.detector_error()
+        known = {"mean": fitted.held_out.get("mean"), "model": fitted.held_out.get("model"), "detector": error}
         return {
             "ready": fitted.source is not None,
-            "source": fitted.source,
+            "source": "detector" if fitted.source is not None and self.beaten_by(error) else fitted.source,
             "trained_on": fitted.trained_on,
             "held_out": {name: None if value is None else round(value, 3) for name, value in known.items()},
         }

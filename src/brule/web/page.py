@@ -38,6 +38,7 @@ class Page:
         self.limiters["slow"] = anyio.CapacityLimiter(2)
         self.guesses = Guesses(project, self.hub)
         self.training = Training(project, self.hub)
+        self.guesses.detector_error = self.training.held_out_px
         self.choices = Choices(project, self.hub)
         self.redrawing = Redrawings(project)
         self._hints: dict[str, tuple[tuple[int, int], int]] = {}

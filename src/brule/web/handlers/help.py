@@ -26,7 +26,7 @@ def guess(call: Call) -> dict[str, Any]:
     body = call.body(PointsBody)
     page.picture(image)
     marks = _marks(call, body)
-    known, error = page.training.prediction(image), page.training.held_out_px()
+    known, error = page.training.prediction(image), page.guesses.detector_error()
     prediction = known[1].points if known is not None and page.guesses.beaten_by(error) else None
     if prediction is not None and not np.isfinite(prediction).all():
         prediction = None
