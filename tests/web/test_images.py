@@ -11,6 +11,7 @@ from PIL import Image
 
 from brule.annotating import Project
 from brule.data import read_samples
+from brule.errors import DataError
 
 from .conftest import GONE, Browser, at
 
@@ -164,3 +165,14 @@ def test_a_full_disk_is_said_and_changes_nothing(browser: Browser, project: Proj
     assert (project.annotation_file(image).read_bytes(), log.read_bytes()) == before
     monkeypatch.setattr(os, "replace", replace)
     assert browser.json("PUT", url, {"version": 1, "points": [at(1, 1), None, None]})["version"] == 2
+
+
+def test_a_projects_files_open_its_own_images_alone(browser: Browser, project: Project, tmp_path: Path) -> None:
+    image = browser.ids()["a/1.png"]
+    browser.json("PUT", f"/api/images/{image}", {"version": 0, "points": FULL})
+    Image.new("RGB", (64, 48)).save(tmp_path / "secret.png")
+    file = project.annotation_file(image)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("photos/a/1.png", "secret.png"), encoding="utf-8")
+    with pytest.raises(DataError, match="outside the folders given"):
+        read_samples([str(project.folder)], require_points=True)

@@ -8,6 +8,7 @@ with its annotations is walked: runs, exports and uploaded images beside it are 
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -130,6 +131,20 @@ def _expand(path: Path, suffixes: Collection[str], visited: set[tuple[int, int]]
     found = [match for match in found if "__MACOSX" not in match.parts]
     files = [file for file in found if not file.is_dir() and file.suffix.lower() in suffixes]
     return files + [file for folder in found if folder.is_dir() for file in _walk(folder, suffixes, visited)]
+
+
+def folders_given(paths: Paths) -> list[Path]:
+    """The folders among the paths; a project that is given brings the folders of its images along, which its file names."""
+    given = [path for path in as_paths(paths) if path.is_dir()]
+    return [*given, *(folder for path in given if is_project(path) for folder in _image_folders(path))]
+
+
+def _image_folders(project: Path) -> list[Path]:
+    try:
+        named = json.loads((project / PROJECT_FILE).read_text(encoding="utf-8"))["images"]
+        return [Path(os.path.normpath(project.absolute() / one["path"])) for one in named]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def is_project(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from brule.data.discovery import Paths, as_paths, find_annotations, find_foreign, folders_of, visible
+from brule.data.discovery import Paths, as_paths, find_annotations, find_foreign, folders_given, folders_of, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
 from brule.data.formats.foreign import odd_content, way_out
 from brule.data.formats.record import in_one_order
@@ -120,7 +120,7 @@ def read_sources(
     reader = _Reader(
         paths,
         bad,
-        KnownImages(images or (), [path for path in as_paths(paths) if path.is_dir()]),
+        KnownImages(images or (), folders_given(paths)),
         images is not None,
         only,
         other,
