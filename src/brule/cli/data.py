@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from brule.cli.options import SkipBad
+from brule.cli.options import Many, SkipBad
 from brule.cli.output import note, note_bad, progress_bar, say
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def convert(
     *,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: str | None = None,
+    images: Annotated[list[str] | None, Many] = None,
     outline_points: int | None = None,
     force: bool = False,
     skip_bad: SkipBad = False,
@@ -53,6 +54,8 @@ def convert(
 
         brule data convert wings.tps wings/ --to labelme
 
+        brule data convert predictions/landmarks.csv predictions.json --to coco --images photos/
+
         brule data convert outlines.xml outlines.csv --to csv --outline-points 40
 
     Args:
@@ -60,13 +63,21 @@ def convert(
         target: The file to write; the folder, for formats with one file per image (`pts`, `labelme`, `yolo`, …).
         from_: The format of SOURCE; by default recognised by suffix and content.
         to: The format to write; by default from the suffix of TARGET, if only one has it.
+        images: Images, or folders of them, that SOURCE is about and that aren't in its own folder: those of predictions.
         outline_points: Turn each polygon into that many landmarks, evenly spaced along it from its first corner.
         force: Replace files that are there.
     """
     from brule.data import convert as convert_annotations
 
     done = convert_annotations(
-        source, target, read_as=from_, write_as=to, force=force, skip_bad=skip_bad, outline_points=outline_points
+        source,
+        target,
+        read_as=from_,
+        write_as=to,
+        force=force,
+        skip_bad=skip_bad,
+        outline_points=outline_points,
+        images=images or (),
     )
     for remark in done.notes:
         note(remark)

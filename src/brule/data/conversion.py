@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def convert(
     force: bool = False,
     skip_bad: bool = False,
     outline_points: int | None = None,
+    images: Iterable[Path | str] = (),
 ) -> Conversion:
     """Convert annotations to another format.
 
@@ -62,6 +64,7 @@ def convert(
         force: replace files that are there.
         skip_bad: leave bad records out.
         outline_points: turn each polygon into that many evenly spaced landmarks.
+        images: images and folders of them, where the images of ``source`` are looked for, beside its own folder.
 
     Returns:
         What was written, and what was lost.
@@ -73,7 +76,7 @@ def convert(
     source, target = Path(source), Path(target)
     into = format_named(write_as) if write_as is not None else format_for(target)
     bad = BadFiles(skip=skip_bad)
-    given = collect(source, bad, only=None if read_as is None else format_named(read_as))
+    given = collect(source, bad, only=None if read_as is None else format_named(read_as), beside=images)
     if outline_points is not None:
         given = with_outline_points(given, outline_points)
     if not into.one_image:
@@ -86,13 +89,14 @@ def convert(
     return Conversion(files, into, len({item.image for item in given.items}), len(objects), lost, given.notes, bad)
 
 
-def collect(source: Path, bad: BadFiles, *, only: Format | None = None) -> Annotations:
+def collect(source: Path, bad: BadFiles, *, only: Format | None = None, beside: Iterable[Path | str] = ()) -> Annotations:
     """All annotations in a file or a folder, with all that their formats hold.
 
     Args:
         source: the file or folder.
         bad: takes what is wrong.
         only: the format to read; by default whatever is there.
+        beside: images and folders of them, where images may be too.
 
     Returns:
         The records. Images that are there are named by their absolute path, with their size; others as in the file.
@@ -101,8 +105,10 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None) -> Annot
         DataError: there is nothing, or something is wrong and ``bad`` doesn't skip it.
     """
     alone = source.is_file()
-    images = [] if alone else find_images_if_any(source)
+    images = [*([] if alone else find_images_if_any(source)), *find_images_if_any(list(beside))]
     sources = read_sources(source, bad, images=images, only=only, required=not alone)
+    # Annotations beside those images are others, of the same objects perhaps.
+    sources = replace(sources, files=[file for file in sources.files if file.given])
     if alone:
         pairs = [pair for file in sources.files for pair in zip(file.annotations.items, file.images, strict=True)]
         items = [item if image is None else _located(item, image) for item, image in pairs if image is not None or item.image]

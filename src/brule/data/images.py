@@ -249,7 +249,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except (DataError, ConfigError):
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image, or of a kind that Pillow can't read") from error
+        way = "; convert it to JPEG or PNG" if path.suffix.lower() in _EXTRAS else ""
+        raise DataError(f"{path}: not an image, or of a kind that Pillow can't read{way}") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
         raise DataError(f"{path}: the image is broken or truncated ({error})") from error
 

@@ -357,6 +357,16 @@ def test_avif(tmp_path: Path) -> None:
     assert (found.n_images, found.n_labelled) == (1, 1)
 
 
+def test_predictions_of_images_elsewhere_are_converted(tmp_path: Path) -> None:
+    table = f"path,x0,y0,x1,y1,x2,y2,x3,y3,spread\n/far/photos/a.png,{numbered(OTHER)},1.5\n"
+    write(tmp_path, {"photos/a.png": picture(), "photos/a.csv": csv({"a.png": WING}), "out/landmarks.csv": table})
+    done = convert(tmp_path / "out/landmarks.csv", tmp_path / "b.json", write_as="coco", images=[tmp_path / "photos"])
+    written = json.loads((tmp_path / "b.json").read_text())
+    assert (done.n_images, done.n_objects) == (1, 1) and any("predictions" in note for note in done.notes)
+    assert [image["file_name"] for image in written["images"]] == ["photos/a.png"]
+    assert written["annotations"][0]["keypoints"][:2] == [15, 48]
+
+
 def test_the_way_back_to_every_format(tmp_path: Path) -> None:
     """What one format holds comes back from every other, wherever that one can hold it."""
     from brule.data import FORMATS, read_annotations

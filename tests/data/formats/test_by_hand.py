@@ -50,7 +50,7 @@ def test_coco_with_boxes_only_crowds_and_a_skeleton_from_0(tmp_path: Path) -> No
         ("empty.png", None, None),
     ]
     assert found.layout.edges == ((0, 1),)
-    assert len(found.notes) == 2 and "from 0" in found.notes[0] and "1 annotations of crowds" in found.notes[1]
+    assert len(found.notes) == 2 and "from 0" in found.notes[0] and "1 annotation of crowds" in found.notes[1]
 
 
 @pytest.mark.parametrize("index", ["{}", "labeled-data/video one/{}", "labeled-data,video one,{}"])
@@ -113,7 +113,7 @@ def test_labelme_counts_from_the_corner_and_sorts_by_name(tmp_path: Path) -> Non
     (item,) = found.items
     np.testing.assert_array_equal(item.points, [[2, 0.5], [10, 1]])
     assert found.layout.names == ("p2", "p10") and item.box == (-0.5, -0.5, 29.5, 19.5)
-    assert len(found.notes) == 1 and "1 polygons are passed over" in found.notes[0]
+    assert len(found.notes) == 1 and "1 polygon passed over" in found.notes[0]
 
 
 def test_labelme_groups_make_objects(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_cvat_skeletons(tmp_path: Path) -> None:
     assert first.occluded.tolist() == [False, True] and first.box == (-0.5, -0.5, 29.5, 19.5)
     assert (second.image, second.points) == ("b.png", None)
     assert found.layout.names == ("nose", "eye") and found.layout.edges == ((0, 1),)
-    assert "1 polygons" in found.notes[0]
+    assert "1 polygon" in found.notes[0]
 
 
 def test_cvat_points(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_label_studio_counts_percent_from_the_corner(tmp_path: Path) -> None:
     found = read(tmp_path, "a.json", content)
     np.testing.assert_allclose(found.items[0].points, [[23.5, 9.5]])
     assert found.items[0].box == (-0.5, -0.5, 47.5, 19.5) and found.items[0].size == (48, 40)
-    assert found.layout.names == ("nose",) and "1 shapes" in found.notes[0]
+    assert found.layout.names == ("nose",) and "1 shape " in found.notes[0]
     with pytest.raises(DataError, match="original_width"):
         read(tmp_path, "b.json", label_studio(original_width=None))
 

@@ -18,7 +18,7 @@ from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, Problems, unless_numbers
-from brule.data.formats.values import as_dict, as_list, box, load_json, number, shown, size, text, tidy
+from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, shown, size, text, tidy
 from brule.data.samples import Box, Layout, landmark_box
 from brule.errors import DataError
 
@@ -74,12 +74,12 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
             scores += bool(one.get("keypoints")) and isinstance(one.get("score"), (int, float))
             found.append((order[_key(one.get("image_id"))], item))
     if crowd := len(objects) - len(found) - len(problems):
-        notes.append(f"{crowd} annotations of crowds or of other kinds of objects are passed over")
+        notes.append(f"{counted(crowd, 'annotation')} of crowds or of other kinds of objects passed over")
     seen = {position for position, _ in found}
     found += [(order[key], Annotation(one.name, size=one.size)) for key, one in images.items() if order[key] not in seen]
     items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
     notes += marks.notes() + outside_notes((item.image, item.points, item.box) for item in items)
-    notes += [f"{scores} annotations have a 'score': these are predictions"] if scores else []
+    notes += [f"predictions, not labels: {counted(scores, 'annotation')} with a 'score'"] if scores else []
     return Annotations(items, layout, problems, notes, predicted=scores > 0)
 
 

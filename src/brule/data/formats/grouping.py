@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brule.data.formats.record import NamedPoints
+from brule.data.formats.values import counted
 from brule.data.samples import Box
 from brule.errors import DataError
 
@@ -133,7 +134,7 @@ class Grouping:
             "holds only some landmarks of an object that has another box": self._others,
         }
         return [
-            f"a box {label!r} {text}: passed over (in {count} images, the first is {self._first[label]})"
+            f"a box {label!r} {text}: passed over ({counted(count, 'box')}, the first in {self._first[label]})"
             for text, counts in texts.items()
             for label, count in sorted(counts.items())
         ]
@@ -154,7 +155,7 @@ def outside_notes(objects: Iterable[tuple[str, np.ndarray | None, Box | None]]) 
             found.append(image)
     if not found:
         return []
-    return [f"{len(found)} of {total} objects have landmarks outside their box (the first is in {found[0]})"]
+    return [f"landmarks outside their box: {len(found)} of {counted(total, 'object')} (the first in {found[0]})"]
 
 
 def _outside(points: np.ndarray, box: Box) -> bool:

@@ -18,7 +18,7 @@ from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
-from brule.data.formats.values import box, load_xml, number, point, size, text, xml_text
+from brule.data.formats.values import box, counted, load_xml, number, point, size, text, xml_text
 from brule.data.samples import Box, Layout, landmark_box
 from brule.errors import DataError
 
@@ -43,7 +43,7 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
             ignored += len(image.findall("box")) - len(boxes)
             found = [_object(f"{where} ({name})", one, NamedPoints(name, known), marks) for one in boxes]
             objects += found or [NamedPoints(name, known)]
-    notes = [f"{ignored} boxes marked 'ignore' are passed over"] if ignored else []
+    notes = [f"{counted(ignored, 'box')} marked 'ignore' passed over"] if ignored else []
     notes += marks.notes()
     used = {name for one in objects for name in (*one.points, *one.missing)}
     stated = _stated(root)

@@ -23,7 +23,7 @@ from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.meant import meant_image
 from brule.data.formats.outlines import outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
-from brule.data.formats.values import as_dict, as_list, box, load_json, number, point, shown, size, text, tidy
+from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, tidy
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
@@ -60,7 +60,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     notes += outline_notes(objects, found.others, "points nor rectangles") + grouping.notes()
     notes += outside_notes((item.image, item.points, item.box) for item in items)
     if found.scores:
-        notes.append(f"{found.scores} shapes have a score, so a program proposed them: read as labels; check them")
+        notes.append(f"{counted(found.scores, 'shape')} with a score, proposed by a program: read as labels; check them")
     return Annotations(items or [Annotation(image, size=known)], layout, problems, notes)
 
 

@@ -22,7 +22,7 @@ from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.labelme import stated_content, stated_layout
 from brule.data.formats.outlines import outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
-from brule.data.formats.values import as_dict, as_list, box, load_json, number, point, shown, size, text, turned_box
+from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, turned_box
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 
@@ -99,12 +99,12 @@ def _notes(counts: _Counts, *, predicted: bool) -> list[str]:
     notes = []
     if counts.several:
         what = "the ground truth counts, else the first that holds something"
-        notes.append(f"{counts.several} tasks have several annotations: {what}")
+        notes.append(f"{counted(counts.several, 'task')} with several annotations: {what}")
     if predicted:
         notes.append("predictions, not labels: no task has an annotation")
     if counts.turned:
         notes.append(
-            f"{len(counts.turned)} images were turned in Label Studio (image_rotation; the first is {counts.turned[0]}): "
+            f"{counted(len(counts.turned), 'image')} turned in Label Studio (image_rotation; the first is {counts.turned[0]}): "
             "check in a picture (`brule data inspect -o`) that the points fit"
         )
     return notes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from brule.data.formats.values import counted
+
 _MARKS = ((0.0, 0.0), (-1.0, -1.0))
 
 
@@ -41,4 +43,4 @@ class MissingMarks:
 
 
 def _points(first: str, count: int) -> str:
-    return f"{first} is" if count == 1 else f"{first} and {count - 1} more points are"
+    return f"{first} is" if count == 1 else f"{first} and {counted(count - 1, 'more point')} are"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, from_named
+from brule.data.formats.values import counted
 from brule.errors import ConfigError, DataError
 
 ADVICE = "`brule data convert --outline-points N` turns each into N evenly spaced points"
@@ -22,8 +23,8 @@ def outline_notes(objects: Sequence[NamedPoints], others: int, kinds: str) -> li
         kinds: what is read, as the remark calls it.
     """
     polygons = sum(len(one.outlines) for one in objects)
-    notes = [f"{polygons} polygons are passed over; {ADVICE}"] if polygons else []
-    return notes + ([f"{others} shapes that are neither {kinds} are passed over"] if others else [])
+    notes = [f"{counted(polygons, 'polygon')} passed over; {ADVICE}"] if polygons else []
+    return notes + ([f"{counted(others, 'shape')} passed over: neither {kinds}"] if others else [])
 
 
 def evenly_spaced(polygon: np.ndarray, count: int) -> np.ndarray:

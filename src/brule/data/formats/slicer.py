@@ -17,7 +17,7 @@ import numpy as np
 
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.record import Annotations, NamedPoints, from_named
-from brule.data.formats.values import Table, as_dict, as_list, csv_text, load_json, load_table, number, shown, text, tidy
+from brule.data.formats.values import Table, as_dict, as_list, load_json, load_table, number, shown, text, tidy
 from brule.data.images import IMAGE_SUFFIXES
 from brule.errors import DataError
 
@@ -136,7 +136,10 @@ def _dump_fcsv(annotations: Annotations) -> str:
         for i, (name, place) in enumerate(_placed(annotations), 1)
         if place is not None
     ]
-    return head + csv_text(rows)
+    # No spreadsheet opens these files, so names need no apostrophe against formulas.
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return head + lines.getvalue()
 
 
 SLICER = Format(

@@ -337,6 +337,13 @@ def as_dict(value: object, where: str, what: str) -> dict[str, Any]:
     return value
 
 
+def counted(count: int, what: str) -> str:
+    """How many of something, in words: ``1 box``, ``3 boxes``."""
+    if count == 1:
+        return f"1 {what}"
+    return f"{count} {what}{'es' if what.endswith(('x', 's')) else 's'}"
+
+
 def tidy(value: float) -> float:
     """A coordinate as it is written: to a millionth of a pixel, which keeps float32 as it was."""
     return round(float(value), 6)

@@ -8,6 +8,7 @@ landmarks' order as the options of its attribute. A project is written.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -146,6 +147,7 @@ class _Image:
     def __init__(self, where: str, name: str, attribute: str | None, missing: MissingMarks) -> None:
         self._where, self._name, self._attribute, self._missing = where, name, attribute, missing
         self._marks: list[Mark] = []
+        self._counts: Counter[str | None] = Counter()
         self._boxes: list[LooseBox] = []
         self._outlines: list[tuple[str, np.ndarray]] = []
 
@@ -156,7 +158,8 @@ class _Image:
         label = next((value[:60] for value in attributes.values() if isinstance(value, str) and value.strip()), "region")
         if kind == "point":
             place = point(shape.get("cx"), shape.get("cy"), self._where)
-            own = sum(mark.group == group for mark in self._marks) if self._attribute is None else 0
+            own = self._counts[group]
+            self._counts[group] += 1
             name = (
                 str(own) if self._attribute is None else text(attributes.get(self._attribute), self._where, "a landmark's name")
             )
