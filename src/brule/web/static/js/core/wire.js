@@ -38,7 +38,7 @@ export function toWire(shape) {
 /**
  * Lay suggested positions under what a person has decided.
  * @param {Shape} shape changed in place
- * @param {ArrayLike<{x: number, y: number} | WirePoint>} points
+ * @param {ArrayLike<{x: number, y: number} | WirePoint>} points null where nothing is known
  */
 export function suggest(shape, points) {
   for (let i = 0; i < shape.state.length; i++) {

@@ -36,7 +36,7 @@
  *   prediction: Prediction | null, previous: string | null, next: string | null,
  *   view: {sizes: number[], tile: number, levels: number, etag: string}}} ImageRecord
  *
- * @typedef {{ready: boolean, source: "mean" | "model" | "detector" | null, points: {x: number, y: number}[] | null,
+ * @typedef {{ready: boolean, source: "mean" | "model" | "detector" | null, points: WirePoint[] | null,
  *   uncertainty: number[] | null}} Guess
  * @typedef {{code: string, landmarks: number[], message: string, severity: "warning" | "info"}} Hint
  * @typedef {{id: string, name: string, version: number, point: WirePoint, side: number}} Occurrence

@@ -45,6 +45,7 @@ export class AnnotatePage {
     this.element = h(
       "div",
       { class: "annotate" },
+      h("h1", { class: "visually-hidden" }, "Annotate"),
       this.images.element,
       h("section", { class: "work", "aria-label": "Image" }, this.toolbar.element, this.toolbar.next, this.stage.element),
       this.side.element,
@@ -148,8 +149,7 @@ export class AnnotatePage {
   async guess(editor, mean) {
     const { prediction } = editor.record;
     if (prediction && !mean && !editor.layer) {
-      const points = prediction.points.map((point) => (point && "x" in point ? point : { x: NaN, y: NaN }));
-      return editor.suggest({ ready: true, source: "detector", points, uncertainty: prediction.uncertainty });
+      return editor.suggest({ source: "detector", points: prediction.points, uncertainty: prediction.uncertainty });
     }
     try {
       const guess = await this.app.api.guess(editor.id, toWire(editor.shape), mean ? "mean" : undefined);

@@ -60,8 +60,8 @@ export class LandmarkPage {
     const placed = point && "x" in point;
     const image = placed && h("img", { src: cropUrl(item.id, { x: point.x, y: point.y, side: item.side, size: 2 * SIDE }), alt: "", draggable: false, loading: "lazy" });
     const what = placed ? [image, dot] : h("span", { class: "note" }, point ? "absent" : "not set");
-    const element = h("figure", { class: "crop-cell", role: "option", "aria-selected": "false", id: `crop-${k}`, "aria-label": item.name },
-      h("div", { class: "crop-view", onclick: (/** @type {MouseEvent} */ event) => void this.clicked(k, event) }, what), h("figcaption", { title: item.name }, item.name));
+    const element = h("div", { class: "crop-cell", role: "option", "aria-selected": "false", id: `crop-${k}`, "aria-label": item.name },
+      h("div", { class: "crop-view", onclick: (/** @type {MouseEvent} */ event) => void this.clicked(k, event) }, what), h("div", { class: "crop-name", title: item.name }, item.name));
     this.cells.push({ item, element, dot, editor: null });
     this.grid.append(element);
   }

@@ -11,7 +11,7 @@ import { sketch } from "../panels/sketch.js";
 /** @typedef {{item: Item, element: HTMLElement, picture: HTMLElement, record: ImageRecord | null, done: "" | "accepted" | "rejected"}} Card */
 
 const PAGE = 60;
-const SIDE = 220;
+const CARD = { width: 240, height: 184 }; // CSS pixels; as in the style sheet
 const LARGE = 560;
 
 export class ReviewPage {
@@ -119,7 +119,8 @@ export class ReviewPage {
     const { record } = card;
     if (!record) return null;
     this.app.saver.learn(record);
-    fill(card.picture, this.picture(record, SIDE, 256));
+    const side = Math.min(CARD.width, CARD.height * Math.max(1, record.width / record.height));
+    fill(card.picture, this.picture(record, side, 512));
     return record;
   }
 

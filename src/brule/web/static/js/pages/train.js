@@ -9,6 +9,7 @@ import { lineChart } from "../panels/chart.js";
 
 const ENOUGH = 10;
 const MIN = 3;
+const TOTAL = new Set(["loss", "total"]); // drawn first
 const POLL_MS = 3000;
 const STATES = { idle: "Not started", running: "Training", stopping: "Stopping after this step…", stopped: "Stopped", finished: "Finished", failed: "Failed" };
 
@@ -26,7 +27,10 @@ export class TrainPage {
     this.preview = h("section", { class: "card" });
     this.rounds = h("section", { class: "card" });
     this.command = h("code");
+    this.preset = h("input", { type: "text", placeholder: "cpu", spellcheck: false });
+    this.set = h("textarea", { rows: 2, spellcheck: false, placeholder: "key=value, one per line" });
     const settings = h("section", { class: "card" }, h("h2", {}, "A detector from your annotations"), this.advice, field("Train for", this.minutes), this.againRow, this.controls,
+      h("details", {}, h("summary", {}, "More settings"), field("Preset", this.preset), field("Settings, as of brule train --set", this.set)),
       h("details", {}, h("summary", {}, "The same on the command line"), h("p", { class: "command" }, this.command)));
     this.element = h("div", { class: "page train" }, h("h1", {}, "Train"), h("div", { class: "cards" }, settings, this.status, this.curve, this.preview, this.rounds));
     this.endings = [app.project.watch(() => this.update())];
@@ -72,7 +76,7 @@ export class TrainPage {
   showControls(train, accepted) {
     const { api } = this.app;
     const running = train.state === "running" || train.state === "stopping";
-    const start = () => this.act(api.train("", { minutes: Number(this.minutes.value), ...(this.app.project.value.can.start_from ? { start_from: this.again.checked } : {}) }));
+    const start = () => this.act(api.train("", this.options()));
     const buttons = running
       ? [button("Stop", () => this.act(api.train("/stop")), { disabled: train.state === "stopping" })]
       : [
@@ -83,6 +87,17 @@ export class TrainPage {
     if (this.controls.dataset.key === key) return; // a button that is in focus stays
     this.controls.dataset.key = key;
     fill(this.controls, buttons);
+  }
+
+  /** What a training is asked for. */
+  options() {
+    const set = this.set.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    return {
+      minutes: Number(this.minutes.value),
+      ...(this.app.project.value.can.start_from ? { start_from: this.again.checked } : {}),
+      ...(this.preset.value.trim() ? { preset: this.preset.value.trim() } : {}),
+      ...(set.length ? { set } : {}),
+    };
   }
 
   /** @param {Promise<Training>} work */
@@ -108,13 +123,14 @@ export class TrainPage {
 
   /** @param {Training} train */
   showCurve(train) {
-    const series = Object.entries(train.curve).slice(0, 4).map(([name, points]) => ({ name, points }));
+    const terms = Object.keys(train.curve).sort((a, b) => Number(TOTAL.has(b)) - Number(TOTAL.has(a)));
+    const series = terms.slice(0, 4).map((name) => ({ name: name.replaceAll("_", " "), points: train.curve[name] }));
     const key = `${train.run} ${series.map((own) => own.points.length).join()} ${train.preview}`;
     this.curve.hidden = !series.length;
     this.preview.hidden = !train.preview;
     if (key === this.shownCurve) return;
     this.shownCurve = key;
-    if (series.length) fill(this.curve, h("h2", {}, "Learning curve"), lineChart(series, { x: "step", y: "loss (lower is better)" }));
+    if (series.length) fill(this.curve, h("h2", {}, "Learning curve"), lineChart(series, { x: "step", y: "loss (lower is better)", whole: true }));
     if (train.preview) fill(this.preview, h("h2", {}, "What the detector sees now"), h("img", { src: train.preview, alt: "Landmarks of the detector under training on a few images", class: "preview" }));
   }
 

@@ -129,6 +129,7 @@ export class ImageList {
     if (!item) return h("div", { class: "image-row", style });
     const n = this.app.project.value.template.names.length;
     const about = item.status === "draft" ? `${item.placed} of ${n}` : STATUS_WORDS[item.status];
+    const proposed = typeof item.proposed === "number" && item.status === "new";
     return h(
       "button",
       {
@@ -141,8 +142,7 @@ export class ImageList {
         "span",
         { class: "image-about" },
         h("span", { class: "dot", "data-status": item.status }),
-        about,
-        typeof item.proposed === "number" && item.status === "new" && h("span", { class: "badge" }, "proposed"),
+        proposed ? h("span", { class: "badge" }, "proposed") : about,
       ),
     );
   }

@@ -26,7 +26,7 @@ export class LandmarkList {
     this.names = names;
     const colours = indexColours(names.length);
     this.rows = names.map((name, i) => {
-      const mark = h("span", { class: "landmark-state" });
+      const mark = h("span", { class: "landmark-state", role: "img", "aria-label": STATE_NAMES[0] });
       const chip = h("span", { class: "chip", style: { backgroundColor: colours[i] } });
       const row = h(
         "div",
@@ -49,7 +49,7 @@ export class LandmarkList {
       own.row.dataset.state = String(state);
       own.mark.textContent = MARKS[state];
       own.mark.title = STATE_NAMES[state];
-      own.row.setAttribute("aria-label", `${i + 1} ${editor.names[i]}, ${STATE_NAMES[state]}`);
+      own.mark.setAttribute("aria-label", STATE_NAMES[state]);
     });
     this.count.textContent = `${decidedCount(editor.shape)} of ${editor.n} set`;
     this.select(editor.selected.value);

@@ -11,7 +11,7 @@ export class ImagesCard {
     this.path = h("input", { type: "text", placeholder: "/home/me/photos", spellcheck: false });
     const form = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.addFolder(event) }, field("Add a folder on this computer", this.path), h("button", { type: "submit" }, "Add"));
     this.form = form;
-    this.files = h("input", { type: "file", multiple: true, accept: "image/*", class: "visually-hidden", onchange: () => void this.upload([...(this.files.files ?? [])]) });
+    this.files = h("input", { type: "file", multiple: true, accept: "image/*", class: "visually-hidden", tabIndex: -1, "aria-label": "Image files to add", onchange: () => void this.upload([...(this.files.files ?? [])]) });
     const drop = h("div", { class: "drop" }, "Drop images here, or ", button("choose files", () => this.files.click(), { class: "link" }), this.files);
     drop.addEventListener("dragover", (event) => this.over(event, drop, true));
     drop.addEventListener("dragleave", (event) => this.over(event, drop, false));

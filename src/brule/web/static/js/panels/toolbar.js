@@ -43,6 +43,9 @@ export class Toolbar {
     for (const element of this.tools) element.setAttribute("aria-pressed", String(element.dataset.tool === tool));
     this.undo.disabled = !editor.history.canUndo() && editor.below < 1;
     this.redo.disabled = !editor.history.canRedo() && editor.above < 1;
+    const missing = editor.n === 0 || editor.shape.state.includes(EMPTY);
+    this.accept.disabled = missing;
+    this.accept.title = missing ? "Set every landmark first; X marks one that isn't in the image" : "Accept the image and go to the next (Enter)";
     this.zoom.textContent = `${Math.round(100 * zoom)} %`;
     fill(this.prompt, prompt(editor, tool, contour, typed));
   }

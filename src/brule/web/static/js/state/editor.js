@@ -71,7 +71,7 @@ export class Editor {
 
   /**
    * Positions that lie ready, below what a person has set. They are no step of undo.
-   * @param {import("../net/types.js").Guess} guess
+   * @param {Pick<import("../net/types.js").Guess, "points" | "uncertainty" | "source">} guess
    */
   suggest({ points, uncertainty, source }) {
     if (!points || this.before) return;

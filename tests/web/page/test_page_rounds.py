@@ -1,0 +1,142 @@
+"""The whole work in the browser: annotate, train, review, correct, train again, export; and what reviews look at."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brule.annotating import Project, Template
+
+TINY = "encoder.width=8\ncrop.image_size=32\nbatch_size=4\ncheckpoint_every=2\npreview_every=2\niterations=4"
+LONG_MS = 400_000
+
+
+def train(person: Any) -> None:
+    person.goto("train")
+    person.page.click("summary:has-text('More settings')")
+    person.page.fill("textarea", TINY)
+    person.page.click("button.primary:has-text('Train again'), button:has-text('Start training')")
+    person.page.wait_for_selector("text=Review the predictions", timeout=LONG_MS)
+    person.page.wait_for_function(
+        "() => brule.app.api.predicting().then(({predicting}) => predicting.state === 'finished')", timeout=LONG_MS
+    )
+
+
+def review(person: Any) -> None:
+    person.goto("review")
+    person.page.wait_for_selector(".review-large .decide")
+
+
+@pytest.mark.slow
+def test_a_person_annotates_trains_corrects_and_exports(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    faces = draw(14)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    person = visit(serve(project)).goto("setup")
+    person.ask("() => brule.app.settings.change({start: 'none'})")  # every landmark by a click
+    clicked: dict[str, Any] = {}
+    person.goto("annotate")
+    for k in range(10):
+        name = f"face_{k:03d}.png"
+        person.opened(name)
+        clicked[name] = np.array([person.click(*place) for place in faces.points[k]])
+        person.press("Enter")
+    person.saved()
+    for name, places in clicked.items():
+        found = marks(project, name)
+        assert found.status == "accepted"
+        assert np.allclose(found.array(twelve.names), places, rtol=0, atol=1.5e-3), name
+        assert np.abs(places - faces.named(name)).max() < 0.5
+
+    train(person)
+    review(person)
+    first = person.page.inner_text(".review-large .image-title")
+    person.press("Enter")
+    person.page.wait_for_function("() => brule.page().selected === 1")
+    second = person.page.inner_text(".review-large .image-title")
+    person.press("Backspace")
+    person.page.wait_for_function("() => brule.page().selected === 2")
+    third = person.page.inner_text(".review-large .image-title")
+    person.saved()
+    assert marks(project, first).status == "accepted"
+    assert marks(project, second).status == "rejected"
+    person.press("e")
+    person.opened(third)
+    truth = faces.named(third)
+    for k in range(12):
+        person.drag(person.points[k], truth[k], steps=2)
+    person.press("Enter")
+    person.page.wait_for_selector(".review-grid")
+    person.saved()
+    assert marks(project, third).status == "accepted"
+    assert np.linalg.norm(marks(project, third).array(twelve.names) - truth, axis=1).max() < 3
+
+    train(person)
+    assert {"round-1", "round-2"} <= {
+        run["name"] for run in person.ask("() => brule.app.api.runs().then((answer) => answer.runs)")
+    }
+
+    person.goto("measure")
+    person.page.select_option("select[aria-label='Format']", "labelme")
+    person.page.click("text=Export the annotations")
+    with person.page.expect_download() as download:
+        person.page.click("a:has-text('Download') >> nth=-1")
+    archive = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))
+    assert len([name for name in archive.namelist() if name.endswith(".json")]) == 12
+    assert not (tmp_path / "project" / "nothing").exists()
+
+
+def test_the_pages_have_no_serious_fault_for_people_who_cannot_see_or_point(
+    draw: Callable, serve: Callable, visit: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    axe = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.exists():
+        pytest.skip("axe-core isn't installed; `make lint` installs it where npm is")
+    faces = draw(3)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    address = serve(project)
+    for scheme in ("light", "dark"):
+        person = visit(address, color_scheme=scheme, bypass_csp=True)  # axe itself is put into the page as a script
+        for place in ("setup", "annotate", "train", "review", "measure", "landmark/1"):
+            person.goto(place)
+            if place == "annotate":
+                person.opened()
+                person.press("?")
+            person.page.wait_for_timeout(300)
+            person.page.add_script_tag(path=str(axe))
+            found = person.ask("() => axe.run().then((result) => result.violations)")
+            faults = [one for one in found if one["impact"] in ("serious", "critical")]
+            assert not faults, (
+                scheme,
+                place,
+                [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in faults],
+            )
+            if place == "annotate":
+                person.press("Escape")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (1024, 768), (768, 1024)])
+def test_nothing_is_cut_off(
+    draw: Callable, serve: Callable, visit: Callable, twelve: Template, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    faces = draw(2)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    width, height = size
+    person = visit(serve(project), width=width, height=height)
+    for place in ("setup", "annotate", "train", "review", "measure"):
+        person.goto(place)
+        person.page.wait_for_timeout(150)
+        assert person.ask("() => document.documentElement.scrollWidth") <= width, place
+        outside = """() => [...document.querySelectorAll('button, select, input')].filter((one) => {
+            const box = one.getBoundingClientRect();
+            return box.width && !one.closest('.steps, dialog, .visually-hidden') && !one.classList.contains('visually-hidden')
+              && (box.right > innerWidth + 1 || box.left < -1);
+        }).map((one) => one.outerHTML.slice(0, 120))"""
+        assert person.ask(outside) == [], place
