@@ -148,9 +148,8 @@ export class AnnotatePage {
    */
   async guess(editor, mean) {
     const { prediction } = editor.record;
-    if (prediction && !mean && !editor.layer) {
-      return editor.suggest({ source: "detector", points: prediction.points, uncertainty: prediction.uncertainty });
-    }
+    const reviewed = this.back === "review"; // then the prediction itself is to be corrected, and not the best guess
+    if (prediction && reviewed) return editor.suggest({ source: "detector", points: prediction.points, uncertainty: prediction.uncertainty });
     try {
       const guess = await this.app.api.guess(editor.id, toWire(editor.shape), mean ? "mean" : undefined);
       if (guess.ready) editor.suggest(guess);

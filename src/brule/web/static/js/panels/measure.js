@@ -92,9 +92,10 @@ export class MeasureCard {
    */
   showTable(columns, rows, total) {
     if (!total) return fill(this.table, h("p", { class: "note" }, "No image is annotated yet."));
+    const shown = columns.map((_, k) => k).filter((k) => rows.some((row) => row.values[k] !== null)); // no millimetres without a scale
     fill(this.table, h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "image"), columns.map((text) => h("th", { scope: "col" }, columnTitle(text))))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `#/annotate/${row.id}` }, row.name)), row.values.map((value) => h("td", {}, decimal(value, 2))))))));
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "image"), shown.map((k) => h("th", { scope: "col" }, columnTitle(columns[k]))))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `#/annotate/${row.id}` }, row.name)), shown.map((k) => h("td", {}, decimal(row.values[k], 2))))))));
     const turn = (/** @type {number} */ by) => {
       this.offset = Math.max(0, this.offset + by);
       void this.load();
