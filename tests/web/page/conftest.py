@@ -144,6 +144,17 @@ class Visitor:
     def ask(self, expression: str, argument: Any = None) -> Any:
         return self.page.evaluate(expression, argument)
 
+    def at(self, name: str) -> Visitor:
+        """Open an image, with all images listed by name: which ones are proposed first isn't settled at once."""
+        self.goto("setup")
+        items = self.ask("() => brule.app.api.images({limit: 1000}).then((page) => page.items)")
+        identity = next(item["id"] for item in items if item["name"] == name)
+        self.goto(f"annotate/{identity}")
+        self.page.select_option("select[aria-label='Order of the images']", "name")
+        self.page.wait_for_function("() => brule.page().images.item(0)")
+        self.page.locator(".stage-points").focus()
+        return self.opened(name)
+
     def opened(self, name: str | None = None) -> Visitor:
         """Wait until an image is open, its picture and what lies ready on it, too."""
         self.page.wait_for_function(

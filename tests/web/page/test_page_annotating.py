@@ -22,7 +22,7 @@ def test_clicks_and_keys_become_annotations(
 ) -> None:
     faces = draw(2)
     project = Project(tmp_path / "project", [faces.folder], template=twelve)
-    person = visit(serve(project)).goto("annotate").opened("face_000.png")
+    person = visit(serve(project)).at("face_000.png")
     clicked = [person.click(*place) for place in faces.points[0]]
     assert np.abs(np.array(clicked) - faces.points[0]).max() < 0.5  # the screen's pixels are finer than the image's
     person.press("3", "Enter", "ArrowRight", "ArrowDown", "Shift+ArrowLeft", "Alt+ArrowUp")  # the third landmark
@@ -42,7 +42,7 @@ def test_the_keyboard_alone_is_enough(
 ) -> None:
     faces = draw(2)
     project = Project(tmp_path / "project", [faces.folder], template=twelve)
-    person = visit(serve(project)).goto("annotate").opened("face_000.png")
+    person = visit(serve(project)).at("face_000.png")
     person.press("Shift+ArrowRight", "ArrowUp", "Tab", "Alt+ArrowLeft", "Shift+Tab")
     middle = (256 - 1) / 2
     assert person.selected == 0
@@ -165,7 +165,7 @@ def test_every_key_of_the_table_is_shown_and_understood(
 ) -> None:
     faces = draw(3)
     project = Project(tmp_path / "project", [faces.folder], template=twelve)
-    person = visit(serve(project)).goto("annotate").opened("face_000.png")
+    person = visit(serve(project)).at("face_000.png")
     person.press("?")
     shown = person.page.inner_text("dialog[open]")
     for word in ("Undo", "Hidden", "Absent", "Next image", "Hold for the loupe", "grey", "10 px"):

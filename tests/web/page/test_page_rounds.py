@@ -42,7 +42,7 @@ def test_a_person_annotates_trains_corrects_and_exports(
     person = visit(serve(project)).goto("setup")
     person.ask("() => brule.app.settings.change({start: 'none'})")  # every landmark by a click
     clicked: dict[str, Any] = {}
-    person.goto("annotate")
+    person.at("face_000.png")
     for k in range(10):
         name = f"face_{k:03d}.png"
         person.opened(name)
