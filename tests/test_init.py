@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -38,3 +39,11 @@ def test_version_is_the_same_everywhere() -> None:
     cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)
     assert cited and cited[1] == brule.__version__
     assert f"## [{brule.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_importing_the_detector_takes_no_part_of_scipy_that_is_slow() -> None:
+    """scipy.stats and scipy.optimize take a second; what needs them imports them when it runs."""
+    slow = "('scipy.stats', 'scipy.optimize')"
+    code = f"import sys; from brule import LandmarkDetector; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

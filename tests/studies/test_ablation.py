@@ -10,7 +10,7 @@ import pytest
 
 import brule.studies.runs as runs
 from brule.errors import CheckpointError
-from brule.studies import Arm, Score, StudyMaterial, ablation_arms, run_arm, run_arms, tell_ablation
+from brule.studies import Arm, Score, StudyMaterial, ablation_arms, report_ablation, run_arm, run_arms
 from brule.training.config import load_config
 
 
@@ -85,7 +85,7 @@ def test_the_table_says_median_and_difference(tmp_path: Path) -> None:
         score("without R_g", 0, [5.0, 7.0]),
         score("without R_g", 1, [9.0, 11.0]),
     ]
-    table = tell_ablation(tmp_path, scores)
+    table = report_ablation(tmp_path, scores)
     assert "| full loss | 5.00, 7.00 | 6.00 | 1.00 |  | 100 |" in table
     assert "| without R_g | 6.00, 10.00 | 8.00 | 1.00 | +2.00 (+2.00 to +2.00) | 100 |" in table  # (1 + 3) / 2 on each image
     assert (tmp_path / "ablation.md").read_text(encoding="utf-8") == table

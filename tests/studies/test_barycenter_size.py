@@ -11,7 +11,7 @@ import pytest
 import brule.studies.barycenter_size as module
 from brule.data import Shapes
 from brule.errors import CheckpointError, DataError
-from brule.studies import SizeLaws, fit_power_law, run_barycenter_size, tell_barycenter_size
+from brule.studies import SizeLaws, fit_power_law, report_barycenter_size, run_barycenter_size
 from brule.studies.barycenter_size import DRAWS, REFERENCE, drawn_barycenter
 
 N = 8
@@ -135,7 +135,7 @@ def test_what_can_t_be_compared_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_told(tmp_path: Path) -> None:
     study = run_barycenter_size(tmp_path, gaussian_shapes(8), sizes=[2, 4], draws=4)
-    table = tell_barycenter_size(tmp_path, study)
+    table = report_barycenter_size(tmp_path, study)
     rows = [line.split(" | ")[:2] for line in table.splitlines() if line.startswith("| ")]
     assert rows == [["| n", "draws"], ["| 2", "4"], ["| 4", "4"], ["| 8", "1"]]
     assert "| 8 | 1 | 0.00 | 0.00 | 0.00 |" in table
@@ -151,4 +151,4 @@ def test_what_is_told(tmp_path: Path) -> None:
 def test_two_shapes_alone_can_be_told(tmp_path: Path) -> None:
     study = run_barycenter_size(tmp_path, gaussian_shapes(2), sizes=[3])
     assert [draw.n for draw in study.draws] == [2]
-    assert "a =" not in tell_barycenter_size(tmp_path, study)
+    assert "a =" not in report_barycenter_size(tmp_path, study)

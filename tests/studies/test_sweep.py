@@ -11,7 +11,7 @@ from PIL import Image
 
 from brule.errors import ConfigError
 from brule.plots import titled_sheets
-from brule.studies import Score, StudyMaterial, Sweep, resolve_sweep, run_arms, tell_sweep
+from brule.studies import Score, StudyMaterial, Sweep, report_sweep, resolve_sweep, run_arms
 from brule.studies.sweep import TERMS, sweep_table
 from brule.training.config import dotted_keys
 
@@ -65,7 +65,7 @@ def test_a_sweep_down_to_nothing_is_told_with_pictures(material: StudyMaterial, 
     found = resolve_sweep("R_b", [0, 0.1], preset="cpu", overrides=tiny)
     scores = run_arms(tmp_path, found.arms, [0], material, preset="cpu", overrides=tiny, quiet=True, say=lambda text: None)
     assert scores is not None
-    table = tell_sweep(tmp_path, found, scores, material.measured)
+    table = report_sweep(tmp_path, found, scores, material.measured)
     assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| 0.0", "| 0.1"]
     assert (tmp_path / "sweep.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))

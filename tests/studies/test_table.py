@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from brule.errors import DataError
-from brule.studies import QUOTED, measured_table, quoted_table, read_rows, tell_table
+from brule.studies import QUOTED, measured_table, quoted_table, read_rows, report_table
 
 FIGURES: dict[str, Any] = {
     "run": "runs/first", "data": ["a", "b"], "n": 7, "nme": 5.0, "nme_low": 4.0, "nme_high": 6.5, "w1": 4.5, "floor_nme": 20.0,
@@ -51,7 +51,7 @@ def test_what_an_older_evaluation_lacks_is_read_from_its_run(tmp_path: Path) -> 
 
 def test_quoted_figures_stand_apart(tmp_path: Path) -> None:
     rows = read_rows([write(tmp_path / "figures.json")])
-    text = tell_table(tmp_path / "out", rows)
+    text = report_table(tmp_path / "out", rows)
     assert (tmp_path / "out" / "table.md").read_text(encoding="utf-8") == text
     content = json.loads((tmp_path / "out" / "table.json").read_text(encoding="utf-8"))
     assert len(content["measured"]) == 1

@@ -89,7 +89,7 @@ def choose(
     write_text(listed, "".join(f"{sample.path}\n" for sample in chosen))
     _draw(chosen, sheet, detector)
     say(f"{count} of {len(cache)} images, by {'their thumbnails' if run is None else f'what the encoder of {run} sees'}")
-    _tell(choice, score)
+    _print_choice(choice, score)
     note_bad(cache.bad)
     say(f"list: {listed}")
     say(f"picture: {sheet}")
@@ -134,7 +134,7 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
     save_picture(contact_sheet(tiles, min(_COLUMNS, len(tiles))), path)
 
 
-def _tell(choice: Choice, score: ChoiceScore) -> None:
+def _print_choice(choice: Choice, score: ChoiceScore) -> None:
     say(f"each stands for {', '.join(str(size) for size in choice.sizes)} images")
     say(f"distance of an image to the nearest chosen one: {_beside(score.coverage)}")
     if score.shape_coverage is not None and score.mean_shape is not None:

@@ -138,7 +138,7 @@ def train(
         exclude_validation=exclude_validation, skip_bad=skip_bad,
     )  # fmt: skip
     if dry_run:
-        return _tell_plan(run, config, material, lines)
+        return _print_plan(run, config, material, lines)
     record = RunRecord.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
     options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet}
@@ -184,7 +184,7 @@ def train_run(
     if not is_main_process():
         return 0  # how it ended is for the first process to say
     note_bad(detector.bad_files_)
-    _tell_end(run, detector, hints)
+    _print_end(run, detector, hints)
     if not detector.finished_:
         return INTERRUPTED
     if record.data:
@@ -300,7 +300,7 @@ def _list_settings(config: TrainingConfig) -> int:
     return 0
 
 
-def _tell_plan(run: Path, config: TrainingConfig, material: TrainingData, edges: Edges | None) -> int:
+def _print_plan(run: Path, config: TrainingConfig, material: TrainingData, edges: Edges | None) -> int:
     from brule.data import BadFiles, checked_edges
     from brule.detector import ready_shapes
     from brule.training.config import with_batch_for
@@ -321,14 +321,14 @@ def _tell_plan(run: Path, config: TrainingConfig, material: TrainingData, edges:
     say(f"\nimages   {0 if images is None else len(images)}")
     say(f"labelled {0 if labelled is None else len(labelled)}")
     say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
-    say(f"mirrored {'as the barycenter tells' if ready.whole is None else _told(guide.mirror)}")
+    say(f"mirrored {'as the barycenter tells' if ready.whole is None else _mirror_text(guide.mirror)}")
     say(f"run      {run}")
     note_bad(BadFiles(material.bad))
     note("nothing was written; leave --dry-run out to train")
     return 0
 
 
-def _told(mirror: Tensor | None) -> str:
+def _mirror_text(mirror: Tensor | None) -> str:
     if mirror is None:
         return "no"
     pairs = ", ".join(f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner)
@@ -382,7 +382,7 @@ def _shapes_of_labelled(material: TrainingData, config: TrainingConfig) -> Shape
     return shapes_of(as_annotated(material.labelled, skip_bad=False), config.crop.scale)
 
 
-def _tell_end(run: Path, detector: LandmarkDetector, hints: bool) -> None:
+def _print_end(run: Path, detector: LandmarkDetector, hints: bool) -> None:
     done = detector.progress_
     how = "trained" if detector.finished_ else "stopped after"
     say(f"{how} {done.iteration} iterations in {done.elapsed / 60:.1f} minutes; the detector is in {run}")

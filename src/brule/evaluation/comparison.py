@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import wilcoxon
 
 from brule.errors import DataError
 from brule.evaluation.checks import Array, check_errors
@@ -93,6 +92,8 @@ def holm(p_values: ArrayLike) -> list[float]:
 
 
 def _wilcoxon(gap: Array) -> float:
+    from scipy.stats import wilcoxon
+
     if not gap.any():
         return 1.0
     return float(wilcoxon(gap).pvalue)

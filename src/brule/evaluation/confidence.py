@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from brule.errors import DataError
 from brule.evaluation.checks import Array, check_errors
@@ -71,6 +70,8 @@ def _paired(spread: ArrayLike, errors: ArrayLike) -> tuple[Array, Array]:
 
 def _spearman(x: Array, y: Array) -> Array:
     """ρ of each row of two ``(R, B)``."""
+    from scipy.stats import rankdata
+
     a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (rankdata(x, axis=1), rankdata(y, axis=1)))
     size = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from brule.errors import DataError
 from brule.evaluation.checks import Array, check_distance, check_errors, check_finite, check_points, check_truth
@@ -186,6 +185,8 @@ def _transport_cost(x: Array, y: Array) -> Array:
 
 
 def _partial_cost(guess: Array, points: Array) -> float:
+    from scipy.optimize import linear_sum_assignment
+
     guess = guess[np.isfinite(guess).all(axis=1)]  # the prediction of a missing landmark may be missing as well
     lengths = np.linalg.norm(points[:, None] - guess[None], axis=2)
     return float(lengths[linear_sum_assignment(lengths)].mean())

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from brule.errors import BruleError
@@ -157,6 +156,8 @@ def _match_to_mirror_image(shape: Tensor, turn: float) -> Tensor:
 
     The mirror image is turned by ``turn`` to begin with.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rotation = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]], dtype=torch.float64)
     image, partner = _reflected(shape) @ rotation, torch.arange(len(shape))
     for round_ in range(_ROUNDS):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, logit, xlogy
 
 from brule.errors import CheckpointError, DataError
 from brule.locating.painting import painted_over
@@ -46,6 +44,8 @@ class AnswerFeatures:
 
     def table(self) -> Array:
         """``(M, 4)`` log odds and logarithms; what isn't finite is as bad as can be."""
+        from scipy.special import logit
+
         bounded = np.clip(np.nan_to_num(self.sure, nan=0.0), _TINY, 1 - _TINY)
         logs = [
             np.log(np.clip(np.nan_to_num(one, nan=1 / _TINY), _TINY, 1 / _TINY))
@@ -110,6 +110,9 @@ class AnswerScorer:
         Raises:
             DataError: one of the sides is empty.
         """
+        from scipy.optimize import minimize
+        from scipy.special import expit, xlogy
+
         right = np.asarray(right, dtype=bool)
         if not right.any() or right.all():
             raise DataError(
@@ -135,6 +138,8 @@ class AnswerScorer:
 
     def probability(self, features: AnswerFeatures) -> Array:
         """``(M,)``: how likely each answer is to be right."""
+        from scipy.special import expit
+
         return expit((features.table() - self.mean) / self.scale @ self.weights + self.offset)
 
     def flagged(self, features: AnswerFeatures) -> Array:

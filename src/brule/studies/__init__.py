@@ -1,12 +1,12 @@
 """The paper's studies: barycenters of few shapes, and runs that differ in one thing, told as a table and a plot."""
 
-from brule.studies.ablation import ablation_arms, tell_ablation
-from brule.studies.barycenter_report import PowerLaw, SizeLaws, fit_power_law, tell_barycenter_size
+from brule.studies.ablation import ablation_arms, report_ablation
+from brule.studies.barycenter_report import PowerLaw, SizeLaws, fit_power_law, report_barycenter_size
 from brule.studies.barycenter_size import Draw, SizeStudy, run_barycenter_size
-from brule.studies.regularizer import CurvePoint, LearningCurve, run_regularizer, tell_regularizer
+from brule.studies.regularizer import CurvePoint, LearningCurve, report_regularizer, run_regularizer
 from brule.studies.runs import Arm, Score, StudyMaterial, run_arm, run_arms
-from brule.studies.sweep import Sweep, resolve_sweep, tell_sweep
-from brule.studies.table import QUOTED, MeasuredRow, QuotedRow, measured_table, quoted_table, read_rows, tell_table
+from brule.studies.sweep import Sweep, report_sweep, resolve_sweep
+from brule.studies.table import QUOTED, MeasuredRow, QuotedRow, measured_table, quoted_table, read_rows, report_table
 
 __all__ = [
     "QUOTED",
@@ -27,14 +27,14 @@ __all__ = [
     "measured_table",
     "quoted_table",
     "read_rows",
+    "report_ablation",
+    "report_barycenter_size",
+    "report_regularizer",
+    "report_sweep",
+    "report_table",
     "resolve_sweep",
     "run_arm",
     "run_arms",
     "run_barycenter_size",
     "run_regularizer",
-    "tell_ablation",
-    "tell_barycenter_size",
-    "tell_regularizer",
-    "tell_sweep",
-    "tell_table",
 ]

@@ -45,7 +45,7 @@ def ablation_arms(config: TrainingConfig) -> list[Arm]:
     return arms
 
 
-def tell_ablation(directory: Path, scores: Sequence[Score]) -> str:
+def report_ablation(directory: Path, scores: Sequence[Score]) -> str:
     """Write ``ablation.json``, ``ablation.md`` and ``ablation.svg``.
 
     Returns:

@@ -96,7 +96,7 @@ class SizeLaws:
         return cls(w2, fit_power_law([(draw.n, draw.nme**2) for draw in study.draws], study.n_shapes))
 
 
-def tell_barycenter_size(directory: Path, study: SizeStudy) -> str:
+def report_barycenter_size(directory: Path, study: SizeStudy) -> str:
     """Write ``barycenter-size.json`` and ``.md``, the plot ``.svg``, and the two barycenters, ``barycenters.svg``.
 
     Returns:

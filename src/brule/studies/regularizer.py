@@ -163,7 +163,7 @@ def read_curve(path: Path) -> list[CurvePoint]:
     return [points[iteration] for iteration in sorted(points)]
 
 
-def tell_regularizer(directory: Path, curves: Sequence[LearningCurve]) -> str:
+def report_regularizer(directory: Path, curves: Sequence[LearningCurve]) -> str:
     """Write ``regularizer.json``, ``regularizer.md`` and the learning curves, ``regularizer.svg``.
 
     Returns:

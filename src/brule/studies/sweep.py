@@ -91,7 +91,7 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
     return Sweep(term, key, tuple(sorted(distinct) if numbers else distinct))
 
 
-def tell_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> str:
+def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> str:
     """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.svg``, and ``predictions.png``.
 
     The last shows predictions on some of the measured images, evenly spread, of the runs with the first seed: at the lowest

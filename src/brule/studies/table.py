@@ -100,7 +100,7 @@ def read_rows(paths: Sequence[Path]) -> list[MeasuredRow]:
     return [_read_row(file) for path in paths for file in _metrics_files(path)]
 
 
-def tell_table(directory: Path, rows: Sequence[MeasuredRow]) -> str:
+def report_table(directory: Path, rows: Sequence[MeasuredRow]) -> str:
     """Write ``table.md`` and ``table.json``.
 
     Returns:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from brule.errors import BruleError
@@ -119,6 +118,8 @@ def _transported(points: Tensor, indexed: list[Tensor], share: np.ndarray) -> tu
 
 def _plan(points: Tensor, own: Tensor) -> Tensor:
     """The plan ``(N, M)`` to the M present points of a set; a partial one if N would be there were none missing."""
+    from scipy.optimize import linear_sum_assignment
+
     n, cloud = len(points), own[_present(own)]
     if len(own) != n or len(cloud) == n:
         return transport_plan(points[None], cloud[None])[0]
@@ -157,6 +158,8 @@ def _filled(fitting: list[Tensor]) -> list[Tensor]:
 
 
 def _in_index_order(points: Tensor, indexed: list[Tensor], share: np.ndarray) -> Tensor:
+    from scipy.optimize import linear_sum_assignment
+
     n = len(points)
     voters = [(float(s), own) for s, own in zip(share, indexed, strict=True) if len(own) == n]
     if not voters:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from brule.coordinates import check_points
@@ -74,6 +73,8 @@ def assignment(x: Tensor, y: Tensor, *, power: int = 2) -> Tensor:
     Raises:
         BruleError: if the sizes differ or a coordinate isn't finite.
     """
+    from scipy.optimize import linear_sum_assignment
+
     x, y = paired(x, y)
     if x.shape[1] != y.shape[1]:
         raise BruleError(f"assignment: expected sets of one size, got {x.shape[1]} and {y.shape[1]}; use transport_plan")

@@ -53,7 +53,7 @@ def ablation(
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.
         quiet: No progress bars.
     """
-    from brule.studies import ablation_arms, run_arms, tell_ablation
+    from brule.studies import ablation_arms, report_ablation, run_arms
     from brule.training.config import load_config, parse_overrides
 
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
@@ -66,5 +66,5 @@ def ablation(
     scores = run_arms(output, chosen, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if scores is None:
         return stopped()
-    say(tell_ablation(output, scores))
+    say(report_ablation(output, scores))
     return 0

@@ -49,7 +49,7 @@ def barycenter_size(
         quiet: No progress bar.
     """
     from brule.data.training_data import annotated_shapes
-    from brule.studies import run_barycenter_size, tell_barycenter_size
+    from brule.studies import report_barycenter_size, run_barycenter_size
     from brule.studies.barycenter_size import SIZES
 
     given = annotated_shapes(
@@ -58,5 +58,5 @@ def barycenter_size(
     note_bad(given.bad)
     with progress_bar("shapes in barycenters", quiet=quiet) as progress:
         found = run_barycenter_size(output, given, sizes=sizes or SIZES, draws=draws, seed=seed, progress=progress)
-    say(tell_barycenter_size(output, found))
+    say(report_barycenter_size(output, found))
     return 0

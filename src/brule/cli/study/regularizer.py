@@ -59,7 +59,7 @@ def regularizer(
     """
     from brule.cli.evaluate import annotated_samples
     from brule.data.training_data import annotated_shapes, labelled_images, training_images
-    from brule.studies import StudyMaterial, run_regularizer, tell_regularizer
+    from brule.studies import StudyMaterial, report_regularizer, run_regularizer
     from brule.training.config import load_config, parse_overrides
 
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
@@ -78,5 +78,5 @@ def regularizer(
     found = run_regularizer(output, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if found is None:
         return stopped()
-    say(tell_regularizer(output, found))
+    say(report_regularizer(output, found))
     return 0

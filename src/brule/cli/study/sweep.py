@@ -58,7 +58,7 @@ def sweep(
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.
         quiet: No progress bars.
     """
-    from brule.studies import resolve_sweep, run_arms, tell_sweep
+    from brule.studies import report_sweep, resolve_sweep, run_arms
     from brule.training.config import parse_overrides
 
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
@@ -67,5 +67,5 @@ def sweep(
     scores = run_arms(output, found.arms, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if scores is None:
         return stopped()
-    say(tell_sweep(output, found, scores, material.measured))
+    say(report_sweep(output, found, scores, material.measured))
     return 0

@@ -26,8 +26,8 @@ def table(evaluations: Annotated[list[Path], Many], /, *, output: Annotated[Path
         evaluations: Folders that `brule evaluate` wrote, runs that hold such folders, or JSON files of `brule evaluate --json`.
         output: A folder for `table.md` and `table.json`; by default both tables are printed only.
     """
-    from brule.studies import measured_table, quoted_table, read_rows, tell_table
+    from brule.studies import measured_table, quoted_table, read_rows, report_table
 
     rows = read_rows(evaluations)
-    say(f"{measured_table(rows)}\n{quoted_table()}" if output is None else tell_table(output, rows))
+    say(f"{measured_table(rows)}\n{quoted_table()}" if output is None else report_table(output, rows))
     return 0

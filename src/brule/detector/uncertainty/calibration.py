@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
 from brule.detector.verification import read_json
@@ -86,6 +85,8 @@ class ErrorModel:
 
 def _minimise(features: Array, target: Array, present: Array) -> Array:
     """Logarithms of the scales ``(N,)``, then the exponents ``(K,)``, for standardised features and errors of mean one."""
+    from scipy.optimize import minimize
+
     n, k = features.shape[1:]
 
     def objective(parameters: Array) -> tuple[float, Array]:

@@ -52,8 +52,8 @@ def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | 
     legend += [LegendEntry("constant barycenter", FLOOR, "4 2")] if marks else []
     top = 18 * len(legend) + 10
     height = top + _ROW * len(values)
-    told = ", ".join(f"{name} {one[0]:.2f} %" for name, one in known.items())
-    canvas = Canvas(WIDTH, height + 40, f"Mean error by region: {told}")
+    words = ", ".join(f"{name} {one[0]:.2f} %" for name, one in known.items())
+    canvas = Canvas(WIDTH, height + 40, f"Mean error by region: {words}")
     draw_legend(canvas, legend)
     across = Scale(0, end, _LEFT, WIDTH - 52)
     _axis(canvas, across, top, height, "mean error, % of the normalising distance")
@@ -92,8 +92,8 @@ def difference_chart(differences: Mapping[str, Triple]) -> str:
     reach = nice_end(1.05 * max(max(abs(v) for v in one) for one in differences.values()))
     row = 50
     height = 8 + row * len(differences)
-    told = "; ".join(f"{name}: {one[0]:+.2f}" for name, one in differences.items())
-    canvas = Canvas(WIDTH, height + 40, f"Mean difference of the errors with its interval. {told}")
+    words = "; ".join(f"{name}: {one[0]:+.2f}" for name, one in differences.items())
+    canvas = Canvas(WIDTH, height + 40, f"Mean difference of the errors with its interval. {words}")
     across = Scale(-reach, reach, 14, WIDTH - 14)
     _axis(canvas, across, 4, height, "difference of the errors, percent points")
     zero = across.at(0)

@@ -48,9 +48,9 @@ def ced_chart(
     ]
     for i, (name, values) in enumerate(dashed.items()):
         legend.append(LegendEntry(name, FLOOR, _DASHES[min(i, 1)], f"{values.mean():.2f} %"))
-    told = ", ".join(f"{entry.name} with a mean of {entry.figure}" for entry in legend)
+    words = ", ".join(f"{entry.name} with a mean of {entry.figure}" for entry in legend)
     plot = framed(
-        f"Cumulative error distribution: {told}", x=(0, end), y=(0, 1), x_title="error, % of the normalising distance",
+        f"Cumulative error distribution: {words}", x=(0, end), y=(0, 1), x_title="error, % of the normalising distance",
         y_title="images with at most this error", legend=legend, y_text=share, height=300,
     )  # fmt: skip
     _mark_limits(plot, [limit for limit in limits if limit <= end])

@@ -68,7 +68,7 @@ def landmark_map(
     placed = (shape - low) * scale + [(WIDTH - scale * (high[0] - low[0])) / 2, 16]
     top = nice_end(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0)
     height = 16 + scale * float(high[1] - low[1])
-    canvas = Canvas(WIDTH, height + 64, _told_landmarks(values))
+    canvas = Canvas(WIDTH, height + 64, _landmarks_label(values))
     colours = [_heat(value / top) if np.isfinite(value) else CARD for value in values]
     for pair in placed[check_edges(edges, len(shape))]:
         canvas.path(pair, stroke=LINE, stroke_width=1.5)
@@ -204,7 +204,7 @@ def _running_median(plot: Plot, x: Array, y: Array) -> None:
     plot.canvas.text(plot.canvas.width - 12, 20, "line: median of tenths", text_anchor="end", fill=SOFT, font_size=11)
 
 
-def _told_landmarks(values: Array) -> str:
+def _landmarks_label(values: Array) -> str:
     if not np.isfinite(values).any():
         return "Errors by landmark: unknown"
     worst, best = int(np.nanargmax(values)), int(np.nanargmin(values))
