@@ -54,12 +54,12 @@ def convert(
 
         brule data convert wings.tps wings/ --to labelme
 
-        brule data convert predictions/landmarks.csv predictions.json --to coco --images photos/
-
         brule data convert outlines.xml outlines.csv --to csv --outline-points 40
 
+        brule data convert predictions/ for-cvat.xml --to cvat --images photos/
+
     Args:
-        source: An annotation file, or a folder of images and annotations.
+        source: An annotation file, a folder of images and annotations, or a folder that `brule predict` wrote.
         target: The file to write; the folder, for formats with one file per image (`pts`, `labelme`, `yolo`, …).
         from_: The format of SOURCE; by default recognised by suffix and content.
         to: The format to write; by default from the suffix of TARGET, if only one has it.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from brule.data.formats import Annotation, Annotations, Format, format_for
 from brule.data.image_lookup import ImageFinder
+from brule.data.predictions import read_if_predictions
 from brule.data.reading import parse_annotations
 from brule.errors import ConfigError, DataError
 from brule.files import write_text
@@ -34,7 +35,7 @@ def read_annotations(
         DataError: the file is damaged or of no known format, or, without ``skip_bad``, a record is bad.
     """
     path = Path(path)
-    found = parse_annotations(path, ImageFinder(path, images).size, format=format)
+    found = parse_annotations(path, ImageFinder(path, images).size, format=format, other=read_if_predictions)
     if found is None:
         raise DataError(f"{path}: no annotation of a known format for {path.suffix.lower()} files; name its format")
     if found.problems and not skip_bad:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brule.data.annotations import relative_name, write_annotations
 from brule.data.dicom import pixel_spacing
-from brule.data.discovery import find_images_if_any
+from brule.data.discovery import Paths, as_paths, find_images_if_any
 from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
 from brule.data.formats.outlines import with_outline_points
 from brule.data.images import image_orientation, image_size
+from brule.data.predictions import prediction_table
 from brule.data.reading import by_image, read_sources
 from brule.data.samples import BadFiles
 from brule.data.turning import as_upright
@@ -51,7 +51,7 @@ def convert(
     force: bool = False,
     skip_bad: bool = False,
     outline_points: int | None = None,
-    images: Iterable[Path | str] = (),
+    images: Paths = (),
 ) -> Conversion:
     """Convert annotations to another format.
 
@@ -64,7 +64,7 @@ def convert(
         force: replace files that are there.
         skip_bad: leave bad records out.
         outline_points: turn each polygon into that many evenly spaced landmarks.
-        images: images and folders of them, where the images of ``source`` are looked for, beside its own folder.
+        images: where the images are, if they aren't in the source's folder, as for predictions.
 
     Returns:
         What was written, and what was lost.
@@ -76,7 +76,7 @@ def convert(
     source, target = Path(source), Path(target)
     into = format_named(write_as) if write_as is not None else format_for(target)
     bad = BadFiles(skip=skip_bad)
-    given = collect(source, bad, only=None if read_as is None else format_named(read_as), beside=images)
+    given = collect(source, bad, only=None if read_as is None else format_named(read_as), images=images)
     if outline_points is not None:
         given = with_outline_points(given, outline_points)
     if not into.one_image:
@@ -89,14 +89,14 @@ def convert(
     return Conversion(files, into, len({item.image for item in given.items}), len(objects), lost, given.notes, bad)
 
 
-def collect(source: Path, bad: BadFiles, *, only: Format | None = None, beside: Iterable[Path | str] = ()) -> Annotations:
+def collect(source: Path, bad: BadFiles, *, only: Format | None = None, images: Paths = ()) -> Annotations:
     """All annotations in a file or a folder, with all that their formats hold.
 
     Args:
         source: the file or folder.
         bad: takes what is wrong.
         only: the format to read; by default whatever is there.
-        beside: images and folders of them, where images may be too.
+        images: where else images are.
 
     Returns:
         The records. Images that are there are named by their absolute path, with their size; others as in the file.
@@ -104,18 +104,19 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None, beside: 
     Raises:
         DataError: there is nothing, or something is wrong and ``bad`` doesn't skip it.
     """
+    table = prediction_table(source)
+    source = source if table is None else table
     alone = source.is_file()
-    images = [*([] if alone else find_images_if_any(source)), *find_images_if_any(list(beside))]
-    sources = read_sources(source, bad, images=images, only=only, required=not alone)
-    # Annotations beside those images are others, of the same objects perhaps.
-    sources = replace(sources, files=[file for file in sources.files if file.given])
+    elsewhere = as_paths(images)
+    found = [] if alone and not elsewhere else find_images_if_any([*([] if alone else [source]), *elsewhere])
+    sources = read_sources(source, bad, images=found, folders=elsewhere, only=only, required=not alone)
     if alone:
-        pairs = [pair for file in sources.files for pair in zip(file.annotations.items, file.images, strict=True)]
+        pairs = [pair for file in sources.files if file.given for pair in zip(file.annotations.items, file.images, strict=True)]
         items = [item if image is None else _located(item, image) for item, image in pairs if image is not None or item.image]
     else:
         paths = {os.path.abspath(image): image for image in sources.images}
-        labels = sorted(by_image(sources, images, bad).items())
-        items = [_located(item, paths[key]) for key, own in labels for item, _ in own]
+        labels = sorted(by_image(sources, found, bad).items())
+        items = [_located(item, paths[key]) for key, own in labels if key in paths for item, _ in own]
     if not items:
         first = f"; the first bad file: {bad[0]}" if bad else ""
         raise DataError(f"{source}: no annotation found{f' of the format {only.name}' if only else ''}{first}")

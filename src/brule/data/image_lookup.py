@@ -25,9 +25,10 @@ class KnownImages:
     Args:
         images: those that are known from the start.
         folders: the folders that were given.
+        anywhere: whether a file that names no image may be about one in another folder.
     """
 
-    def __init__(self, images: Iterable[Path] = (), folders: Iterable[Path] = ()) -> None:
+    def __init__(self, images: Iterable[Path] = (), folders: Iterable[Path] = (), *, anywhere: bool = False) -> None:
         self._folders = [*map(os.path.abspath, folders), *_working_folder()]
         self._images = {os.path.abspath(image): image for image in images}
         self._by_name = _by_name(self._images.values())
@@ -35,6 +36,9 @@ class KnownImages:
         self._folded: dict[Path, dict[str, list[Path]]] = {}
         self._own_by_stem = _by_stem(self._images.values())
         self._by_stem: dict[str, dict[tuple[str, str], list[Path]]] = {}
+        self._anywhere: dict[str, list[Path]] = {}
+        for image in self._images.values() if anywhere else ():
+            self._anywhere.setdefault(_normal(image.stem), []).append(image)
 
     def may_be_opened(self, path: str) -> bool:
         """Whether an absolute path is a known image or in a folder that was given: a stranger's file may name any path."""
@@ -65,7 +69,8 @@ class KnownImages:
         key = _stem_key(file)
         if key not in self._own_by_stem and key[0] not in self._by_stem:
             self._by_stem[key[0]] = _by_stem(visible(file.parent, IMAGE_SUFFIXES)[0])
-        return self._own_by_stem.get(key) or self._by_stem[key[0]].get(key, [])
+        beside = self._own_by_stem.get(key) or self._by_stem[key[0]].get(key)
+        return beside or self._anywhere.get(key[1], [])
 
 
 class ImageFinder:

@@ -14,8 +14,9 @@ from brule.data.discovery import Paths, as_paths, find_annotations, find_foreign
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
 from brule.data.formats.foreign import odd_content, way_out
 from brule.data.formats.record import in_one_order
-from brule.data.image_lookup import ImageFinder, KnownImages
+from brule.data.image_lookup import ImageFinder, KnownImages, is_below
 from brule.data.names import name_remarks
+from brule.data.predictions import NOTE, is_prediction_list, prediction_table, read_if_predictions
 from brule.data.samples import BadFiles, Layout
 from brule.errors import DataError
 
@@ -97,6 +98,7 @@ def read_sources(
     *,
     images: Sequence[Path] | None = None,
     also: Iterable[Path] = (),
+    folders: Iterable[Path] = (),
     only: Format | None = None,
     other: Other | None = None,
     required: bool = True,
@@ -110,6 +112,7 @@ def read_sources(
         bad: takes what is wrong.
         images: the images that were found in ``paths``; None if images don't matter, as for shapes.
         also: further annotation files that count as if they were beside the images.
+        folders: further folders in which images may be.
         only: take files to be of this format, and pass over those of another suffix.
         other: reads a file that was given by its name and is of no known format.
         required: whether every image that a file in ``paths`` names has to be there.
@@ -117,17 +120,13 @@ def read_sources(
     Raises:
         DataError: something is wrong, and ``bad`` doesn't skip it.
     """
-    reader = _Reader(
-        paths,
-        bad,
-        KnownImages(images or (), folders_given(paths)),
-        images is not None,
-        only,
-        other,
-    )
+    folders = list(folders)
+    known_folders = [*folders_given(paths), *(path for path in folders if path.is_dir())]
+    known_images = KnownImages(images or (), known_folders, anywhere=bool(folders))
+    reader = _Reader(paths, bad, known_images, images is not None, only, other)
     given = find_annotations(paths)
     known = {os.path.abspath(path) for path in given}
-    near = {os.path.abspath(path): path for path in [*_beside(images or ()), *also]}
+    near = {os.path.abspath(path): path for path in [*_beside(() if folders else images or ()), *also]}
     files = [reader.read(path, required=required) for path in given if reader.wanted(path)]
     files += [reader.read(path) for key, path in near.items() if key not in known and reader.wanted(path, beside=True)]
     found = [
@@ -262,6 +261,7 @@ class _Reader:
         self._bad, self._known, self._match, self._only, self._other = bad, known, match, only, other
         self.spoilt: set[str] = set()
         self._notes: dict[str, list[Path]] = {}
+        self._predicted: dict[Path, bool] = {}
 
     def add_notes(self, path: Path, notes: Iterable[str]) -> None:
         """Note what was remarked on a file."""
@@ -270,8 +270,23 @@ class _Reader:
 
     def _add_unknown(self, path: Path, content: Any) -> None:
         """Note a file in a folder that is of no known format."""
-        if (what := odd_content(path, content)) is not None and not is_shape_file(content):
+        if is_prediction_list(content):
+            self.add_notes(path, [f"{NOTE}; give the file by its name to read it"])
+        elif (what := odd_content(path, content)) is not None and not is_shape_file(content):
             self.add_notes(path, [what])
+
+    def _read_own(self, path: Path, content: Any) -> Annotations | None:
+        """A file given by its name that is of no annotation format, but of a kind that brule writes."""
+        found = read_if_predictions(path, content)
+        return self._other(path, content) if found is None and self._other is not None else found
+
+    def _of_predictions(self, folder: Path) -> bool:
+        """Whether a folder, or one above it that was given, was written by ``brule predict``."""
+        if folder not in self._predicted:
+            inside = any(os.path.abspath(folder) == own or is_below(os.path.abspath(folder), own) for own in self._folders)
+            above = inside and folder != folder.parent and self._of_predictions(folder.parent)
+            self._predicted[folder] = inside and (prediction_table(folder) is not None or above)
+        return self._predicted[folder]
 
     def notes(self) -> list[str]:
         """A sentence for each kind of remark, however many files it is about."""
@@ -286,10 +301,13 @@ class _Reader:
     def read(self, path: Path, *, required: bool | None = None) -> Source | None:
         """A file; None if it can't be used. ``required`` as for :func:`read_sources`, None if it is only beside images."""
         explicit = required is not None and not self._walked(path)
+        if not explicit and self._match and not self._names_images(path) and self._of_predictions(path.parent):
+            self.add_notes(path, ["predictions, not labels: give the table landmarks.csv beside them by its name to read it"])
+            return None
         finder = ImageFinder(path, self._known)
         size_of = finder.size if self._match else (lambda image: (0, 0))
         try:
-            other = self._other if explicit else self._add_unknown
+            other = self._read_own if explicit else self._add_unknown
             found = parse_annotations(path, size_of, format=self._only, other=other)
         except DataError as error:
             self._spoil(path)

@@ -13,6 +13,7 @@ import numpy as np
 
 from brule.data.names import Names, match_names, samples_in_order
 from brule.data.outliers import odd_shape_remarks
+from brule.data.reading import parse_annotations
 from brule.data.samples import BadFile, Sample, SampleList, split_by_name
 from brule.data.shapes import Shapes, read_shapes
 from brule.data.sources import read_samples
@@ -65,12 +66,19 @@ def box_files(paths: list[str] | None) -> list[Path]:
     """The files of ``--boxes``.
 
     Raises:
-        ConfigError: one isn't there.
+        ConfigError: one isn't there, or holds no box.
+        DataError: one is damaged.
     """
     files = [Path(path) for path in paths or ()]
     for path in files:
         if not path.is_file():
             raise ConfigError(f"--boxes {path}: no such file; expected annotations with boxes, such as CSV or COCO")
+        found = parse_annotations(path, lambda image: (0, 0))
+        if found is None or not (found.problems or any(item.box is not None for item in found.items)):
+            raise ConfigError(
+                f"--boxes {path}: holds no box; expected a CSV with the columns image,left,top,right,bottom (pixels), or any "
+                "annotation format with boxes"
+            )
     return files
 
 
