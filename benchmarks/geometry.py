@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.work import Case, Part, Plan, Work, random_images, random_points
-from brule.geometry import SynchronizedWarp, skeleton_heatmap, skeleton_heatmap_plain
+from brule.geometry import ShapeModel, SynchronizedWarp, skeleton_heatmap, skeleton_heatmap_plain
 from brule.losses import barycenter_regularizer
 from brule.tensors import to_input
-from brule.training.augmented_pair import draw_augmented_pair
+from brule.training.views import draw_augmented_pair
 from brule.transport import transport_plan
 
 _STORED_IMAGES = 512  # images of the store that is read from, so that batches don't come from one page
@@ -98,8 +98,8 @@ def _reading(case: Case, plan: Plan) -> Work:
 def _views(case: Case, plan: Plan) -> Work:
     config = plan.config(crop__image_size=case.side)
     images = random_images(case.batch, round(case.side * config.crop.context), plan)
-    generator = torch.Generator().manual_seed(0)
-    return Work(lambda: draw_augmented_pair(images, config, generator=generator))
+    generator, shape_model = torch.Generator().manual_seed(0), ShapeModel(random_points(1, case.n, plan))
+    return Work(lambda: draw_augmented_pair(images, shape_model, config, generator=generator))
 
 
 PARTS = (

@@ -12,7 +12,7 @@ from benchmarks.timing import synchronize
 from benchmarks.work import Plan, Training
 from brule.training.batches import BatchSource
 from brule.training.loop import iterate
-from brule.training.run import build_shape_model, shape_model_to, start_run
+from brule.training.run import build_shape_model, start_run
 
 _WARM_UP, _CYCLES = 3, 4
 _KINDS = (  # the first part of a name that fits tells the kind
@@ -86,14 +86,14 @@ def profile_iteration(plan: Plan) -> Profile:
     """
     training = Training.of(plan.config(split=1), plan.usual_points, plan)
     config, shapes = training.config, training.shapes
-    guide = shape_model_to(build_shape_model(shapes.mean(0), shapes, config), plan.device)
-    run = start_run(shapes.mean(0), config, plan.device, None, False)
-    with BatchSource(training.images, None, guide, config) as source:
+    shape_model = build_shape_model(shapes.mean(0), shapes, config).to(plan.device)
+    state = start_run(shape_model, config, device=plan.device)
+    with BatchSource(training.images, None, shape_model, config=config) as source:
 
         def go_on(iterations: int) -> None:
             for _ in range(iterations):
-                iterate(run, source.batch(run.progress.iteration), guide, config, share=0.5)
-                run.progress.iteration += 1
+                iterate(state, source.batch(state.progress.iteration), progress=0.5)
+                state.progress.iteration += 1
             synchronize(plan.device)
 
         go_on(1 if plan.quick else _WARM_UP * training.cycle)

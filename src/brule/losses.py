@@ -11,6 +11,7 @@ from brule.errors import BruleError
 from brule.transport import BarycenterFit, fit_barycenter
 
 _TINY = 1e-12
+_PAPER_PIXELS = 256**2
 
 
 def barycenter_regularizer(
@@ -27,7 +28,7 @@ def barycenter_regularizer(
     .. math::
         R_b(X) = c_1^b W_2^2(X, X + T) + c_2^b W_2^2(X_c, X_c A) + c_3^b W_2^2(X_c A, \bar X_c)
 
-    with ``T`` the shift to the barycenter, ``·_c`` a centred cloud, and ``A`` of Eq. (1). BRULÈ (arXiv 2006.11643), §3.1.
+    with ``T`` the shift to the barycenter, ``·_c`` a centred cloud, and ``A`` of Eq. (1). BRULÈ (arXiv 2006.11643).
 
     Args:
         points: ``X``, ``(B, N, 2)`` predicted landmarks in the unit square.
@@ -57,27 +58,29 @@ def barycenter_regularizer(
 
 
 def heatmap_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
-    r"""``H[a | b]``: the binary cross-entropy of two normalised heatmaps, averaged over the pixels.
+    r"""``H[a | b]``: the binary cross-entropy of two normalised heatmaps, at 256 px averaged over the pixels.
 
-    .. math:: H[a \mid b] = -\frac{1}{HW} \sum_q b_q \log a_q + (1 - b_q) \log (1 - a_q)
+    .. math:: H[a \mid b] = -\frac{1}{256^2} \sum_q b_q \log a_q + (1 - b_q) \log (1 - a_q)
 
-    BRULÈ (arXiv 2006.11643), §3.2 and §4.
+    BRULÈ (arXiv 2006.11643).
 
     Args:
         prediction: ``a``, ``(B, C, H, W)``, each map summing to one.
-        target: ``b``, likewise; no gradient flows into it.
+        target: ``b``, of the same shape; no gradient flows into it.
 
     Returns:
         ``(B,)``. Over all predictions it is smallest at ``prediction = target``.
 
     Notes:
-        The mean over pixels, not their sum, is what makes the paper's weight ``c₄ = 1500`` balance ``c₃ = 14``.
+        The paper doesn't define the scale. At its 256 px this is the mean over the pixels. A mean at every size would make the
+        pull 16 times stronger at 64 px: the excess over the minimum is about the Kullback–Leibler divergence of the maps,
+        which doesn't depend on the resolution, over the number of pixels. So that number is held at 256².
     """
     if prediction.shape != target.shape or prediction.ndim != 4:
         raise BruleError(f"H[a|b]: expected heatmaps of one shape, got {tuple(prediction.shape)}, {tuple(target.shape)}")
     b = target.detach()
     a = prediction.clamp(_TINY, 1 - 1e-6)
-    return -(b * a.log() + (1 - b) * torch.log1p(-a)).mean((1, 2, 3))
+    return -(b * a.log() + (1 - b) * torch.log1p(-a)).sum((2, 3)).mean(1) / _PAPER_PIXELS
 
 
 def geometric_regularizer(
@@ -85,38 +88,22 @@ def geometric_regularizer(
 ) -> Tensor:
     r"""``R_g``: landmarks of the moved image against the moved landmarks of the image.
 
-    .. math:: R_g(I) = H[L(gI) \mid g L(I)] + c_1^g \lVert E(gI) - g E(I) \rVert^2
+    .. math:: R_g(I) = H[L(gI) \mid g L(I)] + c_1^g \lVert X(gI) - g X(I) \rVert_1
 
-    BRULÈ (arXiv 2006.11643), §3.2.
+    BRULÈ (arXiv 2006.11643).
 
     Args:
         heatmap: ``L(gI)``, ``(B, 1, H, W)``, summing to one.
-        target_heatmap: ``g L(I)``, likewise; no gradient flows into it.
-        points: ``E(gI)``, ``(B, N, 2)`` in the unit square.
-        target_points: ``g E(I)``, likewise.
+        target_heatmap: ``g L(I)``, of the same shape; no gradient flows into it.
+        points: ``X(gI)``, ``(B, N, 2)`` in the unit square.
+        target_points: ``g X(I)``, of the same shape. The paper detaches neither side of the norm; detach it here if you want
+            that (the setting ``loss.detach_target``).
         coordinates: ``c₁ᵍ``.
 
     Returns:
-        ``(B,)``, smallest at equality.
-
-    Notes:
-        The norm is taken as a mean over the landmarks, so that its weight doesn't depend on their number.
+        ``(B,)``, smallest at equality. The norm is the sum over all 2N coordinates: one that moves by δ costs ``c₁ᵍ δ``.
     """
-    apart = landmark_distance_squared(points, target_points.detach())
-    return heatmap_cross_entropy(heatmap, target_heatmap) + coordinates * apart
-
-
-def landmark_distance_squared(points: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of landmarks of one index.
-
-    Args:
-        points: ``(B, N, 2)``.
-        target: ``(B, N, 2)`` in the same frame.
-
-    Returns:
-        ``(B,)`` in squared units of the frame.
-    """
-    return _difference(points, target).square().sum(-1).mean(-1)
+    return heatmap_cross_entropy(heatmap, target_heatmap) + coordinates * _difference(points, target_points).abs().sum((1, 2))
 
 
 def landmark_distance(points: Tensor, target: Tensor, *, softening: float = 0.0) -> Tensor:
@@ -143,7 +130,7 @@ def image_reconstruction(images: Tensor, target: Tensor) -> Tensor:
 
     .. math:: L_{rec}^I = \lVert G(L, S) - I \rVert_1
 
-    BRULÈ (arXiv 2006.11643), §4.
+    BRULÈ (arXiv 2006.11643).
 
     Args:
         images: ``G(L, S)``, ``(B, C, H, W)``.
@@ -157,26 +144,21 @@ def image_reconstruction(images: Tensor, target: Tensor) -> Tensor:
     return (images - target).abs().mean((1, 2, 3))
 
 
-def landmark_reconstruction(
-    heatmap: Tensor, target_heatmap: Tensor, points: Tensor, target_points: Tensor, *, coordinates: float = 0.001
-) -> Tensor:
+def landmark_reconstruction(heatmap: Tensor, target_heatmap: Tensor) -> Tensor:
     r"""``L_rec^L``: the landmarks found on a drawn image against those it was drawn from.
 
-    .. math:: L_{rec}^L = H[L(E(G(L, S))) \mid L] + c_1^g \lVert E(G(L, S)) - X \rVert^2
+    .. math:: L_{rec}^L = H[L(E(G(L, S))) \mid L]
 
-    BRULÈ (arXiv 2006.11643), §4; the coordinate term is that of ``R_g``, as in the authors' program.
+    BRULÈ (arXiv 2006.11643). As printed there is no coordinate term; ``loss.drawn`` is one.
 
     Args:
         heatmap: ``L(E(G(L, S)))``, ``(B, 1, H, W)``, summing to one.
-        target_heatmap: ``L``, likewise; no gradient flows into it.
-        points: ``E(G(L, S))``, ``(B, N, 2)`` in the unit square.
-        target_points: ``X``, likewise.
-        coordinates: weight of the coordinate term.
+        target_heatmap: ``L``, of the same shape; no gradient flows into it.
 
     Returns:
         ``(B,)``, smallest at equality.
     """
-    return geometric_regularizer(heatmap, target_heatmap, points, target_points, coordinates=coordinates)
+    return heatmap_cross_entropy(heatmap, target_heatmap)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -184,7 +166,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
     .. math:: -L_d = -\log D(I \mid L) - \log(1 - D(G(L, S_o(z)) \mid L))
 
-    BRULÈ (arXiv 2006.11643), §4, which writes ``L_d`` to be maximised.
+    BRULÈ (arXiv 2006.11643), which writes ``L_d`` to be maximised.
 
     Args:
         real: ``(B,)`` logits of real images with their heatmaps.
@@ -201,7 +183,7 @@ def generator_loss(fake: Tensor) -> Tensor:
 
     .. math:: L_g = -\log D(G(L, S) \mid L)
 
-    BRULÈ (arXiv 2006.11643), §4.
+    BRULÈ (arXiv 2006.11643).
 
     Args:
         fake: ``(B,)`` logits of drawn images with their heatmaps.
@@ -230,23 +212,26 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     return gradient.square().sum((1, 2, 3))
 
 
-def style_consistency(style: Tensor, target: Tensor) -> Tensor:
-    r"""``L_style``: the style read off a drawn image against the one it was drawn with.
+def style_consistency(style_of_fake: Tensor, random_style: Tensor, style_of_warped_fake: Tensor) -> Tensor:
+    r"""``L_style``: the style read off a fake is the one it was drawn with, and moving the fake doesn't change it.
 
-    .. math:: L_{style} = \lVert S(G(L, S_o(z))) - S_o(z) \rVert_1
+    .. math:: L_{style} = \lVert S(I_F) - S_o(z) \rVert_1 + \lVert S(I_F) - S(g I_F) \rVert_1, \qquad I_F = G(L, S_o(z))
 
-    BRULÈ (arXiv 2006.11643), §4.
+    BRULÈ (arXiv 2006.11643).
 
     Args:
-        style: ``(B, 2, D)``.
-        target: likewise.
+        style_of_fake: ``S(I_F)``, ``(B, 2, D)``.
+        random_style: ``S_o(z)``, of the same shape; a target, no gradient flows into it: both could shrink.
+        style_of_warped_fake: ``S(g I_F)``, of the same shape; both sides of the second half carry gradient, as in the paper.
 
     Returns:
-        ``(B,)``: the mean over the entries, zero at equality.
+        ``(B,)``: means over the 2D entries; a style encoder that ignores g pays only the first half.
     """
-    if style.shape != target.shape or style.ndim != 3:
-        raise BruleError(f"L_style: expected styles of one shape, got {tuple(style.shape)}, {tuple(target.shape)}")
-    return (style - target).abs().mean((1, 2))
+    shapes = {tuple(style.shape) for style in (style_of_fake, random_style, style_of_warped_fake)}
+    if len(shapes) > 1 or style_of_fake.ndim != 3:
+        raise BruleError(f"L_style: expected styles (B, 2, D) of one shape, got {', '.join(map(str, sorted(shapes)))}")
+    halves = (style_of_fake - random_style.detach()).abs() + (style_of_fake - style_of_warped_fake).abs()
+    return halves.mean((1, 2))
 
 
 def _difference(points: Tensor, target: Tensor) -> Tensor:

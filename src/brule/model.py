@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from brule.errors import BruleError
 from brule.geometry import skeleton_heatmap
 from brule.networks import EncoderOutput, Generator, LandmarkEncoder, StyleEncoder, StyleMapping, draw_noise
-from brule.networks.landmark_encoder import Backbone, Head
 
 
 @dataclass(frozen=True)
@@ -40,43 +40,16 @@ class BruleModel(nn.Module):
         barycenter: ``(N, 2)`` in the unit square of the crop.
         image_size: side of the crops, in pixels.
         channels: of the crops.
-        head: of the encoder, see :class:`brule.networks.LandmarkEncoder`.
-        backbone: of the encoder, likewise.
-        width: channels of the hourglass.
-        stacks: hourglasses in a row.
-        depth: levels of an hourglass.
-        stem_stride: crop side over map side.
+        **encoder: further arguments of :class:`brule.networks.LandmarkEncoder`.
     """
 
     barycenter: Tensor
     order: Tensor
 
-    def __init__(
-        self,
-        barycenter: Tensor,
-        *,
-        image_size: int,
-        channels: int = 3,
-        head: Head = "convolution",
-        backbone: Backbone = "hourglass",
-        width: int = 256,
-        stacks: int = 2,
-        depth: int = 4,
-        stem_stride: int = 4,
-    ) -> None:
+    def __init__(self, barycenter: Tensor, *, image_size: int, channels: int = 3, **encoder: Any) -> None:
         super().__init__()
         barycenter = barycenter.float()
-        self.encoder = LandmarkEncoder(
-            barycenter,
-            image_size=image_size,
-            channels=channels,
-            head=head,
-            backbone=backbone,
-            width=width,
-            stacks=stacks,
-            depth=depth,
-            stem_stride=stem_stride,
-        )
+        self.encoder = LandmarkEncoder(barycenter, image_size=image_size, channels=channels, **encoder)
         self.register_buffer("barycenter", barycenter)
         self.register_buffer("order", torch.arange(len(barycenter)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch.nn.functional as F
@@ -12,6 +13,14 @@ from torch import Tensor, nn
 
 from brule.errors import CheckpointError, OutputError
 from brule.files import atomic_write
+
+
+class Images(Protocol):
+    """What training needs of a store of crops: ``(n, W, W, C)`` bytes, indexable by an array."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -57,7 +66,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise CheckpointError(f"{path}: damaged or cut short ({error}); use an older copy or train anew") from None
 
 
-def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def load_module(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    path: Path,
+    *,
+    advice: str = "resume with the settings the run was started with",
+) -> None:
     """Load a state, or report what doesn't fit.
 
     Raises:
@@ -69,7 +84,6 @@ def load_module(module: nn.Module, state: dict[str, Tensor], path: Path) -> None
     )
     if wrong:
         raise CheckpointError(
-            f"{path}: its networks are not those of the settings ({len(wrong)} tensors differ, such as {wrong[0]!r}); "
-            "resume with the settings the run was started with"
+            f"{path}: its networks are not those of the settings ({len(wrong)} tensors differ, such as {wrong[0]!r}); {advice}"
         )
     module.load_state_dict(state)

@@ -12,13 +12,13 @@ from brule.networks import CompactHourglass, LandmarkEncoder
 @pytest.mark.parametrize(("stride", "depth"), [(1, 1), (2, 3), (2, 2)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_one_stack_of_maps(stride: int, depth: int, channels: int) -> None:
-    network = CompactHourglass(5, channels=channels, width=8, depth=depth, stem_stride=stride)
+    network = CompactHourglass(5, channels=channels, width=8, stacks=1, depth=depth, stem_stride=stride)
     (maps,) = network(torch.rand(2, channels, 32, 32))
     assert maps.shape == (2, 5, 32 // stride, 32 // stride)
 
 
 def test_every_parameter_is_reached() -> None:
-    network = CompactHourglass(5, channels=3, width=8, depth=3, stem_stride=2)
+    network = CompactHourglass(5, channels=3, width=8, stacks=1, depth=3, stem_stride=2)
     network(torch.randn(4, 3, 32, 32))[0].square().sum().backward()
     still = [name for name, parameter in network.named_parameters() if not parameter.grad.abs().sum() > 0]
     assert not still
@@ -34,6 +34,6 @@ def test_the_encoder_starts_at_the_barycenter_with_it() -> None:
 
 def test_what_it_cannot_be() -> None:
     with pytest.raises(ConfigError, match="stem_stride: expected 1 or 2"):
-        CompactHourglass(5, channels=3, width=8, depth=2, stem_stride=4)
+        CompactHourglass(5, channels=3, width=8, stacks=1, depth=2, stem_stride=4)
     with pytest.raises(ConfigError, match="stacks: expected 1"):
         LandmarkEncoder(torch.rand(5, 2), image_size=32, backbone="compact", stacks=2, stem_stride=2, depth=2)

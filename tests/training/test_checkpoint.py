@@ -12,7 +12,8 @@ from torch import nn
 import brule.tensors as tensors
 from brule.errors import CheckpointError
 from brule.tensors import write_safetensors
-from brule.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from brule.training.checkpoint import load_checkpoint, save_checkpoint
+from brule.training.state import Progress
 
 
 def trained(width: int = 4, steps: int = 3, seed: int = 0) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from brule.errors import ConfigError
+from brule.networks import LandmarkEncoder
 from brule.training.config import (
     TrainingConfig,
     config_from_dict,
@@ -17,6 +19,8 @@ from brule.training.config import (
     parse_overrides,
     preset_names,
 )
+from brule.training.migration import CUT, current_settings
+from brule.training.sections import Encoder
 
 
 def test_there_are_the_two_presets() -> None:
@@ -31,7 +35,7 @@ def test_every_preset_loads_and_survives_its_json(preset: str) -> None:
 
 
 def test_the_paper_preset_has_the_papers_weights() -> None:
-    """c3 = 14, c4 = 1500; R_b 1, 2, 4; R_g 0.001; and its authors' σ, rates, rotation and decay."""
+    """c3 = 14, c4 = 1500; R_b 1, 2, 4; R_g 0.001; and σ, rates, rotation and decay as docs/paper.md has them."""
     config = load_config("paper")
     loss = config.loss
     assert (loss.barycenter, loss.geometric, loss.translation, loss.affine, loss.warp) == (14, 1500, 1, 2, 4)
@@ -173,3 +177,68 @@ def test_a_preset_that_is_no_toml_is_refused_by_name(content: bytes, named: str,
     with pytest.raises(ConfigError, match=named) as error:
         load_config(str(tmp_path / "x.toml"))
     assert "x.toml" in str(error.value)
+
+
+def test_a_weight_may_have_a_schedule() -> None:
+    plain, table = (
+        load_config("paper"),
+        load_config("paper", {"loss.barycenter": "{value = 3, anneal_from = 10, anneal_until = 0.5}"}),
+    )
+    assert plain.loss.barycenter.at(0.0) == plain.loss.barycenter == 14
+    assert (table.loss.barycenter, table.loss.barycenter.at(0.0), table.loss.barycenter.at(0.5)) == (3, 30, 3)
+    assert config_from_dict(json.loads(table.to_json())) == table != load_config("paper", {"loss.barycenter": 3})
+    one = load_config("paper", {"loss.barycenter.anneal_from": 10, "loss.barycenter.anneal_until": "0.5"})
+    assert one.loss.barycenter.at(0.0) == 140
+
+
+def test_a_number_alone_leaves_the_schedule_of_a_preset() -> None:
+    weight = load_config("cpu", {"loss.shape_prior": 0.5}).loss.shape_prior
+    assert (weight, weight.at(0.0)) == (0.5, 50)
+
+
+def test_a_part_of_a_weight_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"loss\.barycenter\.until.* is unknown"):
+        load_config("cpu", {"loss.barycenter.until": 1})
+    with pytest.raises(ConfigError, match=r"loss\.barycenter\.anneal_from: .*greater than or equal to 1"):
+        load_config("cpu", {"loss.barycenter.anneal_from": 0.5})
+
+
+def test_the_common_schedule_of_earlier_versions_is_that_of_both_weights() -> None:
+    with pytest.warns(FutureWarning, match="loss.anneal_until is now loss.barycenter.anneal_until and loss.shape_prior"):
+        loss = load_config("cpu", {"loss.anneal_until": 0}).loss
+    assert loss.shape_prior.at(0.0) == loss.shape_prior
+    assert loss.barycenter.at(0.0) == loss.barycenter
+
+
+@pytest.mark.parametrize("key", sorted(CUT))
+def test_a_setting_that_was_cut_is_accepted_at_its_default_alone(key: str) -> None:
+    harmless, _ = CUT[key]
+    with pytest.warns(FutureWarning, match=f"removed: {key}; they have no effect"):
+        assert load_config("cpu", {key: str(harmless)}) == load_config("cpu")
+    with pytest.raises(ConfigError, match=f"{key} was removed: .*leave it out, got"):
+        load_config("cpu", {key: 0.25})
+
+
+def test_a_stored_run_with_a_cut_setting_is_read_with_one_line() -> None:
+    section, _, name = "teacher.gate".partition(".")
+    stored = load_config("cpu").model_dump()
+    stored[section][name] = 0.2
+    with pytest.warns(FutureWarning, match="teacher.gate; this run was trained with them"):
+        assert config_from_dict(current_settings(stored, stored=True)) == load_config("cpu")
+
+
+@pytest.mark.parametrize(("key", "known"), [("backbone", "hourglass, compact"), ("head", "convolution, softmax")])
+def test_unknown_backbones_and_heads_are_refused(key: str, known: str) -> None:
+    with pytest.raises(ConfigError, match=f"setting encoder.{key}: expected one of {known}, got 'resnet'"):
+        load_config("cpu", {f"encoder.{key}": "resnet"})
+
+
+def test_the_encoders_settings_are_its_arguments() -> None:
+    arguments = inspect.signature(LandmarkEncoder).parameters
+    assert {name: arguments[name].default for name in Encoder.model_fields} == Encoder().model_dump()
+
+
+def test_the_small_preset_has_the_papers_terms_and_no_others() -> None:
+    loss, teacher = load_config("paper-small").loss, load_config("paper-small").teacher
+    assert loss.shape_prior == loss.population == loss.equivariance == loss.drawn == 0
+    assert not teacher.enabled and not loss.mirror

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from dataclasses import replace
 
@@ -14,22 +13,13 @@ import brule.training.loop as loop
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
-from brule.model import BruleModel
+from brule.losses import image_reconstruction
 from brule.tensors import resized, to_input
-from brule.training.augmented_pair import AugmentedPair, draw_augmented_pair
+from brule.training.batches import Batch
 from brule.training.config import TrainingConfig, load_config
-from brule.training.ema import MeanPredictions
 from brule.training.run import build_decoder, build_shape_model, start_run
-from brule.training.steps import (
-    DecoderTerms,
-    GanBatch,
-    GanNetworks,
-    PseudoLabels,
-    ShapeModel,
-    encoder_step,
-    gan_step,
-    pseudo_label,
-)
+from brule.training.steps import Step, encoder, encoder_step, gan_step
+from brule.training.views import draw_augmented_pair
 
 FACES = synthetic_faces(10, size=32)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
@@ -55,27 +45,27 @@ def settings(preset: str = "paper", **changes: object) -> TrainingConfig:
 
 
 class Bench:
-    """The networks of a tiny run, and one batch."""
+    """The state of a tiny run, and one batch, whose true landmarks the decoder is given."""
 
-    def __init__(self, config: TrainingConfig, batch: int = 4) -> None:
-        run = start_run(SHAPES.mean(0), config, torch.device("cpu"), None, False)
-        assert run.networks is not None
-        self.config, self.model, self.networks, self.optimizers = config, run.model, run.networks, run.optimizers
-        self.shape_model: ShapeModel = build_shape_model(SHAPES.mean(0), SHAPES, config)
+    def __init__(self, config: TrainingConfig, batch: int = 4, *, true_landmarks: bool = True) -> None:
+        self.state = start_run(build_shape_model(SHAPES.mean(0), SHAPES, config), config)
         images = to_input(torch.from_numpy(FACES.images[:batch]))
-        self.views: AugmentedPair = draw_augmented_pair(images, config, generator=seeded(), prior=self.shape_model.prior)
-        truth = SHAPES[:batch]
-        self.gan_batch = GanBatch(self.views.clean1, truth, self.views.clean1)
+        self.views = draw_augmented_pair(images, self.state.shape_model, config, generator=seeded())
+        self._truth = SHAPES[:batch] if true_landmarks else None
+
+    @property
+    def step(self) -> Step:
+        """A new step on the batch."""
+        step = Step(self.state, Batch(self.views))
+        if self._truth is not None:
+            step.__dict__["pseudo_labels"] = self._truth
+        return step
 
     def paint(self, **options: object) -> dict[str, float]:
-        return gan_step(self.networks, self.optimizers, self.gan_batch, self.config, generator=seeded(), **options)
+        return gan_step(self.step, **options)
 
-    def learn(self, pseudo_labels: PseudoLabels | None = None) -> dict[str, float]:
-        decoder_terms = DecoderTerms(self.networks, self.gan_batch, seeded())
-        return encoder_step(
-            self.model, self.optimizers["encoder"], self.views, self.shape_model, self.config,
-            means=MeanPredictions(self.model.barycenter), pseudo_labels=pseudo_labels, decoder_terms=decoder_terms,
-        )  # fmt: skip
+    def learn(self) -> dict[str, float]:
+        return encoder_step(self.step)
 
 
 def seeded() -> torch.Generator:
@@ -92,25 +82,25 @@ def moved(module: nn.Module, before: dict[str, Tensor]) -> set[str]:
 
 def test_algorithm_1_changes_decoder_and_discriminator_and_nothing_else() -> None:
     bench = Bench(settings())
-    before = [snapshot(m) for m in (bench.model, bench.networks.decoder, bench.networks.discriminator)]
+    before = [snapshot(m) for m in (bench.state.model, bench.state.decoder, bench.state.discriminator)]
     bench.paint()
-    assert not moved(bench.model, before[0])
-    changed = moved(bench.networks.decoder, before[1])
+    assert not moved(bench.state.model, before[0])
+    changed = moved(bench.state.decoder, before[1])
     for part in ("generator", "style_mapping", "style_encoder"):
         assert any(name.startswith(part) for name in changed), part
-    assert moved(bench.networks.discriminator, before[2])
-    assert all(p.requires_grad for p in bench.networks.discriminator.parameters())  # thawed again
+    assert moved(bench.state.discriminator, before[2])
+    assert all(p.requires_grad for p in bench.state.discriminator.parameters())  # thawed again
 
 
 def test_algorithm_2_changes_the_encoder_and_nothing_else() -> None:
     bench = Bench(settings())
-    before = [snapshot(m) for m in (bench.model, bench.networks.decoder, bench.networks.discriminator)]
+    before = [snapshot(m) for m in (bench.state.model, bench.state.decoder, bench.state.discriminator)]
     terms = bench.learn()
-    assert all(name.startswith("encoder.") for name in moved(bench.model, before[0]))
-    assert moved(bench.model, before[0])
-    assert not moved(bench.networks.decoder, before[1])
-    assert not moved(bench.networks.discriminator, before[2])
-    assert all(p.requires_grad for p in bench.networks.decoder.parameters())
+    assert all(name.startswith("encoder.") for name in moved(bench.state.model, before[0]))
+    assert moved(bench.state.model, before[0])
+    assert not moved(bench.state.decoder, before[1])
+    assert not moved(bench.state.discriminator, before[2])
+    assert all(p.requires_grad for p in bench.state.decoder.parameters())
     assert {"R_b", "R_g", "L_g of E", "L_rec^I", "L_rec^L"} <= set(terms)
     weights = {"R_b": 14, "R_g": 1500, "L_g of E": 0.4, "L_rec^I": 40, "L_rec^L": 20}  # c3 … c7
     assert terms["loss"] == pytest.approx(sum(weight * terms[name] for name, weight in weights.items()), rel=1e-4)
@@ -152,10 +142,11 @@ def test_without_the_decoders_terms_nothing_is_drawn() -> None:
     def fail(*_: object) -> None:
         raise AssertionError("the generator was run")
 
-    bench.networks.decoder.generator.register_forward_pre_hook(fail)
+    bench.state.decoder.generator.register_forward_pre_hook(fail)
     bench.learn()
 
 
+@pytest.mark.slow
 def test_the_discriminator_tells_real_from_drawn() -> None:
     bench = Bench(settings(gan__discriminator_rate=2e-3, gan__generator_rate=1e-9, gan__penalty=0))
     first = bench.paint()["L_d"]
@@ -164,6 +155,7 @@ def test_the_discriminator_tells_real_from_drawn() -> None:
     assert last < 0.5 * first
 
 
+@pytest.mark.slow
 def test_the_generator_learns_to_redraw_a_batch() -> None:
     bench = Bench(settings(gan__adversarial=0, gan__style=0))
     first = bench.paint()["redrawn"]
@@ -172,89 +164,124 @@ def test_the_generator_learns_to_redraw_a_batch() -> None:
     assert last < 0.6 * first
 
 
+@pytest.mark.slow
 def test_reconstruction_pulls_landmarks_to_where_they_redraw_the_image_best() -> None:
-    """A decoder that has learnt images with their true landmarks: its L_rec^I rises when the landmarks are moved."""
+    """A decoder that has learnt images with their true landmarks: descending L_rec^I brings displaced landmarks nearer."""
     bench = Bench(settings(gan__adversarial=0, gan__style=0))
     for _ in range(150):
         bench.paint()
-    decoder, gan_batch = bench.networks.decoder.eval(), bench.gan_batch
-
-    def cost(points: Tensor) -> float:
-        with torch.no_grad():
-            return float((decoder(points, decoder.style_of(gan_batch.images)) - gan_batch.images).abs().mean())
-
-    away = torch.tensor([0.06, -0.06])
-    assert cost(gan_batch.points) < cost(gan_batch.points + away)
-    assert cost(gan_batch.points) < cost(gan_batch.points - away)
+    decoder, images, truth = bench.state.decoder.eval(), bench.views.clean1, SHAPES[:4]
+    style = decoder.style_of(images).detach()
+    points = truth + 0.05 * torch.tensor([1.0, -1.0])
+    before = (points - truth).norm(dim=-1).mean()
+    for _ in range(20):
+        points.requires_grad_()
+        (slope,) = torch.autograd.grad(image_reconstruction(decoder(points, style), images).sum(), points)
+        shift = slope.mean(1, keepdim=True)  # of each image's landmarks together
+        points = (points - 0.003 * shift / shift.norm(dim=-1, keepdim=True)).detach()
+    assert (points - truth).norm(dim=-1).mean() < 0.6 * before
 
 
 def test_the_style_can_be_read_off_the_other_view() -> None:
-    views = Bench(settings()).views
-    pseudo_labels = PseudoLabels(SHAPES[:4], views.move(SHAPES[:4]))
-    paper = GanBatch.of(views, pseudo_labels, settings())
-    assert paper.images is views.clean1
-    assert paper.models is views.clean1
-    assert paper.points is pseudo_labels.source
-    taught = GanBatch.of(views, pseudo_labels, settings(teacher__enabled=True, gan__style_from="other view"))
-    assert taught.images is views.clean2
-    assert taught.models is views.clean1
-    assert taught.points is pseudo_labels.target
+    paper = Bench(settings())
+    assert paper.step.gan_images is paper.views.clean1
+    assert paper.step.style_images is paper.views.clean1
+    assert paper.step.gan_points is paper.step.pseudo_labels
+    taught = Bench(settings(teacher__enabled=True, gan__style_from="other view"))
+    assert taught.step.gan_images is taught.views.clean2
+    assert taught.step.style_images is taught.views.clean1
+    assert torch.equal(taught.step.gan_points, taught.views.move(SHAPES[:4]))
 
 
 def test_the_decoder_may_be_smaller_than_the_encoders_images() -> None:
-    config = settings(decoder__image_size=16)
-    bench = Bench(config)
-    pseudo_labels = PseudoLabels(SHAPES[:4], SHAPES[:4])
-    bench.gan_batch = GanBatch.of(bench.views, pseudo_labels, config)
-    assert bench.gan_batch.images.shape[-1] == 16
-    assert torch.allclose(bench.gan_batch.images[0, 0, 0, 0], bench.views.clean1[0, 0, :2, :2].mean())
+    bench = Bench(settings(decoder__image_size=16))
+    images = bench.step.gan_images
+    assert images.shape[-1] == 16
+    assert torch.allclose(images[0, 0, 0, 0], bench.views.clean1[0, 0, :2, :2].mean())
     bench.paint()
     assert "L_rec^L" in bench.learn()
-    assert resized(bench.gan_batch.images, 32).shape[-1] == 32
+    assert resized(images, 32).shape[-1] == 32
 
 
 def test_a_teachers_step_redraws_the_moved_image() -> None:
     config = settings(teacher__enabled=True, gan__style_from="other view", loss__fakes=0.5)
-    bench = Bench(config)
-    teacher: BruleModel = copy.deepcopy(bench.model).eval()
-    pseudo_labels = pseudo_label(teacher, bench.views, bench.shape_model, config, means=MeanPredictions(bench.model.barycenter))
-    bench.gan_batch = GanBatch.of(bench.views, pseudo_labels, config)
-    assert {"L_rec^I", "L_rec^L"} <= set(bench.learn(pseudo_labels))
+    assert {"L_rec^I", "L_rec^L"} <= set(Bench(config, true_landmarks=False).learn())
 
 
-def test_fakes_may_have_the_styles_of_other_images() -> None:
-    """Read off the images of the batch, none its own; or random, with the images unseen."""
-    for source in ("images", "random"):
-        bench = Bench(settings(loss__fake_styles=source, loss__image_reconstruction=0, loss__adversarial=0, loss__fakes=0.5))
-        pseudo_labels: list[Tensor] = []
-        bench.networks.decoder.style_encoder.register_forward_pre_hook(
-            lambda _, given, pseudo_labels=pseudo_labels: pseudo_labels.append(given[0])
-        )
-        assert "L_rec^L" in bench.learn()
-        if source == "random":
-            assert not pseudo_labels
-        else:
-            (models,) = pseudo_labels
-            assert torch.equal(models, bench.gan_batch.models[[3, 2]])
+def seen_by(module: nn.Module) -> list[tuple[Tensor, ...]]:
+    """What a network is going to be given."""
+    given: list[tuple[Tensor, ...]] = []
+    module.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+    return given
+
+
+@pytest.mark.parametrize(("judged", "styles_read"), [("fake", 0), ("restored", 1)])
+def test_algorithm_2_judges_the_fake_in_a_random_style(judged: str, styles_read: int) -> None:
+    """``I_F = G(L, S_o(z))``: no style is read off an image for it, as it is for the restored image."""
+    bench = Bench(settings(loss__judged=judged, loss__image_reconstruction=0, loss__landmark_reconstruction=0))
+    read, mapped = seen_by(bench.state.decoder.style_encoder), seen_by(bench.state.decoder.style_mapping)
+    judgements = seen_by(bench.state.discriminator)
+    assert "L_g of E" in bench.learn()
+    assert (len(read), len(mapped), len(judgements)) == (styles_read, 1 - styles_read, 1)
+
+
+@pytest.mark.parametrize("carries", [True, False])
+def test_the_condition_of_the_discriminator_carries_gradient(carries: bool) -> None:
+    bench = Bench(settings(loss__condition_gradient=carries, loss__image_reconstruction=0))
+    judgements = seen_by(bench.state.discriminator)
+    bench.learn()
+    image, heatmap = judgements[0]
+    assert image.requires_grad
+    assert heatmap.requires_grad == carries
+
+
+@pytest.mark.parametrize("warped", [True, False])
+def test_algorithm_1_warps_its_fakes_for_the_second_half_of_l_style(warped: bool) -> None:
+    bench = Bench(settings(gan__warped_style=warped, gan__reconstruction=0))
+    read = seen_by(bench.state.decoder.style_encoder)
+    bench.paint()
+    assert len(read) == 1 + warped
+    if warped:
+        (fake,), (moved,) = read
+        assert fake.shape == moved.shape
+        assert (fake - moved).abs().mean() > 0.01
+        assert moved.requires_grad  # the paper detaches neither side
+
+
+@pytest.mark.parametrize("detached", [True, False])
+def test_the_target_of_the_l1_norm_is_detached_if_wanted(detached: bool) -> None:
+    found = encoder._pass(Bench(settings(loss__detach_target=detached)).step, fakes=False)
+    assert found.target[-1].requires_grad != detached
+    assert not found.source[-1].requires_grad
+
+
+def test_averages_are_written_back_for_the_encoder_alone() -> None:
+    bench = Bench(settings(ema__write_back_every=2))
+    for iteration in range(2):
+        bench.state.progress.iteration = iteration
+        loop.iterate(bench.state, Batch(bench.views), 0.0)
+        same = torch.equal(*(one.encoder.heads[0].coordinates.bias for one in (bench.state.model, bench.state.ema)))
+        assert same == (iteration == 1)
+    drawing = (next(one.generator.parameters()) for one in (bench.state.decoder, bench.state.decoder_ema))
+    assert not torch.equal(*drawing)
 
 
 @pytest.mark.parametrize("term", ["L_d", "redrawn", "L_rec^I"])
 def test_what_is_not_finite_is_refused_with_its_name(term: str) -> None:
     bench = Bench(settings())
     if term == "L_d":
-        bench.networks.discriminator.logit.bias.data[0] = float("nan")
+        bench.state.discriminator.logit.bias.data[0] = float("nan")
     elif term == "redrawn":
-        bench.config = settings(gan__adversarial=0)
-        bench.networks = GanNetworks(bench.networks.decoder)
-        bench.gan_batch = replace(bench.gan_batch, images=bench.gan_batch.images * float("inf"))
+        bench = Bench(settings(gan__adversarial=0, gan__style=0))
+        bench.views = replace(bench.views, clean1=bench.views.clean1 * float("inf"))
     else:
-        bench.networks.decoder.generator.image_bias.data[0] = float("nan")
-        bench.config = settings(loss__landmark_reconstruction=0, loss__adversarial=0)
-    before = snapshot(bench.model) | snapshot(bench.networks.decoder)
+        bench.state.decoder.generator.image_bias.data[0] = float("nan")
+        bench.state.config = settings(loss__landmark_reconstruction=0, loss__adversarial=0)
+    before = snapshot(bench.state.model) | snapshot(bench.state.decoder)
     with pytest.raises(TrainingError, match=term.replace("^", r"\^")):
         bench.learn() if term == "L_rec^I" else bench.paint()
-    after = bench.model.state_dict() | bench.networks.decoder.state_dict()
-    for name, _ in [*bench.model.named_parameters(), *bench.networks.decoder.named_parameters()]:
+    after = bench.state.model.state_dict() | bench.state.decoder.state_dict()
+    for name, _ in [*bench.state.model.named_parameters(), *bench.state.decoder.named_parameters()]:
         assert torch.equal(after[name].nan_to_num(7), before[name].nan_to_num(7)), name
 
 
@@ -270,12 +297,12 @@ def test_the_papers_iteration_runs_at_its_real_size() -> None:
     config = load_config("paper", {"iterations": 1, "batch_size": 2, "preview_every": 0})
     faces = synthetic_faces(2, size=256)
     shapes = torch.stack([torch.as_tensor(to_crop(points)) for points in faces.points]).float()
-    told: list[dict[str, float]] = []
+    logged: list[dict[str, float]] = []
     genuine = loop.iterate
 
     def keep(*given: object) -> dict[str, float]:
-        told.append(genuine(*given))
-        return told[-1]
+        logged.append(genuine(*given))
+        return logged[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "iterate", keep)
@@ -284,7 +311,7 @@ def test_the_papers_iteration_runs_at_its_real_size() -> None:
     assert trained.decoder is not None
     assert trained.decoder.image_size == 256
     expected = {"L_d", "penalty", "L_g", "redrawn", "L_style", "R_b", "R_g", "L_g of E", "L_rec^I", "L_rec^L"}
-    assert expected <= set(told[0])
+    assert expected <= set(logged[0])
 
 
 @pytest.mark.slow

@@ -8,13 +8,7 @@ from typing import Any
 
 import pytest
 
-import brule.training.logging as run_logging
 from brule.training.logging import RunLog
-
-
-@pytest.fixture(autouse=True)
-def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)  # importing it takes seconds
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:

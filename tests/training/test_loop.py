@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,24 @@ import pytest
 import torch
 
 import brule.training.batches as source
-import brule.training.logging as run_logging
 import brule.training.loop as loop
 import brule.training.run as run_state
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
 from brule.training.batches import batch_indices
-from brule.training.checkpointing import Callbacks, TrainingResult
+from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, load_config
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_model, start_run
-from brule.training.schedule import lr_scale, shape_factor
+from brule.training.run import CHECKPOINT, build_model, build_shape_model, start_run
+from brule.training.schedule import lr_scale
+from brule.training.sections import Weight
+from brule.training.state import TrainingState
+from brule.training.steps import Step
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
+Interrupt = Callable[..., None]
 FACES = synthetic_faces(16, size=48)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points[:10]]).float()
 TINY = {
@@ -52,19 +57,6 @@ TINY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """A shell starts what it sends into the background with Ctrl-C switched off."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(autouse=True)
-def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)  # importing it takes seconds
-
-
 def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
     return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
 
@@ -73,6 +65,10 @@ def run(config: TrainingConfig, directory: Path | None = None, **keywords: Any) 
     if directory is not None:
         directory.mkdir(exist_ok=True)
     return train(FACES.images, SHAPES.mean(0), config, shapes=SHAPES, directory=directory, quiet=True, **keywords)
+
+
+def begun(config: TrainingConfig) -> TrainingState:
+    return start_run(build_shape_model(SHAPES.mean(0), SHAPES, config), config)
 
 
 def losses(directory: Path) -> list[dict[str, float]]:
@@ -86,20 +82,6 @@ def losses_of(config: TrainingConfig) -> set[str]:
         return set(losses(Path(directory))[-1])
 
 
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, iterations: int, times: int = 1) -> None:
-    """A Ctrl-C in the middle of that iteration."""
-    genuine, done = loop.encoder_step, []
-
-    def step(*arguments: Any, **keywords: Any) -> dict[str, float]:
-        done.append(1)
-        if len(done) == iterations:
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-        return genuine(*arguments, **keywords)
-
-    monkeypatch.setattr(loop, "encoder_step", step)
-
-
 def same_weights(first: TrainingResult, second: TrainingResult) -> bool:
     theirs = second.model.state_dict()
     equal = all(torch.equal(tensor, theirs[name]) for name, tensor in first.model.state_dict().items())
@@ -110,7 +92,9 @@ def same_weights(first: TrainingResult, second: TrainingResult) -> bool:
 
 
 @pytest.mark.parametrize("preset", ["cpu", "paper"])
-def test_a_run_taken_up_after_ctrl_c_goes_on_bit_for_bit(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_taken_up_after_ctrl_c_goes_on_bit_for_bit(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupt_after: Interrupt
+) -> None:
     config = settings(preset)
     whole = run(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
@@ -148,7 +132,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path, monkeypat
     assert same_weights(resumed, whole)
 
 
-def test_the_second_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch, interrupt_after: Interrupt) -> None:
     before = signal.getsignal(signal.SIGINT)
     interrupt_after(monkeypatch, 2, times=2)
     with pytest.raises(KeyboardInterrupt):
@@ -211,25 +195,19 @@ def test_the_learning_rate_rises_and_falls() -> None:
 
 def test_every_network_learns_at_its_own_rate() -> None:
     config = settings("paper", gan__generator_rate=3e-4, gan__style_rate=2e-5, gan__discriminator_rate=1e-4)
-    state = start_run(SHAPES.mean(0), config, torch.device("cpu"), None, False)
+    state = begun(config)
     rates = {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in state.optimizers.items()}
     assert rates == {"encoder": [2e-5], "decoder": [3e-4, 2e-5], "discriminator": [1e-4]}
 
 
 def test_what_is_switched_off_is_not_there() -> None:
-    bare = start_run(SHAPES.mean(0), settings("paper", gan__enabled=False), torch.device("cpu"), None, False)
+    bare = begun(settings("paper", gan__enabled=False))
     assert set(bare.modules) == {"model", "ema", "means"}
     assert set(bare.optimizers) == {"encoder"}
-    blind = start_run(SHAPES.mean(0), settings("paper", gan__adversarial=0), torch.device("cpu"), None, False)
+    blind = begun(settings("paper", gan__adversarial=0))
     assert set(blind.modules) == {"model", "ema", "means", "decoder", "decoder_ema"}
     assert set(blind.optimizers) == {"encoder", "decoder"}
     assert "L_g of E" not in losses_of(settings("paper", gan__adversarial=0, iterations=1))
-
-
-def test_the_decoder_comes_in_when_it_is_time(tmp_path: Path) -> None:
-    run(settings("paper", gan__start=0.5), tmp_path)
-    drawn = ["L_rec^I" in line for line in losses(tmp_path)]
-    assert drawn == [False, False, False, True, True, True]
 
 
 def test_algorithm_1_and_its_penalty_come_at_their_intervals(tmp_path: Path) -> None:
@@ -238,10 +216,22 @@ def test_algorithm_1_and_its_penalty_come_at_their_intervals(tmp_path: Path) -> 
     assert ["penalty" in line for line in losses(tmp_path)] == [True, False, False, False, True, False]
 
 
-def test_the_shape_factor_falls_geometrically_to_one() -> None:
-    config = settings(loss__anneal_from=100, loss__anneal_until=0.4)
-    assert [shape_factor(share, config) for share in (0.0, 0.2, 0.4, 1.0)] == pytest.approx([100, 10, 1, 1])
-    assert shape_factor(0.0, settings("paper")) == 1.0
+def test_a_weight_falls_geometrically_to_its_value() -> None:
+    weight = Weight(3.0, anneal_from=100, anneal_until=0.4)
+    assert [weight.at(progress) for progress in (0.0, 0.2, 0.4, 1.0)] == pytest.approx([300, 30, 3, 3])
+    assert Weight(3.0).at(0.0) == 3
+
+
+def test_the_schedule_of_a_weight_is_followed(tmp_path: Path) -> None:
+    """With R_b alone in the sum, the loss over R_b is its weight: 1 at the start, 0.1 from the middle on."""
+    only = {"equivariance": 0, "shape_prior": 0, "population": 0, "mirror": False}
+    weight = {"value": 0.1, "anneal_from": 10, "anneal_until": 0.5}
+    run(
+        settings(gan__enabled=False, loss__barycenter=weight, **{f"loss__{key}": value for key, value in only.items()}),
+        tmp_path,
+    )
+    found = [line["loss"] / line["R_b"] for line in losses(tmp_path)]
+    assert found == pytest.approx([1, 10 ** (-1 / 3), 10 ** (-2 / 3), 0.1, 0.1, 0.1], rel=1e-3)
 
 
 def test_the_untrained_model_is_the_seeds() -> None:
@@ -271,26 +261,26 @@ def test_outputs_that_changed_places_are_put_in_order(monkeypatch: pytest.Monkey
         return model
 
     monkeypatch.setattr(run_state, "build_model", shuffled)
-    pseudo_labels: list[torch.Tensor] = []
+    handed_on: list[torch.Tensor] = []
     config = settings("paper", iterations=1 if time == "at the end" else 3, checkpoint_every=2, ema__write_back_every=0)
-    run(config, callbacks=Callbacks(lambda trained: pseudo_labels.append(trained.model.order.clone())))
-    assert pseudo_labels
-    assert all(torch.equal(order, torch.argsort(shuffle)) for order in pseudo_labels)
+    run(config, on_checkpoint=lambda trained: handed_on.append(trained.model.order.clone()))
+    assert handed_on
+    assert all(torch.equal(order, torch.argsort(shuffle)) for order in handed_on)
 
 
 def test_a_checkpoint_is_handed_on_when_due_and_at_the_end() -> None:
-    pseudo_labels: list[int] = []
-    run(settings(checkpoint_every=4), callbacks=Callbacks(lambda trained: pseudo_labels.append(trained.progress.iteration)))
-    assert pseudo_labels == [4, 6]
+    handed_on: list[int] = []
+    run(settings(checkpoint_every=4), on_checkpoint=lambda trained: handed_on.append(trained.progress.iteration))
+    assert handed_on == [4, 6]
 
 
 @pytest.mark.parametrize("decoder", [True, False])
 def test_previews_show_crops_with_their_landmarks(decoder: bool, tmp_path: Path) -> None:
-    pseudo_labels: list[tuple[Path, np.ndarray, np.ndarray, np.ndarray | None]] = []
+    drawn: list[tuple[Path, np.ndarray, np.ndarray, np.ndarray | None]] = []
     config = settings(preview_every=3, gan__enabled=decoder)
-    run(config, tmp_path, callbacks=Callbacks(preview=lambda *given: pseudo_labels.append(given)))
-    assert len(pseudo_labels) == 2
-    path, crops, points, redrawn = pseudo_labels[0]
+    run(config, tmp_path, preview=lambda *given: drawn.append(given))
+    assert len(drawn) == 2
+    path, crops, points, redrawn = drawn[0]
     assert (redrawn is not None) == decoder
     assert redrawn is None or (redrawn.shape == crops.shape and redrawn.dtype == np.uint8)
     assert path.parent.is_dir()
@@ -309,12 +299,11 @@ def test_time_is_a_limit_too() -> None:
 def test_a_loss_that_is_not_finite_leaves_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     genuine, done = loop.encoder_step, []
 
-    def step(*arguments: Any, **keywords: Any) -> dict[str, float]:
+    def step(given: Step) -> dict[str, float]:
         done.append(1)
         if len(done) == 4:
-            arguments[2].moved[0] = float("nan")
-            arguments[2].plain[0] = float("nan")
-        return genuine(*arguments, **keywords)
+            given.views.view1[0] = given.views.view2[0] = float("nan")
+        return genuine(given)
 
     config = settings(checkpoint_every=2)
     whole = run(config, tmp_path / "whole")

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-import brule.training.logging as run_logging
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError, TrainingError
-from brule.geometry import mirror_permutation
+from brule.geometry import ShapeModel, mirror_permutation
 from brule.tensors import to_input
-from brule.training.augmented_pair import LabelledBatch, draw_labelled
-from brule.training.batches import LabelledImages, labelled_indices
+from brule.training.batches import Batch, LabelledImages, labelled_indices
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, load_config
 from brule.training.loop import train
-from brule.training.run import build_model
+from brule.training.run import build_shape_model, start_run
 from brule.training.sections import Augmentation
-from brule.training.steps import supervised_step
+from brule.training.state import TrainingState
+from brule.training.steps import Step, supervised_step
+from brule.training.views import draw_labelled
 
 FACES = synthetic_faces(12, size=32)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
@@ -45,11 +45,6 @@ TINY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_logging, "_tensorboard", lambda directory: None)
-
-
 def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
     return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
 
@@ -62,70 +57,67 @@ def run(
     return train(images, SHAPES.mean(0), config, labelled=labels, shapes=SHAPES, directory=directory, quiet=True, **keywords)
 
 
+def begun(config: TrainingConfig) -> TrainingState:
+    return start_run(build_shape_model(SHAPES.mean(0), SHAPES, config, indexed=True), config)
+
+
+def learn(state: TrainingState, images: torch.Tensor, points: torch.Tensor) -> dict[str, float]:
+    return supervised_step(Step(state, Batch(None, (images, points))))
+
+
 def terms_of(directory: Path) -> list[set[str]]:
     return [set(json.loads(line)) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize(("preset", "rate"), [("cpu", 3e-3), ("paper", 3e-4)])
 def test_it_overfits_one_annotated_batch(preset: str, rate: float) -> None:
-    config = settings(preset)
-    model = build_model(SHAPES.mean(0), config)
-    optimizer = torch.optim.Adam(model.encoder.parameters(), rate)
-    batch = LabelledBatch(IMAGES[:4], SHAPES[:4])
-    before = (model(batch.images).points - batch.points).norm(dim=-1).mean()
+    state = begun(settings(preset, optimizer__learning_rate=rate, optimizer__beta1=0.9, optimizer__beta2=0.999))
+    images, points = IMAGES[:4], SHAPES[:4]
+    before = (state.model(images).points - points).norm(dim=-1).mean()
     for _ in range(120):
-        supervised_step(model, optimizer, batch, config)
-    after = (model(batch.images).points - batch.points).norm(dim=-1).mean()
+        learn(state, images, points)
+    after = (state.model(images).points - points).norm(dim=-1).mean()
     assert after < 0.35 * before
 
 
 def test_it_changes_the_encoder_and_nothing_else() -> None:
-    config = settings()
-    model = build_model(SHAPES.mean(0), config)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = torch.optim.Adam(model.encoder.parameters(), 1e-3)
-    terms = supervised_step(model, optimizer, LabelledBatch(IMAGES[:4], SHAPES[:4]), config)
-    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    state = begun(settings())
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    terms = learn(state, IMAGES[:4], SHAPES[:4])
+    changed = {name for name, tensor in state.model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed
     assert all(name.startswith("encoder.") for name in changed)
     assert set(terms) == {"labels"}
 
 
 def test_both_of_its_terms_can_be_had() -> None:
-    config = settings(labelled__heatmap=10, labelled__distance=2)
-    model = build_model(SHAPES.mean(0), config)
-    optimizer = torch.optim.Adam(model.encoder.parameters(), 1e-3)
-    assert set(supervised_step(model, optimizer, LabelledBatch(IMAGES[:4], SHAPES[:4]), config)) == {"labels", "labels H"}
+    state = begun(settings(labelled__heatmap=10, labelled__distance=2))
+    assert set(learn(state, IMAGES[:4], SHAPES[:4])) == {"labels", "labels H"}
 
 
 @pytest.mark.parametrize("preset", ["cpu", "paper"])
 def test_a_missing_landmark_teaches_nothing(preset: str) -> None:
     """Whatever stands for it, zeros or NaN: the gradient of its own output is zero, that of the others isn't."""
-    config = settings(preset)
-    model = build_model(SHAPES.mean(0), config)
+    state = begun(settings(preset))
     points = SHAPES[:4].clone()
     points[:, 10] = float("nan")
-    pseudo_labels: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
 
     def keep(_: object, __: object, output: object) -> None:
         output.points.retain_grad()
-        pseudo_labels.append(output.points)
+        outputs.append(output.points)
 
-    model.encoder.register_forward_hook(keep)
-    supervised_step(model, torch.optim.Adam(model.encoder.parameters(), 1e-3), LabelledBatch(IMAGES[:4], points), config)
-    gradient = pseudo_labels[0].grad.norm(dim=-1)
+    state.model.encoder.register_forward_hook(keep)
+    learn(state, IMAGES[:4], points)
+    gradient = outputs[0].grad.norm(dim=-1)
     if preset == "cpu":  # on a heatmap, the lines from a missing landmark to others remain, but on both sides alike
         assert gradient[:, 10].max() == 0
     assert gradient[:, 30].min() > 0
 
 
 def test_what_is_not_finite_is_refused() -> None:
-    config = settings()
-    model = build_model(SHAPES.mean(0), config)
     with pytest.raises(TrainingError, match="labels"):
-        supervised_step(
-            model, torch.optim.Adam(model.parameters()), LabelledBatch(IMAGES[:2] * float("nan"), SHAPES[:2]), config
-        )
+        learn(begun(settings()), IMAGES[:2] * float("nan"), SHAPES[:2])
 
 
 def test_landmarks_move_with_the_image() -> None:
@@ -134,16 +126,16 @@ def test_landmarks_move_with_the_image() -> None:
     axis = (torch.arange(32) + 0.5) / 32
     ramp = torch.stack([axis.expand(32, 32), axis[:, None].expand(32, 32), torch.zeros(32, 32)]).expand(6, 3, 32, 32)
     points = 0.35 + 0.3 * torch.rand(6, 68, 2, generator=torch.Generator().manual_seed(0))
-    batch = draw_labelled(ramp, points, config, generator=torch.Generator().manual_seed(1))
-    inside = ((batch.points > 0.1) & (batch.points < 0.9)).all(-1)
-    found = _colours(batch)
+    still = ShapeModel(SHAPES.mean(0, keepdim=True))
+    images, moved = draw_labelled(ramp, points, still, config=config, generator=torch.Generator().manual_seed(1))
+    inside = ((moved > 0.1) & (moved < 0.9)).all(-1)
+    found = _colours(images, moved)
     assert inside.float().mean() > 0.5
     assert (found - points)[inside].abs().max() < 0.03
 
 
-def _colours(batch: LabelledBatch) -> torch.Tensor:
-    grid = batch.points[:, :, None] * 2 - 1
-    found = torch.nn.functional.grid_sample(batch.images, grid, align_corners=False)
+def _colours(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    found = torch.nn.functional.grid_sample(images, points[:, :, None] * 2 - 1, align_corners=False)
     return found[:, :2, :, 0].transpose(1, 2)
 
 
@@ -152,8 +144,9 @@ def test_missing_landmarks_stay_missing_when_indices_are_swapped() -> None:
     assert mirror is not None
     points = SHAPES[:8].clone()
     points[:, 0] = float("nan")
-    batch = draw_labelled(IMAGES[:8], points, settings(), generator=torch.Generator().manual_seed(0), mirror=mirror)
-    gone = batch.points.isnan().any(-1)
+    shape_model = ShapeModel(SHAPES.mean(0, keepdim=True), mirror=mirror)
+    _, moved = draw_labelled(IMAGES[:8], points, shape_model, config=settings(), generator=torch.Generator().manual_seed(0))
+    gone = moved.isnan().any(-1)
     assert gone.sum(1).tolist() == [1] * 8
     assert set(gone.float().argmax(1).tolist()) == {0, int(mirror[0])}
 

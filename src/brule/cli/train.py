@@ -37,6 +37,7 @@ def train(
     time_limit: float | None = None,
     seed: int | None = None,
     resume: bool = False,
+    start_from: Path | None = None,
     labelled: Annotated[list[str] | None, Many] = None,
     n_labelled: int | None = None,
     boxes: Annotated[list[str] | None, Many] = None,
@@ -87,6 +88,8 @@ def train(
         seed: Random seed, also of the draw of the shapes. Same as the setting `seed`.
         resume: Continue the run in OUTPUT with its own settings, shapes and images. Only its length may change
             (`--time-limit`, `--set iterations=…`).
+        start_from: Folder of another run, or of a saved detector, of the same landmarks: training begins with its weights,
+            with a new schedule, on these images.
         labelled: Folders, files or globs of annotated images, or data sets, to learn from directly. Five already help, and
             any number does.
         n_labelled: Number of annotated images to draw with the seed; by default all are used.
@@ -115,9 +118,8 @@ def train(
     from brule.detector.run_record import RunRecord
     from brule.training.config import load_config, parse_overrides
 
-    overrides: dict[str, Any] = dict(parse_overrides(set_ or []))
     said = {"seed": seed, "time_limit": time_limit, "loss.mirror_pairs": _read_pairs(mirror_pairs)}
-    overrides |= {key: value for key, value in said.items() if value is not None}
+    overrides: dict[str, Any] = {**parse_overrides(set_ or []), **{key: one for key, one in said.items() if one is not None}}
     if list_settings:
         return _list_settings(load_config(preset or PRESET, overrides))
     lines = None if edges is None else read_edges(edges)
@@ -129,7 +131,7 @@ def train(
     if resume:
         return _resume(
             run, images, labelled, preset, overrides, data=data, exclude_validation=exclude_validation, skip_bad=skip_bad,
-            device=where, quiet=quiet, edges=lines,
+            device=where, quiet=quiet, edges=lines, start_from=start_from,
         )  # fmt: skip
     config = load_config(preset or PRESET, overrides)
     refuse_existing(run)
@@ -141,7 +143,7 @@ def train(
         return _print_plan(run, config, material, lines)
     record = RunRecord.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
-    options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet}
+    options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet, "start_from": start_from}
     return train_run(run, material, record, preset=preset or PRESET, overrides=overrides, **options)
 
 
@@ -154,6 +156,7 @@ def train_run(
     overrides: dict[str, Any],
     edges: Edges | None = None,
     resume: bool = False,
+    start_from: Path | None = None,
     device: str | None = None,
     skip_bad: bool = False,
     quiet: bool = False,
@@ -177,6 +180,7 @@ def train_run(
             edges=edges,
             directory=run,
             resume=resume,
+            start_from=start_from,
             skip_bad=skip_bad,
             progress=lambda done, total: progress(done, total),
         )
@@ -246,14 +250,16 @@ def _resume(
     device: str | None,
     quiet: bool,
     edges: Edges | None,
+    start_from: Path | None = None,
 ) -> int:
     from brule.data.training_data import TrainingData, labelled_images, training_images
     from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord
     from brule.training.config import lengthened
 
-    stored = LandmarkDetector.load(run)
-    config = stored.config_
+    if start_from is not None:
+        raise ConfigError("--start-from: --resume continues a run with its own weights; leave one of the two out")
+    config = LandmarkDetector.load(run).config_
     if preset is not None and preset != config.preset:
         raise ConfigError(f"--resume: the run was started with the preset {config.preset!r}; leave --preset {preset} out")
     lengthened(config, overrides)  # refuses, before the images are read, whatever else would change
@@ -274,17 +280,9 @@ def _resume(
     now = RunRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
     now = replace(now, shapes=record.shapes, boxes=record.boxes, data=data or record.data)
     return train_run(
-        run,
-        material,
-        now,
-        preset=config.preset,
-        overrides=overrides,
-        edges=edges,
-        resume=True,
-        device=device,
-        skip_bad=skip_bad,
-        quiet=quiet,
-    )
+        run, material, now, preset=config.preset, overrides=overrides, edges=edges, resume=True, device=device,
+        skip_bad=skip_bad, quiet=quiet,
+    )  # fmt: skip
 
 
 def _list_settings(config: TrainingConfig) -> int:

@@ -25,19 +25,21 @@ from brule.detector.inputs import (
     unlabelled_crops,
 )
 from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector, write_detector
-from brule.detector.uncertainty import Calibration, DetectorShapes, Reader
+from brule.detector.uncertainty import Calibration, Reader
 from brule.detector.uncertainty.predictor import in_other_frame, joined
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.files import write_text
+from brule.geometry import ShapeModel
 from brule.model import BruleModel, Decoder, Landmarks
 from brule.plots import preview_sheet, save_picture
 from brule.training.batches import LabelledImages
-from brule.training.checkpoint import Progress
-from brule.training.checkpointing import Callbacks, TrainingResult
+from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, lengthened, load_config, with_batch_for
 from brule.training.distributed import check_shares, join_distributed
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_shape_model
+from brule.training.mirror import mirror_of
+from brule.training.run import CHECKPOINT, build_shape_model, take_weights
+from brule.training.state import Progress, TrainingState
 from brule.transport import free_support_barycenter
 
 _BARYCENTER_SETS = 100  # at most so many shapes make the barycenter: more move it less than the last pixel
@@ -85,7 +87,7 @@ class LandmarkDetector:
     finished_: bool
     bad_files_: BadFiles
     calibration_: Calibration | None
-    _knowledge: DetectorShapes | None
+    _shape_model: ShapeModel | None
 
     def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
         self.preset = preset
@@ -103,6 +105,7 @@ class LandmarkDetector:
         edges: Iterable[tuple[int, int]] | None = None,
         directory: Path | str | None = None,
         resume: bool = False,
+        start_from: Path | str | None = None,
         skip_bad: bool = False,
         progress: Callable[[int, int], object] | None = None,
         on_checkpoint: Callable[[LandmarkDetector], object] | None = None,
@@ -126,6 +129,8 @@ class LandmarkDetector:
                 those that the annotations state, else the contours of 68 facial points, else each point's two nearest.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
             resume: go on with the run in ``directory``, with its own settings and shapes.
+            start_from: the folder of another run or detector of the same landmarks: training begins with its weights, with a
+                new schedule, and on these images. By default ``shapes`` are those of that detector.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
             progress: called as ``progress(done, total)`` while image files are decoded.
             on_checkpoint: called with the detector, as it stands then, every ``checkpoint_every`` iterations and at the end. It
@@ -144,10 +149,13 @@ class LandmarkDetector:
         processes = join_distributed(self._device())
         run = Path(directory) if directory is not None else None
         annotated = None if labelled is None else as_annotated(labelled, skip_bad)
+        if resume and start_from is not None:
+            raise ConfigError("fit: resume continues a run with its own weights; leave start_from out, or start a new run")
+        start = None if start_from is None else read_detector(Path(start_from))
         if resume:
             self._take_up(run)
         else:
-            self._begin(run, shapes, annotated, skip_bad)
+            self._begin(run, shapes, annotated, skip_bad, start)
         if annotated is not None:
             annotated = annotated.in_order(self.landmark_names_)
         if edges is not None:
@@ -175,9 +183,9 @@ class LandmarkDetector:
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            callbacks=Callbacks(
-                lambda trained: self._at_checkpoint(run, trained, on_checkpoint), partial(_save_preview, edges=self.edges_)
-            ),
+            start_from=None if start is None else partial(_take_weights, start.trained, Path(str(start_from))),
+            on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
+            preview=partial(_save_preview, edges=self.edges_),
         )
         self._take(trained)
         return self
@@ -255,9 +263,10 @@ class LandmarkDetector:
             ConfigError: the batch size isn't positive.
         """
         model = self._ready(batch_size)
-        if self._knowledge is None:
-            self._knowledge = DetectorShapes.of(self.barycenter_, self.shapes_, self.config_)
-        return Reader(model, self._knowledge, self.calibration_)
+        if self._shape_model is None:
+            mirror = mirror_of(self.barycenter_, self.shapes_, self.config_)
+            self._shape_model = ShapeModel.fit(self.barycenter_, self.shapes_, mirror=mirror)
+        return Reader(model, self._shape_model, self.calibration_)
 
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
@@ -300,15 +309,19 @@ class LandmarkDetector:
     def _take(self, trained: TrainingResult) -> None:
         self.model_, self.decoder_ = trained.model, trained.decoder
         self.progress_, self.finished_ = trained.progress, trained.finished
-        self.calibration_ = self._knowledge = None  # other weights err elsewhere
+        self.calibration_ = self._shape_model = None  # other weights err elsewhere
 
-    def _begin(self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool) -> None:
+    def _begin(
+        self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool, start: Stored | None = None
+    ) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None:
             check_vacant(run)
         self.config_ = load_config(self.preset, self.overrides)
         self.bad_files_ = BadFiles(skip=skip_bad)
         scale = self.config_.crop.scale
+        if start is not None and start.shapes is not None and shapes is None and annotated is None:
+            shapes = list(start.shapes.numpy())
         given = shapes_of(annotated, scale) if shapes is None and annotated is not None else as_shapes(shapes, scale, skip_bad)
         self.bad_files_.extend(given.bad)
         ready = ready_shapes(given, scale=scale)
@@ -319,6 +332,8 @@ class LandmarkDetector:
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
         names = given.landmarks or (None if annotated is None else annotated.names)
         self.landmark_names_ = names if names is not None and len(names) == len(self.barycenter_) else None
+        if start is not None and start.names and self.landmark_names_ and start.names != self.landmark_names_:
+            raise ConfigError("start_from: the landmarks of that detector have other names than those of the shapes")
         # This says now what can't be trained, not after decoding.
         build_shape_model(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 
@@ -357,6 +372,10 @@ class LandmarkDetector:
 
     def _device(self) -> str:
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _take_weights(trained: TrainingResult, source: Path, state: TrainingState) -> None:
+    take_weights(state, trained.model, trained.decoder, source=source)
 
 
 def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> None:

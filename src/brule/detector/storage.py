@@ -16,11 +16,11 @@ from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.model import BruleModel, Decoder
 from brule.tensors import load_module, read_safetensors, write_safetensors
-from brule.training.checkpoint import Progress
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig, config_from_dict
 from brule.training.migration import current_settings
 from brule.training.run import CHECKPOINT, build_decoder, build_model
+from brule.training.state import Progress
 
 FORMAT = "brule-detector-1"
 WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
@@ -151,7 +151,7 @@ def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, dic
         raise CheckpointError(f"{path}: expected format {FORMAT}; it was written by another version of brule")
     try:
         progress = Progress(int(description["progress"]["iteration"]), float(description["progress"]["elapsed"]))
-        config = config_from_dict(current_settings(description["config"], quiet=True))
+        config = config_from_dict(current_settings(description["config"], stored=True))
         return config, progress, bool(description["finished"]), description
     except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
         raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

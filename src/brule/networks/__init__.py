@@ -4,10 +4,13 @@ from brule.networks.compact import CompactHourglass
 from brule.networks.discriminator import Discriminator
 from brule.networks.generator import Generator
 from brule.networks.hourglass import StackedHourglass
-from brule.networks.landmark_encoder import EncoderOutput, LandmarkEncoder
+from brule.networks.landmark_encoder import BACKBONES, HEADS, EncoderOutput, LandmarkEncoder
+from brule.networks.split import split_batches
 from brule.networks.style import StyleEncoder, StyleMapping, draw_noise
 
 __all__ = [
+    "BACKBONES",
+    "HEADS",
     "CompactHourglass",
     "Discriminator",
     "EncoderOutput",
@@ -17,4 +20,5 @@ __all__ = [
     "StyleEncoder",
     "StyleMapping",
     "draw_noise",
+    "split_batches",
 ]

@@ -22,20 +22,23 @@ class CompactHourglass(nn.Module):
         n_maps: landmarks, N.
         channels: of the image, C.
         width: channels at the finest level; twice and then four times as many further down, twice on the way up.
+        stacks: 1; there is a single hourglass.
         depth: how many times the maps are halved.
         stem_stride: the maps are this many times smaller than the image: 1 or 2.
 
     Raises:
-        ConfigError: if the stem's stride is another.
+        ConfigError: if the stem's stride or the number of stacks is another.
     """
 
-    def __init__(self, n_maps: int, *, channels: int, width: int, depth: int, stem_stride: int) -> None:
+    def __init__(self, n_maps: int, *, channels: int, width: int, stacks: int, depth: int, stem_stride: int) -> None:
         super().__init__()
         if stem_stride not in (1, 2):
             raise ConfigError(f"stem_stride: expected 1 or 2 with the compact backbone, got {stem_stride}")
+        if stacks != 1:
+            raise ConfigError(f"stacks: expected 1 with the compact backbone, got {stacks}")
         widths = [width * min(2**level, 4) for level in range(depth + 1)]
         thin = 2 * width
-        self.stem = nn.Sequential(conv_block(channels, width, 5, stem_stride), BasicBlock(width, width))
+        self.stem = nn.Sequential(conv_block(channels, width, 5, stride=stem_stride), BasicBlock(width, width))
         self.down = nn.ModuleList(
             nn.Sequential(BasicBlock(before, after, stride=2), BasicBlock(after, after))
             for before, after in itertools.pairwise(widths)

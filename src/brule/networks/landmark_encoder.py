@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,7 @@ from brule.networks.compact import CompactHourglass
 from brule.networks.hourglass import StackedHourglass
 from brule.networks.layers import conv_block
 
-Head = Literal["convolution", "softmax"]
-Backbone = Literal["hourglass", "compact"]
-
+_Maker = TypeVar("_Maker")
 _PRIOR_WIDTH = 0.15  # of the first heatmap about every landmark's place, in units of the square
 
 
@@ -48,17 +47,19 @@ class LandmarkEncoder(nn.Module):
         barycenter: ``(N, 2)`` in the unit square: what the untrained encoder predicts for every image.
         image_size: side of the square images, in pixels.
         channels: of the images.
-        head: ``convolution`` is the paper's: stride-2 convolutions on the score maps of the last stack, down to
-            coordinates. ``softmax`` takes each map's centre of mass after a softmax over the pixels (an integral
-            regression, Sun et al. 2018).
-        backbone: ``hourglass`` is the paper's stacked hourglass; ``compact`` a single one made for CPUs.
+        head: one of :data:`HEADS`. ``convolution`` is the paper's: stride-2 convolutions on the score maps of the last
+            stack, down to coordinates. ``softmax`` takes each map's centre of mass after a softmax over the pixels (an
+            integral regression, Sun et al. 2018).
+        backbone: one of :data:`BACKBONES`. ``hourglass`` is the paper's stacked hourglass; ``compact`` a single one made
+            for CPUs.
         width: channels inside the hourglass (``compact``: at its finest level).
         stacks: hourglasses in the row; ``compact`` has one.
         depth: levels of an hourglass.
         stem_stride: image side over map side.
 
     Raises:
-        ConfigError: if the maps can't be halved ``depth`` times, or the backbone can't be built so.
+        ConfigError: if the head or the backbone is unknown, the maps can't be halved ``depth`` times, or the backbone can't
+            be built so.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class LandmarkEncoder(nn.Module):
         *,
         image_size: int,
         channels: int = 3,
-        head: Head = "convolution",
-        backbone: Backbone = "hourglass",
+        head: str = "convolution",
+        backbone: str = "hourglass",
         width: int = 256,
         stacks: int = 2,
         depth: int = 4,
@@ -76,6 +77,7 @@ class LandmarkEncoder(nn.Module):
     ) -> None:
         super().__init__()
         check_points(barycenter[None], "barycenter")
+        make_head, make_backbone = _known("head", head, HEADS), _known("backbone", backbone, BACKBONES)
         side = image_size // stem_stride
         if image_size % stem_stride or side % 2**depth:
             raise ConfigError(
@@ -83,22 +85,15 @@ class LandmarkEncoder(nn.Module):
                 f"times; use an image_size that is a multiple of {stem_stride * 2**depth}, or a smaller depth"
             )
         self.image_size, self.channels = image_size, channels
-        n, shared = len(barycenter), {"channels": channels, "width": width, "depth": depth, "stem_stride": stem_stride}
-        if backbone == "compact" and stacks != 1:
-            raise ConfigError(f"stacks: expected 1 with the compact backbone, got {stacks}")
-        self.hourglass: nn.Module = (
-            CompactHourglass(n, **shared) if backbone == "compact" else StackedHourglass(n, stacks=stacks, **shared)
+        self.hourglass: nn.Module = make_backbone(
+            len(barycenter), channels=channels, width=width, stacks=stacks, depth=depth, stem_stride=stem_stride
         )
-        heads = {"convolution": ConvolutionHead, "softmax": SoftmaxHead}
-        if head not in heads:
-            raise ConfigError(f"head: expected one of {', '.join(heads)}, got {head!r}")
         # The paper reads coordinates from the last stack; the integral head costs nothing and supervises every stack.
-        count = 1 if head == "convolution" else stacks
-        self.heads = nn.ModuleList(heads[head](barycenter, side) for _ in range(count))
-        if head == "softmax":
-            for maps in self.hourglass.maps:
-                nn.init.zeros_(maps.weight)  # type: ignore[arg-type]
-                nn.init.zeros_(maps.bias)  # type: ignore[arg-type]
+        count = stacks if make_head.reads_every_stack else 1
+        self.heads = nn.ModuleList(make_head(barycenter, side) for _ in range(count))
+        if make_head.starts_from_empty_maps:
+            for parameter in self.hourglass.get_submodule("maps").parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor) -> EncoderOutput:
         """Images ``(B, C, S, S)`` in ``[-1, 1]`` → landmarks in the unit square."""
@@ -119,6 +114,8 @@ class SoftmaxHead(nn.Module):
     A broad Gaussian around the barycenter is added to the scores (in logarithms, learnt from there on), so that zero scores
     mean the barycenter; a constant takes away what the border cuts off that Gaussian.
     """
+
+    reads_every_stack = starts_from_empty_maps = True
 
     centres: Tensor
     offset: Tensor
@@ -151,6 +148,8 @@ class ConvolutionHead(nn.Module):
     The linear layer starts at zero and its bias at the barycenter. The spread is that of the score maps' softmax.
     """
 
+    reads_every_stack = starts_from_empty_maps = False
+
     def __init__(self, barycenter: Tensor, side: int) -> None:
         super().__init__()
         n, blocks = len(barycenter), []
@@ -177,3 +176,16 @@ def _spread(along_x: Tensor, along_y: Tensor, places: Tensor) -> Tensor:
     """The standard deviation along one axis of heatmaps over a square, from their marginals ``(B, N, side)``: ``(B, N)``."""
     variances = [heatmap @ places.square() - (heatmap @ places).square() for heatmap in (along_x, along_y)]
     return torch.stack(variances, -1).clamp_min(0).mean(-1).sqrt()
+
+
+# To add a backbone: a file with a module ``(n_maps, *, channels, width, stacks, depth, stem_stride)`` that turns images
+# ``(B, C, H, W)`` into a list of score maps ``(B, N, H / stem_stride, W / stem_stride)``, one per stack, whose last layers
+# are ``.maps``; and its line here. ``tests/networks/test_contracts.py`` then tests it.
+BACKBONES: dict[str, Callable[..., nn.Module]] = {"hourglass": StackedHourglass, "compact": CompactHourglass}
+HEADS: dict[str, type[ConvolutionHead | SoftmaxHead]] = {"convolution": ConvolutionHead, "softmax": SoftmaxHead}
+
+
+def _known(what: str, name: str, registry: Mapping[str, _Maker]) -> _Maker:
+    if name not in registry:
+        raise ConfigError(f"{what}: expected one of {', '.join(registry)}, got {name!r}")
+    return registry[name]

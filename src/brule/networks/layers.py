@@ -33,7 +33,7 @@ class Residual(nn.Module):
         return self.skip(x) + self.body(x)
 
 
-def conv_block(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def conv_block(channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
@@ -48,7 +48,7 @@ class BasicBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            conv_block(channels_in, channels_out, 3, stride),
+            conv_block(channels_in, channels_out, 3, stride=stride),
             nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels_out),
         )

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brule.coordinates import ALIGN_CORNERS, pixel_centres
-from brule.training.distributed import ALONE, Distributed
+from brule.training.distributed import SINGLE, Distributed
 from brule.training.sections import Augmentation
 
 _LIGHTS = 4  # the light is drawn at so many places along each side
 
 
-def augment(images: Tensor, strength: Augmentation, *, generator: torch.Generator, distributed: Distributed = ALONE) -> Tensor:
+def augment(images: Tensor, strength: Augmentation, *, generator: torch.Generator, distributed: Distributed = SINGLE) -> Tensor:
     """Change colours, light and what can be seen, each image in its own way; strengths of 0 change nothing.
 
     Args:
@@ -26,8 +26,8 @@ def augment(images: Tensor, strength: Augmentation, *, generator: torch.Generato
     """
 
     def uniform(width: float, channels: int = 1, nodes: int = 1) -> Tensor:
-        draw = 2 * distributed.drawn(lambda n: torch.rand(n, channels, nodes, nodes, generator=generator), len(images)) - 1
-        return width * draw.to(images.device, images.dtype)
+        unit = distributed.draw_for_batch(lambda n: torch.rand(n, channels, nodes, nodes, generator=generator), len(images))
+        return width * (2 * unit - 1).to(images.device, images.dtype)
 
     if strength.contrast:
         mean = images.mean((1, 2, 3), keepdim=True)
@@ -45,7 +45,7 @@ def augment(images: Tensor, strength: Augmentation, *, generator: torch.Generato
         )
         images = (images + 1) * (1 + light) - 1
     if strength.noise:
-        noise = distributed.drawn(lambda n: torch.randn(n, *images.shape[1:], generator=generator), len(images))
+        noise = distributed.draw_for_batch(lambda n: torch.randn(n, *images.shape[1:], generator=generator), len(images))
         images = images + noise.to(images.device, images.dtype) * uniform(strength.noise).abs()
     if strength.erasing:
         images = torch.where(_rectangles(strength.erasing, uniform, images), uniform(1, images.shape[1]), images)

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from brule.tensors import to_input
-from brule.training.augmented_pair import AugmentedPair, LabelledBatch, draw_augmented_pair, draw_labelled
+from brule.geometry import AugmentedPair, ShapeModel
+from brule.tensors import Images, to_input
 from brule.training.config import TrainingConfig
-from brule.training.distributed import ALONE, Distributed
+from brule.training.distributed import SINGLE, Distributed
 from brule.training.schedule import finetune_config
-from brule.training.steps import ShapeModel
+from brule.training.views import draw_augmented_pair, draw_labelled
 
 _LABELS = 2  # the stream of the seed for annotated images; that of unlabelled ones has no number, 1 is that of the styles
-
-
-class Images(Protocol):
-    """What the loop needs of a store of crops: ``(n, W, W, C)`` bytes, indexable by an array."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -44,10 +35,15 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Batch:
-    """What an iteration learns from: unlabelled images, annotated ones, or both."""
+    """What an iteration learns from: unlabelled images, annotated ones, or both.
+
+    Attributes:
+        views: two views of unlabelled images.
+        labelled: annotated images ``(B, C, S, S)`` and their landmarks ``(B, N, 2)`` in the unit square, NaN where missing.
+    """
 
     views: AugmentedPair | None
-    labelled: LabelledBatch | None
+    labelled: tuple[Tensor, Tensor] | None = None
 
 
 class BatchSource:
@@ -60,7 +56,7 @@ class BatchSource:
         labelled: the annotated ones; ``None`` if there are unlabelled ones alone.
         shape_model: mirroring and deformations come from here.
         config: the settings.
-        distributed: each of them gets its share of every batch.
+        distributed: each process gets its share of every batch.
     """
 
     def __init__(
@@ -68,11 +64,12 @@ class BatchSource:
         images: Images | None,
         labelled: LabelledImages | None,
         shape_model: ShapeModel,
+        *,
         config: TrainingConfig,
-        distributed: Distributed = ALONE,
+        distributed: Distributed = SINGLE,
     ) -> None:
         self.images, self.labelled, self._shape_model, self._config = images, labelled, shape_model, config
-        self._processes = distributed
+        self._distributed = distributed
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="brule-views")
         self._next: tuple[tuple[int, bool], Future[Batch]] | None = None
 
@@ -104,33 +101,26 @@ class BatchSource:
         turn, rest = divmod(iteration, self._config.labelled.every)
         if self.labelled is None or (rest and views is not None):
             return Batch(views, None)
-        return Batch(views, self._draw_labelled(self.labelled, turn if views is not None else iteration, finetune))
+        return Batch(views, self._draw_labelled(self.labelled, turn if views is not None else iteration, finetune=finetune))
 
     def _draw_views(self, images: Images, iteration: int) -> AugmentedPair:
-        config, shape_model = self._config, self._shape_model
+        config = self._config
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration))
-        crops = self._tensor(images[self._processes.rows(batch_indices(len(images), iteration, config))])
+        crops = self._tensor(images[self._distributed.rows(batch_indices(len(images), iteration, config))])
         both = not (config.teacher.enabled and config.teacher.plain)
         return draw_augmented_pair(
-            crops,
-            config,
-            generator=generator,
-            mirror=shape_model.mirror,
-            prior=shape_model.prior,
-            both=both,
-            distributed=self._processes,
+            crops, self._shape_model, config, generator=generator, both=both, distributed=self._distributed
         )
 
-    def _draw_labelled(self, labelled: LabelledImages, turn: int, finetune: bool) -> LabelledBatch:
+    def _draw_labelled(self, labelled: LabelledImages, turn: int, *, finetune: bool) -> tuple[Tensor, Tensor]:
         shape_model, config = self._shape_model, finetune_config(self._config) if finetune else self._config
-        mirror = None if finetune and not config.finetune.mirror else shape_model.mirror
+        if finetune and not config.finetune.mirror:
+            shape_model = replace(shape_model, mirror=None)
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, turn, _LABELS))
-        chosen = self._processes.rows(labelled_indices(len(labelled.images), turn, config))
+        chosen = self._distributed.rows(labelled_indices(len(labelled.images), turn, config))
         points = labelled.points[torch.from_numpy(chosen)].to(shape_model.barycenter.device)
         crops = self._tensor(labelled.images[chosen])
-        return draw_labelled(
-            crops, points, config, generator=generator, mirror=mirror, prior=shape_model.prior, distributed=self._processes
-        )
+        return draw_labelled(crops, points, shape_model, config=config, generator=generator, distributed=self._distributed)
 
     def _tensor(self, crops: np.ndarray) -> Tensor:
         return to_input(torch.from_numpy(crops)).to(self._shape_model.barycenter.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,10 @@ from torch import Tensor, nn
 from brule.errors import CheckpointError
 from brule.tensors import load_module, read_safetensors, write_safetensors
 from brule.training.migration import current_state_name
+from brule.training.state import Progress
 
 FORMAT = "brule-checkpoint-1"
 _OF_OPTIMIZER = "optimizer."  # before the name of one, so that it may be called like the network it moves
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        iteration: iterations done.
-        elapsed: seconds spent in them, over all the times the run was taken up.
-    """
-
-    iteration: int = 0
-    elapsed: float = 0.0
 
 
 def save_checkpoint(

@@ -12,19 +12,17 @@ from torch import Tensor
 
 from brule.files import make_folder
 from brule.model import BruleModel, Decoder
-from brule.tensors import resized, to_bytes, to_input
-from brule.training.batches import Images
-from brule.training.checkpoint import Progress, save_checkpoint
+from brule.tensors import Images, resized, to_bytes, to_input
+from brule.training.checkpoint import save_checkpoint
 from brule.training.config import TrainingConfig
 from brule.training.logging import RunLog
 from brule.training.prediction import predict_crops
-from brule.training.run import CHECKPOINT, Run
-from brule.training.schedule import progress_of
-from brule.training.steps import ShapeModel
+from brule.training.run import CHECKPOINT
+from brule.training.state import Progress, TrainingState
 from brule.transport import transport_plan
 
-_PREVIEW_COUNT = 12
-_ORDER_COUNT = 512
+_PREVIEW_IMAGES = 12
+_ORDER_IMAGES = 512
 
 
 @dataclass
@@ -44,68 +42,69 @@ class TrainingResult:
     decoder: Decoder | None = None
 
 
-@dataclass(frozen=True)
-class Callbacks:
-    """What a run calls while it goes on.
-
-    Attributes:
-        on_checkpoint: called before a checkpoint is written and at the end, with the averages of the moment.
-        preview: draws crops ``(B, S, S, C)`` bytes with landmarks ``(B, N, 2)`` in the unit square into a file, and beside
-            them the same redrawn from those landmarks, where there is a decoder.
-    """
-
-    on_checkpoint: Callable[[TrainingResult], None] | None = None
-    preview: Callable[[Path, np.ndarray, np.ndarray, np.ndarray | None], object] | None = None
+# Draws crops (B, S, S, C) bytes with landmarks (B, N, 2) in the unit square into a file, and beside them the same redrawn
+# from those landmarks, where there is a decoder.
+Preview = Callable[[Path, np.ndarray, np.ndarray, np.ndarray | None], object]
 
 
 @dataclass
 class Checkpointer:
-    """Writes checkpoints and previews when they are due."""
+    """Writes checkpoints and previews when they are due.
 
-    run: Run
+    Attributes:
+        state: of the run.
+        images: those that previews show.
+        directory: of the run; ``None`` writes nothing.
+        log: of the run.
+        on_checkpoint: called before a checkpoint is written and at the end, with the averages.
+        preview: draws the previews.
+    """
+
+    state: TrainingState
     images: Images
-    shape_model: ShapeModel
-    config: TrainingConfig
     directory: Path | None
     log: RunLog
-    callbacks: Callbacks
+    on_checkpoint: Callable[[TrainingResult], object] | None = None
+    preview: Preview | None = None
 
     def after_iteration(self) -> None:
         """Save and draw if the iteration's number says so."""
-        iteration = self.run.progress.iteration
-        if iteration % self.config.checkpoint_every == 0:
+        iteration, config = self.state.progress.iteration, self.state.config
+        if iteration % config.checkpoint_every == 0:
             self.save()
-        if self.config.preview_every and iteration % self.config.preview_every == 0:
+        if config.preview_every and iteration % config.preview_every == 0:
             self._draw()
 
     def save(self) -> None:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
-        run = self.run
-        if not self.shape_model.indexed:
-            order = _barycenter_order(run.ema, self.images, self.config) if run.distributed.main else run.ema.order
-            order = run.distributed.broadcast(order)
-            for model in (run.ema, run.model):  # in both, since the average takes over the model's
+        state = self.state
+        if not state.shape_model.indexed:
+            main = state.distributed.main
+            order = _barycenter_order(state.ema, self.images, state.config) if main else state.ema.order
+            order = state.distributed.broadcast(order)
+            for model in (state.ema, state.model):  # in both, since the average takes over the model's
                 model.set_order(order.to(model.order.device))
-        if self.callbacks.on_checkpoint is not None:
-            self.callbacks.on_checkpoint(self.result())
+        if self.on_checkpoint is not None:
+            self.on_checkpoint(self.result())
         if self.directory is not None:
-            save_checkpoint(self.directory / CHECKPOINT, progress=run.progress, modules=run.modules, optimizers=run.optimizers)
+            path = self.directory / CHECKPOINT
+            save_checkpoint(path, progress=state.progress, modules=state.modules, optimizers=state.optimizers)
 
     def result(self) -> TrainingResult:
         """The averages of the moment."""
-        run = self.run
-        return TrainingResult(run.ema, run.progress, progress_of(run.progress, self.config) >= 1, run.decoder_ema)
+        state = self.state
+        return TrainingResult(state.ema, state.progress, state.progress.fraction(state.config) >= 1, state.decoder_ema)
 
     def _draw(self) -> None:
-        if self.callbacks.preview is None or self.directory is None:
+        if self.preview is None or self.directory is None:
             return
-        run = self.run
-        crops, points = _predict_some(run.ema, self.images, self.config, _PREVIEW_COUNT)
-        redrawn = None if run.decoder_ema is None else _redrawn(run.decoder_ema, crops, points)
-        path = self.directory / "previews" / f"{run.progress.iteration:06d}.png"
+        state = self.state
+        crops, points = _predict_some(state.ema, self.images, state.config, count=_PREVIEW_IMAGES)
+        redrawn = None if state.decoder_ema is None else _redrawn(state.decoder_ema, crops, points)
+        path = self.directory / "previews" / f"{state.progress.iteration:06d}.png"
         make_folder(path.parent)
-        self.callbacks.preview(path, crops, points, redrawn)
-        self.log.picture(run.progress.iteration, path)
+        self.preview(path, crops, points, redrawn)
+        self.log.picture(state.progress.iteration, path)
 
 
 @torch.no_grad()
@@ -113,7 +112,7 @@ def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig)
     """The outputs in the barycenter's order, ``(N,)``: the assignment that the mean plan to the barycenter favours."""
     from scipy.optimize import linear_sum_assignment
 
-    _, points = _predict_some(model, images, config, _ORDER_COUNT)
+    _, points = _predict_some(model, images, config, count=_ORDER_IMAGES)
     points = points[:, np.argsort(model.order.cpu().numpy())]  # in the encoder's own order
     centred = torch.from_numpy(points - points.mean(1, keepdims=True))
     target = model.barycenter.cpu() - model.barycenter.cpu().mean(0)
@@ -124,9 +123,9 @@ def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig)
     return order
 
 
-def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first crops with their landmarks: bytes ``(n, S, S, C)`` and unit-square points ``(n, N, 2)``."""
-    looks = predict_crops(model, images, np.arange(min(count, len(images))), config)
+    looks = predict_crops(model, images, config, chosen=np.arange(min(count, len(images))))
     crops, points = zip(*((to_bytes(crop), found.cpu().numpy()) for crop, found in looks), strict=True)
     return np.concatenate(crops), np.concatenate(points)
 

@@ -6,13 +6,14 @@ import difflib
 import json
 from collections.abc import Mapping
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 
 from brule.errors import ConfigError
-from brule.training.migration import current_key, current_settings, warn_renamed
+from brule.training.migration import current_overrides, current_settings
 from brule.training.sections import (
     Augmentation,
     Crop,
@@ -22,12 +23,14 @@ from brule.training.sections import (
     Finetune,
     Gan,
     Labelled,
-    Loss,
     Optimizer,
     Section,
     Teacher,
     Warp,
+    Weight,
+    as_table,
 )
+from brule.training.terms import Loss
 
 try:
     import tomllib
@@ -111,7 +114,7 @@ def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> Training
         ConfigError: naming the first setting that would change otherwise.
     """
     wanted = _overridden(config.model_dump(), overrides)
-    for key in map(current_key, overrides):
+    for key in current_overrides(overrides):
         had, asked = setting(config, key), setting(wanted, key)
         if key not in _LENGTH and had != asked:
             raise ConfigError(
@@ -131,17 +134,12 @@ def with_batch_for(config: TrainingConfig, n_images: int, *, processes: int = 1)
 
 def setting(config: TrainingConfig, key: str) -> Any:
     """The value of a setting by its dotted key."""
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
+    return attrgetter(key)(config)
 
 
 def _overridden(settings: dict[str, Any], overrides: Mapping[str, Any]) -> TrainingConfig:
-    if renamed := [(key, current_key(key)) for key in overrides if current_key(key) != key]:
-        warn_renamed(renamed)
-    for key, value in overrides.items():
-        _assign(settings, current_key(key), _parsed(value))
+    for key, value in current_overrides(overrides).items():
+        _assign(settings, key, _parsed(value))
     return config_from_dict(settings)
 
 
@@ -216,6 +214,9 @@ def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
     known = dotted_keys()
     if key == "preset":
         raise ConfigError("setting: preset can't be changed as a setting; choose another with --preset (in Python: preset=…)")
+    weight, _, part = key.rpartition(".")
+    if weight in known and part in Weight.__annotations__ and isinstance(setting(TrainingConfig(), weight), Weight):
+        key = weight  # its schedule
     if key not in known:
         raise ConfigError(f"setting: {key!r} is unknown{_nearest(key, list(known))}; `brule train --list-settings` shows all")
     *sections, last = key.split(".")
@@ -224,7 +225,12 @@ def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
             raise ConfigError(f"setting: {section!r} is a section with settings of its own, got {place!r} for it")
-    place[last] = value
+    if key == weight:
+        place[last] = {**as_table(place.get(last, setting(TrainingConfig(), key))), part: value}
+    elif isinstance(place.get(last), Mapping) and not isinstance(value, Mapping):
+        place[last] = {**place[last], "value": value}  # a weight keeps its schedule
+    else:
+        place[last] = value
 
 
 def _parsed(value: Any) -> Any:
@@ -237,10 +243,10 @@ def _parsed(value: Any) -> Any:
 
 
 def _explained(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"]).removesuffix(".value")  # of a weight
     if problem["type"] == "extra_forbidden":
         return f"setting: {key!r} is unknown{_nearest(key, list(dotted_keys()))}; `brule train --list-settings` shows all"
-    return f"setting {key}: {problem['msg'].lower()}, got {problem['input']!r}"
+    return f"setting {key}: {problem['msg'].lower().removeprefix('value error, ')}, got {problem['input']!r}"
 
 
 def _nearest(word: str, known: list[str]) -> str:

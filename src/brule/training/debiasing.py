@@ -6,20 +6,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.geometry import mirrored
+from brule.geometry import ShapeModel, mirrored
 from brule.model import BruleModel
-from brule.training.batches import Images, LabelledImages
+from brule.training.batches import LabelledImages
 from brule.training.config import TrainingConfig
 from brule.training.ema import MeanPredictions
 from brule.training.prediction import predict_crops
-from brule.training.steps import ShapeModel
 
-_MOST = 1000  # annotated images that are looked at
-_STILL = 1e-5  # of the crop: landmarks that vary by less than that don't vary
+_MAX_IMAGES = 1000  # annotated images that are used
+_MIN_DEVIATION = 1e-5  # of the crop: landmarks that vary by less than that don't vary
 
 
 def debias_mean(
-    means: MeanPredictions, teacher: BruleModel, labelled: LabelledImages, shape_model: ShapeModel, config: TrainingConfig
+    means: MeanPredictions,
+    teacher: BruleModel,
+    labelled: LabelledImages,
+    *,
+    shape_model: ShapeModel,
+    config: TrainingConfig,
 ) -> None:
     r"""Note the shift from the mean of the annotated shapes to the mean shape of all images.
 
@@ -42,8 +46,8 @@ def debias_mean(
         config: its section ``crop`` is read.
     """
     assert shape_model.prior is not None
-    chosen = np.unique(np.linspace(0, len(labelled.images) - 1, _MOST).round().astype(int))
-    found = _landmarks(teacher, labelled.images, chosen, config)
+    chosen = np.unique(np.linspace(0, len(labelled.images) - 1, _MAX_IMAGES).round().astype(int))
+    found = torch.cat([points for _, points in predict_crops(teacher, labelled.images, config, chosen=chosen)])
     truth, everywhere = labelled.points[torch.from_numpy(chosen)].to(found.device), means.ema
     if shape_model.mirror is not None:
         found, truth = (torch.cat([points, mirrored(points, shape_model.mirror)]) for points in (found, truth))
@@ -64,13 +68,10 @@ def mean_of_all(truth: Tensor, found: Tensor, everywhere: Tensor) -> Tensor:
         ``(N, 2)``; a landmark that no annotated image has is taken to lie where the teacher finds it.
     """
     found = found.where(truth.isfinite(), torch.nan)
-    mean, pseudo_labels = truth.nanmean(0), found.nanmean(0)
-    variance = (found - pseudo_labels).square().nanmean(0)
-    follows = ((truth - mean) * (found - pseudo_labels)).nanmean(0) / variance
-    follows = follows.where(variance > _STILL**2, 1).clamp(0, 1)  # a single image, or one answer to all: plain inference
-    return torch.where(mean.isfinite(), mean + follows * (everywhere - pseudo_labels), everywhere)
-
-
-def _landmarks(teacher: BruleModel, images: Images, chosen: np.ndarray, config: TrainingConfig) -> Tensor:
-    """The landmarks of images as they are, ``(n, N, 2)`` in the unit square of the crop."""
-    return torch.cat([points for _, points in predict_crops(teacher, images, chosen, config)])
+    mean, found_mean = truth.nanmean(0), found.nanmean(0)
+    variance = (found - found_mean).square().nanmean(0)
+    follows = ((truth - mean) * (found - found_mean)).nanmean(0) / variance
+    follows = follows.where(variance > _MIN_DEVIATION**2, 1).clamp(
+        0, 1
+    )  # a single image, or one answer to all: plain inference
+    return torch.where(mean.isfinite(), mean + follows * (everywhere - found_mean), everywhere)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from brule.errors import ConfigError, ProcessLostError
+from brule.networks.sync_norm import SynchronizedBatchNorm
 from brule.training.config import TrainingConfig
 
 _PATIENCE = timedelta(hours=2)  # of a process for the others: one of a machine decodes the images of all of them
@@ -53,25 +54,14 @@ class Distributed:
         """This process's rows of a tensor, an array or warps, ``(R·b, …) → (b, …)``."""
         return batch if self.count == 1 else batch[self.rank :: self.count]
 
-    def drawn(self, draw: Callable[[int], Rows], rows: int) -> Rows:
+    def draw_for_batch(self, draw: Callable[[int], Rows], rows: int) -> Rows:
         """This process's rows of what is drawn for the whole batch.
 
         Args:
-            draw: from a number of rows to so many random ones.
+            draw: from a number of rows to that many random ones.
             rows: of this process, b.
         """
         return self.rows(draw(rows * self.count))
-
-    def opposite(self, rows: Tensor) -> Tensor:
-        """The rows of the opposite process, the last one's for the first; not differentiable.
-
-        With the own rows turned round in each, these are the own rows of the whole batch turned round.
-        """
-        if self.count == 1:
-            return rows
-        from accelerate.utils import gather
-
-        return gather(rows.contiguous()).chunk(self.count)[self.count - 1 - self.rank]
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over the processes.
@@ -141,23 +131,17 @@ class Distributed:
                     )
 
     def wait(self) -> None:
-        """Go on when all of them have come here."""
+        """Go on when all processes have come here."""
         if self.count > 1:
-            self.any(False)
+            _accelerate_state().wait_for_everyone()
 
-    @contextmanager
-    def local_main_first(self) -> Iterator[None]:
+    def local_main_first(self) -> AbstractContextManager[None]:
         """Let one process of each machine go through a block, then the others: they find its files."""
-        first = self.count == 1 or int(os.environ.get("LOCAL_RANK", 0)) == 0
-        if not first:
-            self.wait()
-        yield
-        if first:
-            self.wait()
+        return nullcontext() if self.count == 1 else _accelerate_state().local_main_process_first()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Say in plain words when another process has gone.
+    def explaining_losses(self) -> Iterator[None]:
+        """Explain in plain words when another process has gone.
 
         Raises:
             ProcessLostError: in the place of what PyTorch raises then.
@@ -191,7 +175,13 @@ class _Mean(torch.autograd.Function):
         return reduce(gradient.contiguous(), "mean")
 
 
-ALONE = Distributed()
+SINGLE = Distributed()
+
+
+def _accelerate_state() -> Any:
+    from accelerate import PartialState
+
+    return PartialState()
 
 
 def join_distributed(device: torch.device | str) -> Distributed:
@@ -205,7 +195,7 @@ def join_distributed(device: torch.device | str) -> Distributed:
     """
     device, count = torch.device(device), _world_size()
     if count == 1:
-        return ALONE
+        return SINGLE
     try:
         from accelerate import PartialState
     except ImportError:
@@ -248,49 +238,16 @@ def check_shares(config: TrainingConfig, distributed: Distributed) -> None:
             )
 
 
-class SynchronizedBatchNorm(nn.BatchNorm2d):
-    """A batch norm whose statistics are those of all processes' images, on any device.
-
-    On GPUs :class:`torch.nn.SyncBatchNorm` does the same faster.
-
-    Args:
-        norm: takes over its weights and statistics.
-        distributed: of equal shares.
-    """
-
-    def __init__(self, norm: nn.BatchNorm2d, distributed: Distributed) -> None:
-        super().__init__(norm.num_features, norm.eps, norm.momentum)
-        self.distributed = distributed
-        self.weight, self.bias = norm.weight, norm.bias
-        self.running_mean, self.running_var = norm.running_mean, norm.running_var
-        self.num_batches_tracked = norm.num_batches_tracked
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W) → (B, C, H, W)``."""
-        if not self.training:
-            return super().forward(x)
-        wide = x.float()
-        mean = self.distributed.mean(wide.mean((0, 2, 3)))
-        variance = self.distributed.mean((wide - mean[:, None, None]).square().mean((0, 2, 3)))
-        self._remember(mean.detach(), variance.detach(), self.distributed.count * x.numel() // x.shape[1])
-        scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
-
-    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * count / max(count - 1, 1), self.momentum)
-        self.num_batches_tracked += 1
-
-
 def synchronize_norms(model: nn.Module, distributed: Distributed) -> None:
     """Let the batch norms of a model see the images of all processes; names and weights stay, so that checkpoints fit."""
     if distributed.count == 1:
         return
     on_gpu = distributed.device is not None and distributed.device.type == "cuda"
-    norm = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else partial(SynchronizedBatchNorm, distributed=distributed)
+    norm = (
+        nn.SyncBatchNorm.convert_sync_batchnorm
+        if on_gpu
+        else partial(SynchronizedBatchNorm, mean=distributed.mean, count=distributed.count)
+    )
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.BatchNorm2d:

@@ -18,11 +18,11 @@ def accumulate_weights(average: nn.Module, model: nn.Module, *, decay: float) ->
         decay: share of the old average that is kept.
     """
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-    for kept, pseudo_labels in zip(average.buffers(), model.buffers(), strict=True):
+    for kept, own in zip(average.buffers(), model.buffers(), strict=True):
         if kept.is_floating_point():
-            kept.lerp_(pseudo_labels, 1 - decay)
+            kept.lerp_(own, 1 - decay)
         else:
-            kept.copy_(pseudo_labels)
+            kept.copy_(own)
 
 
 def warmed_decay(decay: float, iteration: int) -> float:

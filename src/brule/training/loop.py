@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from threading import Event
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from brule.errors import DataError
 from brule.files import make_folder
-from brule.training.augmented_pair import AugmentedPair, LabelledBatch
-from brule.training.batches import Batch, BatchSource, Images, LabelledImages, mixed_seed
-from brule.training.checkpointing import Callbacks, Checkpointer, TrainingResult
+from brule.networks import split_batches
+from brule.tensors import Images
+from brule.training.batches import Batch, BatchSource, LabelledImages
+from brule.training.checkpointing import Checkpointer, Preview, TrainingResult
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
 from brule.training.ema import accumulate_weights, warmed_decay
 from brule.training.logging import RunLog
-from brule.training.run import Run, build_shape_model, shape_model_to, start_run
-from brule.training.schedule import is_finetuning, lr_scale, progress_of, shape_factor
-from brule.training.split import split_batches
-from brule.training.steps import (
-    DecoderTerms,
-    GanBatch,
-    PseudoLabels,
-    ShapeModel,
-    encoder_step,
-    gan_step,
-    pseudo_label,
-    supervised_step,
-)
-
-_STYLES = 1  # the stream of the seed that random styles are drawn from; that of the warps has none
+from brule.training.run import build_shape_model, start_run
+from brule.training.schedule import is_finetuning, lr_scale
+from brule.training.state import TrainingState
+from brule.training.steps import Step, encoder_step, gan_step, supervised_step
 
 
 def train(
@@ -51,7 +40,9 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     device: torch.device | str = "cpu",
-    callbacks: Callbacks | None = None,
+    start_from: Callable[[TrainingState], object] | None = None,
+    on_checkpoint: Callable[[TrainingResult], object] | None = None,
+    preview: Preview | None = None,
 ) -> TrainingResult:
     """Train an encoder on unlabelled crops, on annotated ones, or on both.
 
@@ -63,10 +54,12 @@ def train(
         labelled: annotated crops of the same width.
         shapes: ``(K, N, 2)`` annotated shapes in the same frame and order, where there are.
         directory: of the run: log, checkpoints and previews go there; ``None`` keeps all in memory.
-        resume: go on from the directory's checkpoint.
+        resume: continue from the directory's checkpoint.
         quiet: no progress bar and no lines.
         device: where to train; with several processes, ``cuda`` is a GPU of its own for each.
-        callbacks: what is called on the way, in the main process.
+        start_from: called with the state of a new run, to give it the weights of another (:func:`take_weights`).
+        on_checkpoint: called in the main process before a checkpoint is written and at the end, with the averages.
+        preview: draws crops with landmarks into a file, in the main process; see :data:`Preview`.
 
     Returns:
         The averaged model. Ctrl-C ends the run early, with a checkpoint.
@@ -83,61 +76,67 @@ def train(
     distributed = join_distributed(device)
     check_shares(config, distributed)
     place = distributed.device or torch.device(device)
-    with distributed.together():
+    with distributed.explaining_losses():
         barycenter = distributed.broadcast(barycenter)
-        run = replace(start_run(barycenter, config, place, directory, resume), distributed=distributed)
-        distributed.expect_same(_facts(run, images, labelled, config))
-        distributed.share(run.modules.values())
-        synchronize_norms(run.model, distributed)
-        shape_model = shape_model_to(build_shape_model(barycenter, shapes, config, indexed=labelled is not None), place)
-        callbacks = callbacks or Callbacks()
+        shape_model = build_shape_model(barycenter, shapes, config, indexed=labelled is not None).to(place)
+        state = start_run(shape_model, config, device=place, directory=directory, resume=resume)
+        state.distributed = distributed
+        if start_from is not None and not resume:
+            start_from(state)
+        distributed.expect_same(_facts(state, images, labelled))
+        distributed.share(state.modules.values())
+        synchronize_norms(state.model, distributed)
         if not distributed.main:
-            directory, callbacks, quiet = None, Callbacks(), True
+            directory, on_checkpoint, preview, quiet = None, None, None, True
         if directory is not None:
             make_folder(directory)
         # Where processes share a batch, their cores are busy as it is, and threads could exchange statistics in any order.
         parts = config.split if place.type == "cpu" and distributed.count == 1 else 1
         with (
-            RunLog(directory, every=config.log_every, start=run.progress.iteration, quiet=quiet) as log,
-            BatchSource(images, labelled, shape_model, config, distributed) as source,
-            split_batches(run.model.encoder, run.ema.encoder, parts=parts),
+            RunLog(directory, every=config.log_every, start=state.progress.iteration, quiet=quiet) as log,
+            BatchSource(images, labelled, shape_model, config=config, distributed=distributed) as source,
+            split_batches(state.model.encoder, state.ema.encoder, parts=parts),
         ):
-            return _go_on(source, Checkpointer(run, shown, shape_model, config, directory, log, callbacks))
+            return _run(source, Checkpointer(state, shown, directory, log, on_checkpoint, preview))
 
 
-def _go_on(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
+def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
     """Iterate to the end of the run, or until Ctrl-C."""
-    run, config = checkpointer.run, checkpointer.config
+    state, config = checkpointer.state, checkpointer.state.config
     with _stop_signal() as stop:
-        began = time.monotonic() - run.progress.elapsed
-        while (share := progress_of(run.progress, config)) < 1 and not run.distributed.any(stop.wanted):
-            _find_the_mean(run, source, checkpointer.shape_model, config, share)
-            batch = source.batch(run.progress.iteration, finetune=is_finetuning(share, config))
-            terms = iterate(run, batch, checkpointer.shape_model, config, share)
-            run.progress.iteration += 1
-            run.progress.elapsed = run.distributed.clock(time.monotonic() - began)
-            share = progress_of(run.progress, config)
-            checkpointer.log.add(run.progress.iteration, share, terms, seconds=round(run.progress.elapsed, 1))
+        began = time.monotonic() - state.progress.elapsed
+        while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set()):
+            # Once, before annotated images teach: how far their mean shape is from that of all images.
+            _debias_when_due(state, source, progress)
+            # The batch, drawn in another thread while the last iteration was computed.
+            batch = source.batch(state.progress.iteration, finetune=is_finetuning(progress, config))
+            # Algorithms 1 and 2, annotated images, averages.
+            terms = iterate(state, batch, progress)
+            # The clock, the log, and whatever is due: a checkpoint, a preview.
+            state.progress.iteration += 1
+            state.progress.elapsed = state.distributed.clock(time.monotonic() - began)
+            progress = state.progress.fraction(config)
+            checkpointer.log.add(state.progress.iteration, progress, terms, seconds=round(state.progress.elapsed, 1))
             checkpointer.after_iteration()
         checkpointer.save()
-        if share < 1:
+        if progress < 1:
             kept = (
-                "all is saved, resume goes on from here"
+                "all is saved, resume continues from here"
                 if checkpointer.directory
                 else "nothing was saved: no directory was given"
             )
-            checkpointer.log.say(f"stopped at iteration {run.progress.iteration}; {kept}")
-        run.distributed.wait()  # who ends earlier may be taken for a failure by what started the processes
+            checkpointer.log.say(f"stopped at iteration {state.progress.iteration}; {kept}")
+        state.distributed.wait()  # who ends earlier may be taken for a failure by what started the processes
     return checkpointer.result()
 
 
-def _facts(run: Run, images: Images | None, labelled: LabelledImages | None, config: TrainingConfig) -> dict[str, object]:
+def _facts(state: TrainingState, images: Images | None, labelled: LabelledImages | None) -> dict[str, object]:
     """What every process has to have in common."""
     return {
-        **{key: setting(config, key) for key in dotted_keys()},
+        **{key: setting(state.config, key) for key in dotted_keys()},
         "the number of images": 0 if images is None else len(images),
         "the number of annotated images": 0 if labelled is None else len(labelled.images),
-        "the iteration to go on from": run.progress.iteration,
+        "the iteration to go on from": state.progress.iteration,
     }
 
 
@@ -155,121 +154,66 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     return labelled.images
 
 
-def _find_the_mean(run: Run, source: BatchSource, shape_model: ShapeModel, config: TrainingConfig, share: float) -> None:
-    """Correct the mean of the annotated shapes, just before their images begin to teach."""
-    begins = config.labelled.start > 0 and share >= config.labelled.start
-    if not begins or not config.teacher.enabled or shape_model.prior is None or run.means.corrected:
+def _debias_when_due(state: TrainingState, source: BatchSource, progress: float) -> None:
+    start, due = state.config.labelled.start, progress >= state.config.labelled.start
+    if not (start > 0 and due) or not state.config.teacher.enabled or state.means.corrected:
         return
-    if source.images is not None and source.labelled is not None:
-        debias_mean(run.means, run.ema, source.labelled, shape_model, config)
+    if state.shape_model.prior is not None and source.images is not None and source.labelled is not None:
+        debias_mean(state.means, state.ema, source.labelled, shape_model=state.shape_model, config=state.config)
 
 
-def iterate(run: Run, batch: Batch, shape_model: ShapeModel, config: TrainingConfig, share: float) -> dict[str, float]:
+def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:
     """One iteration: Algorithms 1 and 2 on unlabelled images, the step on annotated ones, then the averages.
 
     Args:
-        run: the state; all of it but the progress is brought up to date.
+        state: all of it but the progress is brought up to date.
         batch: of this iteration.
-        shape_model: what is known of the shape.
-        config: the settings.
-        share: of the run that is done.
+        progress: fraction of the run that is done.
 
     Returns:
         The terms, before weighting.
     """
-    factor = lr_scale(run.progress.iteration, share, config)
-    for optimizer in run.optimizers.values():
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
+    _set_learning_rates(state, progress)
+    step = Step(state, batch, progress)
     terms: dict[str, float] = {}
-    labelled = batch.labelled if batch.views is None or share >= config.labelled.start else None
-    apart = labelled is not None and not (config.labelled.together and batch.views is not None)
     if batch.views is not None:
-        shape_model = shape_model.moved(run.means.shift)
-        terms |= _learn_unlabelled(run, batch.views, None if apart else labelled, shape_model, config, share)
-    if apart and labelled is not None:
-        terms |= supervised_step(run.model, run.optimizers["encoder"], labelled, config, distributed=run.distributed)
-    _average(run, config)
+        if state.decoder is not None or state.config.teacher.enabled:
+            _ = step.pseudo_labels  # those of the networks as they are before either algorithm moves them
+        turn, rest = divmod(state.progress.iteration, state.config.gan.every)
+        if state.decoder is not None and not rest:
+            terms |= gan_step(step, penalize=turn % state.config.gan.penalty_every == 0)  # Algorithm 1
+        terms |= encoder_step(step)  # Algorithm 2
+    if step.labelled is not None and not step.joint:
+        terms |= supervised_step(step)  # §6.2
+    _average(state)
     return terms
 
 
-def _learn_unlabelled(
-    run: Run,
-    views: AugmentedPair,
-    labelled: LabelledBatch | None,
-    shape_model: ShapeModel,
-    config: TrainingConfig,
-    share: float,
-) -> dict[str, float]:
-    """Algorithm 1, then Algorithm 2."""
-    taught = config.teacher.enabled
-    pseudo_labels: PseudoLabels | None = None
-    decoder_terms: DecoderTerms | None = None
-    terms: dict[str, float] = {}
-    painting = run.networks is not None and share >= config.gan.start
-    if painting or taught:
-        pseudo_labels = pseudo_label(
-            run.ema if taught else run.model, views, shape_model, config, means=run.means, distributed=run.distributed
-        )
-    if painting and run.networks is not None and pseudo_labels is not None:
-        generator = torch.Generator().manual_seed(mixed_seed(config.seed, run.progress.iteration, _STYLES))
-        decoder_terms = DecoderTerms(run.networks, GanBatch.of(views, pseudo_labels, config), generator)
-        terms |= _paint(run, decoder_terms, config)
-    return terms | encoder_step(
-        run.model,
-        run.optimizers["encoder"],
-        views,
-        shape_model,
-        config,
-        means=run.means,
-        pseudo_labels=pseudo_labels if taught else None,
-        decoder_terms=decoder_terms if share >= config.gan.teach else None,
-        labelled=labelled,
-        shape_factor=shape_factor(share, config),
-        distributed=run.distributed,
-    )
+def _set_learning_rates(state: TrainingState, progress: float) -> None:
+    factor = lr_scale(state.progress.iteration, progress, state.config)
+    for optimizer in state.optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
 
 
-def _paint(run: Run, decoder_terms: DecoderTerms, config: TrainingConfig) -> dict[str, float]:
-    turn, rest = divmod(run.progress.iteration, config.gan.every)
-    if rest:
-        return {}
-    penalize = turn % config.gan.penalty_every == 0
-    return gan_step(
-        decoder_terms.networks,
-        run.optimizers,
-        decoder_terms.gan_batch,
-        config,
-        generator=decoder_terms.generator,
-        penalize=penalize,
-        distributed=run.distributed,
-    )
-
-
-def _average(run: Run, config: TrainingConfig) -> None:
-    """Accumulate the weights, and write them back when it is time."""
-    iteration, every = run.progress.iteration, config.ema.write_back_every
-    decay = warmed_decay(config.ema.decay, iteration)
-    pairs: list[tuple[nn.Module, nn.Module]] = [(run.ema, run.model)]
-    if run.networks is not None and run.decoder_ema is not None:
-        pairs.append((run.decoder_ema, run.networks.decoder))
-    for average, model in pairs:
-        accumulate_weights(average, model, decay=decay)
-        if every and (iteration + 1) % every == 0:
-            model.load_state_dict(average.state_dict())
-
-
-class _Stop:
-    wanted = False
+def _average(state: TrainingState) -> None:
+    """Accumulate the weights of encoder and decoder, and write the encoder's back when it is time."""
+    iteration, every = state.progress.iteration, state.config.ema.write_back_every
+    decay = warmed_decay(state.config.ema.decay, iteration)
+    accumulate_weights(state.ema, state.model, decay=decay)
+    if state.decoder is not None and state.decoder_ema is not None:
+        accumulate_weights(state.decoder_ema, state.decoder, decay=decay)
+    if every and (iteration + 1) % every == 0:
+        state.model.load_state_dict(state.ema.state_dict())  # the encoder's alone, as in the paper (§4)
 
 
 @contextmanager
-def _stop_signal() -> Iterator[_Stop]:
+def _stop_signal() -> Iterator[Event]:
     """Turn the first Ctrl-C into a wish to stop after the iteration; a second one interrupts at once."""
-    stop = _Stop()
+    stop = Event()
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.wanted = True
+    def handle(*_: object) -> None:
+        stop.set()
         signal.signal(signal.SIGINT, before)
 
     try:

@@ -1,9 +1,9 @@
-"""Settings and stored states of earlier versions under their present names."""
+"""Settings and stored states of earlier versions: what was renamed, and what was cut."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from brule.errors import ConfigError
@@ -14,7 +14,19 @@ RENAMED_SETTINGS = {
     "ending.share": "finetune.fraction",
     "ending.warps": "finetune.warp_scale",
 }
+# A schedule belongs to its weight now; these two set that of all terms that tie landmarks to the shape.
+ANNEALING = ("loss.anneal_from", "loss.anneal_until")
+ANNEALED = {"loss.barycenter": 14.0, "loss.shape_prior": 0.0}  # with their defaults
 RENAMED_STATES = {"average/": "ema/", "decoder_average/": "decoder_ema/", "means/average": "means/ema"}
+# Settings that docs/experiments.md calls useless or untried, with the value that changed nothing, and why they were cut.
+_UNTRIED = "no measurement has shown that it helps"
+CUT: dict[str, tuple[float | str, str]] = {
+    "loss.fake_bends": (0.0, _UNTRIED),
+    "loss.fake_styles": ("random", _UNTRIED),
+    "gan.start": (0.0, _UNTRIED),
+    "gan.teach": (0.0, _UNTRIED),
+    "teacher.gate": (0.0, "the error was the same with and without it (docs/experiments.md)"),
+}
 
 
 def current_key(key: str) -> str:
@@ -25,23 +37,53 @@ def current_key(key: str) -> str:
     return RENAMED_SECTIONS.get(section, section) + dot + rest
 
 
-def current_settings(settings: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
-    """Nested settings with every renamed section and key under its present name.
+def current_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted settings under their present names, without those that were cut.
+
+    Warns (:class:`FutureWarning`) of all old names in one line, and of all cut settings in another.
+
+    Raises:
+        ConfigError: a cut setting has a value that would change something.
+    """
+    current, renamed, cut = {}, [], []
+    for key, value in overrides.items():
+        if key in CUT:
+            _check_cut(key, value)
+            cut.append(key)
+            continue
+        new = [f"{term}.{key.removeprefix('loss.')}" for term in ANNEALED] if key in ANNEALING else [current_key(key)]
+        current.update(dict.fromkeys(new, value))
+        if new != [key]:
+            renamed.append((key, " and ".join(new)))
+    _warn(renamed, cut, "they have no effect")
+    return current
+
+
+def current_settings(settings: Mapping[str, Any], *, stored: bool = False) -> dict[str, Any]:
+    """Nested settings with every renamed section and key under its present name, without those that were cut.
 
     Args:
         settings: as a preset, or the ``config`` of a stored detector, holds them.
-        quiet: without a :class:`FutureWarning` that names the old keys; for files that brule wrote itself.
+        stored: they are of a file that brule wrote itself: nobody can rename what is in it, so old names are no cause for a
+            warning; and a run that was trained with a cut setting is read, with one line about that.
 
     Raises:
-        ConfigError: an old and a new name of one setting are both there.
+        ConfigError: an old and a new name of one setting are both there, or a cut setting has a value that would change
+            something.
     """
     current: dict[str, Any] = {}
-    renamed = []
+    renamed, cut = [], []
     for name, value in settings.items():
         is_section = isinstance(value, Mapping)
         section: dict[str, Any] = current.setdefault(RENAMED_SECTIONS.get(name, name), {}) if is_section else current
         for key, one in value.items() if is_section else [(name, value)]:
             old = f"{name}.{key}" if is_section else key
+            if old in CUT:
+                if not stored:
+                    _check_cut(old, one)
+                if not stored or one != CUT[old][0]:
+                    cut.append(old)
+                continue
             new = current_key(old)
             leaf = new.rsplit(".", 1)[-1]
             if leaf in section:
@@ -49,15 +91,41 @@ def current_settings(settings: Mapping[str, Any], *, quiet: bool = False) -> dic
             section[leaf] = one
             if new != old:
                 renamed.append((old, new))
-    if renamed and not quiet:
-        warn_renamed(renamed)
+    renamed += _with_schedules(current)
+    _warn(
+        [] if stored else renamed,
+        cut,
+        "this run was trained with them, and they are ignored now" if stored else "they have no effect",
+    )
     return current
 
 
-def warn_renamed(renamed: list[tuple[str, str]]) -> None:
-    """Issue one :class:`FutureWarning` that lists settings under their old and new names."""
-    listed = ", ".join(f"{old} is now {new}" for old, new in renamed)
-    warnings.warn(f"settings were renamed: {listed}; the old names still work", FutureWarning, stacklevel=4)
+def _with_schedules(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """Move the old, common schedule into the weights; the names that were replaced."""
+    loss = settings.get("loss", {})
+    schedule = {key.removeprefix("loss."): loss.pop(key.removeprefix("loss.")) for key in ANNEALING if key[5:] in loss}
+    for term, default in ANNEALED.items() if schedule else ():
+        weight = loss.get(term[5:], default)
+        loss[term[5:]] = schedule | (dict(weight) if isinstance(weight, Mapping) else {"value": weight})
+    return [(f"loss.{key}", " and ".join(f"{term}.{key}" for term in ANNEALED)) for key in schedule]
+
+
+def _check_cut(key: str, value: Any) -> None:
+    harmless, reason = CUT[key]
+    try:
+        same = str(value).strip("\"' ") == harmless if isinstance(harmless, str) else float(value) == harmless
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ConfigError(f"setting: {key} was removed: {reason}; leave it out, got {value!r}")
+
+
+def _warn(renamed: Iterable[tuple[str, str]], cut: Iterable[str], effect: str) -> None:
+    """Issue one :class:`FutureWarning` about settings under their old and new names, and one about those that were cut."""
+    if listed := ", ".join(f"{old} is now {new}" for old, new in renamed):
+        warnings.warn(f"settings were renamed: {listed}; the old names still work", FutureWarning, stacklevel=4)
+    if listed := ", ".join(cut):
+        warnings.warn(f"settings were removed: {listed}; {effect}", FutureWarning, stacklevel=4)
 
 
 def current_state_name(name: str) -> str:

@@ -20,13 +20,12 @@ def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig)
     Raises:
         ConfigError: if a pair names a landmark that isn't there, or that stands in another; or if nothing is mirrored.
     """
-    if config.loss.mirror_pairs and not config.loss.mirror:
+    wanted, pairs = config.loss.mirror, config.loss.mirror_pairs
+    if not pairs:
+        return mirror_permutation(barycenter if shapes is None else shapes) if wanted else None
+    if not wanted:
         raise ConfigError("loss.mirror_pairs says which landmarks change places, but nothing is mirrored: set loss.mirror=true")
-    if not config.loss.mirror:
-        return None
-    if config.loss.mirror_pairs:
-        try:
-            return paired_permutation(config.loss.mirror_pairs, len(barycenter))
-        except BruleError as error:
-            raise ConfigError(f"loss.mirror_pairs: {error}") from None
-    return mirror_permutation(barycenter if shapes is None else shapes)
+    try:
+        return paired_permutation(pairs, len(barycenter))
+    except BruleError as error:
+        raise ConfigError(f"loss.mirror_pairs: {error}") from None

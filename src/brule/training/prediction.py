@@ -9,24 +9,23 @@ import torch
 from torch import Tensor
 
 from brule.model import BruleModel
-from brule.tensors import to_input
-from brule.training.augmented_pair import central_crop
-from brule.training.batches import Images
+from brule.tensors import Images, to_input
 from brule.training.config import TrainingConfig
+from brule.training.views import central_crop
 
 _BATCH = 64
 
 
 def predict_crops(
-    model: BruleModel, images: Images, chosen: np.ndarray, config: TrainingConfig
+    model: BruleModel, images: Images, config: TrainingConfig, *, chosen: np.ndarray
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Find the landmarks of some images, a batch at a time.
 
     Args:
         model: in evaluation mode.
         images: crops, ``crop.context`` times as wide as the encoder's input.
-        chosen: which of them, ``(n,)``.
         config: its section ``crop`` is read.
+        chosen: which of them, ``(n,)``.
 
     Yields:
         Crops ``(B, C, S, S)`` in ``[-1, 1]`` and points ``(B, N, 2)`` in their unit square, on the model's device.

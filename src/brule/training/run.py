@@ -1,62 +1,28 @@
-"""All that changes while training: networks, averages, optimizers, progress; and how they begin."""
+"""How a run begins: networks, averages and optimizers of a configuration, or those of a checkpoint."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError, ConfigError
-from brule.geometry import ShapePrior
+from brule.geometry import ShapeModel, ShapePrior
 from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
-from brule.training.checkpoint import Progress, load_checkpoint
+from brule.tensors import load_module
+from brule.training.checkpoint import load_checkpoint
 from brule.training.config import TrainingConfig
-from brule.training.distributed import ALONE, Distributed
 from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
-from brule.training.steps import GanNetworks, ShapeModel
+from brule.training.state import TrainingState
 
 CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
-
-
-@dataclass
-class Run:
-    """The state of a run.
-
-    Attributes:
-        model: what is trained.
-        ema: its averaged weights.
-        means: running mean predictions.
-        optimizers: by the names of what they move: ``encoder``, ``decoder``, ``discriminator``.
-        networks: decoder and discriminator, where the configuration has them.
-        decoder_ema: the decoder's averaged weights.
-        progress: iterations done and seconds spent.
-        distributed: that train it together.
-    """
-
-    model: BruleModel
-    ema: BruleModel
-    means: MeanPredictions
-    optimizers: dict[str, torch.optim.Optimizer]
-    networks: GanNetworks | None = None
-    decoder_ema: Decoder | None = None
-    progress: Progress = field(default_factory=Progress)
-    distributed: Distributed = ALONE
-
-    @property
-    def modules(self) -> dict[str, nn.Module]:
-        """Every module with a state, by the name it has in a checkpoint."""
-        named: dict[str, nn.Module | None] = {"model": self.model, "ema": self.ema, "means": self.means}
-        if self.networks is not None:
-            named |= {"decoder": self.networks.decoder, "discriminator": self.networks.discriminator}
-            named["decoder_ema"] = self.decoder_ema
-        return {name: module for name, module in named.items() if module is not None}
 
 
 def build_model(barycenter: Tensor, config: TrainingConfig) -> BruleModel:
@@ -88,21 +54,20 @@ def build_decoder(config: TrainingConfig) -> Decoder:
         return Decoder(image_size=size, sigma=sigma, **settings)
 
 
-def build_gan(config: TrainingConfig) -> GanNetworks | None:
+def build_gan(config: TrainingConfig) -> tuple[Decoder | None, Discriminator | None]:
     """Decoder and discriminator of a configuration, where it has them.
 
     Raises:
         ConfigError: if the images' size is no power of two.
     """
     if not config.gan.enabled:
-        return None
-    decoder = build_decoder(config)
+        return None, None
+    decoder, settings = build_decoder(config), config.decoder
     if not config.gan.adversarial:
-        return GanNetworks(decoder)
+        return decoder, None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + 2 * _OWN_STREAM)
-        settings = config.decoder
-        return GanNetworks(decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width))
+        return decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width)
 
 
 def build_shape_model(
@@ -121,7 +86,7 @@ def build_shape_model(
     """
     loss, teacher = config.loss, config.teacher
     mirror = mirror_of(barycenter, shapes, config)
-    wanted = loss.shape_prior or loss.population or loss.fake_bends or config.warp.bends
+    wanted = loss.shape_prior or loss.population or config.warp.bends
     wanted = wanted or (teacher.enabled and (teacher.centre or teacher.noise))
     prior = ShapePrior.fit(shapes, mirror=mirror) if wanted and shapes is not None else None
     held = loss.barycenter or (prior is not None and loss.shape_prior)
@@ -135,80 +100,103 @@ def build_shape_model(
     return ShapeModel(barycenter[None].float(), prior, mirror, known)
 
 
-def shape_model_to(shape_model: ShapeModel, device: torch.device) -> ShapeModel:
-    """The shape model on another device."""
-    prior = shape_model.prior.to(device) if shape_model.prior else None
-    mirror = shape_model.mirror.to(device) if shape_model.mirror is not None else None
-    return replace(shape_model, barycenter=shape_model.barycenter.to(device), prior=prior, mirror=mirror)
-
-
-def start_run(barycenter: Tensor, config: TrainingConfig, device: torch.device, directory: Path | None, resume: bool) -> Run:
+def start_run(
+    shape_model: ShapeModel,
+    config: TrainingConfig,
+    *,
+    device: torch.device | str = "cpu",
+    directory: Path | None = None,
+    resume: bool = False,
+) -> TrainingState:
     """The state at the beginning, or that of the directory's checkpoint.
 
     Raises:
         CheckpointError: if there is nothing to resume from, or it is of other networks.
         ConfigError: if the networks can't be built so.
     """
-    settings = config.optimizer
+    settings, barycenter = config.optimizer, shape_model.barycenter[0].cpu()
     model = _placed(build_model(barycenter, config), device)
+    decoder, discriminator = (None if network is None else _placed(network, device) for network in build_gan(config))
     adam = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
-    optimizers = {"encoder": _adam([{"params": model.encoder.parameters(), "lr": settings.learning_rate}], device, **adam)}
-    run = Run(model, copy.deepcopy(model).eval(), MeanPredictions(barycenter).to(device), optimizers)
-    networks = build_gan(config)
-    if networks is not None:
-        run.networks = _placed_painter(networks, device)
-        run.decoder_ema = copy.deepcopy(run.networks.decoder).eval()
-        optimizers |= _painters_optimizers(run.networks, config, device)
+    optimizers = {"encoder": _adam((model.encoder.parameters(), settings.learning_rate), **adam)}
+    means = MeanPredictions(barycenter).to(device)
+    state = TrainingState(config, shape_model, model, copy.deepcopy(model).eval(), means, optimizers)
+    if decoder is not None:
+        state.decoder, state.decoder_ema, state.discriminator = decoder, copy.deepcopy(decoder).eval(), discriminator
+        optimizers |= _gan_optimizers(decoder, discriminator, config)
     if config.compile:
-        _compile(run)
+        _compile(state)
     if resume:
         if directory is None:
             raise CheckpointError("resume: expected the directory of a run")
-        run.progress = load_checkpoint(directory / CHECKPOINT, modules=run.modules, optimizers=run.optimizers)
-    return run
+        state.progress = load_checkpoint(directory / CHECKPOINT, modules=state.modules, optimizers=state.optimizers)
+    return state
 
 
-def _compile(run: Run) -> None:
+def take_weights(state: TrainingState, model: BruleModel, decoder: Decoder | None, *, source: Path) -> None:
+    """Begin with the weights of another run's detector; schedule, optimizers and progress are those of a new run.
+
+    Args:
+        state: at its beginning.
+        model: the averaged model of the other run.
+        decoder: its averaged decoder; taken over where both runs have one.
+        source: the other run's folder, for messages.
+
+    Raises:
+        ConfigError: the other detector finds another number of landmarks, or in an order that annotated images contradict.
+        CheckpointError: its networks are others than those of the settings.
+    """
+    ours, theirs = len(state.model.barycenter), len(model.barycenter)
+    if ours != theirs:
+        raise ConfigError(
+            f"start_from: the detector in {source} finds {theirs} landmarks, and the shapes have {ours}; give shapes of the "
+            "same landmarks, or train without it"
+        )
+    order = model.order.to(state.model.order.device)
+    if state.shape_model.indexed and not torch.equal(order, torch.arange(ours, device=order.device)):
+        raise ConfigError(
+            f"start_from: the detector in {source} was trained without an index, so its outputs are in an order of their own, "
+            "which annotated images and the shape prior contradict; start from one that was trained with either"
+        )
+    advice = "start from a run with the same encoder (and decoder) settings"
+    for own in (state.model, state.ema):
+        load_module(own.encoder, model.encoder.state_dict(), source, advice=advice)
+        own.set_order(order)
+    for drawing in (state.decoder, state.decoder_ema) if decoder is not None else ():
+        if drawing is not None and decoder is not None:
+            load_module(drawing, decoder.state_dict(), source, advice=advice)
+
+
+def _compile(state: TrainingState) -> None:
     """Compile in place what runs most: names and places of the weights stay as they are.
 
     The discriminator stays out: its penalty needs second derivatives, which compiled code doesn't give.
     """
-    parts: list[nn.Module] = [run.model.encoder, run.ema.encoder]
-    if run.networks is not None:
-        parts += [run.networks.decoder.generator, run.networks.decoder.style_encoder]
+    parts: list[nn.Module] = [state.model.encoder, state.ema.encoder]
+    if state.decoder is not None:
+        parts += [state.decoder.generator, state.decoder.style_encoder]
     for part in parts:
         part.compile()
 
 
-def _painters_optimizers(
-    networks: GanNetworks, config: TrainingConfig, device: torch.device
+def _gan_optimizers(
+    decoder: Decoder, discriminator: Discriminator | None, config: TrainingConfig
 ) -> dict[str, torch.optim.Optimizer]:
-    gan, decoder = config.gan, networks.decoder
+    gan = config.gan
     betas = {"betas": (gan.beta1, gan.beta2), "weight_decay": 0.0}
     drawing = [*decoder.generator.parameters(), *decoder.style_mapping.parameters()]
-    groups = [
-        {"params": drawing, "lr": gan.generator_rate},
-        {"params": decoder.style_encoder.parameters(), "lr": gan.style_rate},
-    ]
-    optimizers = {"decoder": _adam(groups, device, **betas)}
-    if networks.discriminator is not None:
-        judge = [{"params": networks.discriminator.parameters(), "lr": gan.discriminator_rate}]
-        optimizers["discriminator"] = _adam(judge, device, **betas)
+    styles = decoder.style_encoder.parameters()
+    optimizers = {"decoder": _adam((drawing, gan.generator_rate), (styles, gan.style_rate), **betas)}
+    if discriminator is not None:
+        optimizers["discriminator"] = _adam((discriminator.parameters(), gan.discriminator_rate), **betas)
     return optimizers
 
 
-def _adam(groups: Iterable[dict[str, object]], device: torch.device, **options: object) -> torch.optim.Optimizer:
-    """AdamW whose groups remember the learning rate that a schedule multiplies."""
-    optimizer = torch.optim.AdamW(groups, fused=device.type in ("cpu", "cuda"), **options)  # type: ignore[arg-type]
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimizer
+def _adam(*rates: tuple[Iterable[nn.Parameter], float], **options: Any) -> torch.optim.Optimizer:
+    """AdamW of parameters and their learning rates, which it remembers so that a schedule can multiply them."""
+    groups = [{"params": list(parameters), "lr": rate, "initial_lr": rate} for parameters, rate in rates]
+    return torch.optim.AdamW(groups, fused=groups[0]["params"][0].device.type in ("cpu", "cuda"), **options)  # type: ignore[index]
 
 
-def _placed(module: nn.Module, device: torch.device):  # type: ignore[no-untyped-def]
+def _placed(module: nn.Module, device: torch.device | str):  # type: ignore[no-untyped-def]
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _placed_painter(networks: GanNetworks, device: torch.device) -> GanNetworks:
-    judge = networks.discriminator
-    return GanNetworks(_placed(networks.decoder, device), None if judge is None else _placed(judge, device))

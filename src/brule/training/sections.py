@@ -2,15 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import core_schema as schema
+
+from brule.networks import BACKBONES, HEADS
 
 
 class Section(BaseModel):
     """Frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Weight(float):
+    """Weight of a loss term with its schedule: a number that may change over the run.
+
+    In settings it is a number, ``14``, or a table, ``{value = 14, anneal_from = 100, anneal_until = 0.4}``: 100 times as much
+    at the start, falling geometrically to 14 at 40 % of the run.
+
+    Attributes:
+        anneal_from: factor on the weight at the start of the run, at least 1.
+        anneal_until: fraction of the run after which the factor is 1; 0 = no schedule.
+    """
+
+    anneal_from: float
+    anneal_until: float
+
+    def __new__(cls, value: float, anneal_from: float = 1.0, anneal_until: float = 0.0) -> Weight:  # noqa: D102
+        self = super().__new__(cls, value)
+        self.anneal_from, self.anneal_until = anneal_from, anneal_until
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return float(self) == other and (not isinstance(other, Weight) or self.plain == other.plain)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = float.__hash__
+
+    def at(self, progress: float) -> float:
+        """The weight when a fraction ``progress`` of the run is done."""
+        if not self.anneal_until or progress >= self.anneal_until:
+            return float(self)
+        return float(self * self.anneal_from ** (1 - progress / self.anneal_until))
+
+    @property
+    def plain(self) -> float | dict[str, float]:
+        """As settings hold it: a number without a schedule, else a table."""
+        if self.anneal_from == 1 or not self.anneal_until:
+            return float(self)
+        return {"value": float(self), "anneal_from": self.anneal_from, "anneal_until": self.anneal_until}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> schema.CoreSchema:
+        table = schema.typed_dict_schema(
+            {
+                "value": schema.typed_dict_field(schema.float_schema(ge=0)),
+                "anneal_from": schema.typed_dict_field(schema.float_schema(ge=1), required=False),
+                "anneal_until": schema.typed_dict_field(schema.float_schema(ge=0, le=1), required=False),
+            },
+            extra_behavior="forbid",
+        )
+        return schema.chain_schema(
+            [
+                schema.no_info_plain_validator_function(as_table),
+                table,
+                schema.no_info_plain_validator_function(lambda fields: cls(**fields)),
+            ],
+            serialization=schema.plain_serializer_function_ser_schema(lambda weight: weight.plain),
+        )
+
+
+def as_table(weight: Any) -> Any:
+    """A weight as a table, if it is one or a number; else what was given."""
+    weight = weight.plain if isinstance(weight, Weight) else weight
+    return weight if isinstance(weight, Mapping) else {"value": weight}
+
+
+def _one_of(registry: Mapping[str, object]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in registry:
+            raise ValueError(f"expected one of {', '.join(registry)}")
+        return name
+
+    return check
 
 
 class Crop(Section):
@@ -26,10 +105,10 @@ class Crop(Section):
 class Encoder(Section):
     """The landmark encoder."""
 
-    head: Literal["convolution", "softmax"] = Field(
+    head: Annotated[str, AfterValidator(_one_of(HEADS))] = Field(
         "convolution", description="How score maps become coordinates: the paper's convolutions, or a spatial softmax."
     )
-    backbone: Literal["hourglass", "compact"] = Field(
+    backbone: Annotated[str, AfterValidator(_one_of(BACKBONES))] = Field(
         "hourglass", description="The paper's stacked hourglass, or a single small one made for CPUs."
     )
     width: int = Field(256, ge=8, le=4096, description="Channels inside the hourglass (compact: at its finest level).")
@@ -84,16 +163,15 @@ class Gan(Section):
 
     enabled: bool = Field(True, description="Train the decoder; without it c5, c6 and c7 count for nothing.")
     every: int = Field(1, ge=1, description="Iterations between two steps of Algorithm 1.")
-    start: float = Field(0.0, ge=0, lt=1, description="Share of the run after which the decoder comes in.")
-    teach: float = Field(
-        0.0, ge=0, lt=1, description="Share of the run after which c5, c6 and c7 count: a decoder has to learn to draw first."
+    adversarial: Weight = Field(
+        Weight(1.0), description="Weight of L_d and L_g; 0 = no discriminator, c5 then counts for nothing."
     )
-    adversarial: float = Field(
-        1.0, ge=0, description="Weight of L_d and L_g; 0 = no discriminator, c5 then counts for nothing."
+    reconstruction: Weight = Field(Weight(30.0), description="c1 of Algorithm 1: L_rec^I.")
+    style: Weight = Field(Weight(10.0), description="c2 of Algorithm 1: L_style.")
+    warped_style: bool = Field(
+        True, description="The second half of L_style: the style of a fake stays the same when the fake is warped."
     )
-    reconstruction: float = Field(30.0, ge=0, description="c1 of Algorithm 1: L_rec^I.")
-    style: float = Field(10.0, ge=0, description="c2 of Algorithm 1: L_style.")
-    penalty: float = Field(80.0, ge=0, description="λ of Algorithm 1: weight of the discriminator's gradient.")
+    penalty: Weight = Field(Weight(80.0), description="λ of Algorithm 1: weight of the discriminator's gradient.")
     penalty_every: int = Field(4, ge=1, description="Steps between two of these penalties.")
     style_from: Literal["image", "other view"] = Field(
         "image",
@@ -105,68 +183,6 @@ class Gan(Section):
     discriminator_rate: float = Field(3.75e-4, gt=0, description="Learning rate of the discriminator.")
     beta1: float = Field(0.5, ge=0, lt=1)
     beta2: float = Field(0.97, ge=0, lt=1)
-
-
-class Loss(Section):
-    """Weights of the terms; a term of weight 0 is not computed."""
-
-    barycenter: float = Field(14.0, ge=0, description="c3 of Algorithm 2: R_b.")
-    translation: float = Field(1.0, ge=0, description="c1 of R_b.")
-    affine: float = Field(2.0, ge=0, description="c2 of R_b.")
-    warp: float = Field(4.0, ge=0, description="c3 of R_b.")
-    geometric: float = Field(1500.0, ge=0, description="c4 of Algorithm 2: R_g.")
-    coordinates: float = Field(0.001, ge=0, description="c1 of R_g and of L_rec^L: their coordinate term.")
-    adversarial: float = Field(0.4, ge=0, description="c5 of Algorithm 2: L_g.")
-    image_reconstruction: float = Field(40.0, ge=0, description="c6 of Algorithm 2: L_rec^I.")
-    landmark_reconstruction: float = Field(20.0, ge=0, description="c7 of Algorithm 2: L_rec^L.")
-    drawn: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the landmark distance between E(G(L, S)) and X, in % of the crop: L_rec^L without heatmaps "
-        "(not in the paper).",
-    )
-    fakes: float = Field(
-        1.0, gt=0, le=1, description="Share of a batch that is drawn with random styles for L_rec^L and `drawn`."
-    )
-    fake_styles: Literal["random", "images"] = Field(
-        "random",
-        description="Styles of these: drawn at random, as in the paper, or read off other images of the batch.",
-    )
-    fake_bends: float = Field(
-        0.0,
-        ge=0,
-        description="Largest factor on random deformations, like those of the annotated shapes, of the landmarks that these "
-        "are drawn from (not in the paper).",
-    )
-    sigma: float = Field(4.0, gt=0, description="Width of the skeleton's lines, in pixels of the crop.")
-    shape_prior: float = Field(
-        0.0, ge=0, description="Weight of the Gaussian shape prior learnt from the annotated shapes (not in the paper)."
-    )
-    population: float = Field(
-        0.0, ge=0, description="Weight of the shape prior on the mean over all images (not in the paper)."
-    )
-    equivariance: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the landmark distance between E(gI) and gE(I), in % of the crop (not in the paper).",
-    )
-    anneal_from: float = Field(
-        1.0,
-        ge=1,
-        description="Factor on the weights of R_b and the shape prior at the start; falls to 1 (not in the paper).",
-    )
-    anneal_until: float = Field(0.0, ge=0, le=1, description="Share of the run after which that factor is 1; 0 = at once.")
-    tied: bool = Field(
-        True, description="Refuse to train without a term that ties landmarks to the shape; only an ablation does without."
-    )
-    mirror: bool = Field(
-        False,
-        description="Let g mirror half of the images, indices swapped as mirror_pairs or the shapes' own symmetry say (not in "
-        "the paper).",
-    )
-    mirror_pairs: tuple[tuple[int, int], ...] = Field(
-        (), description="Which landmarks change places then, [[0, 1], [3, 4]]; all others stay. Empty: found from the shapes."
-    )
 
 
 class Labelled(Section):
@@ -188,8 +204,8 @@ class Labelled(Section):
         description="Put them into one batch, and one step, with the unlabelled images, rather than alternate (not in the "
         "paper).",
     )
-    heatmap: float = Field(1500.0, ge=0, description="Weight of H and the coordinate term (as in R_g), against the annotation.")
-    distance: float = Field(1.0, ge=0, description="Weight of the landmark distance to the annotation, in % of the crop.")
+    heatmap: Weight = Field(Weight(1500.0), description="Weight of H against the annotation.")
+    distance: Weight = Field(Weight(1.0), description="Weight of the landmark distance to the annotation, in % of the crop.")
 
 
 class Finetune(Section):
@@ -238,7 +254,4 @@ class Teacher(Section):
         0.0,
         ge=0,
         description="Noise that is taken to lie on the targets, which the shape prior then cleans; units of the crop.",
-    )
-    gate: float = Field(
-        0.0, ge=0, lt=1, description="Share of its landmarks, the least sure by their spread, that aren't learnt from."
     )

@@ -2,7 +2,7 @@
 
 from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
-from brule.detector.uncertainty.predictor import DetectorShapes, Reader
+from brule.detector.uncertainty.predictor import Reader
 from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, look, tta_transforms
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "FEATURES",
     "MAX_TTA",
     "Calibration",
-    "DetectorShapes",
     "ErrorModel",
     "Reader",
     "TtaPredictions",

@@ -11,12 +11,10 @@ from torch import Tensor
 from brule.detector.uncertainty.calibration import Calibration, ErrorModel
 from brule.detector.uncertainty.features import UncertaintyFeatures
 from brule.detector.uncertainty.tta import TtaPredictions, look
-from brule.geometry import ShapePrior
+from brule.geometry import ShapeModel
 from brule.model import BruleModel, Landmarks
+from brule.networks import split_batches
 from brule.tensors import to_input
-from brule.training.config import TrainingConfig
-from brule.training.mirror import mirror_of
-from brule.training.split import split_batches
 
 # Exponents for a detector that wasn't calibrated: rounded from those of two runs on 300-W, validation images. They order
 # images; they tell no error.
@@ -25,49 +23,24 @@ _LEAST = 8  # crops: for fewer a thread isn't worth its while
 
 
 @dataclass(frozen=True)
-class DetectorShapes:
-    """What a detector's shapes say that helps to uncertainty a prediction.
-
-    Attributes:
-        mirror: the permutation of the landmarks under mirroring; ``None`` if there is none, or training used none.
-        prior: of the annotated shapes; ``None`` where they have different numbers of points.
-    """
-
-    mirror: Tensor | None
-    prior: ShapePrior | None
-
-    @classmethod
-    def of(cls, barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> DetectorShapes:
-        """That of a detector.
-
-        Args:
-            barycenter: ``(N, 2)``.
-            shapes: ``(K, N, 2)``, or ``None``.
-            config: says whether training mirrored images; only then the detector has seen any.
-        """
-        mirror = mirror_of(barycenter, shapes, config)
-        return cls(mirror, None if shapes is None else ShapePrior.fit(shapes, mirror=mirror))
-
-
-@dataclass(frozen=True)
 class Reader:
     """A model with all that it takes to say how sure it is.
 
     Attributes:
         model: in evaluation mode.
-        knowledge: of its shapes.
+        shapes: what is known of its shapes.
         calibration: ``None`` if it wasn't calibrated.
     """
 
     model: BruleModel
-    knowledge: DetectorShapes
+    shapes: ShapeModel
     calibration: Calibration | None = None
 
     def look(self, crops: np.ndarray, *, views: int) -> TtaPredictions:
         """The answers to several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
         device = self.model.barycenter.device
         images = to_input(torch.from_numpy(crops)).to(device)
-        mirror = self.knowledge.mirror
+        mirror = self.shapes.mirror
         parts = max(1, min(torch.get_num_threads(), len(crops) // _LEAST)) if device.type == "cpu" else 1
         mirror = None if mirror is None else mirror.to(device)
         with split_batches(self.model.encoder, parts=parts):
@@ -76,7 +49,7 @@ class Reader:
 
     def signals(self, looks: TtaPredictions) -> UncertaintyFeatures:
         """The signals of uncertainty."""
-        return UncertaintyFeatures.of(looks, self.knowledge.prior)
+        return UncertaintyFeatures.of(looks, self.shapes.prior)
 
     def read(self, crops: np.ndarray, *, views: int = 1) -> Landmarks:
         """Landmarks of crops ``(B, S, S, 3)`` uint8 in the unit square of each.

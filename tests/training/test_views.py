@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from brule.coordinates import pixel_centres, sample_at
-from brule.geometry import skeleton_heatmap
+from brule.geometry import AugmentedPair, ShapeModel, skeleton_heatmap
 from brule.tensors import to_input
-from brule.training.augmented_pair import AugmentedPair, central_crop, draw_augmented_pair
 from brule.training.batches import BatchSource
 from brule.training.config import TrainingConfig, load_config
 from brule.training.sections import Augmentation
-from brule.training.steps import ShapeModel
+from brule.training.views import central_crop, draw_augmented_pair
 
 MIRROR = torch.tensor([1, 0, 2, 4, 3])
 PLAIN = {f"augmentation.{name}": 0 for name in Augmentation.model_fields} | {"crop.image_size": 64, "warp.bends": 0}
@@ -22,6 +21,10 @@ PLAIN = {f"augmentation.{name}": 0 for name in Augmentation.model_fields} | {"cr
 
 def config(**changes: object) -> TrainingConfig:
     return load_config("cpu", PLAIN | {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def known(mirror: Tensor | None) -> ShapeModel:
+    return ShapeModel(torch.full((1, 5, 2), 0.5), mirror=mirror)
 
 
 def ramps(batch: int, settings: TrainingConfig) -> Tensor:
@@ -33,7 +36,7 @@ def ramps(batch: int, settings: TrainingConfig) -> Tensor:
 
 def views(settings: TrainingConfig, batch: int = 12, *, seed: int = 0, mirror: Tensor | None = None) -> AugmentedPair:
     generator = torch.Generator().manual_seed(seed)
-    return draw_augmented_pair(ramps(batch, settings), settings, generator=generator, mirror=mirror)
+    return draw_augmented_pair(ramps(batch, settings), known(mirror), settings, generator=generator)
 
 
 def read(pictures: Tensor, points: Tensor) -> Tensor:
@@ -47,11 +50,11 @@ def cloud(batch: int = 12, n: int = 5) -> Tensor:
 @pytest.mark.parametrize("context", [1.0, 1.25, 1.5, 1.3])
 def test_the_moved_picture_shows_a_landmark_where_move_puts_it(context: float) -> None:
     drawn = views(config(crop__context=context))
-    assert drawn.plain.shape == drawn.moved.shape == (12, 3, 64, 64)
+    assert drawn.view1.shape == drawn.view2.shape == (12, 3, 64, 64)
     points = cloud()
     moved = drawn.move(points)
-    pseudo_labels = (moved > 0.02).all(-1) & (moved < 0.98).all(-1)
-    miss = (read(drawn.moved, moved) - read(drawn.plain, points)).norm(dim=-1)[pseudo_labels]
+    inside = (moved > 0.02).all(-1) & (moved < 0.98).all(-1)
+    miss = (read(drawn.view2, moved) - read(drawn.view1, points)).norm(dim=-1)[inside]
     assert float(miss.max()) * 64 < 0.25
     assert float((moved - points).norm(dim=-1).mean()) * 64 > 1  # it does move
 
@@ -63,9 +66,9 @@ def test_and_under_mirroring_with_the_indices_swapped() -> None:
     assert 0 < int(drawn.flipped.sum()) < 24
     points = cloud(24)
     moved = drawn.move(points)
-    pseudo_labels = (moved > 0.02).all(-1) & (moved < 0.98).all(-1)
+    inside = (moved > 0.02).all(-1) & (moved < 0.98).all(-1)
     source = torch.where(drawn.flipped[:, None, None], points[:, MIRROR], points)
-    miss = (read(drawn.moved, moved) - read(drawn.plain, source)).norm(dim=-1)[pseudo_labels]
+    miss = (read(drawn.view2, moved) - read(drawn.view1, source)).norm(dim=-1)[inside]
     assert float(miss.max()) * 64 < 0.25
 
 
@@ -85,8 +88,8 @@ def test_heatmaps_move_with_the_landmarks() -> None:
 
 def test_context_brings_in_real_surroundings() -> None:
     """With little context, the border repeats; with enough, the moved picture shows coordinates beyond the square."""
-    wide = views(config(crop__context=1.5)).moved[:, :2]
-    narrow = views(config(crop__context=1.0)).moved[:, :2]
+    wide = views(config(crop__context=1.5)).view2[:, :2]
+    narrow = views(config(crop__context=1.0)).view2[:, :2]
     assert float(wide.max()) > 1.02
     assert float(narrow.max()) <= 1
 
@@ -94,7 +97,7 @@ def test_context_brings_in_real_surroundings() -> None:
 def test_the_plain_view_is_the_central_crop() -> None:
     settings = config(crop__context=1.25)
     centres = pixel_centres(64, 64).permute(2, 0, 1).expand(12, -1, -1, -1)
-    assert torch.allclose(views(settings).plain[:, :2], centres, atol=1e-5)
+    assert torch.allclose(views(settings).view1[:, :2], centres, atol=1e-5)
     odd = config(crop__context=1.3)  # 83 stored pixels: an odd rest
     assert torch.allclose(central_crop(ramps(2, odd), odd)[:, :2], centres[:2], atol=2e-3)
 
@@ -102,11 +105,10 @@ def test_the_plain_view_is_the_central_crop() -> None:
 def test_a_teacher_may_see_images_as_they_are() -> None:
     settings = load_config("cpu", {"crop.image_size": 32, "teacher.plain": True})
     stored = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
-    shape_model = ShapeModel(torch.full((1, 5, 2), 0.5), mirror=MIRROR)
-    with BatchSource(stored, None, shape_model, settings) as source:
+    with BatchSource(stored, None, known(MIRROR), config=settings) as source:
         drawn = source.batch(0).views
     assert drawn is not None and drawn.flipped is not None
-    assert torch.equal(drawn.plain, central_crop(to_input(torch.from_numpy(stored)), settings))
+    assert torch.equal(drawn.view1, central_crop(to_input(torch.from_numpy(stored)), settings))
     assert 0 < int(drawn.flipped.sum()) < 24  # the other view is mirrored as ever
 
 
@@ -115,11 +117,11 @@ def test_the_generator_alone_decides() -> None:
     images = torch.rand(4, 3, 40, 40)
 
     def drawn(seed: int) -> AugmentedPair:
-        return draw_augmented_pair(images, settings, generator=torch.Generator().manual_seed(seed), mirror=MIRROR)
+        return draw_augmented_pair(images, known(MIRROR), settings, generator=torch.Generator().manual_seed(seed))
 
-    assert torch.equal(drawn(3).moved, drawn(3).moved)
-    assert torch.equal(drawn(3).plain, drawn(3).plain)
-    assert not torch.allclose(drawn(3).moved, drawn(4).moved)
+    assert torch.equal(drawn(3).view2, drawn(3).view2)
+    assert torch.equal(drawn(3).view1, drawn(3).view1)
+    assert not torch.allclose(drawn(3).view2, drawn(4).view2)
 
 
 def test_bytes_become_minus_one_to_one() -> None:

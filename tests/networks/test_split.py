@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.networks import LandmarkEncoder
-from brule.training.split import split_batches
+from brule.networks.split import split_batches
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from brule.networks import EncoderOutput, LandmarkEncoder
+from brule.networks.landmark_encoder import EncoderOutput, LandmarkEncoder
 
 _Tensors = tuple[Tensor, ...]
 

@@ -1,0 +1,71 @@
+"""Everything that changes while training: networks, averages, optimizers, progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from brule.geometry import ShapeModel
+from brule.model import BruleModel, Decoder
+from brule.networks import Discriminator
+from brule.training.config import TrainingConfig
+from brule.training.distributed import SINGLE, Distributed
+from brule.training.ema import MeanPredictions
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        iteration: iterations done.
+        elapsed: seconds spent in them, over all the times the run was resumed.
+    """
+
+    iteration: int = 0
+    elapsed: float = 0.0
+
+    def fraction(self, config: TrainingConfig) -> float:
+        """How much of the run is done, by iterations or by minutes, whichever is further."""
+        by_count = self.iteration / config.iterations
+        by_time = self.elapsed / (60 * config.time_limit) if config.time_limit else 0.0
+        return max(by_count, by_time)
+
+
+@dataclass
+class TrainingState:
+    """The state of a run, and what it is trained by.
+
+    Attributes:
+        config: the settings.
+        shape_model: what is known of the shape.
+        model: what is trained.
+        ema: its averaged weights.
+        means: running mean predictions.
+        optimizers: by the names of what they move: ``encoder``, ``decoder``, ``discriminator``.
+        decoder: generator and styles, where the configuration has a GAN.
+        decoder_ema: the decoder's averaged weights.
+        discriminator: where the GAN has one.
+        progress: iterations done and seconds spent.
+        distributed: the processes that train together.
+    """
+
+    config: TrainingConfig
+    shape_model: ShapeModel
+    model: BruleModel
+    ema: BruleModel
+    means: MeanPredictions
+    optimizers: dict[str, torch.optim.Optimizer]
+    decoder: Decoder | None = None
+    decoder_ema: Decoder | None = None
+    discriminator: Discriminator | None = None
+    progress: Progress = field(default_factory=Progress)
+    distributed: Distributed = SINGLE
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Every module with a state, by the name it has in a checkpoint."""
+        names = ("model", "ema", "means", "decoder", "discriminator", "decoder_ema")
+        return {name: module for name in names if (module := getattr(self, name)) is not None}

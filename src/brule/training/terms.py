@@ -1,0 +1,231 @@
+"""The terms of the encoder's objective: what each weighs, when, and how it is computed.
+
+To add one: a pure function in ``losses.py``; here a weight in :class:`Loss`, a function that computes the term from an
+:class:`~brule.training.steps.encoder.EncoderPass`, and its line in :data:`ENCODER_TERMS`. Two pitfalls: a term has to be a
+mean over the batch, or it changes with the batch size; and what is to stay where it is has to be detached, or the encoder
+lowers the loss by moving it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from brule.geometry import skeleton_heatmap
+from brule.losses import (
+    barycenter_regularizer,
+    generator_loss,
+    geometric_regularizer,
+    heatmap_cross_entropy,
+    image_reconstruction,
+    landmark_distance,
+    landmark_reconstruction,
+)
+from brule.training.ema import MeanPredictions
+from brule.training.sections import Section, Weight
+
+if TYPE_CHECKING:
+    from brule.training.steps.context import Step
+    from brule.training.steps.encoder import EncoderPass
+
+SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 a landmark distance is rounded off
+
+
+class Loss(Section):
+    """Weights of the terms; a term of weight 0 is not computed."""
+
+    barycenter: Weight = Field(Weight(14.0), description="c3 of Algorithm 2: R_b.")
+    translation: float = Field(1.0, ge=0, description="c1 of R_b.")
+    affine: float = Field(2.0, ge=0, description="c2 of R_b.")
+    warp: float = Field(4.0, ge=0, description="c3 of R_b.")
+    geometric: Weight = Field(Weight(1500.0), description="c4 of Algorithm 2: R_g.")
+    coordinates: float = Field(0.001, ge=0, description="c1 of R_g: its coordinate term, the l1 norm.")
+    detach_target: bool = Field(
+        False,
+        description="Let no gradient into gX(I) of that l1 norm. The paper detaches neither side; with too little R_b the "
+        "landmarks then collapse (docs/paper.md).",
+    )
+    adversarial: Weight = Field(Weight(0.4), description="c5 of Algorithm 2: L_g.")
+    judged: Literal["fake", "restored"] = Field(
+        "fake",
+        description="The image that L_g judges: the fake G(L, S_o(z)), as in the paper, or the image redrawn in its own style.",
+    )
+    condition_gradient: bool = Field(
+        True, description="Let the gradient of L_g also run through the heatmap that the discriminator is shown beside it."
+    )
+    image_reconstruction: Weight = Field(Weight(40.0), description="c6 of Algorithm 2: L_rec^I.")
+    landmark_reconstruction: Weight = Field(Weight(20.0), description="c7 of Algorithm 2: L_rec^L.")
+    drawn: Weight = Field(
+        Weight(0.0),
+        description="Weight of the landmark distance between E(G(L, S)) and X, in % of the crop: L_rec^L without heatmaps "
+        "(not in the paper).",
+    )
+    fakes: float = Field(
+        1.0, gt=0, le=1, description="Share of a batch that is drawn with random styles for L_rec^L and `drawn`."
+    )
+    sigma: float = Field(4.0, gt=0, description="Width of the skeleton's lines, in pixels of the crop.")
+    shape_prior: Weight = Field(
+        Weight(0.0), description="Weight of the Gaussian shape prior learnt from the annotated shapes (not in the paper)."
+    )
+    population: Weight = Field(
+        Weight(0.0), description="Weight of the shape prior on the mean over all images (not in the paper)."
+    )
+    equivariance: Weight = Field(
+        Weight(0.0), description="Weight of the landmark distance between E(gI) and gE(I), in % of the crop (not in the paper)."
+    )
+    tied: bool = Field(
+        True, description="Refuse to train without a term that ties landmarks to the shape; only an ablation does without."
+    )
+    mirror: bool = Field(
+        False,
+        description="Let g mirror half of the images, indices swapped as mirror_pairs or the shapes' own symmetry say (not in "
+        "the paper).",
+    )
+    mirror_pairs: tuple[tuple[int, int], ...] = Field(
+        (), description="Which landmarks change places then, [[0, 1], [3, 4]]; all others stay. Empty: found from the shapes."
+    )
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of an objective.
+
+    Attributes:
+        name: in the log.
+        weight: the setting with its weight and schedule.
+        compute: the term, a number, from what its step has found.
+        applies: whether a step has what the term needs.
+    """
+
+    name: str
+    weight: str
+    compute: Callable[[EncoderPass], Tensor]
+    applies: Callable[[Step], bool] = lambda step: True
+
+
+def active_terms(terms: Sequence[Term], step: Step) -> dict[Term, float]:
+    """The terms to be computed in a step, with their weights at that moment; one of weight zero is left out."""
+    weights = {term: attrgetter(term.weight)(step.config) for term in terms if term.applies(step)}
+    return {term: weight.at(step.progress) for term, weight in weights.items() if weight}
+
+
+def computed(active: Mapping[Term, float], found: EncoderPass) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The terms by name, each with a graph, and their weights by name."""
+    return {term.name: term.compute(found) for term in active}, {term.name: weight for term, weight in active.items()}
+
+
+def over_stages(costs: Sequence[Tensor]) -> Tensor:
+    """The sum over the stages of the encoder of costs ``(B,)``, each averaged over the batch."""
+    return torch.stack([cost.mean() for cost in costs]).sum()
+
+
+def percent_apart(points: Tensor, target: Tensor) -> Tensor:
+    """The landmark distance between sets ``(B, N, 2)``, rounded off near zero, in % of the crop: ``(B,)``."""
+    return 100 * landmark_distance(points, target, softening=SOFTENING)
+
+
+def skeletons(step: Step, *sets: Tensor) -> Iterator[Tensor]:
+    """``L`` of sets of landmarks ``(B, N, 2)`` at the size of the encoder's images, each summing to one."""
+    size, sigma = step.config.crop.image_size, step.config.loss.sigma
+    return (skeleton_heatmap(points, size=size, sigma=sigma) for points in sets)
+
+
+def _barycenter(found: EncoderPass) -> Tensor:
+    loss, barycenter = found.step.config.loss, found.step.shape_model.barycenter
+    weights = {"translation": loss.translation, "affine": loss.affine, "warp": loss.warp}
+    fits = [fit.result() for fit in found.fits]
+    return over_stages(
+        [barycenter_regularizer(x, barycenter, fit=fit, **weights) for x, fit in zip(found.view1, fits, strict=True)]
+    )
+
+
+def _geometric(found: EncoderPass) -> Tensor:
+    step, costs = found.step, []
+    for x, moved, source in zip(found.view2, found.target, found.source, strict=True):
+        with torch.no_grad():
+            target = found.views.move_heatmap(*skeletons(step, source))  # g L(I)
+        (drawn,) = skeletons(step, x)  # L(gI)
+        costs.append(geometric_regularizer(drawn, target, x, moved, coordinates=step.config.loss.coordinates))
+    return over_stages(costs)
+
+
+def _equivariance(found: EncoderPass) -> Tensor:
+    return over_stages([percent_apart(x, target.detach()) for x, target in zip(found.view2, found.target, strict=True)])
+
+
+def _shape_prior(found: EncoderPass) -> Tensor:
+    return over_stages([found.prior.energy(x) for x in found.view1])
+
+
+def _population(found: EncoderPass) -> Tensor:
+    """The energy of the mean over the latest images; the running mean passes on only its newest share of the gradient."""
+    return found.prior.energy(found.running_mean[None]).mean() / MeanPredictions.SHARE
+
+
+def _image_reconstruction(found: EncoderPass) -> Tensor:
+    return image_reconstruction(found.redrawn[0], found.step.gan_images).mean()
+
+
+def _adversarial(found: EncoderPass) -> Tensor:
+    loss = found.step.config.loss
+    image, heatmap = found.redrawn if loss.judged == "restored" else found.fake
+    return generator_loss(found.judged(image, heatmap if loss.condition_gradient else heatmap.detach())).mean()
+
+
+def _landmark_reconstruction(found: EncoderPass) -> Tensor:
+    assert found.fakes is not None
+    points, target = found.fakes
+    return landmark_reconstruction(*skeletons(found.step, points, target)).mean()
+
+
+def _drawn(found: EncoderPass) -> Tensor:
+    assert found.fakes is not None
+    return percent_apart(*found.fakes).mean()
+
+
+def _labels_distance(found: EncoderPass) -> Tensor:
+    return over_stages([percent_apart(*pair) for pair in found.annotated])
+
+
+def _labels_heatmap(found: EncoderPass) -> Tensor:
+    return over_stages([heatmap_cross_entropy(*skeletons(found.step, *pair)) for pair in found.annotated])
+
+
+def _has_labels(step: Step) -> bool:
+    return step.labelled is not None
+
+
+def _has_prior(step: Step) -> bool:
+    return step.shape_model.prior is not None
+
+
+def _has_decoder(step: Step) -> bool:
+    return step.state.decoder is not None
+
+
+def _has_discriminator(step: Step) -> bool:
+    return step.state.discriminator is not None
+
+
+LABEL_TERMS = (
+    Term("labels", "labelled.distance", _labels_distance, _has_labels),
+    Term("labels H", "labelled.heatmap", _labels_heatmap, _has_labels),
+)
+ENCODER_TERMS = (
+    Term("R_g", "loss.geometric", _geometric),  # c4
+    Term("shape_prior", "loss.shape_prior", _shape_prior, _has_prior),
+    Term("equivariance", "loss.equivariance", _equivariance),
+    Term("population", "loss.population", _population, _has_prior),
+    Term("L_rec^I", "loss.image_reconstruction", _image_reconstruction, _has_decoder),  # c6
+    Term("L_g of E", "loss.adversarial", _adversarial, _has_discriminator),  # c5
+    Term("L_rec^L", "loss.landmark_reconstruction", _landmark_reconstruction, _has_decoder),  # c7
+    Term("drawn", "loss.drawn", _drawn, _has_decoder),
+    *(replace(term, applies=lambda step: step.joint and _has_labels(step)) for term in LABEL_TERMS),
+    Term("R_b", "loss.barycenter", _barycenter),  # c3; last, since its transport is solved while the others are computed
+)
