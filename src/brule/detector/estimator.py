@@ -14,6 +14,7 @@ from torch import Tensor
 from brule.coordinates import unit_to_pixels
 from brule.data import BadFiles, Box, CropCache, Edges, Sample, checked_edges
 from brule.detector.edges import usual_edges
+from brule.detector.exclusive import guarded
 from brule.detector.inputs import (
     Annotated,
     as_annotated,
@@ -95,6 +96,7 @@ class LandmarkDetector:
         self.device = device
         self.overrides = {key.replace("__", "."): value for key, value in overrides.items()}
 
+    @guarded
     def fit(
         self,
         images: Any = None,
@@ -302,7 +304,7 @@ class LandmarkDetector:
     ) -> None:
         if run is not None:
             self._write(run, trained)
-        if then is not None:
+        if then is not None and trained.progress.iteration:
             self._take(trained)
             then(self)
 

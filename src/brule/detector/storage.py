@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -57,7 +57,7 @@ def check_vacant(directory: Path) -> None:
         raise CheckpointError(
             f"{directory}: holds a run already; go on with it (--resume, resume=True), or choose another folder"
         )
-    if (directory / DESCRIPTION).exists():
+    if (directory / DESCRIPTION).exists() and _read_description(directory)[1].iteration:
         raise CheckpointError(
             f"{directory}: holds a detector already, without a {CHECKPOINT} to go on from; choose another folder, or remove "
             "this one"
@@ -77,7 +77,7 @@ def write_detector(directory: Path, stored: Stored) -> None:
     description = {
         "format": FORMAT,
         "landmarks": len(trained.model.barycenter),
-        "progress": asdict(trained.progress),
+        "progress": {"iteration": trained.progress.iteration, "elapsed": trained.progress.elapsed},
         "finished": trained.finished,
         "config": stored.config.model_dump(),
     }

@@ -47,8 +47,10 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
     for name, optimizer in optimizers.items():
         _load_optimizer(optimizer, _under(tensors, _OF_OPTIMIZER + name))
     try:
-        return Progress(**json.loads(metadata["progress"]))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        stored = json.loads(metadata["progress"])
+        pending = {str(name): [float(value) for value in values] for name, values in stored.get("pending", {}).items()}
+        return Progress(int(stored["iteration"]), float(stored["elapsed"]), pending)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: says nothing of how far the run came ({error}); use an older copy") from None
 
 

@@ -70,10 +70,11 @@ class Checkpointer:
     def after_iteration(self) -> None:
         """Save and draw if the iteration's number says so."""
         iteration, config = self.state.progress.iteration, self.state.config
-        if iteration % config.checkpoint_every == 0:
-            self.save()
+        # A run that is killed in between draws the preview again; the other way round it would never be drawn.
         if config.preview_every and iteration % config.preview_every == 0:
             self._draw()
+        if iteration % config.checkpoint_every == 0:
+            self.save()
 
     def save(self) -> None:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
@@ -84,10 +85,11 @@ class Checkpointer:
             order = state.distributed.broadcast(order)
             for model in (state.ema, state.model):  # in both, since the average takes over the model's
                 model.set_order(order.to(model.order.device))
-        if self.on_checkpoint is not None:
+        if self.on_checkpoint is not None and (state.progress.iteration or self.directory is not None):
             self.on_checkpoint(self.result())
         if self.directory is not None:
             path = self.directory / CHECKPOINT
+            state.progress.pending = self.log.pending
             save_checkpoint(path, progress=state.progress, modules=state.modules, optimizers=state.optimizers)
 
     def result(self) -> TrainingResult:

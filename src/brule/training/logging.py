@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,12 +23,23 @@ class RunLog:
         directory: of the run; ``None`` writes nothing.
         every: iterations between lines.
         start: the iteration to go on from; later lines of an older attempt are dropped.
+        pending: terms of the iterations before it that no line has averaged yet.
         quiet: no progress bar.
     """
 
-    def __init__(self, directory: Path | None, *, every: int, start: int = 0, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        every: int,
+        start: int = 0,
+        pending: Mapping[str, list[float]] | None = None,
+        quiet: bool = False,
+    ) -> None:
         self._every, self._quiet = every, quiet
         self._sums: dict[str, list[float]] = defaultdict(list)
+        for name, values in (pending or {}).items():
+            self._sums[name] += values
         self._file = None
         self._board = None
         if directory is not None:
@@ -52,6 +64,11 @@ class RunLog:
         self._console = console
         self._task = self._bar.add_task("training", total=1.0, terms="")
         self._last_plain = time.monotonic()
+
+    @property
+    def pending(self) -> dict[str, list[float]]:
+        """The terms that the next line is to average."""
+        return {name: list(values) for name, values in self._sums.items()}
 
     def __enter__(self) -> RunLog:
         self._bar.start()

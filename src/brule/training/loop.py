@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ from brule.training.run import build_shape_model, start_run
 from brule.training.schedule import is_finetuning, lr_scale
 from brule.training.state import TrainingState
 from brule.training.steps import Step, encoder_step, gan_step, supervised_step
+
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a cluster's scheduler, a terminal that is closed
 
 
 def train(
@@ -62,7 +65,7 @@ def train(
         preview: draws crops with landmarks into a file, in the main process; see :data:`Preview`.
 
     Returns:
-        The averaged model. Ctrl-C ends the run early, with a checkpoint.
+        The averaged model. Ctrl-C, SIGTERM and SIGHUP end the run early, with a checkpoint.
 
     Raises:
         DataError: if there are no images, or fewer unlabelled ones than a batch holds.
@@ -71,8 +74,6 @@ def train(
         TrainingError: if a loss isn't finite; the last checkpoint stays.
     """
     shown = _checked(images, labelled, config)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     distributed = join_distributed(device)
     check_shares(config, distributed)
     place = distributed.device or torch.device(device)
@@ -92,8 +93,10 @@ def train(
             make_folder(directory)
         # Where processes share a batch, their cores are busy as it is, and threads could exchange statistics in any order.
         parts = config.split if place.type == "cpu" and distributed.count == 1 else 1
+        start, pending = state.progress.iteration, state.progress.pending
         with (
-            RunLog(directory, every=config.log_every, start=state.progress.iteration, quiet=quiet) as log,
+            _threads(config.threads),
+            RunLog(directory, every=config.log_every, start=start, pending=pending, quiet=quiet) as log,
             BatchSource(images, labelled, shape_model, config=config, distributed=distributed) as source,
             split_batches(state.model.encoder, state.ema.encoder, parts=parts),
         ):
@@ -104,6 +107,8 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
     """Iterate to the end of the run, or until Ctrl-C."""
     state, config = checkpointer.state, checkpointer.state.config
     with _stop_signal() as stop:
+        if not state.progress.iteration:
+            checkpointer.save()  # from here on the run can be resumed, whenever it is killed
         began = time.monotonic() - state.progress.elapsed
         while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set()):
             # Once, before annotated images teach: how far their mean shape is from that of all images.
@@ -208,20 +213,35 @@ def _average(state: TrainingState) -> None:
 
 
 @contextmanager
-def _stop_signal() -> Iterator[Event]:
-    """Turn the first Ctrl-C into a wish to stop after the iteration; a second one interrupts at once."""
-    stop = Event()
+def _threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with a number of threads, 0 for its own choice; afterwards as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-    def handle(*_: object) -> None:
+
+@contextmanager
+def _stop_signal() -> Iterator[Event]:
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a wish to stop after the iteration; the second acts at once."""
+    stop = Event()
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before[number])
 
     try:
-        before = signal.signal(signal.SIGINT, handle)
-    except ValueError:  # not the main thread: there Ctrl-C isn't ours
+        for name in _STOP_SIGNALS:
+            if (number := getattr(signal, name, None)) and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+                before[number] = signal.signal(number, handle)
+    except ValueError:  # not the main thread: there signals aren't ours
         yield stop
         return
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

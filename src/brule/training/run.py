@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,16 @@ from brule.training.state import TrainingState
 CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
 
+_drawing = threading.Lock()  # PyTorch initialises weights from one generator for all threads
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw initial weights from a seed, in one thread at a time; the generator is left as it was."""
+    with _drawing, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
 
 def build_model(barycenter: Tensor, config: TrainingConfig) -> BruleModel:
     """The untrained model of a configuration, its weights drawn from the configuration's seed.
@@ -32,8 +44,7 @@ def build_model(barycenter: Tensor, config: TrainingConfig) -> BruleModel:
         barycenter: ``(N, 2)`` in the unit square of the crop.
         config: its sections ``crop`` and ``encoder`` are read.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with _seeded(config.seed):
         return BruleModel(barycenter, image_size=config.crop.image_size, **config.encoder.model_dump())
 
 
@@ -49,8 +60,7 @@ def build_decoder(config: TrainingConfig) -> Decoder:
     settings = config.decoder.model_dump()
     size = settings.pop("image_size") or config.crop.image_size
     sigma = config.loss.sigma * size / config.crop.image_size
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed + _OWN_STREAM)
+    with _seeded(config.seed + _OWN_STREAM):
         return Decoder(image_size=size, sigma=sigma, **settings)
 
 
@@ -65,8 +75,7 @@ def build_gan(config: TrainingConfig) -> tuple[Decoder | None, Discriminator | N
     decoder, settings = build_decoder(config), config.decoder
     if not config.gan.adversarial:
         return decoder, None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed + 2 * _OWN_STREAM)
+    with _seeded(config.seed + 2 * _OWN_STREAM):
         return decoder, Discriminator(decoder.image_size, width=settings.width, max_width=settings.max_width)
 
 

@@ -22,10 +22,12 @@ class Progress:
     Attributes:
         iteration: iterations done.
         elapsed: seconds spent in them, over all the times the run was resumed.
+        pending: terms of the latest iterations, which the next line of the log is to average.
     """
 
     iteration: int = 0
     elapsed: float = 0.0
+    pending: dict[str, list[float]] = field(default_factory=dict)
 
     def fraction(self, config: TrainingConfig) -> float:
         """How much of the run is done, by iterations or by minutes, whichever is further."""

@@ -1,0 +1,143 @@
+"""One training a folder; a refused fit changes nothing; threads draw what their seeds say."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from brule import LandmarkDetector
+from brule.data.synthetic import synthetic_faces
+from brule.detector.exclusive import LOCK, sole_use
+from brule.errors import BruleError, CheckpointError, DataError
+from brule.training.config import load_config
+from brule.training.run import build_model
+
+pytestmark = pytest.mark.usefixtures("no_tensorboard")
+
+FACES = synthetic_faces(12, size=32)
+TINY: dict[str, Any] = {
+    "iterations": 2, "batch_size": 4, "threads": 1, "split": 1, "crop.image_size": 16, "encoder.width": 8, "encoder.depth": 1,
+    "precision": "float32", "preview_every": 0,
+}  # fmt: skip
+HOLD = "import sys, time; from pathlib import Path; from brule.detector.exclusive import sole_use\n"
+HOLD += "with sole_use(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+
+
+def tiny(**changes: Any) -> LandmarkDetector:
+    return LandmarkDetector(quiet=True, **(TINY | changes))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_second_process_is_refused_until_the_first_one_is_gone_however_it_went(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    try:
+        with pytest.raises(CheckpointError, match="another training writes into this folder"):
+            tiny().fit(FACES.images, shapes=FACES.points[:4], directory=run)
+        assert [path.name for path in run.iterdir()] == [LOCK]
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        other.stdout.close()
+    tiny().fit(FACES.images, shapes=FACES.points[:4], directory=run)
+    assert (run / "checkpoint.safetensors").exists()
+
+
+def test_a_second_thread_is_refused_and_the_first_may_enter_again(tmp_path: Path) -> None:
+    refused = []
+
+    def enter() -> None:
+        try:
+            with sole_use(tmp_path):
+                pass
+        except CheckpointError:
+            refused.append(True)
+
+    with sole_use(tmp_path), sole_use(tmp_path):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+    assert refused == [True]
+    enter()
+    assert refused == [True]
+
+
+def test_a_training_that_never_begins_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        tiny().fit(["/nonexistent.png"], shapes=FACES.points[:4], directory=tmp_path / "a" / "run")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_refused_fit_leaves_the_detector_as_it_was(tmp_path: Path) -> None:
+    detector = tiny().fit(FACES.images, shapes=FACES.points[:4])
+    before = detector.predict(FACES.images[:2]).points
+    with pytest.raises(BruleError):
+        detector.fit(["/nonexistent.png"] * 8, shapes=[points[:5] for points in FACES.points[:4]])
+    assert len(detector.barycenter_) == 68
+    assert torch.equal(detector.predict(FACES.images[:2]).points, before)
+    detector.save(tmp_path)
+    assert torch.equal(LandmarkDetector.load(tmp_path).predict(FACES.images[:2]).points, before)
+
+
+def test_fit_leaves_the_number_of_threads_alone() -> None:
+    before = torch.get_num_threads()
+    tiny(threads=2).fit(FACES.images, shapes=FACES.points[:4])
+    assert torch.get_num_threads() == before
+
+
+def test_weights_drawn_in_threads_are_those_of_their_seeds() -> None:
+    configs = [load_config("cpu", {"seed": seed, **TINY}) for seed in range(4)]
+    barycenter = torch.rand(5, 2, generator=torch.Generator().manual_seed(0))
+    expected = [build_model(barycenter, config).state_dict() for config in configs]
+    wrong: list[int] = []
+
+    def draw(number: int) -> None:
+        for _ in range(5):
+            drawn = build_model(barycenter, configs[number]).state_dict()
+            wrong.extend([number] * any(not torch.equal(drawn[key], expected[number][key]) for key in drawn))
+
+    threads = [threading.Thread(target=draw, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+TRAIN = """
+import sys
+from brule import LandmarkDetector
+from brule.data.synthetic import synthetic_faces
+faces = synthetic_faces(12, size=32)
+settings = {settings!r}
+detector = LandmarkDetector(quiet=True, **settings)
+detector.fit(faces.images, shapes=faces.points[:4], directory=sys.argv[1])
+print("ended", detector.finished_, detector.progress_.iteration > 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="these signals are POSIX's")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_signal_of_a_cluster_ends_a_run_like_ctrl_c(number: str, tmp_path: Path) -> None:
+    script = TRAIN.format(settings=TINY | {"iterations": 10**6, "checkpoint_every": 10**6, "time_limit": 0})
+    run = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", script, str(run)], stdout=subprocess.PIPE, text=True)
+    while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").read_text():
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(getattr(signal, number))
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out) == (0, "ended False True\n")
+    done = LandmarkDetector.load(run).progress_.iteration
+    resumed = LandmarkDetector(quiet=True, iterations=done + 1).fit(FACES.images, directory=run, resume=True)
+    assert (resumed.progress_.iteration, resumed.finished_) == (done + 1, True)
