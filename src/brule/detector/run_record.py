@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from brule.data.training_data import TrainingData
+from brule.detector.exclusive import LOCK, sole_use
 from brule.detector.storage import CONFIG
 from brule.errors import CheckpointError
 from brule.files import write_text
@@ -44,18 +45,21 @@ class RunRecord:
 
     @contextmanager
     def kept(self, run: Path) -> Iterator[None]:
-        """Keep it in a run; a new one that never begins leaves nothing behind."""
-        new = not run.exists()
-        write_text(run / RECORD, json.dumps(asdict(self), indent=1) + "\n")
-        try:
-            yield
-        except BaseException:
-            left = list(run.iterdir())
-            if new and {path.name for path in left} <= {RECORD, CONFIG}:
-                for path in left:
-                    path.unlink()
-                run.rmdir()
-            raise
+        """Keep it in a run whose folder is held meanwhile; a new run that never begins leaves nothing behind.
+
+        Raises:
+            CheckpointError: another training holds the folder.
+        """
+        with sole_use(run):
+            new = {path.name for path in run.iterdir()} <= {LOCK}
+            write_text(run / RECORD, json.dumps(asdict(self), indent=1) + "\n")
+            try:
+                yield
+            except BaseException:
+                if new and {path.name for path in run.iterdir()} <= {RECORD, CONFIG, LOCK}:
+                    for name in (RECORD, CONFIG):
+                        (run / name).unlink(missing_ok=True)
+                raise
 
     @classmethod
     def of(
