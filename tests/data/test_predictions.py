@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule.data import FORMATS, convert, find_images, read_annotations, read_folder, read_pts, read_shapes, write_pts
+from brule.data import (
+    FORMATS,
+    Annotation,
+    convert,
+    find_images,
+    read_annotations,
+    read_folder,
+    read_pts,
+    read_shapes,
+    write_pts,
+)
+from brule.data.conversion import write_predictions
 from brule.data.training_data import box_files
 from brule.errors import ConfigError, DataError
 
@@ -63,7 +74,7 @@ def test_a_folder_of_predictions_is_no_folder_of_labels(folders: tuple[Path, Pat
     photos, out = folders
     both = read_folder([photos, out])
     assert [sample.path.name for sample in both] == ["a.png", "b.png"] and both.n_points is None and not both.bad
-    assert sum("predictions, not labels" in note for note in both.notes) == 3  # table, list, points
+    assert sum("predictions, not labels" in note for note in both.notes) == 1
     with pytest.raises(DataError, match="no labelled image"):
         read_folder([photos, out], require_points=True)
     assert [image.parent.name for image in find_images([photos, out])] == ["photos", "deep"]
@@ -112,3 +123,19 @@ def test_a_file_of_boxes_without_boxes_is_refused(tmp_path: Path, text: str) -> 
         box_files([str(tmp_path / "boxes.csv")])
     (tmp_path / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax\na.png,1,2,30,40\n")
     assert box_files([str(tmp_path / "boxes.csv")]) == [tmp_path / "boxes.csv"]
+
+
+def test_predictions_are_written_in_every_format_and_are_no_labels(folders: tuple[Path, Path]) -> None:
+    photos, out = folders
+    items = [
+        Annotation(str(photos / f"{name}.png"), np.array(points, dtype=np.float32), size=(48, 40))
+        for name, points in POINTS.items()
+    ]
+    for format in FORMATS.values():
+        write_predictions(items, out, format=format, names=("ear", "eye", "nose"), edges=((0, 1),))
+    assert (out / "landmarks-coco.json").is_file() and (out / "labelme" / "a.json").is_file()
+    both = read_folder([photos, out])
+    assert both.n_points is None and not both.bad and len(both) == 2
+    read = read_folder([out / "landmarks-cvat.xml", photos])
+    np.testing.assert_allclose([sample.points for sample in read], list(POINTS.values()), atol=1e-4)
+    assert read.layout.names == ("ear", "eye", "nose") and read.layout.edges == ((0, 1),)

@@ -9,12 +9,14 @@ from pathlib import Path
 from brule.data.annotations import relative_name, write_annotations
 from brule.data.dicom import pixel_spacing
 from brule.data.discovery import Paths, as_paths, find_images_if_any
+from brule.data.edges import Edges
 from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
 from brule.data.formats.outlines import with_outline_points
 from brule.data.images import image_orientation, image_size
+from brule.data.names import Names
 from brule.data.predictions import prediction_table
 from brule.data.reading import by_image, read_sources
-from brule.data.samples import BadFiles
+from brule.data.samples import BadFiles, Layout
 from brule.data.turning import as_upright
 from brule.errors import DataError
 
@@ -121,6 +123,29 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None, images: 
         first = f"; the first bad file: {bad[0]}" if bad else ""
         raise DataError(f"{source}: no annotation found{f' of the format {only.name}' if only else ''}{first}")
     return Annotations(items, sources.layout, notes=sources.notes)
+
+
+def write_predictions(
+    items: list[Annotation], folder: Path, *, format: Format, names: Names | None = None, edges: Edges = ()
+) -> list[str]:
+    """Write predictions as annotations: a file ``landmarks-FORMAT``, or a folder for a format with one file per image.
+
+    Args:
+        items: a record for each object; images by their absolute path.
+        folder: the folder of the predictions. Images are named by their path from the file.
+        format: the format; files of an earlier call are replaced.
+        names: of the landmarks.
+        edges: between landmarks.
+
+    Returns:
+        What the format can't hold, in words.
+    """
+    target = folder / (format.name if format.one_image else f"landmarks-{format.name}{format.suffixes[0]}")
+    if not format.one_image:
+        items = [replace(item, image=relative_name(Path(item.image), folder)) for item in items]
+    annotations = Annotations(items, Layout(names, edges if names else ()))
+    write_annotations(target, annotations, format=format, force=True)
+    return format.lost(annotations)
 
 
 def _located(item: Annotation, image: Path) -> Annotation:

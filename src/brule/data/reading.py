@@ -301,8 +301,10 @@ class _Reader:
     def read(self, path: Path, *, required: bool | None = None) -> Source | None:
         """A file; None if it can't be used. ``required`` as for :func:`read_sources`, None if it is only beside images."""
         explicit = required is not None and not self._walked(path)
-        if not explicit and self._match and not self._names_images(path) and self._of_predictions(path.parent):
-            self.add_notes(path, ["predictions, not labels: give the table landmarks.csv beside them by its name to read it"])
+        if not explicit and self._match and self._of_predictions(path.parent):
+            self.add_notes(
+                path, ["predictions, not labels: in a folder of `brule predict`; give the file by its name to read it"]
+            )
             return None
         finder = ImageFinder(path, self._known)
         size_of = finder.size if self._match else (lambda image: (0, 0))
