@@ -136,7 +136,7 @@ export class AnnotatePage {
    */
   async fillIn(editor) {
     const { start } = this.app.settings.value;
-    if (start === "none" || editor.record.status === "rejected" || nextUndecided(editor.shape, 0) < 0) return;
+    if ((start === "none" && this.back !== "review") || (editor.record.status === "rejected" && this.back !== "review") || nextUndecided(editor.shape, 0) < 0) return;
     const empty = editor.shape.state.includes(EMPTY);
     if (editor.source && !empty) return;
     await this.guess(editor, start === "mean");
