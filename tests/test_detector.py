@@ -196,8 +196,8 @@ def test_nor_is_a_detector_without_a_checkpoint_and_the_message_says_so(tmp_path
 
 
 def test_a_run_that_never_began_does_not_lock_its_directory(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="batch_size"):
-        untrained(batch_size=50).fit(FACES.images, shapes=FACES.points[:10], directory=tmp_path / "run")
+    with pytest.raises(ConfigError, match="halved"):
+        untrained(crop__image_size=30).fit(FACES.images, shapes=FACES.points[:10], directory=tmp_path / "run")
     assert fitted(directory=tmp_path / "run").finished_
 
 

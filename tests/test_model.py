@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from brule.errors import BruleError
-from brule.model import BruleModel, Landmarks
+from brule.model import BruleModel, CropLandmarks
 
 BARYCENTER = torch.tensor([[0.2, 0.3], [0.8, 0.3], [0.5, 0.7]])
 
@@ -29,7 +29,7 @@ def images(n: int = 2) -> Tensor:
 def test_encoding_is_the_encoders_last_stage_without_gradient() -> None:
     built = model()
     found = built.encode(images())
-    assert isinstance(found, Landmarks)
+    assert isinstance(found, CropLandmarks)
     assert torch.equal(found.points, built(images()).points)
     assert torch.equal(found.spread, built(images()).spread)
     assert not found.points.requires_grad

@@ -14,15 +14,16 @@ from brule.networks import EncoderOutput, Generator, LandmarkEncoder, StyleEncod
 
 
 @dataclass(frozen=True)
-class Landmarks:
-    """Predicted landmarks.
+class CropLandmarks:
+    """Landmarks of a batch of crops, in the unit square of each.
 
     Attributes:
-        points: ``(B, N, 2)``; the frame is said where they are returned.
-        spread: ``(B, N)``, how far off each landmark may be, same unit. Of a calibrated detector the expected distance from
-            the truth; else a standard deviation along one axis, whose size means little (``docs/confidence.md``).
+        points: ``(B, N, 2)``.
+        spread: ``(B, N)``, how far off each landmark may be, in sides of the crop. Of a calibrated detector the expected
+            distance from the truth; otherwise a standard deviation along one axis, whose size means little
+            (``docs/confidence.md``).
         uncertainty: ``(B,)``, which images most need a person's look: the higher, the sooner. Of a calibrated detector the
-            expected error in sides of the crop; else only its order counts. ``None`` where nobody worked it out.
+            expected error in sides of the crop; otherwise only its order counts. ``None`` where it wasn't computed.
     """
 
     points: Tensor
@@ -58,10 +59,10 @@ class BruleModel(nn.Module):
         return self.encoder(images)
 
     @torch.no_grad()
-    def encode(self, images: Tensor) -> Landmarks:
+    def encode(self, images: Tensor) -> CropLandmarks:
         """Crops ``(B, C, S, S)`` in ``[-1, 1]`` → landmarks in the unit square of the crop, in the barycenter's order."""
         output = self.encoder(images)
-        return Landmarks(output.points[:, self.order], output.spread[:, self.order])
+        return CropLandmarks(output.points[:, self.order], output.spread[:, self.order])
 
     @torch.no_grad()
     def set_order(self, order: Tensor) -> None:

@@ -57,7 +57,7 @@ def test_evaluate_looks_several_times(brule, trained: Path, faces: Path, tmp_pat
     found = brule("evaluate", trained, "--data", faces / "test", "--views", 2, "-o", tmp_path, "--json", tmp_path / "a.json")
     assert found.code == 0, found.err
     assert json.loads((tmp_path / "a.json").read_text())["views"] == 2
-    assert "--views 2" in (tmp_path / "index.html").read_text()
+    assert "--tta 2" in (tmp_path / "index.html").read_text()
 
 
 def test_messages(brule, run: Path, faces: Path) -> None:

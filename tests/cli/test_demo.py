@@ -6,17 +6,23 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-WORDS = ("--images", 60, "--minutes", 0.02, "--quiet")
+import brule.cli.demo as demo_module
+
+WORDS = ("--images", 30, "--iterations", 2, "--quiet")
 
 
-def test_demo_end_to_end_and_again(brule, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_demo_end_to_end_and_again(brule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_module, "N_HELD_OUT", 24)
     out = tmp_path / "demo"
     found = brule("demo", "-o", out, *WORDS)
     assert found.code == 0, found.err
     scores = json.loads((out / "evaluation.json").read_text())
-    assert (scores["n"], scores["n_shapes"], scores["n_training_images"]) == (200, 10, 60)
+    assert (scores["n"], scores["n_shapes"], scores["n_training_images"], scores["n_labelled"]) == (24, 10, 30, 10)
+    assert scores["boxes"] == "none" and scores["given_boxes"]["boxes"] == "given"  # whole pictures come first
     assert scores["target_nme"] == scores["floor_nme"] / 2 and scores["reached"] is (scores["nme"] <= scores["target_nme"])
     assert ("reached" in found.out) and f"predict {out / 'run'}" in found.out and "train --images" in found.out
     page = (out / "index.html").read_text()
@@ -24,17 +30,19 @@ def test_demo_end_to_end_and_again(brule, tmp_path: Path) -> None:
     assert "brule demo" in page and "train --images" in page
     for name in ("predictions.png", "barycenter.png"):
         assert Image.open(out / name).width > 300
-    folders = {name: {path.name for path in (out / name).glob("*.png")} for name in ("images", "held-out", "shapes")}
-    assert [len(names) for names in folders.values()] == [60, 200, 10]
-    assert len(set().union(*folders.values())) == 270  # no face twice
+    folders = {name: {path.name for path in (out / name).glob("*.jpg")} for name in ("images", "held-out", "annotated")}
+    assert [len(names) for names in folders.values()] == [30, 24, 10]
+    assert len(set().union(*folders.values())) == 64  # no picture twice
+    assert not list((out / "images").glob("*.pts"))  # no label and no box
+    assert (out / "run" / "locator.safetensors").is_file()
 
     # Again: nothing is trained or drawn anew, the figures are the same; a lost part is made again.
     shutil.rmtree(out / "held-out")
     again = brule("demo", "-o", out, *WORDS)
-    assert again.code == 0 and "taken up" in again.err and "drawing 200" in again.err and "drawing 60" not in again.err
+    assert again.code == 0 and "taken up" in again.err and "drawing 24" in again.err and "drawing 30" not in again.err
     assert json.loads((out / "evaluation.json").read_text())["nme"] == scores["nme"]
     other = brule("demo", "-o", out, "--images", 61)
-    assert other.code == 2 and "--images 60 --seed 0" in other.err
+    assert other.code == 2 and "--images 30 --seed 0" in other.err
 
 
 def test_demo_refuses_a_folder_of_other_things(brule, tmp_path: Path) -> None:

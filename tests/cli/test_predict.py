@@ -29,12 +29,12 @@ def test_all_formats_agree_with_the_detector(brule, trained: Path, faces: Path, 
     assert listing["landmarks"] == 68 and len(listing["images"]) == 6
     with (out / "landmarks.csv").open() as file:
         head, *rows = csv.reader(file)
-    assert head[:3] == ["path", "x0", "y0"] and head[-1] == "spread" and len(head) == 2 + 2 * 68
+    assert head[:3] == ["path", "x0", "y0"] and head[-3:] == ["spread", "score", "flagged"] and len(head) == 4 + 2 * 68
     for entry, row, points, spread in zip(listing["images"], rows, expected.points, expected.spread, strict=True):
         relative = Path(entry["path"]).relative_to(faces / "test")
         np.testing.assert_allclose(entry["points"], points, atol=1e-3)
-        np.testing.assert_allclose(np.array(row[1:-1], float).reshape(-1, 2), points, atol=1e-3)
-        assert float(row[-1]) == pytest.approx(float(spread.mean()), abs=1e-3) and row[0] == entry["path"]
+        np.testing.assert_allclose(np.array(row[1:-3], float).reshape(-1, 2), points, atol=1e-3)
+        assert float(row[-3]) == pytest.approx(float(spread.mean()), abs=1e-3) and row[0] == entry["path"]
         np.testing.assert_allclose(read_pts(out / relative.with_suffix(".pts")), points, atol=1e-4)
         assert Image.open(out / "overlays" / relative.with_suffix(".jpg")).size == (48, 48)
     assert {"sub/face_000300.pts", "overlays/sub/face_000300.jpg"} <= files(out)

@@ -44,10 +44,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_another_order_of_the_same_names_gives_the_same_errors(trained: Path, tmp_path: Path) -> None:
     detector = LandmarkDetector.load(trained / "run")
     assert detector.landmark_names_ == NAMES
-    same, _ = measure_detector(detector, read_samples(trained / "train"))
-    other, _ = measure_detector(detector, read_samples(annotated(tmp_path / "other", OTHER, NAMES, "csv")))
+    same = measure_detector(detector, read_samples(trained / "train"), boxes="given").first
+    other = measure_detector(detector, read_samples(annotated(tmp_path / "other", OTHER, NAMES, "csv")), boxes="given").first
     np.testing.assert_allclose(other.errors, same.errors, rtol=1e-4)
-    bare, _ = measure_detector(detector, read_samples(annotated(tmp_path / "bare", OTHER, None, "csv")))
+    bare = measure_detector(detector, read_samples(annotated(tmp_path / "bare", OTHER, None, "csv")), boxes="given").first
     assert float(np.min(np.abs(bare.errors - same.errors))) > 1  # without names the order counts
 
 

@@ -11,7 +11,7 @@ from brule.data.synthetic import synthetic_faces
 from brule.detector.uncertainty import MAX_TTA, TtaPredictions, UncertaintyFeatures, View, look, tta_transforms
 from brule.errors import ConfigError
 from brule.geometry import ShapePrior
-from brule.model import Landmarks
+from brule.model import CropLandmarks
 
 SWAP = torch.tensor([1, 0])
 
@@ -22,7 +22,7 @@ class ColourFinder(nn.Module):
     Landmark 0 is whichever lies on the left, as a detector has it that knows left from right by the place.
     """
 
-    def encode(self, images: Tensor) -> Landmarks:
+    def encode(self, images: Tensor) -> CropLandmarks:
         centres = (torch.arange(images.shape[-1]) + 0.5) / images.shape[-1]
         weights = (images[:, :2] + 1).clamp_min(1e-6)
         total = weights.sum((2, 3))
@@ -30,7 +30,7 @@ class ColourFinder(nn.Module):
         y = (weights.sum(3) * centres).sum(-1) / total
         points = torch.stack([x, y], -1)
         order = points[..., 0].argsort(1)
-        return Landmarks(points.gather(1, order[..., None].expand(-1, -1, 2)), torch.full(points.shape[:2], 0.1))
+        return CropLandmarks(points.gather(1, order[..., None].expand(-1, -1, 2)), torch.full(points.shape[:2], 0.1))
 
 
 def blobs(size: int = 96) -> tuple[Tensor, Tensor]:

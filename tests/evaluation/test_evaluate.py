@@ -55,7 +55,8 @@ def test_perfect_prediction_has_no_error() -> None:
     cache = crops()
     result = evaluate(shifted(cache, 0.0), cache, barycenter=centre())
     assert result.scores.nme == pytest.approx(0, abs=1e-6)
-    assert (result.scores.fr_8, result.scores.n) == (0.0, 5)
+    assert (result.scores.found, result.scores.n) == (1.0, 5)
+    assert result.scores.fr_8 is None  # a convention for faces alone
     np.testing.assert_allclose(result.predictions, result.truth, atol=1e-6)
 
 
@@ -92,6 +93,7 @@ def test_mean_shape_is_the_mean_of_the_annotated_shapes() -> None:
     assert result.mean_shape is not None
     assert result.mean_shape.nme == pytest.approx(result.barycenter.nme)
     assert result.to_dict()["floor_mean_nme"] == pytest.approx(result.scores.floor_nme)
+    assert result.floor_name == "mean shape"
 
 
 def test_batches_do_not_matter_and_are_reported() -> None:

@@ -83,9 +83,9 @@ def test_page_holds_the_figures(measured: Measured, drawn: CropCache) -> None:
     result = measured()
     page = Page(evaluation_page(result, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[]))
     for row in figure_rows(result):
-        value, interval = row.detector.split("  ")
-        assert value in page.text and interval in page.text and row.barycenter in page.text and row.mean_shape in page.text
-    for words in ("jaw", "mouth", "pupils", "box size", "constant mean shape", "rank correlation", "kept by spread"):
+        for value, interval in row.values:
+            assert value in page.text and interval in page.text and row.floor in page.text
+    for words in ("jaw", "mouth", "pupils", "box size", "mean shape (floor)", "rank correlation", "kept by spread"):
         assert words in page.text
 
 
@@ -93,9 +93,9 @@ def test_page_without_spread_and_with_missing_points(measured: Measured, drawn: 
     result = measured()
     truth = result.truth.copy()
     truth[:, 0] = truth[3, :17] = np.nan
-    bare = replace(result, spread=None, truth=truth, mean_shape=None, mean_floor=None)
+    bare = replace(result, spread=None, truth=truth, mean_shape=None, mean_errors=None)
     page = Page(evaluation_page(bare, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[]))
-    assert "Does it know" not in page.text and "constant mean shape" not in page.text
+    assert "Does it know" not in page.text and "barycenter (floor)" in page.text
     assert f"{24 + 16} landmarks, left out of all means" in page.text and "missing everywhere" in page.text
     assert "nan" not in page.text.lower()
 

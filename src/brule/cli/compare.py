@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from brule.cli.evaluate import Normaliser, annotated_samples, evaluate_detector
+from brule.cli.evaluate import Boxes, Normaliser, annotated_samples, evaluate_detector
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import note, note_bad, say, write_json
 from brule.errors import ConfigError
@@ -22,6 +22,7 @@ def compare(
     output: Annotated[Path | None, Output] = None,
     json: Path | None = None,
     only_validation: bool = False,
+    boxes: Boxes = "both",
     normaliser: Normaliser = "auto",
     batch_size: int = 64,
     device: Device = None,
@@ -48,6 +49,8 @@ def compare(
         output: The folder to write to; without it, the figures are printed and nothing is written.
         json: Write all figures to this file.
         only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
+        boxes: Compare on whole images (`none`), inside the true boxes (`given`), or on whole images with the figure inside the
+            true boxes beside it (`both`).
         normaliser: The distance that errors are divided by, as for `brule evaluate`.
         batch_size: Images at a time.
     """
@@ -69,7 +72,7 @@ def compare(
     found = [
         read_evaluation(run)
         if samples is None or done
-        else _measured(run, samples, normaliser=normaliser, batch_size=batch_size, device=checked, skip_bad=skip_bad)
+        else _measured(run, samples, checked, boxes=boxes, normaliser=normaliser, batch_size=batch_size, skip_bad=skip_bad)
         for run, done in zip(runs, finished, strict=True)
     ]
     if len({one.run for one in found}) < len(found):  # one run evaluated twice, or two that were called the same
@@ -85,16 +88,14 @@ def compare(
     return 0
 
 
-def _measured(
-    run: Path, samples: SampleList, *, normaliser: str, batch_size: int, device: str | None, skip_bad: bool
-) -> StoredEvaluation:
+def _measured(run: Path, samples: SampleList, device: str | None, **options: Any) -> StoredEvaluation:
     from brule.detector import LandmarkDetector
     from brule.evaluation.reports import StoredEvaluation
 
     detector = LandmarkDetector.load(run, device=device)
-    result, bad = evaluate_detector(detector, samples, normaliser=normaliser, batch_size=batch_size, skip_bad=skip_bad)
-    note_bad(bad)
-    return StoredEvaluation.of(result, str(run))
+    measured = evaluate_detector(detector, samples, **options)
+    note_bad(measured.bad)
+    return StoredEvaluation.of(measured, str(run))
 
 
 def _say_report(report: ComparisonReport) -> None:
@@ -102,14 +103,15 @@ def _say_report(report: ComparisonReport) -> None:
     from rich.table import Table
 
     from brule.evaluation.reports.comparison import p_text, verdict
-    from brule.evaluation.reports.rows import LABELS, shown, signed
-    from brule.evaluation.scores import FIGURES
+    from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 
     if report.left_out:
         note(f"{report.left_out} images were evaluated for some of them only and are left out")
     figures = Table("(95 % interval)", *(one.name for one in report.candidates), box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in FIGURES:
+    for name in report.figures:
         figures.add_row(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates))
+    if report.given:
+        figures.add_row("NME, given boxes", *("  ".join(estimate_text("nme", one)) for one in report.given.values()))
     figures.add_row("floor NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates))
     tests = Table(
         "difference", "", "mean (95 % interval)", "Wilcoxon p", "corrected", "second better on",

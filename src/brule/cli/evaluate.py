@@ -10,21 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
+from brule.cli.options import Device, Many, Output, Refine, SkipBad, Tta, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.cli.redrawing.scores import decoder_figures
 from brule.errors import DataError, OutputError
 from brule.files import make_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from brule.data import Sample, SampleList
     from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord
-    from brule.evaluation import Evaluation
+    from brule.evaluation import Measurement
+    from brule.evaluation.reports import Shown
 
+Boxes = Literal["none", "given", "both"]
 Normaliser = Literal["auto", "outer-eye-corners", "pupils", "eyes", "box-diagonal", "box-size"]
 N_PICTURES = 24
 LONGEST_NAME = 80
+VIEW_MARGIN = 0.1  # sides of the crop: what a picture shows around a prediction outside it
+MOST_VIEW = 6.0  # sides of the crop: a picture never shows more
 
 
 def evaluate(
@@ -36,20 +42,24 @@ def evaluate(
     json: Path | None = None,
     pictures: Path | None = None,
     only_validation: bool = False,
+    boxes: Boxes = "both",
     normaliser: Normaliser = "auto",
     regions: Path | None = None,
     decoder: Annotated[bool | None, Parameter(negative="--no-decoder")] = None,
     batch_size: int = 64,
-    views: Views = 1,
+    refine: Refine = None,
+    tta: Tta = 1,
+    pixel_size: float | None = None,
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
     """Measure a detector on annotated images, and write a page about it.
 
-    Prints the normalised mean error (NME) with its 95 % interval, the permutation-free error W₁, and, at 8 % and 10 %,
-    the area under the cumulative error curve (AUC) and the share of failures. Beside them stand the same figures of two
-    constant predictions, the barycenter and the mean of the annotated shapes: a detector that is no better has learnt
-    nothing. Every image is cut out by its annotation's box, as in training.
+    The first figures are what `brule predict` gives on whole images, with no box from anyone; beside them stand those inside
+    the true boxes ("given boxes"), a help that new images don't have. Prints the normalised mean error (NME) with its 95 %
+    interval and in pixels, the median, the share of objects found, and the permutation-free error W₁; for faces, too, the
+    area under the cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is an answer that looks
+    at no image: the mean of the annotated shapes, laid into the true box. A detector that is no better has learnt nothing.
 
     Writes `index.html`, a page that opens from disk: figures, where the errors are, whether the detector knows when it
     errs, the best and the worst images; `metrics.json`, all figures with their intervals; `per_image.csv`, a row for
@@ -73,6 +83,7 @@ def evaluate(
         pictures: Write 24 predictions to this picture, coloured by index, with the truth as crosses.
         only_validation: Take only the validation tenth of the images, chosen by name; see `brule train
             --exclude-validation`.
+        boxes: `none`: predict on whole images; `given`: inside the true boxes; `both` (the first figures are those of `none`).
         normaliser: The distance that errors are divided by. `auto`: outer eye corners for 68 points, the eyes for 5,
             the diagonal of the box otherwise.
         regions: A JSON file that names regions by the 0-based indices of their landmarks, `{"left": [0, 1, 2], …}`. By
@@ -80,6 +91,7 @@ def evaluate(
         decoder: Measure the decoder too: what it redraws, and its fakes (docs/generate.md defines the figures). By
             default wherever the run has one.
         batch_size: Images at a time.
+        pixel_size: Millimetres per pixel, where the images have a scale: errors are shown in millimetres too.
     """
     from brule.data.training_data import in_landmark_order
     from brule.detector import LandmarkDetector
@@ -92,24 +104,31 @@ def evaluate(
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
     samples = in_landmark_order(samples, detector.landmark_names_)
     folder = output or _default_folder(run, data, only_validation)
-    result, bad = evaluate_detector(
-        detector, samples, normaliser=normaliser, regions=named, batch_size=batch_size, views=views, skip_bad=skip_bad
-    )
-    facts = known_facts(detector, record, result) + ([("views", str(views))] if views > 1 else [])
-    say_table(result, facts)
-    drawn = decoder_figures(detector, samples, result, wanted=decoder, normaliser=normaliser, batch_size=batch_size)
-    note_bad(bad)
-    details = report_dict(detector, record, result) | {"run": str(run), "data": data, "views": views} | drawn
+    measured = evaluate_detector(
+        detector, samples, boxes=boxes, normaliser=normaliser, regions=named, batch_size=batch_size, refine=refine, tta=tta,
+        skip_bad=skip_bad,
+    )  # fmt: skip
+    facts = known_facts(detector, record, measured) + ([("views", str(tta))] if tta > 1 else [])
+    facts += [("error in mm", f"{measured.first.scores.nme_px * pixel_size:.3f}")] if pixel_size else []
+    say_table(measured, facts)
+    drawn = decoder_figures(
+        detector, samples, measured.given, wanted=decoder, normaliser=normaliser, batch_size=batch_size
+    )  # fmt: skip
+    note_bad(measured.bad)
+    details = report_dict(detector, record, measured) | {"run": str(run), "data": data, "views": tta} | drawn
+    if pixel_size:
+        details["nme_mm"] = measured.first.scores.nme_px * pixel_size
     say()
     if folder is not None:
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
-        words += ["--views", str(views)] if views > 1 else []
-        _write_report(folder, detector, samples, result, facts=facts, details=details, words=words)
+        words += ["--tta", str(tta)] if tta > 1 else []
+        words += ["--boxes", boxes] if boxes != "both" else []
+        _write_report(folder, detector, samples, measured, facts=facts, details=details, words=words)
     if json is not None:
         write_json(json, details)
         say(f"figures: {json}")
     if pictures is not None:
-        draw_predictions(detector, samples, result, pictures)
+        draw_predictions(detector, samples, measured, pictures)
         say(f"pictures: {pictures}")
     return 0
 
@@ -130,7 +149,7 @@ def _write_report(
     folder: Path,
     detector: LandmarkDetector,
     samples: SampleList,
-    result: Evaluation,
+    measured: Measurement,
     *,
     facts: list[tuple[str, str]],
     details: dict[str, Any],
@@ -138,14 +157,12 @@ def _write_report(
 ) -> None:
     from brule.evaluation.reports import PAGE_FILE, write_evaluation
 
-    scores = result.scores
     write_evaluation(
         folder,
-        result,
+        measured,
         title=f"{_shown_name(words[1])} on {', '.join(_shown_name(path) for path in details['data'])}",
-        summary=f"A mean error of {scores.nme:.2f} % on {scores.n:,} images. The constant prediction of the barycenter, which "
-        f"looks at no image, has {scores.floor_nme:.2f} %.",
-        crop=crop_reader(detector, samples, result),
+        summary=measured.verdict(),
+        crop=picture_reader(detector, samples, measured),
         facts=facts,
         details=details,
         commands=commands([("These figures again", words)]),
@@ -157,18 +174,38 @@ def _shown_name(path: str) -> str:
     return Path(path).name or Path(path).resolve().name
 
 
-def crop_reader(detector: LandmarkDetector, samples: SampleList, result: Evaluation) -> Callable[[int], Any]:
-    """Index of an evaluated image → its crop as uint8, sharper than what the detector sees; the unit square is the same."""
-    from brule.data import load_crop
+def picture_reader(detector: LandmarkDetector, samples: SampleList, measured: Measurement) -> Callable[[int], Shown]:
+    """Index of an evaluated image → the part of it that shows truth and prediction, sharper than the detector sees it."""
+    from brule.data import load_picture
+    from brule.evaluation.reports import Shown
     from brule.evaluation.reports.evaluation import PICTURE_SIDE
 
+    result, scale = measured.first, detector.config_.crop.scale
     # An image may hold several objects: those of one name come in the same order in both.
     by_name: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_name[str(sample.path)].append(sample)
     scored = [by_name[name].pop(0) for name in result.names]
-    scale = detector.config_.crop.scale
-    return lambda i: load_crop(scored[i], PICTURE_SIDE, scale)[0]
+
+    def read(i: int) -> Shown:
+        left, top, right, _ = scored[i].crop(scale) or (0.0, 0.0, 1.0, 1.0)
+        x, y, size = _view(result.predictions[i])
+        side = right - left
+        box = (left + x * side, top + y * side, left + (x + size) * side, top + (y + size) * side)
+        picture = load_picture(scored[i].path, lambda width, height: 2 * PICTURE_SIDE / (box[2] - box[0]))
+        return Shown(picture.cut(box, PICTURE_SIDE), zoom=1 / size, shift=(-x / size, -y / size))
+
+    return read
+
+
+def _view(prediction: np.ndarray) -> tuple[float, float, float]:
+    """The square that holds the true crop and a prediction in its unit square: left, top, side."""
+    low = [min(0.0, float(value) - VIEW_MARGIN) for value in prediction.min(axis=0)]
+    high = [max(1.0, float(value) + VIEW_MARGIN) for value in prediction.max(axis=0)]
+    if low == [0.0, 0.0] and high == [1.0, 1.0]:
+        return 0.0, 0.0, 1.0
+    size = min(MOST_VIEW, max(high[0] - low[0], high[1] - low[1]))
+    return (low[0] + high[0] - size) / 2, (low[1] + high[1] - size) / 2, size
 
 
 def annotated_samples(data: list[str], *, only_validation: bool = False, skip_bad: bool = False) -> SampleList:
@@ -190,36 +227,18 @@ def annotated_samples(data: list[str], *, only_validation: bool = False, skip_ba
     return samples.replaced(kept)
 
 
-def evaluate_detector(
-    detector: LandmarkDetector,
-    samples: SampleList,
-    *,
-    normaliser: str = "auto",
-    regions: dict[str, tuple[int, ...]] | None = None,
-    batch_size: int = 64,
-    views: int = 1,
-    skip_bad: bool = False,
-) -> tuple[Evaluation, Any]:
-    """Cut the samples out, predict, score; returns the evaluation and the files that were left out."""
+def evaluate_detector(detector: LandmarkDetector, samples: SampleList, **options: Any) -> Measurement:
+    """Predict and score, with progress bars; options as for :func:`brule.detector.measure_detector`."""
     from brule.detector import measure_detector
 
     with progress_bar("reading images") as reading, progress_bar("predicting") as predicting:
-        return measure_detector(
-            detector,
-            samples,
-            normaliser=normaliser,
-            regions=regions,
-            batch_size=batch_size,
-            views=views,
-            skip_bad=skip_bad,
-            progress=(reading, predicting),
-        )
+        return measure_detector(detector, samples, progress=(reading, predicting), **options)
 
 
-def report_dict(detector: LandmarkDetector, record: RunRecord | None, result: Evaluation) -> dict[str, Any]:
+def report_dict(detector: LandmarkDetector, record: RunRecord | None, measured: Measurement) -> dict[str, Any]:
     """The figures with all that has to be known about them, ready for JSON."""
     config = detector.config_
-    return result.to_dict() | {
+    return measured.to_dict() | {
         "n_shapes": _n_shapes(detector, record),
         "n_training_images": record.n_images if record else None,
         "n_labelled": record.n_labelled if record else None,
@@ -235,15 +254,17 @@ def report_dict(detector: LandmarkDetector, record: RunRecord | None, result: Ev
     }
 
 
-def known_facts(detector: LandmarkDetector, record: RunRecord | None, result: Evaluation) -> list[tuple[str, str]]:
+def known_facts(detector: LandmarkDetector, record: RunRecord | None, measured: Measurement) -> list[tuple[str, str]]:
     """What stands under a table of figures, as CONTRIBUTING, "Measuring honestly", wants it."""
     config, done = detector.config_, detector.progress_
     shapes = _n_shapes(detector, record)
     seen = f"{record.n_images}{' (validation held out)' if record.exclude_validation else ''}" if record else "not recorded"
     return [
-        ("images", str(result.scores.n)),
-        ("errors in % of", result.scores.normaliser),
-        ("crop", f"square about the landmarks' box, side {config.crop.scale:g} × its longer side"),
+        ("images", str(measured.first.scores.n)),
+        ("errors in % of", measured.first.scores.normaliser),
+        ("floor", f"always the {measured.first.floor_name} of the annotated shapes, laid into the true box"),
+        ("whole images", how_found(detector)),
+        ("given boxes", f"square about the true box, side {config.crop.scale:g} × its longer side"),
         ("resolution", f"{config.crop.image_size} px"),
         ("annotated shapes", "not recorded" if shapes is None else str(shapes)),
         ("training images", seen),
@@ -252,18 +273,32 @@ def known_facts(detector: LandmarkDetector, record: RunRecord | None, result: Ev
     ]
 
 
-def draw_predictions(detector: LandmarkDetector, samples: SampleList, result: Evaluation, path: Path) -> None:
+def how_found(detector: LandmarkDetector) -> str:
+    """How objects are found in whole images."""
+    known = detector.whereabouts_
+    if known.locator is not None:
+        return f"the object is found by a locator; {known.framing.describe() if known.framing else ''}".rstrip("; ")
+    if known.framing is not None:
+        return f"cut out as the annotated images are framed: {known.framing.describe()}"
+    return "taken whole: no annotated image shows where the object is"
+
+
+def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: Measurement, path: Path) -> None:
     """Draw 24 predictions, evenly spread over the images, with the truth as crosses and the error above."""
     import numpy as np
 
     from brule.plots import overlay_grid, save_picture
 
-    crop = crop_reader(detector, samples, result)
+    result, read = measured.first, picture_reader(detector, samples, measured)
     chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
-    crops = [crop(i) for i in chosen]
+    seen = [read(i) for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
-    points, truth = result.predictions[chosen], result.truth[chosen]
-    save_picture(overlay_grid(np.stack(crops), points, truth=truth, names=titles, columns=6, edges=result.edges), path)
+    points, truth = (
+        np.stack([one.place(own) for one, own in zip(seen, table[chosen], strict=True)])
+        for table in (result.predictions, result.truth)
+    )
+    pictures = np.stack([one.picture for one in seen])
+    save_picture(overlay_grid(pictures, points, truth=truth, names=titles, columns=6, edges=result.edges), path)
 
 
 def _n_shapes(detector: LandmarkDetector, record: RunRecord | None) -> int | None:

@@ -20,11 +20,20 @@ Device = Annotated[
     ),
 ]
 
-Views = Annotated[
+Tta = Annotated[
     int,
     Parameter(
-        help="How often to look at each image, 1 to 6: as it is, mirrored, turned a little, …. The answer is the mean, and how "
-        "far the looks differ tells about the error. It takes as many times as long."
+        name=["--tta", "--views"],
+        help="Test-time augmentation: how many views of each crop to average, 1 to 6: as it is, mirrored, turned a little, …. "
+        "Their disagreement is a sign of the error. It takes as many times as long.",
+    ),
+]
+Refine = Annotated[
+    int | None,
+    Parameter(
+        help="Refinement passes: how often to crop again by the answer (place, size, angle). By default 2 where the box was "
+        "found, 0 where it was given.",
+        show_default=False,
     ),
 ]
 

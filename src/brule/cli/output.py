@@ -21,7 +21,7 @@ from brule.files import write_text
 
 if TYPE_CHECKING:
     from brule.data import BadFiles
-    from brule.evaluation import Evaluation
+    from brule.evaluation import Measurement
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 SHOWN_BAD_FILES = 10
@@ -80,16 +80,24 @@ def say_commands(lines: Sequence[tuple[str, str]]) -> None:
         say(f"\n{what}:\n  {command}")
 
 
-def say_table(evaluation: Evaluation, facts: Sequence[tuple[str, str]]) -> None:
-    """Print the figures beside their floors, and what has to be known about them."""
-    from brule.evaluation.reports import HEADER, figure_rows
+def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
+    """Print the figures beside the floor, the result in plain words, and what has to be known about them."""
+    from brule.evaluation.reports import figure_rows
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for index, column in enumerate(HEADER):
-        table.add_column(column, no_wrap=index < 2, style="bold" if index == 1 else "")
-    for row in figure_rows(evaluation):
-        table.add_row(*row)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, column in enumerate(["", *measured.evaluations, "floor"]):
+        table.add_column(column, no_wrap=True, style="bold" if index == 1 else "")
+    for row in figure_rows(measured):
+        first, *others = row.values
+        table.add_row(row.label, "  ".join(first), *(value for value, _ in others), row.floor)
     Console().print(table, highlight=False)
+    say()
+    say(measured.verdict())
+    if measured.repeat:
+        again = measured.repeat
+        say(f"{again['n']:.0f} images are annotated twice; the annotations differ by {again['nme']:.2f} %.")
+    for text in measured.warnings:
+        say(f"careful: {text}")
     say()
     width = max(len(name) for name, _ in facts)
     for name, value in facts:

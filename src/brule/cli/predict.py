@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Annotated, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, SkipBad, Views, checked_device
+from brule.cli.options import Device, Many, Output, Refine, SkipBad, Tta, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
@@ -40,7 +42,9 @@ def predict(
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
     boxes: Annotated[list[str] | None, Many] = None,
     batch_size: int = 64,
-    views: Views = 1,
+    objects: Literal["best", "all"] = "best",
+    refine: Refine = None,
+    tta: Tta = 1,
     rank: bool = False,
     device: Device = None,
     skip_bad: SkipBad = False,
@@ -48,11 +52,13 @@ def predict(
     """Find the landmarks of images, and write them as files and pictures.
 
     Sub-folders are kept: `photos/a/1.jpg` becomes `OUTPUT/a/1.pts` if `photos` was given. An annotation beside an image
-    gives the box to cut out, as in training; without one, the whole image is taken. Where one image has boxes of several
-    objects, the second becomes `1-object2.pts`. Coordinates are pixels of the
-    upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* says how sure each landmark is, in
-    pixels: once the detector is calibrated (`brule calibrate`), the distance that it is expected to be off; before, the
-    standard deviation of a heatmap, which says little. docs/confidence.md has more.
+    (or a file of `--boxes`) gives the object's box. Without one the detector's locator finds the object; a detector
+    that has no locator expects it where its annotated images had it. Answers that are probably wrong are marked as
+    *flagged*. Where one image has several objects, the second becomes `1-object2.pts`.
+
+    Coordinates are pixels of the upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* shows
+    how sure each landmark is, in pixels: once the detector is calibrated (`brule calibrate`), the distance that it is
+    expected to be off; before, the standard deviation of a heatmap, whose size means little. docs/confidence.md has more.
 
     **Examples**
 
@@ -62,7 +68,9 @@ def predict(
 
         brule predict runs/first "scans/**/*.png" -o landmarks --skip-bad
 
-        brule predict runs/first photos/ -o landmarks --views 4 --rank
+        brule predict runs/first photos/ -o landmarks --tta 4 --rank
+
+        brule predict runs/first herds/ -o landmarks --objects all
 
     Args:
         run: The folder of a run, or of a saved detector.
@@ -73,9 +81,11 @@ def predict(
         boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
         batch_size: Images at a time; memory doesn't grow with their number.
+        objects: `best`: the surest object of each image; `all`: every object that is found.
         rank: List the images that most need a person's look, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
     """
+    from brule.cli.evaluate import how_found
     from brule.data import find_annotations, find_images, read_folder
     from brule.data.training_data import box_files, log_missing_boxes
     from brule.detector import LandmarkDetector
@@ -91,7 +101,7 @@ def predict(
     annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
-    log_missing_boxes(samples)
+    log_missing_boxes(samples, how_found(detector))
     ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
         detector,
@@ -101,13 +111,13 @@ def predict(
         ranking,
         formats=set(format),
         overlays=overlays,
-        batch_size=batch_size,
-        views=views,
+        options={"batch_size": batch_size, "objects": objects, "refine": refine, "tta": tta},
     )
     note_bad(detector.bad_files_)
-    if not count:
+    if len(detector.bad_files_) >= len(samples):
         raise DataError(f"none of the {len(found)} images could be read")
-    say(f"{count} images, {len(detector.barycenter_)} landmarks each: written to {output}")
+    read = len(samples) - len(detector.bad_files_)
+    say(f"{count.text(read)}, {len(detector.barycenter_)} landmarks each: written to {output}")
     if rank:
         ranking.tell()
         say(f"all of them: {ranking.write(output)}")
@@ -159,37 +169,73 @@ def _write_all(
     *,
     formats: set[Format],
     overlays: bool,
-    batch_size: int,
-    views: int,
-) -> int:
-    """Predict a batch at a time and write it at once; returns how many images there were."""
+    options: dict[str, Any],
+) -> Counts:
+    """Predict a batch at a time and write it at once."""
     from brule.data import write_pts
 
-    done = 0
+    done = Counts()
     objects: Counter[Path] = Counter()
     with (
         _Table(output / "landmarks.csv", "csv" in formats, len(detector.barycenter_)) as table,
         _List(output / "landmarks.json", "json" in formats, len(detector.barycenter_), ranking.calibrated) as listing,
         progress_bar("predicting") as progress,
     ):
-        found = detector.iter_predict(samples, batch_size=batch_size, views=views, skip_bad=samples.bad.skip)
+        found = detector.iter_predict(samples, skip_bad=samples.bad.skip, **options)
         for batch, landmarks in found:
             numbers = []
-            for sample, points, spread in zip(batch, landmarks.points.numpy(), landmarks.spread.numpy(), strict=True):
+            for k, sample in enumerate(batch):
+                points, spread = landmarks.points[k].numpy(), landmarks.spread[k].numpy()
+                answer = Answer(points, spread, float(landmarks.score[k]), bool(landmarks.flagged[k]))
                 objects[sample.path] += 1
                 numbers.append(objects[sample.path])
                 name = numbered(names[sample.path], objects[sample.path])
-                if "pts" in formats:
-                    target = output / f"{name}.pts"
-                    write_pts(target, points)
-                table.add(sample.path, points, spread)
-                listing.add(sample.path, points, spread)
-                if overlays:
+                if "pts" in formats and answer.found:
+                    write_pts(output / f"{name}.pts", points)
+                table.add(sample.path, answer)
+                listing.add(sample.path, answer)
+                done.count(sample.path, answer)
+                if overlays and answer.found:
                     _draw(sample.path, points, output / "overlays" / f"{name}.jpg", detector.edges_)
             ranking.add(batch, landmarks, numbers)
-            done += len(batch)
-            progress(done, len(samples))
+            progress(int(landmarks.image.max()) + 1 if len(landmarks) else 0, len(samples))
     return done
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is written of one object: landmarks and spreads in pixels, and how sure the detector is."""
+
+    points: np.ndarray
+    spread: np.ndarray
+    score: float
+    flagged: bool
+
+    @property
+    def found(self) -> bool:
+        """Whether there are landmarks at all."""
+        return bool(math.isfinite(float(self.points[0, 0])))
+
+
+@dataclass
+class Counts:
+    """How many objects were written, and of how many images."""
+
+    images: set[Path] = field(default_factory=set)
+    objects: int = 0
+    flagged: int = 0
+
+    def count(self, path: Path, answer: Answer) -> None:
+        """Take one object in."""
+        self.objects += answer.found
+        self.flagged += answer.flagged
+        if answer.found:
+            self.images.add(path)
+
+    def text(self, images: int) -> str:
+        """The counts in words."""
+        text = f"{images} images" if self.objects == images else f"{self.objects} objects in {images} images"
+        return text + (f" ({self.flagged} flagged as probably wrong)" if self.flagged else "")
 
 
 class _Stream:
@@ -225,15 +271,15 @@ class _Stream:
             self._whole.__exit__(type(error), error, error.__traceback__)  # which says it in words of ours
             raise
 
-    def add(self, path: Path, points: np.ndarray, spread: np.ndarray) -> None:
-        """Write one image's landmarks, pixels."""
+    def add(self, path: Path, answer: Answer) -> None:
+        """Write one object's landmarks, pixels."""
         if self._file is not None:
-            self._file.write(self._entry(path, points, spread))
+            self._file.write(self._entry(path, answer))
 
     def _head(self) -> str:
         raise NotImplementedError
 
-    def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
+    def _entry(self, path: Path, answer: Answer) -> str:
         raise NotImplementedError
 
     def _foot(self) -> str:
@@ -241,17 +287,19 @@ class _Stream:
 
 
 class _Table(_Stream):
-    """``path, x0, y0, …, spread``: one line an image, the spread being the mean over its landmarks."""
+    """``path, x0, y0, …, spread, score, flagged``: one line per object; the spread is the mean over its landmarks."""
 
     def _head(self) -> str:
-        return _csv_line(["path", *(f"{axis}{i}" for i in range(self._n) for axis in "xy"), "spread"])
+        return _csv_line(["path", *(f"{axis}{i}" for i in range(self._n) for axis in "xy"), "spread", "score", "flagged"])
 
-    def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
-        return _csv_line([str(path), *(f"{value:.3f}" for value in points.ravel()), f"{float(spread.mean()):.3f}"])
+    def _entry(self, path: Path, answer: Answer) -> str:
+        figures = [*answer.points.ravel().tolist(), float(answer.spread.mean()), answer.score]
+        texts = [f"{value:.3f}" if math.isfinite(value) else "" for value in figures]
+        return _csv_line([str(path), *texts, str(int(answer.flagged))])
 
 
 class _List(_Stream):
-    """``{"landmarks": N, "frame": …, "spread": …, "images": [{"path", "points", "spread"}, …]}``."""
+    """``{"landmarks": N, "frame": …, "spread": …, "images": [{"path", "points", "spread", …}, …]}``."""
 
     _separator = "\n"
 
@@ -260,13 +308,15 @@ class _List(_Stream):
         spread = "expected distance from the truth" if self._calibrated else "standard deviation of the heatmap along one axis"
         return f'{{"landmarks": {self._n}, "frame": "{frame}", "spread": "{spread}, pixels", "images": ['
 
-    def _entry(self, path: Path, points: np.ndarray, spread: np.ndarray) -> str:
+    def _entry(self, path: Path, answer: Answer) -> str:
         import json
 
         entry = {
             "path": str(path),
-            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in points],
-            "spread": [round(float(value), 3) for value in spread],
+            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in answer.points] if answer.found else None,
+            "spread": [round(float(value), 3) for value in answer.spread] if answer.found else None,
+            "score": round(answer.score, 4) if math.isfinite(answer.score) else None,
+            "flagged": answer.flagged,
         }
         before, self._separator = self._separator, ",\n"
         return before + json.dumps(entry)

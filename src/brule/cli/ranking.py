@@ -11,7 +11,7 @@ from brule.files import atomic_write
 
 if TYPE_CHECKING:
     from brule.data import Sample
-    from brule.model import Landmarks
+    from brule.detector import Landmarks
 
 RANK = "rank.csv"
 SHOWN = 10

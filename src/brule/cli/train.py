@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from brule.cli.dry_run import plan_of, print_plan, shapes_of_labelled
 from brule.cli.launching import COMMAND, launch, launch_plan
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import INTERRUPTED, commands, is_main_process, note, note_bad, progress_bar, say, say_commands
 from brule.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from brule.data import Edges, Shapes
+    from brule.data import Edges
     from brule.data.training_data import TrainingData
     from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord
@@ -110,7 +109,8 @@ def train(
         nodes: Machines that train together: the same command on each, with its --node-rank.
         node_rank: Index of this machine, from 0; by default the variable `NODE_RANK`.
         main_address: `HOST:PORT` of machine 0; by default the variables `MASTER_ADDR` and `MASTER_PORT`.
-        dry_run: Read and check everything, print what would be done, and write nothing.
+        dry_run: Read and check everything, and print what would be done. Writes nothing but a picture of the crops beside the
+            run's folder, `OUTPUT-crops.jpg`.
         list_settings: List every setting with its value in the preset, and end.
         quiet: No progress bar.
     """
@@ -140,9 +140,9 @@ def train(
         exclude_validation=exclude_validation, skip_bad=skip_bad,
     )  # fmt: skip
     if dry_run:
-        return _print_plan(run, config, material, lines)
+        return print_plan(run, config, material, lines)
     record = RunRecord.of(material, images, labelled, exclude_validation, where or default_device())
-    record = replace(record, boxes=list(boxes or ()), data=list(data or ()))
+    record = replace(record, boxes=list(boxes or ()), data=list(data or ()), examples=list(shapes or ()))
     options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet, "start_from": start_from}
     return train_run(run, material, record, preset=preset or PRESET, overrides=overrides, **options)
 
@@ -177,6 +177,7 @@ def train_run(
             material.images,
             shapes=material.shapes,
             labelled=material.labelled,
+            examples=material.examples,
             edges=edges,
             directory=run,
             resume=resume,
@@ -252,7 +253,7 @@ def _resume(
     edges: Edges | None,
     start_from: Path | None = None,
 ) -> int:
-    from brule.data.training_data import TrainingData, labelled_images, training_images
+    from brule.data.training_data import TrainingData, labelled_images, shape_examples, training_images
     from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord
     from brule.training.config import lengthened
@@ -276,9 +277,12 @@ def _resume(
     material = TrainingData(
         training_images(images, boxes=record.boxes, **reading) if images else None,
         labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
+        examples=shape_examples(record.examples, record.shapes, skip_bad=skip_bad)
+        if record.examples and not labelled
+        else None,
     )
     now = RunRecord.of(material, images, labelled, record.exclude_validation, device or default_device())
-    now = replace(now, shapes=record.shapes, boxes=record.boxes, data=data or record.data)
+    now = replace(now, shapes=record.shapes, boxes=record.boxes, data=data or record.data, examples=record.examples)
     return train_run(
         run, material, now, preset=config.preset, overrides=overrides, edges=edges, resume=True, device=device,
         skip_bad=skip_bad, quiet=quiet,
@@ -298,41 +302,6 @@ def _list_settings(config: TrainingConfig) -> int:
     return 0
 
 
-def _print_plan(run: Path, config: TrainingConfig, material: TrainingData, edges: Edges | None) -> int:
-    from brule.data import BadFiles, checked_edges
-    from brule.detector import ready_shapes
-    from brule.training.config import with_batch_for
-    from brule.training.run import build_gan, build_model, build_shape_model
-
-    images, labelled = material.images, material.labelled
-    config = config if images is None else with_batch_for(config, len(images))
-    shapes = material.shapes or _shapes_of_labelled(material, config)
-    ready = ready_shapes(shapes, scale=config.crop.scale)
-    first = ready.sets[0] if ready.whole is None else ready.whole[0]
-    stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
-    guide = build_shape_model(stand_in, ready.whole, config, indexed=labelled is not None)
-    if edges is not None and shapes.n_points is not None:
-        checked_edges(edges, shapes.n_points)
-    build_model(stand_in, config)
-    build_gan(config)
-    say(config.to_json().rstrip())
-    say(f"\nimages   {0 if images is None else len(images)}")
-    say(f"labelled {0 if labelled is None else len(labelled)}")
-    say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
-    say(f"mirrored {'as the barycenter tells' if ready.whole is None else _mirror_text(guide.mirror)}")
-    say(f"run      {run}")
-    note_bad(BadFiles(material.bad))
-    note("nothing was written; leave --dry-run out to train")
-    return 0
-
-
-def _mirror_text(mirror: Tensor | None) -> str:
-    if mirror is None:
-        return "no"
-    pairs = ", ".join(f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner)
-    return pairs or "yes, and no landmark changes places"
-
-
 def _material(
     config: TrainingConfig,
     images: list[str] | None,
@@ -346,7 +315,13 @@ def _material(
     **reading: bool,
 ) -> TrainingData:
     """What is to be learnt from, read as far as that can be done without decoding images."""
-    from brule.data.training_data import TrainingData, annotated_shapes, labelled_images, training_images
+    from brule.data.training_data import (
+        TrainingData,
+        annotated_shapes,
+        labelled_images,
+        shape_examples,
+        training_images,
+    )
 
     if not labelled:
         _required(images, "--images", "folders, files or globs of images")
@@ -357,6 +332,9 @@ def _material(
         labelled_images(labelled, n_labelled=n_labelled, seed=config.seed, **reading) if labelled else None,
         annotated_shapes(shapes, **drawn, **reading) if shapes else None,
     )
+    if shapes and material.shapes is not None and not labelled:
+        examples = shape_examples(shapes, material.shapes.names, skip_bad=reading["skip_bad"])
+        material = replace(material, examples=examples)
     _note_oddities(material, config)
     return material
 
@@ -367,17 +345,11 @@ def _note_oddities(material: TrainingData, config: TrainingConfig) -> None:
 
     material.check_names()
     if material.images is not None:
-        log_missing_boxes(material.images)
+        log_missing_boxes(material.images, plan_of(material, config).how)
         if (count := len(material.images)) < config.batch_size:
             note(f"{count} images are fewer than a batch: batches of {count} instead of batch_size={config.batch_size}")
     if material.shapes is None:
-        log_missing_points(_shapes_of_labelled(material, config))
-
-
-def _shapes_of_labelled(material: TrainingData, config: TrainingConfig) -> Shapes:
-    from brule.detector.inputs import as_annotated, shapes_of
-
-    return shapes_of(as_annotated(material.labelled, skip_bad=False), config.crop.scale)
+        log_missing_points(shapes_of_labelled(material, config))
 
 
 def _print_end(run: Path, detector: LandmarkDetector, hints: bool) -> None:

@@ -6,12 +6,21 @@ from brule.data.annotations import read_annotations, write_annotations
 from brule.data.conversion import Conversion, convert
 from brule.data.crop_store import StoreInfo, clear_store, list_stores
 from brule.data.crops import CropCache, build_cache, cache_directory, cache_from_arrays
+from brule.data.cutting import Picture
 from brule.data.datasets import DATASETS, read_300w, read_celeba, read_cofw, read_dataset, read_mafl, read_wflw
 from brule.data.discovery import find_annotations, find_images
 from brule.data.edges import Edges, checked_edges, read_edges
 from brule.data.folder import read_folder
 from brule.data.formats import FORMATS, Annotation, Annotations, Format, read_pts, write_pts
-from brule.data.images import as_image, crop_image, image_size, load_crop, load_image, whole_image_crop
+from brule.data.images import (
+    as_image,
+    crop_image,
+    image_size,
+    load_crop,
+    load_image,
+    load_picture,
+    whole_image_crop,
+)
 from brule.data.inspection import Inspection, Sheet, contact_sheet, inspect_data
 from brule.data.samples import (
     CROP_SCALE,
@@ -44,6 +53,7 @@ __all__ = [
     "Format",
     "Inspection",
     "Layout",
+    "Picture",
     "Sample",
     "SampleList",
     "Shapes",
@@ -69,6 +79,7 @@ __all__ = [
     "list_stores",
     "load_crop",
     "load_image",
+    "load_picture",
     "read_300w",
     "read_annotations",
     "read_celeba",

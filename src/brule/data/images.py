@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
 from brule.coordinates import box_edges, image_box
+from brule.data.cutting import Picture, cut_square
 from brule.data.deep import deep_colour
 from brule.data.dicom import dicom_size, is_dicom, open_dicom
 from brule.data.large import LARGE, bands, check_memory, check_size, is_large, open_large, region
@@ -178,10 +179,33 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: flo
             block = max(1, int((box[2] - box[0]) / (4 * size)))
             piece, x, y = region(sample.path, image, box_edges(box), block)
             left, top, right, bottom = box_edges(box)
-            return _cut(piece, (left - x, top - y, right - x, bottom - y), size, block), box
+            return cut_square(piece, (left - x, top - y, right - x, bottom - y), size, block), box
         shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
         check_memory(sample.path, image, as_rgb=True)
-        return _cut(_upright_rgb(image), box_edges(box), size, shrunk), box
+        return cut_square(_upright_rgb(image), box_edges(box), size, shrunk), box
+
+
+def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda width, height: 1.0) -> Picture:
+    """Load an image file to cut crops out of.
+
+    Args:
+        path: the file.
+        factor: width and height of the upright image → the share of its size that is enough; JPEG files are then decoded
+            at half, a quarter or an eighth of their size where that is no less.
+
+    Raises:
+        DataError: as for :func:`load_image`.
+    """
+    with _opened(Path(path)) as image:
+        orientation = _orientation(image, header_only=is_large(image))
+        size = (image.height, image.width) if orientation >= 5 else image.size
+        if is_large(image) and orientation == 1 and image.format != "JPEG":
+            block = max(1, int(1 / (2 * min(1.0, factor(*size)))))
+            piece, _, _ = region(Path(path), image, (0, 0, *size), block)
+            return Picture(piece, size, float(block))
+        shrunk = _draft(image, orientation, factor(*size))
+        check_memory(Path(path), image, as_rgb=True)
+        return Picture(_upright_rgb(image), size, shrunk)
 
 
 def whole_image_crop(width: int, height: int) -> Box:
@@ -203,7 +227,7 @@ def crop_image(image: Image.Image, box: Box, size: int) -> np.ndarray:
     Returns:
         ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the box.
     """
-    return _cut(image, box_edges(box), size, 1.0)
+    return cut_square(image, box_edges(box), size, 1.0)
 
 
 def as_image(image: object, name: str = "image") -> Image.Image:
@@ -322,27 +346,3 @@ def _draft(image: Image.Image, orientation: int, factor: float) -> float:
     wanted = (math.ceil(image.width * factor), math.ceil(image.height * factor))
     drafted = image.draft(None, wanted) if factor < 1 else None
     return 1.0 if drafted is None else width / drafted[1][2]
-
-
-def _cut(image: Image.Image, edges: Box, size: int, shrunk: float) -> np.ndarray:
-    """Resample a box given from the image's corner, in units of ``1 / shrunk`` of the image's pixels."""
-    if size < 1:
-        raise ConfigError(f"expected a crop size of at least 1 pixel, got {size}")
-    # Averaging whole blocks first keeps the work, and the memory of a box that reaches far outside, within bounds.
-    block = int((edges[2] - edges[0]) / shrunk / (4 * size))
-    if block >= 2:
-        image, shrunk = image.reduce(block), shrunk * block
-    left, top, right, bottom = (edge / shrunk for edge in edges)
-    if left < 0 or top < 0 or right > image.width or bottom > image.height:
-        image, x, y = _extended(image, (left, top, right, bottom))
-        left, top, right, bottom = left - x, top - y, right - x, bottom - y
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, right, bottom)))
-
-
-def _extended(image: Image.Image, edges: Box) -> tuple[Image.Image, int, int]:
-    """The part of an image under a box, with the edge repeated outside, and the place of that part's corner."""
-    # Two pixels more on each side than the box, for the filter.
-    x0, y0 = math.floor(edges[0]) - 2, math.floor(edges[1]) - 2
-    columns = np.clip(np.arange(x0, math.ceil(edges[2]) + 2), 0, image.width - 1)
-    rows = np.clip(np.arange(y0, math.ceil(edges[3]) + 2), 0, image.height - 1)
-    return Image.fromarray(np.asarray(image)[rows[:, None], columns[None, :]]), x0, y0

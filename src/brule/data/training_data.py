@@ -32,11 +32,13 @@ class TrainingData:
         images: unlabelled; ``None`` if annotated ones alone are to teach.
         labelled: annotated; ``None`` if there are none.
         shapes: the annotated shapes; ``None`` where those of ``labelled`` serve, or those of the run that is taken up.
+        examples: annotated images that show where the object is; ``None`` where those of ``labelled`` serve, or none is known.
     """
 
     images: SampleList | None
     labelled: SampleList | None
     shapes: Shapes | None = None
+    examples: SampleList | None = None
 
     @property
     def bad(self) -> list[BadFile]:
@@ -106,6 +108,23 @@ def training_images(
     return samples.replaced(kept)
 
 
+def shape_examples(paths: list[str], names: list[str], *, skip_bad: bool) -> SampleList | None:
+    """The annotated images that shapes come from, where they lie beside their annotations; ``None`` if there are none.
+
+    Args:
+        paths: where the shapes were read from.
+        names: of the shapes that are used.
+        skip_bad: leave bad files out.
+    """
+    try:
+        found = read_samples(paths, require_points=True, skip_bad=True)
+    except (DataError, ConfigError):
+        return None
+    wanted = set(names)
+    kept = [sample for sample in found if sample.name in wanted]
+    return found.replaced(kept) if kept else None
+
+
 def log_remarks(samples: SampleList | Shapes) -> None:
     """Log the remarks of the readers."""
     for remark in samples.notes:
@@ -157,13 +176,17 @@ def log_odd_shapes(shapes: list[np.ndarray], labels: list[str], names: tuple[str
         _log.warning(remark)
 
 
-def log_missing_boxes(samples: SampleList) -> None:
-    """Remark on images that are used whole, because they have no box."""
+def log_missing_boxes(samples: SampleList, how: str = "whole images are used, so the object should fill most of them") -> None:
+    """Remark on images without a box.
+
+    Args:
+        samples: the images.
+        how: in words, how their objects are found.
+    """
     without = sum(sample.crop() is None for sample in samples)
     if without:
         _log.warning(
-            f"{without} of {len(samples)} images have no annotation beside them that would give the object's box: they are "
-            "taken whole, so the object should fill most of them"
+            f"{without} of {len(samples)} images have no annotation beside them that would give the object's box: {how}"
         )
 
 

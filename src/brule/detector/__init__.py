@@ -4,10 +4,11 @@ from brule.detector.calibrating import CalibrationReport, Quality, calibrate_det
 from brule.detector.edges import usual_edges
 from brule.detector.estimator import LandmarkDetector
 from brule.detector.inputs import ReadyShapes, ready_shapes
-from brule.detector.measuring import measure_detector
-from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, WEIGHTS, check_vacant
+from brule.detector.landmarks import Landmarks
+from brule.detector.measuring import measure_detector, repeat_error
+from brule.detector.predicting import Finder, PredictOptions
+from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, LOCATOR, WEIGHTS, check_vacant
 from brule.detector.uncertainty import CALIBRATION, MAX_TTA, Calibration, write_calibration
-from brule.model import Landmarks
 from brule.training.run import CHECKPOINT
 
 __all__ = [
@@ -16,18 +17,22 @@ __all__ = [
     "CONFIG",
     "DECODER",
     "DESCRIPTION",
+    "LOCATOR",
     "MAX_TTA",
     "WEIGHTS",
     "Calibration",
     "CalibrationReport",
+    "Finder",
     "LandmarkDetector",
     "Landmarks",
+    "PredictOptions",
     "Quality",
     "ReadyShapes",
     "calibrate_detector",
     "check_vacant",
     "measure_detector",
     "ready_shapes",
+    "repeat_error",
     "usual_edges",
     "write_calibration",
 ]

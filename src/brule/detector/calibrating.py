@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from brule.data import BadFiles, SampleList, build_cache
-from brule.detector.estimator import LandmarkDetector
+from brule.detector.fitted import FittedDetector
 from brule.detector.measuring import check_annotation
 from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, tta_transforms
 from brule.errors import DataError
@@ -83,7 +83,7 @@ class CalibrationReport:
 
 
 def calibrate_detector(
-    detector: LandmarkDetector,
+    detector: FittedDetector,
     samples: SampleList,
     *,
     views: int = DEFAULT_VIEWS,
@@ -141,7 +141,7 @@ def calibrate_detector(
 
 
 def _look_at_all(
-    detector: LandmarkDetector, images: Array, views: int, batch_size: int, progress: Progress | None
+    detector: FittedDetector, images: Array, views: int, batch_size: int, progress: Progress | None
 ) -> TtaPredictions:
     reader = detector.reader(batch_size)
     parts = []

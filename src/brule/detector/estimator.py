@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from brule.coordinates import unit_to_pixels
-from brule.data import BadFiles, Box, CropCache, Edges, Sample, checked_edges
+from brule.data import BadFiles, Box, CropCache, Edges, checked_edges
 from brule.detector.edges import usual_edges
 from brule.detector.exclusive import guarded
+from brule.detector.fitted import FittedDetector
 from brule.detector.inputs import (
     Annotated,
+    Unlabelled,
     as_annotated,
     as_shapes,
-    crops_one_by_one,
     labelled_crops,
     ready_shapes,
     shapes_of,
     unlabelled_crops,
 )
+from brule.detector.predicting import PredictOptions
+from brule.detector.seen import Seen, image_keys
 from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector, write_detector
-from brule.detector.uncertainty import Calibration, Reader
-from brule.detector.uncertainty.predictor import in_other_frame, joined
-from brule.errors import BruleError, CheckpointError, ConfigError, DataError
+from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
+from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
-from brule.geometry import ShapeModel
-from brule.model import BruleModel, Decoder, Landmarks
 from brule.plots import preview_sheet, save_picture
 from brule.training.batches import LabelledImages
 from brule.training.checkpointing import TrainingResult
-from brule.training.config import TrainingConfig, lengthened, load_config, with_batch_for
+from brule.training.config import lengthened, load_config, with_batch_for
 from brule.training.distributed import check_shares, join_distributed
 from brule.training.loop import train
-from brule.training.mirror import mirror_of
 from brule.training.run import CHECKPOINT, build_shape_model, take_weights
-from brule.training.state import Progress, TrainingState
+from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
 
+_log = logging.getLogger("brule")  # the command line prints it
+Reporting = Callable[[int, int], object]
 _BARYCENTER_SETS = 100  # at most so many shapes make the barycenter: more move it less than the last pixel
 
 
-class LandmarkDetector:
+class LandmarkDetector(FittedDetector):
     """Learns landmarks from unlabelled images and about ten annotated shapes.
 
     Args:
@@ -68,6 +69,8 @@ class LandmarkDetector:
         bad_files_: files that ``skip_bad`` left out.
         calibration_: from uncertainty features to expected errors, see :func:`brule.detector.calibrate_detector`; ``None``
             until that was called.
+        whereabouts_: how large objects are in whole images, and the locator that finds them; empty without annotated images.
+        seen_: keys of the images that training saw.
 
     Example:
         >>> from brule.data.synthetic import synthetic_faces
@@ -77,25 +80,6 @@ class LandmarkDetector:
         torch.Size([3, 68, 2])
     """
 
-    config_: TrainingConfig
-    model_: BruleModel
-    decoder_: Decoder | None
-    barycenter_: Tensor
-    shapes_: Tensor | None
-    edges_: Edges
-    landmark_names_: tuple[str, ...] | None
-    progress_: Progress
-    finished_: bool
-    bad_files_: BadFiles
-    calibration_: Calibration | None
-    _shape_model: ShapeModel | None
-
-    def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
-        self.preset = preset
-        self.quiet = quiet
-        self.device = device
-        self.overrides = {key.replace("__", "."): value for key, value in overrides.items()}
-
     @guarded
     def fit(
         self,
@@ -103,6 +87,7 @@ class LandmarkDetector:
         shapes: Any = None,
         labelled: Any = None,
         *,
+        examples: Any = None,
         boxes: Sequence[Box | None] | np.ndarray | None = None,
         edges: Iterable[tuple[int, int]] | None = None,
         directory: Path | str | None = None,
@@ -119,14 +104,19 @@ class LandmarkDetector:
 
         Args:
             images: unlabelled images: a folder, files, globs, what :func:`brule.data.read_samples` returns, or a sequence
-                of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else.
-                ``None`` learns from ``labelled`` alone. Batches are no larger than their number.
+                of arrays or Pillow pictures. Annotations beside the files give the boxes for the crop and nothing else. In
+                images without a box the object is found by a locator, which learns from the annotated images; those
+                where it isn't sure are left out. ``None`` learns from ``labelled`` alone. Batches are no larger than their
+                number.
             shapes: about ten annotated shapes: ``.pts`` files, a folder, a JSON file, or ``(N, 2)`` arrays in any frame
                 whose y points down, NaN where a point is missing (it is completed from the others:
                 :func:`brule.geometry.complete_shapes`). By default those of ``labelled``.
             labelled: annotated images to learn from directly: a folder, files, globs, what :func:`brule.data.read_samples`
                 returns, or a pair ``(images, points)`` in memory, points ``(B, N, 2)`` in pixels, NaN where one is missing.
-            boxes: the object's box in every one of ``images``, pixels, where these are in memory.
+            examples: annotated images that show where the object is in whole images, in any form of ``labelled``: the
+                locator learns from them, the landmarks don't. By default ``labelled``.
+            boxes: the object's box in every one of ``images``, pixels, where these are in memory; ``None`` for the locator
+                to find it.
             edges: pairs of indices: the landmarks that pictures join by lines, see :func:`brule.data.read_edges`. By default
                 those that the annotations state, else the contours of 68 facial points, else each point's two nearest.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
@@ -160,17 +150,14 @@ class LandmarkDetector:
             self._begin(run, shapes, annotated, skip_bad, start)
         if annotated is not None:
             annotated = annotated.in_order(self.landmark_names_)
+            self.bad_files_.extend(annotated.bad)
         if edges is not None:
             self.edges_ = checked_edges(edges, len(self.barycenter_))
-        if annotated is not None:
-            self.bad_files_.extend(annotated.bad)
         check_shares(self.config_, processes)
-        crop, shown = self.config_.crop, progress if processes.main else None
+        own = as_annotated(examples, skip_bad) if examples is not None else annotated
         with processes.local_main_first():
-            cache = None if images is None else unlabelled_crops(images, boxes, crop, skip_bad=skip_bad, progress=shown)
-            examples = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=shown)
-        for store in (cache, examples):
-            self.bad_files_.extend(store.bad if store is not None else [])
+            unlabelled = self._unlabelled(images, boxes, own, skip_bad=skip_bad, learn=not resume)
+            cache, taught = self._crops(unlabelled, annotated, skip_bad, progress if processes.main else None)
         if cache is not None and not resume:
             self.config_ = with_batch_for(self.config_, len(cache), processes=processes.count)
         if run is not None and processes.main:
@@ -179,7 +166,7 @@ class LandmarkDetector:
             None if cache is None else cache.images,
             self.barycenter_,
             self.config_,
-            labelled=None if examples is None else self._as_labels(examples),
+            labelled=None if taught is None else self._as_labels(taught),
             shapes=self.shapes_,
             directory=run,
             resume=resume,
@@ -190,114 +177,9 @@ class LandmarkDetector:
             preview=partial(_save_preview, edges=self.edges_),
         )
         self._take(trained)
+        if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
+            self._write(run, trained)
         return self
-
-    def predict(
-        self,
-        images: Any,
-        *,
-        boxes: Sequence[Box | None] | np.ndarray | None = None,
-        batch_size: int = 64,
-        views: int = 1,
-        skip_bad: bool = False,
-    ) -> Landmarks:
-        """Find the landmarks of images.
-
-        Args:
-            images: as for :meth:`fit`; also a generator of arrays, pictures, :class:`~brule.data.Sample` or paths.
-            boxes: the object's box in each image, pixels; by default that of the annotation beside a file, else the whole
-                image.
-            batch_size: images at a time; memory grows with the answers, but not with the images.
-            views: how often to look at each image, 1 … 6: as it is, mirrored, turned a little, …. The points are the mean
-                of all answers, and how far these differ tells about the error. It takes as many times as long.
-            skip_bad: leave out files that can't be read.
-
-        Returns:
-            Points ``(B, N, 2)`` and spread ``(B, N)`` in pixels of each image, and the uncertainty ``(B,)``. Once the detector
-            is calibrated, the spread is the expected error.
-
-        Raises:
-            DataError: on bad images.
-            ConfigError: another number of views, or more than the detector was calibrated with.
-        """
-        batches = self.iter_predict(images, boxes=boxes, batch_size=batch_size, views=views, skip_bad=skip_bad)
-        found = [landmarks for _, landmarks in batches]
-        if not found:
-            raise DataError("predict: expected at least one image, none could be read")
-        return joined(found)
-
-    def iter_predict(
-        self,
-        images: Any,
-        *,
-        boxes: Sequence[Box | None] | np.ndarray | None = None,
-        batch_size: int = 64,
-        views: int = 1,
-        skip_bad: bool = False,
-    ) -> Iterator[tuple[list[Sample], Landmarks]]:
-        """Like :meth:`predict`, a batch at a time: ``(samples, landmarks)``, for any number of images in constant memory."""
-        reader = self.reader(batch_size)
-        crop = self.config_.crop
-        self.bad_files_ = BadFiles(skip=skip_bad)
-        batch: list[tuple[Sample, np.ndarray, Box]] = []
-        for item in crops_one_by_one(images, boxes, crop.image_size, crop.scale, self.bad_files_):
-            batch.append(item)
-            if len(batch) == batch_size:
-                yield _predict_batch(reader, batch, views)
-                batch = []
-        if batch:
-            yield _predict_batch(reader, batch, views)
-
-    def predict_crops(self, crops: np.ndarray, *, batch_size: int = 64, views: int = 1) -> Landmarks:
-        """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop; ``views`` as in :meth:`predict`."""
-        reader = self.reader(batch_size)
-        parts = range(0, len(crops), batch_size)
-        return joined([reader.read(np.asarray(crops[start : start + batch_size]), views=views) for start in parts])
-
-    def reader(self, batch_size: int = 1) -> Reader:
-        """What turns crops into landmarks and their uncertainty, on the detector's device.
-
-        Args:
-            batch_size: is checked here, before any image is read.
-
-        Raises:
-            BruleError: the detector isn't trained.
-            ConfigError: the batch size isn't positive.
-        """
-        model = self._ready(batch_size)
-        if self._shape_model is None:
-            mirror = mirror_of(self.barycenter_, self.shapes_, self.config_)
-            self._shape_model = ShapeModel.fit(self.barycenter_, self.shapes_, mirror=mirror)
-        return Reader(model, self._shape_model, self.calibration_)
-
-    def save(self, directory: Path | str) -> None:
-        """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
-        trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
-        write_detector(
-            Path(directory), Stored(self.config_, trained, self.shapes_, self.calibration_, self.edges_, self.landmark_names_)
-        )
-
-    @classmethod
-    def load(cls, directory: Path | str, *, device: str | None = None) -> LandmarkDetector:
-        """Read a detector that :meth:`save` or a training run wrote.
-
-        Raises:
-            CheckpointError: if there is none, or it is damaged.
-        """
-        return cls.of(read_detector(Path(directory)), device=device)
-
-    @classmethod
-    def of(cls, stored: Stored, *, device: str | None = None) -> LandmarkDetector:
-        """The detector of networks that are there already."""
-        detector = cls(stored.config.preset, device=device)
-        detector.config_, detector.shapes_ = stored.config, stored.shapes
-        detector.bad_files_ = BadFiles()
-        detector.barycenter_ = stored.trained.model.barycenter.clone()
-        detector.edges_ = usual_edges(detector.barycenter_) if stored.edges is None else stored.edges
-        detector.landmark_names_ = stored.names
-        detector._take(stored.trained)
-        detector.calibration_ = stored.calibration
-        return detector
 
     def _at_checkpoint(
         self, run: Path | None, trained: TrainingResult, then: Callable[[LandmarkDetector], object] | None
@@ -307,11 +189,6 @@ class LandmarkDetector:
         if then is not None and trained.progress.iteration:
             self._take(trained)
             then(self)
-
-    def _take(self, trained: TrainingResult) -> None:
-        self.model_, self.decoder_ = trained.model, trained.decoder
-        self.progress_, self.finished_ = trained.progress, trained.finished
-        self.calibration_ = self._shape_model = None  # other weights err elsewhere
 
     def _begin(
         self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool, start: Stored | None = None
@@ -332,6 +209,7 @@ class LandmarkDetector:
         self.shapes_ = None if ready.whole is None else ready.whole.float()
         stated = all(max(edge) < len(self.barycenter_) for edge in given.edges)
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
+        self.whereabouts_, self.seen_ = Whereabouts(), Seen()
         names = given.landmarks or (None if annotated is None else annotated.names)
         self.landmark_names_ = names if names is not None and len(names) == len(self.barycenter_) else None
         if start is not None and start.names and self.landmark_names_ and start.names != self.landmark_names_:
@@ -345,8 +223,58 @@ class LandmarkDetector:
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
+        self.whereabouts_, self.seen_ = replace(stored.whereabouts_, scorer=None), stored.seen_
         self.landmark_names_ = stored.landmark_names_
         self.bad_files_ = BadFiles()
+
+    def _crops(
+        self, unlabelled: Unlabelled | None, annotated: Annotated | None, skip_bad: bool, progress: Reporting | None
+    ) -> tuple[CropCache | None, CropCache | None]:
+        """The crops of unlabelled and of annotated images, as far as there are any."""
+        crop = self.config_.crop
+        cache = None if unlabelled is None else unlabelled_crops(unlabelled, crop, skip_bad=skip_bad, progress=progress)
+        taught = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=progress)
+        self.bad_files_.extend(bad for store in (cache, taught) if store is not None for bad in store.bad)
+        return cache, taught
+
+    def _learn_scorer(self, examples: Annotated | None, unlabelled: Unlabelled | None) -> bool:
+        """Learn from training images which answers are right; whether there is a locator to do so with."""
+        if not self.finished_ or self.whereabouts_.locator is None or examples is None:
+            return False
+        options = PredictOptions()
+        finder = self.finder()
+        self.whereabouts_ = with_scorer(
+            self.whereabouts_, examples, unlabelled, lambda images: finder.answers(images, options),
+            seed=self.config_.seed, tell=self._tell,
+        )  # fmt: skip
+        return True
+
+    def _unlabelled(
+        self, images: Any, boxes: Any, examples: Annotated | None, *, skip_bad: bool, learn: bool
+    ) -> Unlabelled | None:
+        """Unlabelled images with the boxes that are known or can be found; the locator is learnt before, on a new run."""
+        given = None if images is None else Unlabelled.of(images, boxes, skip_bad=skip_bad)
+        if learn:
+            self._learn_where(examples, given)
+        if given is None:
+            return None
+        scale, tell = self.config_.crop.scale, self._tell
+        framed = with_boxes(given, self.whereabouts_, self._frame(), scale, device=self._device(), tell=tell)
+        self.whereabouts_ = replace(self.whereabouts_, boxed=not len(framed.boxless))
+        return framed
+
+    def _learn_where(self, examples: Annotated | None, unlabelled: Unlabelled | None) -> None:
+        settings, seed = self.config_.locator, self.config_.seed
+        self.whereabouts_ = learn_whereabouts(
+            examples, unlabelled, settings, seed=seed, device=self._device(), tell=self._tell
+        )  # fmt: skip
+        annotated = [] if examples is None else examples.sources
+        others = [] if unlabelled is None else unlabelled.sources
+        self.seen_ = Seen(frozenset(image_keys(others)), frozenset(image_keys(annotated)), recorded=True)
+
+    def _tell(self, text: str) -> None:
+        if not self.quiet:
+            _log.warning(text)
 
     def _as_labels(self, cache: CropCache) -> LabelledImages:
         points = torch.from_numpy(np.asarray(cache.points)).float()
@@ -358,22 +286,8 @@ class LandmarkDetector:
         return LabelledImages(cache.images, points)
 
     def _write(self, directory: Path, trained: TrainingResult) -> None:
-        write_detector(directory, Stored(self.config_, trained, self.shapes_, edges=self.edges_, names=self.landmark_names_))
-
-    def _fitted(self) -> BruleModel:
-        if not hasattr(self, "model_"):
-            raise BruleError("this detector is not trained yet: call fit, or LandmarkDetector.load(directory)")
-        return self.model_
-
-    def _ready(self, batch_size: int) -> BruleModel:
-        """The trained model where it is to predict, once the batch size is known to make sense."""
-        model = self._fitted().to(self._device()).eval()
-        if batch_size < 1:
-            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
-        return model
-
-    def _device(self) -> str:
-        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_)
+        write_detector(directory, Stored(self.config_, trained, self.shapes_, None, *known))
 
 
 def _take_weights(trained: TrainingResult, source: Path, state: TrainingState) -> None:
@@ -382,11 +296,3 @@ def _take_weights(trained: TrainingResult, source: Path, state: TrainingState) -
 
 def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> None:
     save_picture(preview_sheet(crops, points, redrawn=redrawn, columns=4, edges=edges), path)
-
-
-def _predict_batch(reader: Reader, batch: list[tuple[Sample, np.ndarray, Box]], views: int) -> tuple[list[Sample], Landmarks]:
-    found = reader.read(np.stack([crop for _, crop, _ in batch]), views=views)
-    boxes = [box for _, _, box in batch]
-    in_pixels = torch.stack([unit_to_pixels(own, box) for own, box in zip(found.points, boxes, strict=True)])
-    sides = torch.tensor([box[2] - box[0] for box in boxes])
-    return [sample for sample, _, _ in batch], in_other_frame(found, in_pixels, sides)

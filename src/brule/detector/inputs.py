@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice, repeat, zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,8 @@ from brule.data import (
     read_samples,
     read_shapes,
 )
-from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
+from brule.data.cutting import Picture
+from brule.data.images import as_image, load_picture
 from brule.data.names import samples_in_order
 from brule.data.shapes import MIN_POINTS, to_crop
 from brule.errors import BruleError, ConfigError, DataError
@@ -34,6 +36,7 @@ from brule.training.sections import Crop
 
 Progress = Callable[[int, int], object]
 
+_MOST_PIXELS = 50_000_000  # decoded at a time: bounds the memory that prediction takes
 _WHOLE_SHAPES = 10  # of annotated images: so many whole ones, and those that lack points aren't needed
 
 
@@ -50,6 +53,11 @@ class Annotated:
     images: Any
     points: list[np.ndarray] | None
     bad: BadFiles
+
+    @property
+    def sources(self) -> list[Any]:
+        """The images as a locator takes them: paths, or the images themselves."""
+        return [sample.path for sample in self.images] if self.points is None else list(self.images)
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -163,26 +171,73 @@ def ready_shapes(shapes: Shapes, *, scale: float = CROP_SCALE) -> ReadyShapes:
     return ReadyShapes(sets, filled)
 
 
-def unlabelled_crops(images: Any, boxes: Any, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
+@dataclass(frozen=True)
+class Unlabelled:
+    """Unlabelled images, as they were given.
+
+    Attributes:
+        images: samples, or images in memory.
+        boxes: of images in memory: one for each, ``None`` where unknown; ``None`` where the samples hold them.
+    """
+
+    images: Any
+    boxes: Sequence[Box | None] | None = None
+
+    @classmethod
+    def of(cls, images: Any, boxes: Any, *, skip_bad: bool) -> Unlabelled:
+        """Those of :meth:`LandmarkDetector.fit`.
+
+        Raises:
+            ConfigError: boxes are given of files.
+            DataError: there isn't one for each image, or the images are none.
+        """
+        if in_memory(images):
+            if boxes is not None and len(boxes) != len(images):
+                raise DataError(f"boxes: expected one for each of {len(images)} images, got {len(boxes)}; None where unknown")
+            return cls(images, [None] * len(images) if boxes is None else list(boxes))
+        if boxes is not None:
+            raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
+        if isinstance(images, SampleList):
+            return cls(images)
+        return cls(read_samples(images, check_images=False, skip_bad=skip_bad))
+
+    @property
+    def boxless(self) -> np.ndarray:
+        """Indices of the images without a box."""
+        known = [sample.crop() for sample in self.images] if self.boxes is None else self.boxes
+        return np.array([k for k, box in enumerate(known) if box is None], dtype=np.int64)
+
+    @property
+    def sources(self) -> list[Any]:
+        """The images as a locator takes them: paths, or the images themselves."""
+        return [sample.path for sample in self.images] if self.boxes is None else list(self.images)
+
+    def boxed(self, found: Mapping[int, Box], dropped: Container[int]) -> Unlabelled:
+        """With boxes for some of the images, by index, and without others."""
+        kept = [k for k in range(len(self.images)) if k not in dropped]
+        if self.boxes is not None:
+            return Unlabelled([self.images[k] for k in kept], [found.get(k, self.boxes[k]) for k in kept])
+        samples = [replace(self.images[k], box=found[k]) if k in found else self.images[k] for k in kept]
+        return Unlabelled(self.images.replaced(samples))
+
+
+def unlabelled_crops(unlabelled: Unlabelled, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
     """Crops of unlabelled images for training, ``crop.context`` times as wide as the encoder's input.
 
     Args:
-        images: as :meth:`LandmarkDetector.fit` takes them.
-        boxes: of images in memory.
+        unlabelled: with the boxes that are known.
         crop: the settings.
         skip_bad: leave bad files out.
         progress: called while files are decoded.
     """
     size, context = _stored(crop)
-    if in_memory(images):
-        return cache_from_arrays(images, boxes, size=size, scale=crop.scale, context=context)
-    if boxes is not None:
-        raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
-    samples = images if isinstance(images, SampleList) else read_samples(images, check_images=False, skip_bad=skip_bad)
+    images = unlabelled.images
+    if unlabelled.boxes is not None:
+        return cache_from_arrays(images, unlabelled.boxes, size=size, scale=crop.scale, context=context)
     # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
-    stripped = samples.unlabelled()
+    stripped = images.unlabelled()
     cache = build_cache(stripped, size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
-    return replace(cache, bad=BadFiles([*samples.bad, *cache.bad], skip=skip_bad))
+    return replace(cache, bad=BadFiles([*images.bad, *cache.bad], skip=skip_bad))
 
 
 def labelled_crops(annotated: Annotated, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
@@ -204,12 +259,34 @@ def _stored(crop: Crop) -> tuple[int, float]:
     return size, size / crop.image_size
 
 
-def crops_one_by_one(
-    images: Any, boxes: Any, size: int, scale: float, bad: BadFiles
-) -> Iterator[tuple[Sample, np.ndarray, Box]]:
-    """Images cut to their objects, one after the other: ``(sample, crop, place)``; bad files are noted in ``bad``.
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image to predict: an annotated box of it, or the whole.
 
-    A generator is drawn from as the crops are, but for one of paths, which are all looked up first.
+    Attributes:
+        index: of the image in the input, from 0; boxes of one file share it.
+        sample: path and box.
+        picture: decoded.
+    """
+
+    index: int
+    sample: Sample
+    picture: Picture
+
+
+Factor = Callable[[Sample, int, int], float]  # sample, width, height → the share of its size at which it may be decoded
+
+
+def items_one_by_one(images: Any, boxes: Any, bad: BadFiles, factor: Factor) -> Iterator[Item]:
+    """Decoded images, one after the other; bad files are noted in ``bad``.
+
+    A generator is drawn from as the images are, but for one of paths, which are all looked up first.
+
+    Args:
+        images: as :meth:`LandmarkDetector.predict` takes them.
+        boxes: of images in memory.
+        bad: takes files that can't be read.
+        factor: how small JPEG files may be decoded.
     """
     kind, images = _recognised(images)
     uneven = boxes is not None and isinstance(images, Sized) and len(boxes) != len(images)
@@ -218,19 +295,21 @@ def crops_one_by_one(
             "boxes: expected one for each image in memory (None where unknown); beside files, annotations give the boxes"
         )
     if kind == "pictures":
-        yield from _crops_of_pictures(images, boxes, size, scale)
+        yield from _items_in_memory(images, boxes)
         return
     samples = read_samples(images, check_images=False, skip_bad=bad.skip) if kind == "files" else images
     bad.extend(getattr(samples, "bad", ()))
+    index, last = -1, None
     for sample in samples:
         if not isinstance(sample, Sample):
             raise DataError(f"images: expected samples from a generator whose first was one, got {type(sample).__name__!r}")
+        index, last = (index if sample.path == last else index + 1), sample.path
         try:
-            crop, place = load_crop(sample, size, scale)
+            picture = load_picture(sample.path, partial(factor, sample))
         except DataError as error:
             bad.reject_error(sample.path, error)
             continue
-        yield sample, crop, place
+        yield Item(index, sample, picture)
 
 
 def _recognised(images: Any) -> tuple[Literal["files", "samples", "pictures"], Any]:
@@ -244,9 +323,21 @@ def _recognised(images: Any) -> tuple[Literal["files", "samples", "pictures"], A
     return "samples" if first and isinstance(first[0], Sample) else "pictures", images
 
 
-def _crops_of_pictures(
-    images: Iterable[Any], boxes: Iterable[Box | None] | None, size: int, scale: float
-) -> Iterator[tuple[Sample, np.ndarray, Box]]:
+def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    """Items in batches of ``count``, or of fewer where their pictures are large."""
+    batch: list[Item] = []
+    pixels = 0
+    for item in items:
+        batch.append(item)
+        pixels += item.picture.image.width * item.picture.image.height
+        if len(batch) == count or pixels > _MOST_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _items_in_memory(images: Iterable[Any], boxes: Iterable[Box | None] | None) -> Iterator[Item]:
     nothing: Any = object()
     known: Iterable[Any] = repeat(None) if boxes is None else boxes
     pairs = zip(images, known, strict=False) if boxes is None else zip_longest(images, known, fillvalue=nothing)
@@ -254,10 +345,8 @@ def _crops_of_pictures(
         if image is nothing or box is nothing:
             more, fewer = ("boxes", "images") if image is nothing else ("images", "boxes")
             raise ConfigError(f"boxes: expected one for each image (None where unknown), got {index} {fewer} and more {more}")
-        picture = as_image(image, f"image {index}")
-        sample = Sample(Path(f"image {index}"), box=box)
-        place = sample.crop(scale) or whole_image_crop(*picture.size)
-        yield sample, crop_image(picture, place, size), place
+        rgb = as_image(image, f"image {index}")
+        yield Item(index, Sample(Path(f"image {index}"), box=box), Picture(rgb, rgb.size))
 
 
 def in_memory(images: Any) -> bool:

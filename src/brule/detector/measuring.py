@@ -1,66 +1,106 @@
-"""Measuring a detector on annotated images."""
+"""Measuring a detector on annotated images: on whole images, as users get it, and inside the true boxes."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from typing import Any, Literal
 
-from brule.data import BadFiles, SampleList, build_cache
+import numpy as np
+
+from brule.coordinates import pixels_to_unit
+from brule.data import BadFiles, CropCache, Sample, SampleList, build_cache, read_samples, whole_image_crop
+from brule.data.images import image_size
 from brule.data.names import samples_in_order
-from brule.detector.estimator import LandmarkDetector
-from brule.errors import DataError
-from brule.evaluation import Evaluation, evaluate
+from brule.detector.fitted import FittedDetector
+from brule.detector.landmarks import Landmarks, joined
+from brule.detector.seen import image_keys
+from brule.errors import ConfigError, DataError
+from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser
+from brule.evaluation.checks import Array
 
 Progress = Callable[[int, int], object]
+Boxes = Literal["none", "given", "both"]
+
+FEW_IMAGES = 20  # annotated images below which a figure isn't reliable
+_EARLY = 0.95  # share of the schedule below which training stopped early
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """How a detector is measured.
+
+    Attributes:
+        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+        regions: names of regions with the indices of their landmarks.
+        batch_size: images at a time.
+        tta: test-time augmentation, see :meth:`LandmarkDetector.predict`.
+        refine: refinement passes, see :meth:`LandmarkDetector.predict`.
+    """
+
+    normaliser: str = "auto"
+    regions: dict[str, tuple[int, ...]] | None = None
+    batch_size: int = 64
+    tta: int = 1
+    refine: int | None = None
 
 
 def measure_detector(
-    detector: LandmarkDetector,
-    samples: SampleList,
+    detector: FittedDetector,
+    data: Any,
     *,
+    boxes: Boxes = "both",
     normaliser: str = "auto",
     regions: dict[str, tuple[int, ...]] | None = None,
     batch_size: int = 64,
-    views: int = 1,
+    tta: int = 1,
+    refine: int | None = None,
     skip_bad: bool = False,
     progress: tuple[Progress | None, Progress | None] = (None, None),
-) -> tuple[Evaluation, BadFiles]:
-    """Cut annotated images out, predict, and score.
+) -> Measurement:
+    """Predict annotated images and score the predictions.
 
     Args:
         detector: a trained one.
-        samples: annotated as the detector's shapes were.
-        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.evaluate`.
+        data: images annotated as the detector's shapes were: a folder, files, globs, or samples.
+        boxes: ``"none"``: predict whole images, with no box from anyone; ``"given"``: inside the true boxes; ``"both"``.
+        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
         regions: names of regions with the indices of their landmarks.
         batch_size: images at a time.
-        views: how often to look at each image, see :meth:`LandmarkDetector.predict`.
+        tta: test-time augmentation: views of each crop, see :meth:`LandmarkDetector.predict`.
+        refine: refinement passes, see :meth:`LandmarkDetector.predict`.
         skip_bad: leave files out that can't be decoded.
         progress: called while images are decoded, and while landmarks are predicted.
 
     Returns:
-        The evaluation, and the files that were left out.
+        The figures in both ways, what makes them unreliable, and the files that were left out.
 
     Raises:
         DataError: the annotation has another number of landmarks, or a file is bad.
+        ConfigError: ``boxes`` is none of the three.
     """
+    if boxes not in ("none", "given", "both"):
+        raise ConfigError(f"boxes: expected 'none', 'given' or 'both', got {boxes!r}")
+    samples = data if isinstance(data, SampleList) else read_samples(data, require_points=True, skip_bad=skip_bad)
     samples = check_annotation(detector, samples)
+    options = MeasureOptions(normaliser, regions, batch_size, tta, refine)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
-    result = evaluate(
-        partial(detector.predict_crops, views=views),
-        cache,
-        barycenter=detector.barycenter_.numpy(),
-        shapes=None if detector.shapes_ is None else detector.shapes_.numpy(),
-        normaliser=normaliser,
-        regions=regions,
-        edges=detector.edges_,
-        batch_size=batch_size,
-        progress=predicting,
+    whole, objects = (None, {}) if boxes == "given" else _on_whole_images(detector, cache, options, predicting)
+    return Measurement(
+        whole=whole,
+        given=None if boxes == "none" else _inside_boxes(detector, cache, options, predicting),
+        objects=objects,
+        repeat=repeat_error(samples, normaliser),
+        warnings=tuple(_warnings(detector, cache.samples)),
+        bad=BadFiles([*samples.bad, *cache.bad], skip=True),
     )
-    return result, BadFiles([*samples.bad, *cache.bad], skip=True)
 
 
-def check_annotation(detector: LandmarkDetector, samples: SampleList) -> SampleList:
+def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleList:
     """Samples with their landmarks in the detector's order, matched by name where both have names.
 
     Raises:
@@ -76,3 +116,174 @@ def check_annotation(detector: LandmarkDetector, samples: SampleList) -> SampleL
             "that are annotated as its shapes were"
         )
     return samples
+
+
+def repeat_error(samples: SampleList, kind: str = "auto") -> dict[str, float]:
+    """The error between two annotations of one image, where some images are annotated twice.
+
+    Two samples are repeats if they are of one file, or of copies of it in different folders, and their landmarks lie in about
+    one place.
+
+    Returns:
+        ``nme`` in percent, ``nme_px`` in pixels, and ``n`` pairs of annotations; empty if there are none.
+    """
+    by_image: dict[str, list[Sample]] = defaultdict(list)
+    for sample, key in zip(samples, image_keys(sample.path for sample in samples), strict=True):
+        if sample.points is not None:
+            by_image[key].append(sample)
+    pairs = [pair for own in by_image.values() for pair in pairwise(own) if _same_object(*pair)]
+    if not pairs:
+        return {}
+    first = np.array([one.points for one, _ in pairs], dtype=np.float64)
+    second = np.array([other.points for _, other in pairs], dtype=np.float64)
+    lengths = np.linalg.norm(first - second, axis=2)
+    mean = np.nanmean(lengths, axis=1)
+    try:
+        nme = 100 * float(np.nanmean(mean / normaliser(first, kind)[1]))
+    except DataError:  # an annotation lacks what gives the distance
+        return {}
+    return {"nme": nme, "nme_px": float(np.nanmean(mean)), "n": float(len(pairs))}
+
+
+def _same_object(one: Sample, other: Sample) -> bool:
+    """Whether two annotations of an image mean the same object: their centres lie within half of its size."""
+    a, b = np.asarray(one.points), np.asarray(other.points)
+    both = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    if both.sum() < 1 or (one.path == other.path and np.array_equal(a, b, equal_nan=True)):
+        return False
+    side = float(np.ptp(a[both], axis=0).max())
+    return bool(np.linalg.norm(a[both].mean(axis=0) - b[both].mean(axis=0)) < 0.25 * max(side, 1.0))
+
+
+def _inside_boxes(detector: FittedDetector, cache: CropCache, options: MeasureOptions, progress: Progress | None) -> Evaluation:
+    if options.refine:
+        found = detector.predict(cache.samples, tta=options.tta, refine=options.refine, batch_size=options.batch_size)
+        return evaluate_points(_in_true_crops(found, np.arange(len(cache)), cache), cache, **_scoring(detector, options))
+    return evaluate(
+        partial(detector.predict_crops, tta=options.tta),
+        cache,
+        batch_size=options.batch_size,
+        progress=progress,
+        **_scoring(detector, options),
+    )
+
+
+def _on_whole_images(
+    detector: FittedDetector, cache: CropCache, options: MeasureOptions, progress: Progress | None
+) -> tuple[Evaluation, dict[str, float]]:
+    """The evaluation on whole images, and precision and recall where images hold several objects."""
+    paths = list(dict.fromkeys(sample.path for sample in cache.samples))
+    place = {path: k for k, path in enumerate(paths)}
+    image = np.array([place[sample.path] for sample in cache.samples])
+    several = len(paths) < len(image)
+    parts = []
+    for _, found in detector.iter_predict(
+        SampleList([Sample(path) for path in paths]),
+        objects="all" if several else "best",
+        tta=options.tta,
+        refine=options.refine,
+        batch_size=options.batch_size,
+    ):
+        parts.append(found)
+        if progress is not None:
+            progress(int(found.image.max()) + 1 if len(found) else 0, len(paths))
+    rows, found = _matched(parts, cache, image)
+    answers = _in_true_crops(found, rows, cache)
+    scoring = _scoring(detector, options)
+    stand_in = _stand_in(detector, cache)
+    result = evaluate_points(answers, cache, boxes="none", stand_in=stand_in, **scoring)
+    return result, _precision_recall(result, found) if several else {}
+
+
+def _matched(parts: list[Landmarks], cache: CropCache, image: Array) -> tuple[Array, Landmarks]:
+    """For each annotated object the row of its answer, -1 without one: the pairing with the least total distance per image."""
+    from scipy.optimize import linear_sum_assignment  # takes its time
+
+    found = joined(parts)
+    points, owner = found.points.double().numpy(), found.image.numpy()
+    rows = np.full(len(image), -1)
+    for k in np.unique(image):
+        truths, answers = np.flatnonzero(image == k), np.flatnonzero(owner == k)
+        answers = answers[np.isfinite(points[answers]).all(axis=(1, 2))]
+        if not len(answers):
+            continue
+        own = np.array([cache.samples[t].points for t in truths], dtype=np.float64)
+        cost = np.nanmean(np.linalg.norm(own[:, None] - points[answers][None], axis=3), axis=2)
+        for t, a in zip(*linear_sum_assignment(cost), strict=True):
+            rows[truths[t]] = answers[a]
+    return rows, found
+
+
+def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> Answers:
+    """Answers in pixels → in the unit square of each object's true crop; NaN where there is none (row -1)."""
+    here = rows >= 0
+    boxes = np.asarray(cache.boxes, dtype=np.float64)
+    points = np.full(cache.points.shape if cache.points is not None else (0,), np.nan)
+    spread, uncertainty = np.full(points.shape[:2], np.nan), np.full(len(rows), np.nan)
+    chosen = rows[here]
+    own = found.points.double().numpy()[chosen]
+    places = [tuple(box) for box in boxes[here].tolist()]
+    points[here] = np.reshape([pixels_to_unit(p, box) for p, box in zip(own, places, strict=True)], own.shape)
+    spread[here] = found.spread.double().numpy()[chosen] / (boxes[here, 2] - boxes[here, 0])[:, None]
+    uncertainty[here] = -found.score.double().numpy()[chosen]
+    # What wasn't found is the least sure of all.
+    worst = np.nanmax(uncertainty, initial=-np.inf) if here.any() else 0.0
+    widest = np.nanmax(spread) if here.any() else 0.0
+    return Answers(points, np.nan_to_num(spread, nan=widest), np.nan_to_num(uncertainty, nan=worst))
+
+
+def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
+    """Where nothing is found, the errors are those of the mean shape laid on the whole image."""
+    mean = (detector.barycenter_ if detector.shapes_ is None else detector.shapes_.mean(0)).double().numpy()
+    shown = []
+    for sample, box in zip(cache.samples, cache.boxes.tolist(), strict=True):
+        left, top, right, _ = whole_image_crop(*image_size(sample.path))
+        pixels = mean * (right - left) + np.array([left, top])
+        shown.append(pixels_to_unit(pixels, tuple(box)))
+    return np.array(shown)
+
+
+def _precision_recall(result: Evaluation, found: Landmarks) -> dict[str, float]:
+    """Recall over annotated objects, precision over answers that aren't flagged; right is an error below the floor."""
+    missed = result.per_image.missed
+    right = result.errors < result.scores.floor_nme
+    right = right if missed is None else right & ~missed
+    answers = int((~found.flagged).sum())
+    return {
+        "objects": float(len(right)),
+        "answers": float(answers),
+        "recall": float(right.mean()),
+        "precision": float(right.sum() / answers) if answers else 0.0,
+    }
+
+
+def _scoring(detector: FittedDetector, options: MeasureOptions) -> dict[str, Any]:
+    return {
+        "barycenter": detector.barycenter_.numpy(),
+        "shapes": None if detector.shapes_ is None else detector.shapes_.numpy(),
+        "normaliser": options.normaliser,
+        "regions": options.regions,
+        "edges": detector.edges_,
+    }
+
+
+def _warnings(detector: FittedDetector, samples: SampleList) -> list[str]:
+    """What makes figures unreliable, one sentence each."""
+    keys = image_keys(sample.path for sample in samples)
+    plain, taught = detector.seen_.overlap(keys)
+    found = []
+    if taught:
+        found.append(f"{taught} of these images were annotated for training, so the error on new images is larger than this")
+    if plain:
+        found.append(f"{plain} of these images were also training images (without their landmarks); new images may be harder")
+    config, done = detector.config_, detector.progress_
+    share = done.iteration / config.iterations
+    if config.time_limit:
+        share = max(share, done.elapsed / (60 * config.time_limit))
+    if share < _EARLY:
+        found.append(
+            f"training stopped after {100 * share:.0f} % of its schedule: a finished run has a smaller error (--resume)"
+        )
+    if len(set(keys)) < FEW_IMAGES:
+        found.append(f"{len(set(keys))} annotated images are few for a reliable figure: {FEW_IMAGES} or more are better")
+    return found

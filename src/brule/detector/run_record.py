@@ -31,6 +31,7 @@ class RunRecord:
         n_labelled: how many of these were used.
         boxes: the files that boxes of the unlabelled images were read from.
         data: annotated images that the detector is measured on when training ends.
+        examples: where the annotated images came from that show where the object is, and aren't learnt from otherwise.
     """
 
     images: list[str]
@@ -42,6 +43,7 @@ class RunRecord:
     n_labelled: int = 0
     boxes: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
 
     @contextmanager
     def kept(self, run: Path) -> Iterator[None]:

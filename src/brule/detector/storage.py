@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from brule.data import Edges, checked_edges
 from brule.data.names import checked_name
+from brule.detector.seen import Seen
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, read_json
+from brule.detector.whereabouts import Whereabouts
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
+from brule.locating import AnswerScorer, Framing, Locator
 from brule.model import BruleModel, Decoder
 from brule.tensors import load_module, read_safetensors, write_safetensors
 from brule.training.checkpointing import TrainingResult
@@ -24,6 +28,7 @@ from brule.training.state import Progress
 
 FORMAT = "brule-detector-1"
 WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
+LOCATOR = "locator.safetensors"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Stored:
         calibration: of the detector, if it was calibrated.
         edges: which landmarks pictures join by lines; ``None`` where an older version wrote the detector.
         names: of the landmarks, where the annotations have them.
+        whereabouts: where objects are in images without a box.
+        seen: keys of the images that training saw, see :func:`brule.detector.seen.image_keys`.
     """
 
     config: TrainingConfig
@@ -45,6 +52,8 @@ class Stored:
     calibration: Calibration | None = None
     edges: Edges | None = None
     names: tuple[str, ...] | None = None
+    whereabouts: Whereabouts = field(default_factory=Whereabouts)
+    seen: Seen = field(default_factory=Seen)
 
 
 def check_vacant(directory: Path) -> None:
@@ -74,7 +83,12 @@ def write_detector(directory: Path, stored: Stored) -> None:
     if trained.decoder is not None:
         write_safetensors(directory / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
     write_safetensors(directory / WEIGHTS, tensors, {"format": FORMAT})
-    description = {
+    known = stored.whereabouts
+    if known.locator is not None:
+        weights, facts = known.locator.state()
+        write_safetensors(directory / LOCATOR, weights, {"format": FORMAT})
+    stored.seen.write(directory)
+    description: dict[str, Any] = {
         "format": FORMAT,
         "landmarks": len(trained.model.barycenter),
         "progress": {"iteration": trained.progress.iteration, "elapsed": trained.progress.elapsed},
@@ -85,6 +99,14 @@ def write_detector(directory: Path, stored: Stored) -> None:
         description["edges"] = stored.edges
     if stored.names is not None:
         description["names"] = stored.names
+    if known.boxed:
+        description["boxed"] = True
+    if known.framing is not None:
+        description["framing"] = known.framing.facts()
+    if known.locator is not None:
+        description["locator"] = facts
+    if known.scorer is not None:
+        description["scorer"] = known.scorer.facts()
     write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n", flush=True)
     if stored.calibration is not None:
         write_calibration(directory, stored.calibration)
@@ -96,7 +118,7 @@ def read_detector(folder: Path) -> Stored:
     Raises:
         CheckpointError: if there is none, or it is damaged.
     """
-    config, progress, finished, more = _read_description(folder)
+    config, progress, finished, description = _read_description(folder)
     check_model_sizes(folder / WEIGHTS, config)
     tensors, _ = read_safetensors(folder / WEIGHTS)
     check_values(folder / WEIGHTS, tensors)
@@ -106,9 +128,27 @@ def read_detector(folder: Path) -> Stored:
     signals = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
     calibration = read_calibration(folder, landmarks=len(model.barycenter), signals=signals)
     trained = TrainingResult(model, progress, finished, _read_decoder(folder, config))
-    edges, names = more.get("edges"), more.get("names")
     count, path = len(model.barycenter), folder / DESCRIPTION
-    return Stored(config, trained, shapes, calibration, _checked(edges, count, path), _checked_names(names, count, path))
+    edges, names = _checked(description.get("edges"), count, path), _checked_names(description.get("names"), count, path)
+    known = _read_whereabouts(folder, description)
+    return Stored(config, trained, shapes, calibration, edges, names, known, Seen.read(folder))
+
+
+def _read_whereabouts(folder: Path, description: dict[str, Any]) -> Whereabouts:
+    try:
+        framing = Framing(**description["framing"]) if "framing" in description else None
+    except TypeError as error:
+        raise CheckpointError(f"{folder / DESCRIPTION}: framing: damaged ({error}); train anew") from None
+    boxed = bool(description.get("boxed", False))
+    if "locator" not in description:
+        return Whereabouts(framing, boxed=boxed)
+    facts = description.get("scorer")
+    tensors, _ = read_safetensors(folder / LOCATOR)
+    try:
+        scorer = None if facts is None else AnswerScorer.from_facts(facts)
+        return Whereabouts(framing, Locator.from_state(tensors, description["locator"]), scorer, boxed)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / LOCATOR}: {error}") from None
 
 
 def _checked_names(names: object, landmarks: int, path: Path) -> tuple[str, ...] | None:
@@ -142,7 +182,7 @@ def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
     return decoder
 
 
-def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, dict[str, object]]:
+def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, dict[str, Any]]:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")

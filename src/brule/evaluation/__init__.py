@@ -3,8 +3,9 @@
 from brule.evaluation.comparison import PairedDifference, compare_errors, holm
 from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_coverage
 from brule.evaluation.distances import fitting_kinds, normaliser
-from brule.evaluation.evaluate import Evaluation, evaluate
+from brule.evaluation.evaluate import Answers, Evaluation, evaluate, evaluate_points
 from brule.evaluation.intervals import Estimate, bootstrap_interval, estimate, mean_estimates
+from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import (
     area_under_ced,
     cumulative_error_distribution,
@@ -19,9 +20,11 @@ from brule.evaluation.regions import contours, landmark_regions, read_regions
 from brule.evaluation.scores import ImageErrors, Scores, measure, score, summarise
 
 __all__ = [
+    "Answers",
     "Estimate",
     "Evaluation",
     "ImageErrors",
+    "Measurement",
     "PairedDifference",
     "RiskCoverage",
     "Scores",
@@ -32,6 +35,7 @@ __all__ = [
     "cumulative_error_distribution",
     "estimate",
     "evaluate",
+    "evaluate_points",
     "failure_rate",
     "fitting_kinds",
     "holm",

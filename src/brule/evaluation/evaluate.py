@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,11 +20,12 @@ from brule.evaluation.metrics import landmark_errors, mean_of_present, region_er
 from brule.evaluation.regions import Regions, contours, landmark_regions
 from brule.evaluation.scores import ImageErrors, Scores, measure, summarise
 
-FLOOR_NAMES = ("constant barycenter", "constant mean shape")
+FLOOR_NAMES = ("barycenter", "mean shape")
+Boxes = Literal["none", "given"]
 
 
 class HasPoints(Protocol):
-    """What a predictor returns; :class:`brule.model.Landmarks` is one. A ``spread`` (B, N) is taken along if it has one."""
+    """What a predictor returns. A ``spread`` (B, N) and an ``uncertainty`` (B,) are taken along if it has them."""
 
     @property
     def points(self) -> Any:
@@ -34,38 +35,44 @@ class HasPoints(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found. Points are in the unit square of each image's crop, errors in percent of ``distance``.
+    """The result of an evaluation. Points are in the unit square of each object's true crop, errors in percent of ``distance``.
 
     Attributes:
+        boxes: ``"none"``: the predictions were made on whole images; ``"given"``: inside the true boxes.
         scores: of the predictor.
-        barycenter: scores of the constant prediction of the barycenter: the floor.
+        barycenter: scores of the constant prediction of the barycenter.
         mean_shape: scores of the constant prediction of the annotated shapes' mean; ``None`` where they have no mean.
         names: the path of each image.
-        per_image: NME and W₁ of each image.
-        floor: those of the constant barycenter.
-        mean_floor: those of the constant mean shape, or ``None``.
+        per_image: the errors of each image.
+        barycenter_errors: those of the constant barycenter.
+        mean_errors: those of the constant mean shape, or ``None``.
         predictions: ``(B, N, 2)``.
         truth: ``(B, N, 2)``, NaN = missing.
         spread: ``(B, N)``, how far off the predictor thinks each landmark may be, in sides of the crop; or ``None``.
+        uncertainty: ``(B,)``: the higher, the sooner a person should look; or ``None``.
         distance: ``(B,)``, what errors are divided by, in sides of the crop.
         sides: ``(B,)``, the side of each crop in pixels of its image.
+        baseline: ``(N, 2)``, the constant prediction that is the floor: the mean shape, or the barycenter where there is none.
         centre: ``(N, 2)``, the barycenter.
         regions: name → 0-based indices of its landmarks.
         edges: pairs of landmarks that pictures join by lines.
     """
 
+    boxes: Boxes
     scores: Scores
     barycenter: Scores
     mean_shape: Scores | None
     names: list[str]
     per_image: ImageErrors
-    floor: ImageErrors
-    mean_floor: ImageErrors | None
+    barycenter_errors: ImageErrors
+    mean_errors: ImageErrors | None
     predictions: Array
     truth: Array
     spread: Array | None
+    uncertainty: Array | None
     distance: Array
     sides: Array
+    baseline: Array
     centre: Array
     regions: dict[str, tuple[int, ...]]
     edges: tuple[tuple[int, int], ...] = ()
@@ -76,9 +83,29 @@ class Evaluation:
         return self.per_image.nme
 
     @property
+    def floor(self) -> ImageErrors:
+        """The errors of the floor: the constant mean shape, or the constant barycenter where there is no mean."""
+        return self.mean_errors or self.barycenter_errors
+
+    @property
+    def floor_scores(self) -> Scores:
+        """The scores of the floor."""
+        return self.mean_shape or self.barycenter
+
+    @property
+    def floor_name(self) -> str:
+        """Which constant prediction the floor is."""
+        return FLOOR_NAMES[0 if self.mean_shape is None else 1]
+
+    @property
     def floor_errors(self) -> Array:
-        """``(B,)``, that of the constant barycenter."""
+        """``(B,)``, the NME of the floor."""
         return self.floor.nme
+
+    @property
+    def beats_floor(self) -> bool:
+        """Whether the detector is better than the constant prediction: on average, and on half of the images."""
+        return self.scores.nme < self.scores.floor_nme and self.scores.found > 0.5
 
     @cached_property
     def landmark_errors(self) -> Array:
@@ -102,13 +129,13 @@ class Evaluation:
 
     @cached_property
     def floor_by_region(self) -> dict[str, Estimate]:
-        """The same of the constant barycenter."""
-        constant = np.broadcast_to(self.centre, self.truth.shape)
+        """The same of the floor."""
+        constant = np.broadcast_to(self.baseline, self.truth.shape)
         return self._regional(landmark_errors(constant, self.truth, distance=self.distance))
 
     @cached_property
     def by_distance(self) -> dict[str, tuple[Estimate, Estimate]]:
-        """NME of the predictor and of the constant barycenter, divided by every distance that all images have."""
+        """NME of the predictor and of the floor, divided by every distance that all images have."""
         kinds = fitting_kinds(self.truth)
         factors = [self.distance / distance for distance in kinds.values()]
         columns = [errors.nme * factor for factor in factors for errors in (self.per_image, self.floor)]
@@ -121,14 +148,19 @@ class Evaluation:
         return None if self.spread is None else 100.0 * self.spread.mean(axis=1)
 
     @cached_property
+    def doubt(self) -> Array | None:
+        """``(B,)``, what orders the images by how sure the predictor is: the uncertainty, else the mean spread, or ``None``."""
+        return self.mean_spread if self.uncertainty is None else self.uncertainty
+
+    @cached_property
     def rank_correlation(self) -> Estimate | None:
-        """Spearman's ρ of mean spread and NME over images, or ``None`` without spreads."""
-        return None if self.mean_spread is None else rank_correlation(self.mean_spread, self.errors)
+        """Spearman's ρ of :attr:`doubt` and NME over images, or ``None`` where the predictor doesn't rate its answers."""
+        return None if self.doubt is None else rank_correlation(self.doubt, self.errors)
 
     @cached_property
     def risk_coverage(self) -> RiskCoverage | None:
-        """The mean NME of the images that stay if the least sure ones are laid aside, or ``None`` without spreads."""
-        return None if self.mean_spread is None else risk_coverage(self.mean_spread, self.errors)
+        """The mean NME of the images that stay if the least sure ones are laid aside, or ``None`` likewise."""
+        return None if self.doubt is None else risk_coverage(self.doubt, self.errors)
 
     def _regional(self, errors: Array) -> dict[str, Estimate]:
         found = mean_estimates(np.stack(list(region_errors(errors, self.regions).values()), axis=1))
@@ -138,15 +170,18 @@ class Evaluation:
         """All figures, ready for JSON: those of :class:`Scores`, the floors', by region and so on, and each image's error."""
         mean = self.mean_shape
         curve = self.risk_coverage
+        floor = self.floor_scores
         return {
             **self.scores.to_dict(),
-            "floor_auc_8": self.barycenter.auc_8,
-            "floor_fr_8": self.barycenter.fr_8,
-            "floor_auc_10": self.barycenter.auc_10,
-            "floor_fr_10": self.barycenter.fr_10,
+            "boxes": self.boxes,
+            "floor": self.floor_name,
+            "beats_floor": self.beats_floor,
+            **{f"floor_{name}": getattr(floor, name) for name in ("auc_8", "fr_8", "auc_10", "fr_10")},
+            "floor_barycenter_nme": self.barycenter.nme,
+            "floor_barycenter_w1": self.barycenter.w1,
             "floor_mean_nme": mean.nme if mean else None,
             "floor_mean_w1": mean.w1 if mean else None,
-            "limits": [8.0, 10.0],
+            "limits": list(self.scores.limits),
             "unit": "percent of the normalising distance",
             "interval": "95 % percentile bootstrap over images, 2000 resamples, seed 0",
             "floors": {
@@ -199,31 +234,88 @@ def evaluate(
         DataError: no annotation, another number of landmarks than the predictor's, or an annotation that gives no
             normalising distance (the file is named).
     """
+    _truth(cache, len(np.asarray(barycenter)))  # before predicting
+    found = _predict_all(predict_crops, cache.images, batch_size, progress)
+    return evaluate_points(
+        found, cache, barycenter=barycenter, shapes=shapes, normaliser=normaliser, regions=regions, edges=edges
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Predictions of annotated objects, in the unit square of each object's true crop.
+
+    Attributes:
+        points: ``(B, N, 2)``; NaN in all landmarks of an object that wasn't found.
+        spread: ``(B, N)`` in sides of the crop, or ``None``.
+        uncertainty: ``(B,)``, or ``None``.
+    """
+
+    points: Array
+    spread: Array | None = None
+    uncertainty: Array | None = None
+
+
+def evaluate_points(
+    answers: Answers,
+    cache: CropCache,
+    *,
+    boxes: Boxes = "given",
+    stand_in: ArrayLike | None = None,
+    barycenter: ArrayLike,
+    shapes: ArrayLike | None = None,
+    normaliser: str | ArrayLike = "auto",
+    regions: Regions | None = None,
+    edges: Sequence[tuple[int, int]] | None = None,
+) -> Evaluation:
+    """Compare predictions with the annotation.
+
+    Args:
+        answers: one for each object of ``cache``.
+        cache: the annotated objects; only their truth and the places of their crops count.
+        boxes: whether the predictor had the true boxes.
+        stand_in: ``(B, N, 2)``: the errors of objects that weren't found are those of these points; they never count as found.
+        barycenter: ``(N, 2)`` in the unit square.
+        shapes: ``(K, N, 2)``, the annotated shapes that the predictor was given; their mean is the floor.
+        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
+        regions: as for :func:`brule.evaluation.landmark_regions`.
+        edges: pairs of landmarks that pictures join by lines; by default :func:`contours`.
+
+    Raises:
+        DataError: as :func:`evaluate`.
+    """
     centre = np.asarray(barycenter, dtype=np.float64)
     truth = _truth(cache, len(centre))
     names = [str(sample.path) for sample in cache.samples]
-    named = landmark_regions(len(centre), regions)
     distance_name, distance = _distance(truth, normaliser, names)
-    predictions, spread = _predict_all(predict_crops, cache.images, batch_size, progress)
+    sides = np.asarray(cache.boxes[:, 2] - cache.boxes[:, 0], dtype=np.float64)
     mean = None if shapes is None else np.asarray(shapes, dtype=np.float64).mean(axis=0)
-    mine = measure(predictions, truth, distance=distance)
-    floor = measure(_repeated(centre, len(truth)), truth, distance=distance)
-    mean_floor = None if mean is None else measure(_repeated(mean, len(truth)), truth, distance=distance)
+    predictions, missed = _without_gaps(answers.points, stand_in)
+
+    def measured(points: Array, gone: Array | None = None) -> ImageErrors:
+        return measure(points, truth, distance=distance, sides=sides, missed=gone)
+
+    mine, constant = measured(predictions, missed), measured(_repeated(centre, len(truth)))
+    constant_mean = None if mean is None else measured(_repeated(mean, len(truth)))
+    scored = partial(summarise, floor=constant_mean or constant, normaliser=distance_name)
     return Evaluation(
-        scores=summarise(mine, floor=floor, normaliser=distance_name),
-        barycenter=summarise(floor, floor=floor, normaliser=distance_name),
-        mean_shape=None if mean_floor is None else summarise(mean_floor, floor=floor, normaliser=distance_name),
+        boxes=boxes,
+        scores=scored(mine),
+        barycenter=scored(constant),
+        mean_shape=None if constant_mean is None else scored(constant_mean),
         names=names,
         per_image=mine,
-        floor=floor,
-        mean_floor=mean_floor,
+        barycenter_errors=constant,
+        mean_errors=constant_mean,
         predictions=predictions,
         truth=truth,
-        spread=spread,
+        spread=answers.spread,
+        uncertainty=answers.uncertainty,
         distance=distance,
-        sides=np.asarray(cache.boxes[:, 2] - cache.boxes[:, 0], dtype=np.float64),
+        sides=sides,
+        baseline=centre if mean is None else mean,
         centre=centre,
-        regions=named,
+        regions=landmark_regions(len(centre), regions),
         edges=tuple(contours(len(centre)) if edges is None else edges),
     )
 
@@ -260,22 +352,30 @@ def _truth(cache: CropCache, expected: int) -> Array:
     return truth
 
 
+def _without_gaps(points: Array, stand_in: ArrayLike | None) -> tuple[Array, Array | None]:
+    """Predictions with stand-ins where nothing was found, and where that is."""
+    missed = np.asarray(np.isnan(points).all(axis=(1, 2)))
+    if stand_in is None or not missed.any():
+        return points, None
+    return np.where(missed[:, None, None], np.asarray(stand_in, dtype=np.float64), points), missed
+
+
 def _predict_all(
     predict_crops: Callable[[Array], HasPoints],
     images: Array,
     batch_size: int,
     progress: Callable[[int, int], object] | None,
-) -> tuple[Array, Array | None]:
-    points, spreads = [], []
+) -> Answers:
+    found: dict[str, list[Array]] = {"points": [], "spread": [], "uncertainty": []}
     for start in range(0, len(images), batch_size):
         batch = np.array(images[start : start + batch_size])  # a copy: PyTorch warns of read-only memory
-        found = predict_crops(batch)
-        points.append(np.asarray(found.points, dtype=np.float64))
-        if getattr(found, "spread", None) is not None:
-            spreads.append(np.asarray(found.spread, dtype=np.float64))  # type: ignore[attr-defined]
+        answers = predict_crops(batch)
+        for name, parts in found.items():
+            if getattr(answers, name, None) is not None:
+                parts.append(np.asarray(getattr(answers, name), dtype=np.float64))
         if progress is not None:
             progress(min(start + batch_size, len(images)), len(images))
-    return np.concatenate(points), np.concatenate(spreads) if spreads else None
+    return Answers(**{name: np.concatenate(parts) for name, parts in found.items() if parts})
 
 
 def _repeated(points: Array, count: int) -> Array:

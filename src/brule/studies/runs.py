@@ -149,7 +149,7 @@ def run_arm(
     )
     if not detector.finished_:
         return None
-    found, _ = measure_detector(detector, material.measured, skip_bad=True)
+    found = measure_detector(detector, material.measured, boxes="given", skip_bad=True).first
     score = Score(
         arm.name,
         seed,

@@ -23,6 +23,7 @@ from brule.training.sections import (
     Finetune,
     Gan,
     Labelled,
+    Locating,
     Optimizer,
     Section,
     Teacher,
@@ -69,6 +70,7 @@ class TrainingConfig(Section):
     preview_every: int = Field(1000, ge=0, description="Iterations between preview pictures; 0 = none.")
     log_every: int = Field(20, ge=1, description="Iterations between lines of the log.")
     crop: Crop = Crop()
+    locator: Locating = Locating()
     encoder: Encoder = Encoder()
     warp: Warp = Warp()
     augmentation: Augmentation = Augmentation()

@@ -102,6 +102,19 @@ class Crop(Section):
     )
 
 
+class Locating(Section):
+    """The locator, which finds the object in whole images (not in the paper)."""
+
+    enabled: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Learn a locator from the annotated images: where images have no boxes (auto), always, or never.",
+    )
+    any_rotation: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Look for objects at any angle: if annotated ones are turned by more than 35° (auto), always, or never.",
+    )
+
+
 class Encoder(Section):
     """The landmark encoder."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def decoder_figures(
     detector: LandmarkDetector,
     samples: SampleList,
-    result: Evaluation,
+    result: Evaluation | None,
     *,
     wanted: bool | None = None,
     normaliser: str = "auto",
@@ -30,7 +30,8 @@ def decoder_figures(
     Args:
         detector: with or without a decoder.
         samples: what was evaluated.
-        result: of that evaluation: its predictions are drawn from, its truth gives the distances.
+        result: of that evaluation inside given boxes: its predictions are drawn from, its truth gives the distances; ``None``
+            if there was none.
         wanted: ``None`` measures where there is a decoder, ``False`` never.
         normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
         batch_size: images at a time.
@@ -47,7 +48,9 @@ def decoder_figures(
 
     if detector.decoder_ is None and wanted:
         raise ConfigError("--decoder: this run was trained without one; train one that has it with --set gan.enabled=true")
-    if detector.decoder_ is None or wanted is False:
+    if result is None and wanted:
+        raise ConfigError("--decoder: is measured inside given boxes; leave --boxes none out")
+    if detector.decoder_ is None or wanted is False or result is None:
         return {}
     redrawer = Redrawer(detector, batch_size=batch_size)
     if redrawer.image_size < WINDOW:

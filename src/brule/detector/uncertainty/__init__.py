@@ -2,7 +2,7 @@
 
 from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
-from brule.detector.uncertainty.predictor import Reader
+from brule.detector.uncertainty.predictor import Reader, joined_crops
 from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, look, tta_transforms
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "TtaPredictions",
     "UncertaintyFeatures",
     "View",
+    "joined_crops",
     "look",
     "read_calibration",
     "tta_transforms",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from brule.detector.uncertainty.calibration import Calibration, ErrorModel
 from brule.detector.uncertainty.features import UncertaintyFeatures
-from brule.detector.uncertainty.tta import TtaPredictions, look
+from brule.detector.uncertainty.tta import TtaPredictions, look, tta_transforms
 from brule.geometry import ShapeModel
-from brule.model import BruleModel, Landmarks
+from brule.model import BruleModel, CropLandmarks
 from brule.networks import split_batches
 from brule.tensors import to_input
 
@@ -36,6 +35,16 @@ class Reader:
     shapes: ShapeModel
     calibration: Calibration | None = None
 
+    def check_views(self, views: int) -> None:
+        """Refuse a number of views that this detector can't predict with.
+
+        Raises:
+            ConfigError: too many views, none, or more than the detector was calibrated with.
+        """
+        tta_transforms(views, mirror=True)
+        if self.calibration is not None:
+            self.calibration.check_views(views)
+
     def look(self, crops: np.ndarray, *, views: int) -> TtaPredictions:
         """The answers to several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
         device = self.model.barycenter.device
@@ -51,31 +60,25 @@ class Reader:
         """The signals of uncertainty."""
         return UncertaintyFeatures.of(looks, self.shapes.prior)
 
-    def read(self, crops: np.ndarray, *, views: int = 1) -> Landmarks:
+    def read(self, crops: np.ndarray, *, views: int = 1) -> CropLandmarks:
         """Landmarks of crops ``(B, S, S, 3)`` uint8 in the unit square of each.
 
         Raises:
             ConfigError: too many views, none, or more than the detector was calibrated with.
         """
-        if self.calibration is not None:
-            self.calibration.check_views(views)
+        self.check_views(views)
         looks = self.look(crops, views=views)
         signals = self.signals(looks)
         if self.calibration is None:
             usual = ErrorModel({name: _USUAL_EXPONENTS[name] for name in signals.names}, np.ones(1))
             uncertainty = torch.from_numpy(usual.expected(signals).mean(axis=1)).float()
-            return Landmarks(looks.mean, looks.spread, uncertainty)
+            return CropLandmarks(looks.mean, looks.spread, uncertainty)
         expected = torch.from_numpy(self.calibration.expected(signals, views)).float()
-        return Landmarks(looks.mean, expected, expected.mean(1))
+        return CropLandmarks(looks.mean, expected, expected.mean(1))
 
 
-def in_other_frame(landmarks: Landmarks, points: Tensor, sides: Tensor) -> Landmarks:
-    """The same landmarks at ``points`` of another frame in which a crop's side is ``sides`` long, ``(B,)``."""
-    return replace(landmarks, points=points, spread=landmarks.spread * sides[:, None])
-
-
-def joined(parts: list[Landmarks]) -> Landmarks:
+def joined_crops(parts: list[CropLandmarks]) -> CropLandmarks:
     """The landmarks of several batches, one after the other."""
     uncertainties = [part.uncertainty for part in parts if part.uncertainty is not None]
     uncertainty = torch.cat(uncertainties) if len(uncertainties) == len(parts) else None
-    return Landmarks(torch.cat([part.points for part in parts]), torch.cat([part.spread for part in parts]), uncertainty)
+    return CropLandmarks(torch.cat([part.points for part in parts]), torch.cat([part.spread for part in parts]), uncertainty)

@@ -1,19 +1,19 @@
 """How an evaluation is told: rows of a table, pages that need no network, files that others can read."""
 
 from brule.evaluation.reports.comparison import COMPARISON_FILE, Candidate, ComparisonReport, comparison_page, write_comparison
-from brule.evaluation.reports.evaluation import evaluation_page, write_evaluation
+from brule.evaluation.reports.evaluation import Shown, evaluation_page, write_evaluation
 from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, read_evaluation
-from brule.evaluation.reports.rows import HEADER, Row, figure_rows
+from brule.evaluation.reports.rows import Row, figure_rows
 
 __all__ = [
     "COMPARISON_FILE",
-    "HEADER",
     "METRICS_FILE",
     "PAGE_FILE",
     "PER_IMAGE_FILE",
     "Candidate",
     "ComparisonReport",
     "Row",
+    "Shown",
     "StoredEvaluation",
     "comparison_page",
     "evaluation_page",

@@ -12,13 +12,13 @@ import numpy as np
 
 from brule.errors import DataError
 from brule.evaluation.comparison import PairedDifference, compare_errors
-from brule.evaluation.evaluate import FLOOR_NAMES
 from brule.evaluation.intervals import Estimate, mean_estimates
+from brule.evaluation.measurement import COLUMNS
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, csv_text, metrics_json
 from brule.evaluation.reports.html import Markup
 from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
-from brule.evaluation.scores import FIGURES, LIMITS, Scores, summarise
+from brule.evaluation.scores import Scores, summarise
 from brule.files import write_text
 from brule.plots.svg import ced_chart, difference_chart
 
@@ -58,6 +58,24 @@ class ComparisonReport:
     differences: dict[str, list[PairedDifference]]
     by_region: dict[str, dict[str, Estimate]]
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of the figures there are."""
+        return self.candidates[0].scores.figures
+
+    @property
+    def measured(self) -> str:
+        """How errors were measured: on whole images, or inside given boxes."""
+        return COLUMNS[self.candidates[0].found.boxes]
+
+    @property
+    def given(self) -> dict[str, Estimate]:
+        """Candidate → mean NME inside given boxes; empty unless all were measured in both ways."""
+        found = {one.name: one.found.given for one in self.candidates}
+        if any(errors is None for errors in found.values()):
+            return {}
+        return {name: mean_estimates(np.asarray(errors)[:, None])[0] for name, errors in found.items()}
+
     @classmethod
     def of(cls, evaluations: Sequence[StoredEvaluation]) -> ComparisonReport:
         """Compare evaluations on the images that all of them have.
@@ -73,6 +91,10 @@ class ComparisonReport:
         if len(set(kinds.values())) > 1:
             listed = ", ".join(f"{run}: {kind}" for run, kind in kinds.items())
             raise DataError(f"compare: errors are divided by different distances ({listed}); evaluate with one --normaliser")
+        ways = {one.run: COLUMNS[one.boxes] for one in evaluations}
+        if len(set(ways.values())) > 1:
+            listed = ", ".join(f"{run}: {way}" for run, way in ways.items())
+            raise DataError(f"compare: errors were measured in different ways ({listed}); evaluate all with one --boxes")
         chosen, left_out = _in_common(evaluations)
         names = short_names([one.run for one in evaluations])
         candidates = [
@@ -91,6 +113,8 @@ class ComparisonReport:
             "runs": [{"name": one.name, "run": one.found.run, **one.scores.to_dict()} for one in self.candidates],
             "differences": {figure: [one.to_dict() for one in pairs] for figure, pairs in self.differences.items()},
             "by_region": {name: {region: list(v) for region, v in found.items()} for name, found in self.by_region.items()},
+            "given_boxes": {name: list(one) for name, one in self.given.items()} or None,
+            "boxes": self.candidates[0].found.boxes,
             "n": len(self.names),
             "left_out": self.left_out,
             "normaliser": self.candidates[0].scores.normaliser,
@@ -149,6 +173,7 @@ def comparison_page(report: ComparisonReport, *, facts: Sequence[tuple[str, str]
     names = [one.name for one in report.candidates]
     known = [
         ("images", f"{len(report.names):,} that all have" + (f", {report.left_out:,} left out" if report.left_out else "")),
+        ("measured", f"on {report.measured}" if report.measured == "whole images" else "inside given boxes"),
         ("errors in % of", report.candidates[0].scores.normaliser),
         ("intervals", "95 %, bootstrap over images, 2000 resamples"),
         ("test", "Wilcoxon signed-rank, two-sided; Holm's correction where there are several pairs"),
@@ -207,35 +232,42 @@ def _by_region(candidates: Sequence[Candidate]) -> dict[str, dict[str, Estimate]
 
 
 def _figures(report: ComparisonReport) -> Markup:
-    best = {name: _best(name, report.candidates) for name in FIGURES}
+    best = {name: _best(name, report.candidates) for name in report.figures}
+    given = {name: estimate_text("nme", one) for name, one in report.given.items()}
     rows = [
-        [one.name, *(html.with_interval(*shown(one.scores, name), strong=one.name in best[name]) for name in FIGURES),
-         f"{one.scores.floor_nme:.2f} %"]
+        [
+            one.name,
+            *(html.with_interval(*shown(one.scores, name), strong=one.name in best[name]) for name in report.figures),
+            *([html.with_interval(*given[one.name])] if given else []),
+            f"{one.scores.floor_nme:.2f} %",
+        ]
         for one in report.candidates
-    ]  # fmt: skip
+    ]
     curves = {one.name: one.found.errors.nme for one in report.candidates}
-    drawn = html.chart(ced_chart(curves, floors=_floors(report.candidates), limits=LIMITS), _CED_CAPTION)
-    header = ["", *(LABELS[name] for name in FIGURES), "floor NME"]
+    limits = report.candidates[0].scores.limits
+    drawn = html.chart(ced_chart(curves, floors=_floors(report.candidates), limits=limits), _CED_CAPTION)
+    header = ["", *(LABELS[name] for name in report.figures), *(["NME, given boxes"] if given else []), "floor"]
     return html.section(
         "Side by side",
         html.table(header, rows, label="Figures of each detector", compact=True),
         html.side_by_side(drawn, *_regions(report)),
-        lead="The best of each column is bold. The floor is the constant barycenter of the run's own shapes. Intervals of two "
-        "detectors may overlap and their difference still be certain: that is what the next section is for.",
+        lead=f"Measured on {report.measured}. The best of each column is bold. The floor is the constant answer of the "
+        "run's own annotated shapes. Two intervals may overlap and the difference still be certain: that is what the "
+        "next section is for.",
     )
 
 
 def _best(name: str, candidates: Sequence[Candidate]) -> set[str]:
     values = {one.name: getattr(one.scores, name) for one in candidates}
-    wanted = max(values.values()) if name.startswith("auc") else min(values.values())
+    wanted = max(values.values()) if name.startswith("auc") or name == "found" else min(values.values())
     return {run for run, value in values.items() if value == wanted} if len(set(values.values())) > 1 else set()
 
 
 def _floors(candidates: Sequence[Candidate]) -> Mapping[str, Any]:
     first = candidates[0].found.floor.nme
     if all(np.allclose(one.found.floor.nme, first) for one in candidates):
-        return {FLOOR_NAMES[0]: first}
-    return {f"{FLOOR_NAMES[0]} of {one.name}": one.found.floor.nme for one in candidates}
+        return {"floor": first}
+    return {f"floor of {one.name}": one.found.floor.nme for one in candidates}
 
 
 def _differences(report: ComparisonReport) -> Markup:

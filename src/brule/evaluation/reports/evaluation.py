@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brule.evaluation.checks import Array
-from brule.evaluation.evaluate import FLOOR_NAMES, Evaluation
+from brule.evaluation.evaluate import Evaluation
 from brule.evaluation.intervals import Estimate, mean_estimates
+from brule.evaluation.measurement import COLUMNS, Measurement
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, metrics_json, per_image_csv
 from brule.evaluation.reports.html import Markup, Tile
-from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
-from brule.evaluation.scores import FIGURES, LIMITS
+from brule.evaluation.reports.rows import estimate_text, figure_rows, shown, signed
 from brule.files import write_text
 from brule.plots.svg import (
     ced_chart,
@@ -27,7 +28,27 @@ from brule.plots.svg import (
 )
 from brule.plots.svg.curves import ced_end
 
-Crop = Callable[[int], Array]
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The part of an image that a page shows.
+
+    Attributes:
+        picture: ``(S, S, 3)`` uint8.
+        zoom: side of the object's true crop over that of the picture.
+        shift: ``(2,)``: where the upper left corner of the true crop lies, in sides of the picture.
+    """
+
+    picture: Array
+    zoom: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def place(self, points: Array) -> Array:
+        """Points in the unit square of the true crop → of the picture."""
+        return points * self.zoom + np.asarray(self.shift)
+
+
+Crop = Callable[[int], "Shown | Array"]
 PICTURE_SIDE = 288  # pixels: a tile of the page on a screen with two pixels to the point
 _EACH = 6
 _BAND_POINTS = 80
@@ -35,7 +56,7 @@ _BAND_POINTS = 80
 
 def write_evaluation(
     directory: Path | str,
-    evaluation: Evaluation,
+    found: Evaluation | Measurement,
     *,
     title: str,
     summary: str,
@@ -48,10 +69,10 @@ def write_evaluation(
 
     Args:
         directory: where to; it is made. An evaluation that is there already is replaced.
-        evaluation: what was found.
+        found: the figures.
         title: of the page.
         summary: a sentence or two under the title.
-        crop: index of an image → its crop ``(S, S, 3)`` uint8, for the pictures.
+        crop: index of an image → the picture that shows it, for :func:`evaluation_page`.
         facts: what has to be known about the figures: (name, value).
         details: the same and more for ``metrics.json``.
         commands: how to go on: (what it does, the command).
@@ -59,11 +80,11 @@ def write_evaluation(
     Returns:
         The paths.
     """
-    folder = Path(directory)
-    text = evaluation_page(evaluation, title=title, summary=summary, crop=crop, facts=facts, commands=commands, files=True)
+    folder, measured = Path(directory), Measurement.of(found)
+    text = evaluation_page(measured, title=title, summary=summary, crop=crop, facts=facts, commands=commands, files=True)
     content = {
-        METRICS_FILE: metrics_json({**evaluation.to_dict(), **details}),
-        PER_IMAGE_FILE: per_image_csv(evaluation),
+        METRICS_FILE: metrics_json({**measured.to_dict(), **details}),
+        PER_IMAGE_FILE: per_image_csv(measured),
         PAGE_FILE: text,
     }
     for name, one in content.items():
@@ -72,7 +93,7 @@ def write_evaluation(
 
 
 def evaluation_page(
-    evaluation: Evaluation,
+    found: Evaluation | Measurement,
     *,
     title: str,
     summary: str,
@@ -86,23 +107,24 @@ def evaluation_page(
     """One HTML page that needs no other file and no network: figures, where the errors are, confidence, pictures.
 
     Args:
-        evaluation: what was found.
+        found: the figures.
         title: of the page.
         summary: a sentence or two under the title.
-        crop: index of an image → its crop ``(S, S, 3)`` uint8.
+        crop: index of an image → the :class:`Shown` part of it, or its true crop ``(S, S, 3)`` uint8.
         facts: what has to be known about the figures: (name, value).
         eyebrow: a few words above the title.
         pictures: further ones, with their captions.
         commands: how to go on: (what it does, the command).
         files: ``metrics.json`` and ``per_image.csv`` lie beside the page: link to them.
     """
+    measured = Measurement.of(found)
     body = [
-        _tiles(evaluation),
-        _figures(evaluation),
-        _where(evaluation),
-        *([_confidence(evaluation)] if evaluation.spread is not None else []),
-        _pictures(evaluation, crop, pictures),
-        _facts(evaluation, facts, files),
+        _tiles(measured),
+        _figures(measured),
+        _where(measured.detail),
+        *([_confidence(measured.first)] if measured.first.doubt is not None else []),
+        _pictures(measured.first, crop, pictures),
+        _facts(measured.first, facts, files),
         *([html.section("Going on", html.commands(commands))] if commands else []),
     ]
     return html.page(title, eyebrow=eyebrow, summary=summary, body=body)
@@ -130,59 +152,89 @@ def chosen_images(errors: Array, each: int = _EACH) -> dict[str, list[int]]:
     }
 
 
-def _tiles(evaluation: Evaluation) -> Markup:
-    mine, floor = evaluation.scores, evaluation.barycenter
+def _tiles(measured: Measurement) -> Markup:
+    first, mine = measured.first, measured.first.scores
+    floor = mine.floor_nme
+    place = "on whole images, no box from anyone" if first.boxes == "none" else "inside the true boxes"
     items = [
-        Tile("Mean error (NME)", shown(mine, "nme")[0], _interval(mine.estimate("nme"))),
+        Tile("Mean error (NME)", shown(mine, "nme")[0], f"{place}; {_interval(mine.estimate('nme'))}"),
+        Tile("Found", shown(mine, "found")[0], "objects with an error below the floor"),
         Tile(
-            "Always the barycenter", shown(floor, "nme")[0], f"the floor; the detector has {_ratio(mine.nme, floor.nme)} of it"
+            f"Always the {first.floor_name} (the floor)", f"{floor:.2f} %",
+            f"inside the true box; the detector has {_ratio(mine.nme, floor)} of it",
         ),
-        Tile("Failures above 8 %", shown(mine, "fr_8")[0], _interval(mine.estimate("fr_8"), 100, 1)),
         Tile("Images", f"{mine.n:,}", f"errors in % of: {mine.normaliser}"),
-    ]
-    known = evaluation.rank_correlation
-    if known is not None and np.isfinite(known.value):
-        items.insert(3, Tile("Spread and error, ρ", signed(known.value), _interval(known)))
+    ]  # fmt: skip
+    if measured.whole is not None and measured.given is not None:
+        inside = measured.given.scores
+        items.insert(2, Tile("Given boxes", shown(inside, "nme")[0], "inside the true boxes, which users don't have"))
+    known = first.rank_correlation
+    if known is not None and known.low > 0:
+        items.insert(-1, Tile("Uncertainty and error, ρ", signed(known.value), _interval(known)))
     return html.tiles(items)
 
 
-def _figures(evaluation: Evaluation) -> Markup:
-    mean = evaluation.mean_shape
-    header = ["", "this detector", FLOOR_NAMES[0], *([FLOOR_NAMES[1]] if mean else [])]
+def _figures(measured: Measurement) -> Markup:
+    first = measured.first
+    header = ["", *measured.evaluations, f"{first.floor_name} (floor)"]
     rows = [
         [
-            LABELS[name],
-            html.with_interval(*shown(evaluation.scores, name), strong=True),
-            html.with_interval(*shown(evaluation.barycenter, name)),
-            *([html.with_interval(*shown(mean, name))] if mean else []),
+            row.label,
+            *(html.with_interval(*value, strong=i == 0) for i, value in enumerate(row.values)),
+            row.floor,
         ]
-        for name in FIGURES
+        for row in figure_rows(measured)
     ]
     distances = [
         [name, *(html.with_interval(*estimate_text("nme", one), strong=i == 0) for i, one in enumerate(both))]
-        for name, both in evaluation.by_distance.items()
+        for name, both in first.by_distance.items()
     ]
-    figures = html.table(header, rows, label="Figures of the detector beside those of constant predictions", compact=True)
+    figures = html.table(header, rows, label="Figures of the detector beside those of a constant answer", compact=True)
     other = html.table(
-        ["NME, divided by", "this detector", FLOOR_NAMES[0]], distances, label="NME by other distances", compact=True
+        ["NME, divided by", next(iter(measured.evaluations)), f"{first.floor_name} (floor)"], distances,
+        label="NME by other distances", compact=True,
+    )  # fmt: skip
+    lead = (
+        f"The floor is an answer that costs nothing: the {first.floor_name} of the annotated shapes, laid into the true box of "
+        "every object. A detector is worth what it is better than that. In brackets: 95 % intervals (bootstrap over images)."
     )
+    if not first.beats_floor:
+        lead = "This detector is no better than a constant answer. " + lead
     return html.section(
         "How good it is",
-        html.side_by_side(html.column(figures, other), html.chart(_ced(evaluation), _CED_CAPTION)),
-        lead="A prediction that is the same for every image costs nothing: a detector is worth what it is better than that. In "
-        "brackets: 95 % intervals, from drawing the images anew.",
+        html.side_by_side(html.column(figures, other), html.chart(_ced(measured), _CED_CAPTION)),
+        *(html.paragraph(text) for text in _remarks(measured)),
+        lead=lead,
     )
 
 
-def _ced(evaluation: Evaluation) -> str:
-    floors = {FLOOR_NAMES[0]: evaluation.floor_errors}
-    if evaluation.mean_floor is not None:
-        floors[FLOOR_NAMES[1]] = evaluation.mean_floor.nme
-    end = ced_end([evaluation.errors, *floors.values()], LIMITS)
+def _remarks(measured: Measurement) -> list[str]:
+    remarks = [f"Careful: {text}" for text in measured.warnings]
+    if measured.repeat:
+        again = measured.repeat
+        remarks.append(
+            f"{again['n']:.0f} images are annotated twice: the two annotations differ by {again['nme']:.2f} % "
+            f"({again['nme_px']:.1f} pixels). No detector can be measured more closely than that."
+        )
+    if measured.objects:
+        found = measured.objects
+        remarks.append(
+            f"Of {found['objects']:.0f} objects, {100 * found['recall']:.1f} % are found (recall); of {found['answers']:.0f} "
+            f"answers that aren't flagged, {100 * found['precision']:.1f} % are objects (precision)."
+        )
+    return remarks
+
+
+def _ced(measured: Measurement) -> str:
+    curves = {name: one.errors for name, one in measured.evaluations.items()}
+    first = measured.first
+    floors = {f"{first.floor_name} (floor)": first.floor_errors}
+    limits = first.scores.limits or (first.scores.floor_nme,)
+    end = ced_end([*curves.values(), *floors.values()], limits)
     grid = np.linspace(0, end, _BAND_POINTS + 1)
-    found = np.array(mean_estimates(evaluation.errors[:, None] <= grid))
+    found = np.array(mean_estimates(first.errors[:, None] <= grid))
     band = (grid, found[:, 1], found[:, 2])
-    return ced_chart({"this detector": evaluation.errors}, floors=floors, limits=LIMITS, band=band, end=end)
+    return ced_chart(curves, floors=floors, limits=limits, band=band, end=end)
 
 
 def _where(evaluation: Evaluation) -> Markup:
@@ -200,7 +252,7 @@ def _where(evaluation: Evaluation) -> Markup:
         ]
         for name, one in evaluation.by_region.items()
     ]
-    header = ["region (landmarks)", "this detector", FLOOR_NAMES[0]]
+    header = ["region (landmarks)", COLUMNS[evaluation.boxes], f"{evaluation.floor_name} (floor)"]
     table = html.table(header, rows, label="Mean error by region", compact=True)
     return html.section(
         "Where it errs",
@@ -213,20 +265,23 @@ def _where(evaluation: Evaluation) -> Markup:
 
 def _confidence(evaluation: Evaluation) -> Markup:
     curve, known = evaluation.risk_coverage, evaluation.rank_correlation
-    assert curve is not None and known is not None and evaluation.mean_spread is not None
-    told = "With these images no rank correlation can be computed."
-    if np.isfinite(known.value):
-        told = (
-            f"Spearman's rank correlation ρ of spread and error is {signed(known.value)} ({_interval(known)}): 1 "
-            "would order the images perfectly by their error, 0 not at all."
+    assert curve is not None and known is not None and evaluation.doubt is not None
+    title = "Does it know when it errs?"
+    if not known.low > 0:
+        return html.section(
+            title,
+            lead="Not on these images: its uncertainty doesn't order them by their error better than chance, so no ranking "
+            "is shown. Train longer, or calibrate it on annotated images (brule calibrate).",
         )
+    scatter = confidence_chart(evaluation.mean_spread, evaluation.errors) if evaluation.mean_spread is not None else None
     return html.section(
-        "Does it know when it errs?",
+        title,
         html.side_by_side(
-            html.chart(confidence_chart(evaluation.mean_spread, evaluation.errors), _SPREAD_CAPTION),
+            *([html.chart(scatter, _SPREAD_CAPTION)] if scatter else []),
             html.chart(risk_coverage_chart(curve.coverage, curve.risk, curve.oracle), _RISK_CAPTION),
         ),
-        lead=f"The spread is what the detector itself says about how far off its landmarks may be. {told}",
+        lead="The uncertainty is the detector's own rating of its answers. Spearman's rank correlation ρ of uncertainty "
+        f"and error is {signed(known.value)} ({_interval(known)}): 1 orders the images perfectly by error, 0 not at all.",
     )
 
 
@@ -245,12 +300,18 @@ def _pictures(evaluation: Evaluation, crop: Crop, pictures: Sequence[tuple[Any, 
 def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
     name, error = Path(evaluation.names[i]).name, float(evaluation.errors[i])
     worst = int(np.nanargmax(evaluation.landmark_errors[i]))
-    lines = [f"{error:.2f} %", name, f"worst: landmark {worst}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"]
+    gone = evaluation.per_image.missed is not None and bool(evaluation.per_image.missed[i])
+    last = "nothing found" if gone else f"worst: landmark {worst}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"
+    lines = [f"{error:.2f} %", name, last]
+    part = crop(i)
+    seen = part if isinstance(part, Shown) else Shown(part)
     return html.picture(
-        crop(i),
+        seen.picture,
         alt=f"{name}: predicted and true landmarks, error {error:.2f} %",
         caption=lines,
-        overlay=landmark_overlay(evaluation.predictions[i], evaluation.truth[i], edges=evaluation.edges),
+        overlay=landmark_overlay(
+            seen.place(evaluation.predictions[i]), seen.place(evaluation.truth[i]), edges=evaluation.edges
+        ),
     )
 
 
@@ -276,7 +337,7 @@ def _ratio(value: float, floor: float) -> str:
 
 _CED_CAPTION = (
     "What share of the images has at most a given error; further to the upper left is better. The band is the 95 % interval. "
-    "AUC is the area under the curve up to 8 and 10 %, failures are the images beyond."
+    "AUC is the area under the curve up to a marked limit, failures are the images beyond."
 )
 _MAP_CAPTION = (
     "Each landmark of the barycenter in the colour of its mean error; the disc about it is as large as that error, true to "

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from brule.errors import DataError
 from brule.evaluation.checks import Array
-from brule.evaluation.evaluate import Evaluation
+from brule.evaluation.evaluate import Boxes, Evaluation
+from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import region_errors
 from brule.evaluation.scores import ImageErrors
 
@@ -28,11 +29,13 @@ class StoredEvaluation:
 
     Attributes:
         names: the path of each image.
-        errors: NME and W₁ of each.
-        floor: those of the constant barycenter.
+        errors: those of each image, on whole images where that was measured.
+        floor: those of the floor.
         regions: region → ``(B,)`` errors, NaN where a region is missing.
         normaliser: the name of the distance that errors are divided by.
         run: what was evaluated, as it was called.
+        boxes: whether the errors were measured on whole images or inside given boxes.
+        given: ``(B,)``: the NME inside given boxes, where both were measured.
     """
 
     names: list[str]
@@ -41,20 +44,31 @@ class StoredEvaluation:
     regions: dict[str, Array]
     normaliser: str
     run: str
+    boxes: Boxes = "given"
+    given: Array | None = None
 
     @classmethod
-    def of(cls, evaluation: Evaluation, run: str) -> StoredEvaluation:
-        """That of an evaluation at hand."""
-        regions = region_errors(evaluation.landmark_errors, evaluation.regions)
-        normaliser = evaluation.scores.normaliser
-        return cls(evaluation.names, evaluation.per_image, evaluation.floor, regions, normaliser, run)
+    def of(cls, found: Evaluation | Measurement, run: str) -> StoredEvaluation:
+        """That of a measurement at hand."""
+        measured = Measurement.of(found)
+        first = measured.first
+        regions = region_errors(first.landmark_errors, first.regions)
+        given = measured.given.errors if measured.whole and measured.given else None
+        return cls(
+            first.names, first.per_image, first.floor, regions, first.scores.normaliser, run, boxes=first.boxes, given=given
+        )  # fmt: skip
 
     def only(self, rows: Sequence[int]) -> StoredEvaluation:
         """The same for some of the images, in the order of ``rows``."""
         chosen = np.asarray(rows, dtype=np.int64)
-        errors, floor = (ImageErrors(one.nme[chosen], one.w1[chosen]) for one in (self.errors, self.floor))
-        regions = {name: values[chosen] for name, values in self.regions.items()}
-        return StoredEvaluation([self.names[i] for i in chosen], errors, floor, regions, self.normaliser, self.run)
+        return replace(
+            self,
+            names=[self.names[i] for i in chosen],
+            errors=self.errors.some(chosen),
+            floor=self.floor.some(chosen),
+            regions={name: values[chosen] for name, values in self.regions.items()},
+            given=None if self.given is None else self.given[chosen],
+        )
 
 
 def metrics_json(content: Mapping[str, Any]) -> str:
@@ -62,30 +76,41 @@ def metrics_json(content: Mapping[str, Any]) -> str:
     return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
 
 
-def per_image_csv(evaluation: Evaluation) -> str:
+def per_image_csv(found: Evaluation | Measurement) -> str:
     """A row for each image: errors in percent of the normalising distance, spreads in percent of the crop's side.
 
-    Columns: ``image`` (path), ``nme``, ``w1``, ``floor_nme`` and ``floor_w1`` (of the constant barycenter), ``mean_spread``
-    and ``max_spread`` (empty without spreads), ``worst_landmark`` (0-based), ``worst_landmark_error``, ``missing`` (how many
-    landmarks the truth lacks), ``distance_px`` (what errors are divided by, in pixels of the image), and ``nme_REGION``
-    for every region (empty where all of it is missing).
+    Columns: ``image`` (path), ``nme``, ``nme_px``, ``w1`` (on whole images where that was measured), ``missed`` (1 where
+    nothing was found), ``given_nme`` and ``given_w1`` (inside given boxes, where both were measured), ``floor_nme`` and
+    ``floor_w1`` (of the constant answer), ``mean_spread`` and ``max_spread`` (empty without spreads), ``uncertainty``,
+    ``worst_landmark`` (0-based), ``worst_landmark_error``, ``missing`` (how many landmarks the truth lacks), ``distance_px``
+    (what errors are divided by, in pixels of the image), and ``nme_REGION`` for every region (empty where all of it is
+    missing).
     """
-    landmark, spread = evaluation.landmark_errors, evaluation.spread
-    worst = np.nanargmax(landmark, axis=1)
+    measured = Measurement.of(found)
+    first, landmark, spread = measured.first, measured.first.landmark_errors, measured.first.spread
+    errors, worst, empty = first.per_image, np.nanargmax(landmark, axis=1), [""] * len(landmark)
     columns: dict[str, Sequence[object]] = {
-        "image": evaluation.names,
-        "nme": _decimals(evaluation.per_image.nme),
-        "w1": _decimals(evaluation.per_image.w1),
-        "floor_nme": _decimals(evaluation.floor.nme),
-        "floor_w1": _decimals(evaluation.floor.w1),
-        "mean_spread": [""] * len(worst) if spread is None else _decimals(100 * spread.mean(axis=1)),
-        "max_spread": [""] * len(worst) if spread is None else _decimals(100 * spread.max(axis=1)),
+        "image": first.names,
+        "nme": _decimals(errors.nme),
+        "nme_px": _decimals(errors.px),
+        "w1": _decimals(errors.w1),
+        "missed": [0] * len(landmark) if errors.missed is None else errors.missed.astype(int).tolist(),
+    }
+    if measured.whole and measured.given:
+        inside = measured.given.per_image
+        columns |= {"given_nme": _decimals(inside.nme), "given_w1": _decimals(inside.w1)}
+    columns |= {
+        "floor_nme": _decimals(first.floor.nme),
+        "floor_w1": _decimals(first.floor.w1),
+        "mean_spread": empty if spread is None else _decimals(100 * spread.mean(axis=1)),
+        "max_spread": empty if spread is None else _decimals(100 * spread.max(axis=1)),
+        "uncertainty": empty if first.uncertainty is None else _decimals(first.uncertainty),
         "worst_landmark": worst.tolist(),
         "worst_landmark_error": _decimals(landmark[np.arange(len(worst)), worst]),
         "missing": np.isnan(landmark).sum(axis=1).tolist(),
-        "distance_px": _decimals(evaluation.distance * evaluation.sides),
+        "distance_px": _decimals(first.distance * first.sides),
     }
-    columns |= {f"nme_{name}": _decimals(v) for name, v in region_errors(landmark, evaluation.regions).items()}
+    columns |= {f"nme_{name}": _decimals(v) for name, v in region_errors(landmark, first.regions).items()}
     return csv_text(columns)
 
 
@@ -115,16 +140,22 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
     if not rows or any(key not in rows[0] for key in _NEEDED):
         raise DataError(f"{path}: expected rows with the columns {', '.join(_NEEDED)}; evaluate the run again")
     columns = {key: _numbers(path, rows, key) for key in _NEEDED[1:]}
+    known = {key: _numbers(path, rows, key) for key in ("nme_px", "missed", "given_nme", "distance_px") if key in rows[0]}
+    pixels = known.get("distance_px", np.full(len(rows), np.nan)) / 100
     regions = {
-        key.removeprefix("nme_"): _numbers(path, rows, key, empty=True) for key in rows[0] if str(key).startswith("nme_")
+        key.removeprefix("nme_"): _numbers(path, rows, key, empty=True)
+        for key in rows[0]
+        if str(key).startswith("nme_") and key != "nme_px"
     }
     return StoredEvaluation(
         [row["image"] for row in rows],
-        ImageErrors(columns["nme"], columns["w1"]),
-        ImageErrors(columns["floor_nme"], columns["floor_w1"]),
+        ImageErrors(columns["nme"], columns["w1"], columns["nme"] * pixels, known["missed"] > 0 if "missed" in known else None),
+        ImageErrors(columns["floor_nme"], columns["floor_w1"], columns["floor_nme"] * pixels),
         regions,
         str(figures["normaliser"]),
         str(figures.get("run", folder)),
+        boxes="none" if figures.get("boxes") == "none" else "given",
+        given=known.get("given_nme"),
     )
 
 

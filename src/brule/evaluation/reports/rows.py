@@ -4,55 +4,61 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from brule.evaluation.evaluate import FLOOR_NAMES, Evaluation
+from brule.evaluation.evaluate import Evaluation
 from brule.evaluation.intervals import Estimate
-from brule.evaluation.scores import FIGURES, Scores
+from brule.evaluation.measurement import Measurement
+from brule.evaluation.scores import Scores
 
 LABELS = {
-    "nme": "NME",
-    "w1": "W₁, free of indices",
+    "nme": "mean error (NME)",
+    "median_nme": "median error",
+    "nme_px": "mean error in pixels",
+    "found": "found (below the floor)",
+    "w1": "W₁, in any order",
     "auc_8": "AUC at 8 %",
     "fr_8": "failures above 8 %",
     "auc_10": "AUC at 10 %",
     "fr_10": "failures above 10 %",
+    "auc_floor": "AUC up to the floor",
 }
 
 
 class Row(NamedTuple):
-    """One figure: what it is, the detector's value with its interval, and those of the two floors (empty without one)."""
+    """One figure: what it is, its value and interval in each evaluation, and the floor's value (empty where it has none)."""
 
     label: str
-    detector: str
-    barycenter: str
-    mean_shape: str
+    values: tuple[tuple[str, str], ...]
+    floor: str
 
 
-HEADER = Row("(95 % interval)", "this detector", *FLOOR_NAMES)
-
-
-def figure_rows(evaluation: Evaluation) -> list[Row]:
-    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside its floors."""
+def figure_rows(found: Evaluation | Measurement) -> list[Row]:
+    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside the floor."""
+    measured = Measurement.of(found)
+    floor = measured.first.floor_scores
     return [
         Row(
             LABELS[name],
-            "  ".join(shown(evaluation.scores, name)),
-            shown(evaluation.barycenter, name)[0],
-            shown(evaluation.mean_shape, name)[0],
+            tuple(shown(one.scores, name) for one in measured.evaluations.values()),
+            "" if name in ("found", "auc_floor") else shown(floor, name)[0],
         )
-        for name in FIGURES
+        for name in measured.first.scores.figures
     ]
 
 
 def shown(scores: Scores | None, name: str) -> tuple[str, str]:
-    """A figure and its interval as text; empty where there are no scores."""
-    return ("", "") if scores is None else estimate_text(name, scores.estimate(name))
+    """A figure and its interval as text; empty where there is no such figure."""
+    return ("", "") if scores is None or name not in scores.figures else estimate_text(name, scores.estimate(name))
 
 
 def estimate_text(name: str, figure: Estimate) -> tuple[str, str]:
     """An estimate of a figure as text: the value with its unit, and the interval in the same unit without it."""
-    factor, digits, unit = (
-        (100.0, 1, " %") if name.startswith("fr") else (1.0, 3, "") if name.startswith("auc") else (1.0, 2, " %")
-    )
+    factor, digits, unit = 1.0, 2, " %"
+    if name.startswith("fr") or name == "found":
+        factor, digits = 100.0, 1
+    elif name.startswith("auc"):
+        digits, unit = 3, ""
+    elif name.endswith("_px"):
+        unit = " px"
     value, low, high = (signed(factor * v, digits) for v in figure)
     return f"{value}{unit}", f"({low} to {high})"
 

@@ -1,0 +1,247 @@
+"""What a trained detector can do: predict, be measured and calibrated, be saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brule.data import BadFiles, Box, Edges, Sample
+from brule.detector.edges import usual_edges
+from brule.detector.inputs import (
+    in_batches,
+    items_one_by_one,
+)
+from brule.detector.landmarks import Landmarks, joined
+from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions
+from brule.detector.refinement import CropFrame
+from brule.detector.seen import Seen
+from brule.detector.storage import Stored, read_detector, write_detector
+from brule.detector.uncertainty import Calibration, Reader, joined_crops
+from brule.detector.whereabouts import Whereabouts
+from brule.errors import BruleError, ConfigError, DataError
+from brule.geometry import ShapeModel
+from brule.model import BruleModel, CropLandmarks, Decoder
+from brule.training.checkpointing import TrainingResult
+from brule.training.config import TrainingConfig
+from brule.training.mirror import mirror_of
+from brule.training.state import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from brule.detector.calibrating import CalibrationReport
+    from brule.evaluation import Measurement
+
+
+class FittedDetector:
+    """A detector's settings, and all that works once it is trained; :class:`LandmarkDetector` adds the training."""
+
+    config_: TrainingConfig
+    model_: BruleModel
+    decoder_: Decoder | None
+    barycenter_: Tensor
+    shapes_: Tensor | None
+    edges_: Edges
+    landmark_names_: tuple[str, ...] | None
+    progress_: Progress
+    finished_: bool
+    bad_files_: BadFiles
+    calibration_: Calibration | None
+    whereabouts_: Whereabouts
+    seen_: Seen
+    _shape_model: ShapeModel | None
+
+    def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
+        self.preset = preset
+        self.quiet = quiet
+        self.device = device
+        self.overrides = {key.replace("__", "."): value for key, value in overrides.items()}
+
+    def predict(
+        self,
+        images: Any,
+        *,
+        boxes: Sequence[Box | None] | np.ndarray | None = None,
+        objects: Objects = "best",
+        refine: int | None = None,
+        tta: int = 1,
+        batch_size: int = 64,
+        views: int | None = None,
+        skip_bad: bool = False,
+    ) -> Landmarks:
+        """Find the landmarks of images.
+
+        Args:
+            images: as for :meth:`fit`; also a generator of arrays, pictures, :class:`~brule.data.Sample` or paths.
+            boxes: the object's box in each image, pixels; by default that of the annotation beside a file. An image without a
+                box is searched by the locator; a detector without one takes the place and size that its annotated
+                images showed, else the whole image.
+            objects: ``"best"``: one row per image, in input order (one per annotated box where a file has several); where
+                nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image.
+            refine: refinement passes: how often to crop again by the answer. By default 2 where the box was found, and 0
+                where it was given, or where the detector learnt from whole images.
+            tta: test-time augmentation: how many views of each crop to average, 1 … 6: as it is, mirrored, turned a little,
+                …. It takes as many times as long.
+            batch_size: images at a time; memory grows with the answers, but not with the images.
+            views: another name of ``tta``.
+            skip_bad: leave out files that can't be read.
+
+        Returns:
+            Landmarks in pixels of each image, see :class:`~brule.detector.Landmarks`. Once the detector is calibrated, their
+            spread is the expected error.
+
+        Raises:
+            DataError: on bad images.
+            ConfigError: another number of views, or more than the detector was calibrated with.
+        """
+        batches = self.iter_predict(
+            images, boxes=boxes, objects=objects, refine=refine, tta=tta, batch_size=batch_size, views=views, skip_bad=skip_bad
+        )  # fmt: skip
+        found = [landmarks for _, landmarks in batches]
+        if not found:
+            raise DataError("predict: expected at least one image, none could be read")
+        return joined(found)
+
+    def iter_predict(
+        self,
+        images: Any,
+        *,
+        boxes: Sequence[Box | None] | np.ndarray | None = None,
+        objects: Objects = "best",
+        refine: int | None = None,
+        tta: int = 1,
+        batch_size: int = 64,
+        views: int | None = None,
+        skip_bad: bool = False,
+    ) -> Iterator[tuple[list[Sample], Landmarks]]:
+        """Like :meth:`predict`, a batch at a time: the sample of each row, and the landmarks; in constant memory."""
+        options = PredictOptions(objects, refine, tta if views is None else views, batch_size)
+        finder = self.finder(options)
+        self.bad_files_ = BadFiles(skip=skip_bad)
+        for items in in_batches(items_one_by_one(images, boxes, self.bad_files_, finder.decoding), batch_size):
+            rows, landmarks = finder.find(items, options)
+            yield [item.sample for item in rows], landmarks
+
+    def finder(self, options: PredictOptions | None = None) -> Finder:
+        """The detector ready for whole images, on its device.
+
+        Args:
+            options: are checked here, before any image is read.
+
+        Raises:
+            BruleError: the detector isn't trained.
+            ConfigError: the options make no sense for this detector.
+        """
+        reader = self.reader((options or PredictOptions()).batch_size)
+        if options is not None:
+            reader.check_views(options.tta)
+        crop, known = self.config_.crop, self.whereabouts_
+        passes = FOUND_PASSES if known.refines else 0
+        return Finder(
+            reader, crop.image_size, crop.scale, self._frame(), known.locator, known.scorer, known.framing, passes
+        )  # fmt: skip
+
+    def evaluate(self, data: Any, **options: Any) -> Measurement:
+        """Measure the detector on annotated images; see :func:`brule.detector.measure_detector` for the options.
+
+        Args:
+            data: a folder, files, globs, what :func:`brule.data.read_samples` returns, annotated as the detector's shapes were.
+        """
+        from brule.detector.measuring import measure_detector
+
+        return measure_detector(self, data, **options)
+
+    def calibrate(self, data: Any, **options: Any) -> CalibrationReport:
+        """Calibrate the detector on annotated images; see :func:`brule.detector.calibrate_detector` for the options.
+
+        Args:
+            data: as for :meth:`evaluate`; none of these images may have been trained on with its landmarks.
+        """
+        from brule.detector.calibrating import calibrate_detector
+
+        return calibrate_detector(self, data, **options)
+
+    def predict_crops(
+        self, crops: np.ndarray, *, batch_size: int = 64, tta: int = 1, views: int | None = None
+    ) -> CropLandmarks:
+        """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop; ``tta`` as in :meth:`predict`."""
+        reader = self.reader(batch_size)
+        parts = range(0, len(crops), batch_size)
+        count = tta if views is None else views
+        return joined_crops([reader.read(np.asarray(crops[start : start + batch_size]), views=count) for start in parts])
+
+    def reader(self, batch_size: int = 1) -> Reader:
+        """What turns crops into landmarks and their uncertainty, on the detector's device.
+
+        Args:
+            batch_size: is checked here, before any image is read.
+
+        Raises:
+            BruleError: the detector isn't trained.
+            ConfigError: the batch size isn't positive.
+        """
+        model = self._ready(batch_size)
+        if self._shape_model is None:
+            mirror = mirror_of(self.barycenter_, self.shapes_, self.config_)
+            self._shape_model = ShapeModel.fit(self.barycenter_, self.shapes_, mirror=mirror)
+        return Reader(model, self._shape_model, self.calibration_)
+
+    def save(self, directory: Path | str) -> None:
+        """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
+        trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
+        stored = Stored(
+            self.config_, trained, self.shapes_, self.calibration_, self.edges_, self.landmark_names_, self.whereabouts_,
+            self.seen_,
+        )  # fmt: skip
+        write_detector(Path(directory), stored)
+
+    @classmethod
+    def load(cls, directory: Path | str, *, device: str | None = None) -> Self:
+        """Read a detector that :meth:`save` or a training run wrote.
+
+        Raises:
+            CheckpointError: if there is none, or it is damaged.
+        """
+        return cls.of(read_detector(Path(directory)), device=device)
+
+    @classmethod
+    def of(cls, stored: Stored, *, device: str | None = None) -> Self:
+        """The detector of networks that are there already."""
+        detector = cls(stored.config.preset, device=device)
+        detector.config_, detector.shapes_ = stored.config, stored.shapes
+        detector.bad_files_ = BadFiles()
+        detector.barycenter_ = stored.trained.model.barycenter.clone()
+        detector.edges_ = usual_edges(detector.barycenter_) if stored.edges is None else stored.edges
+        detector.landmark_names_ = stored.names
+        detector._take(stored.trained)
+        detector.calibration_ = stored.calibration
+        detector.whereabouts_, detector.seen_ = stored.whereabouts, stored.seen
+        return detector
+
+    def _take(self, trained: TrainingResult) -> None:
+        self.model_, self.decoder_ = trained.model, trained.decoder
+        self.progress_, self.finished_ = trained.progress, trained.finished
+        self.calibration_ = self._shape_model = None  # other weights err elsewhere
+
+    def _frame(self) -> CropFrame:
+        return CropFrame.of(self.barycenter_[None] if self.shapes_ is None else self.shapes_)
+
+    def _fitted(self) -> BruleModel:
+        if not hasattr(self, "model_"):
+            raise BruleError("this detector is not trained yet: call fit, or LandmarkDetector.load(directory)")
+        return self.model_
+
+    def _ready(self, batch_size: int) -> BruleModel:
+        """The trained model where it is to predict, once the batch size is known to make sense."""
+        model = self._fitted().to(self._device()).eval()
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
+        return model
+
+    def _device(self) -> str:
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,306 @@
+"""From whole images to landmarks: where to look, looking, refinement passes, and the choice of the best answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from brule.data import Box, Picture, Sample, as_image, load_picture, whole_image_crop
+from brule.detector.inputs import Item
+from brule.detector.landmarks import Landmarks, joined, nothing_found
+from brule.detector.refinement import Array, CropFrame, Looks, Read, look, look_again, square_of
+from brule.detector.uncertainty import Reader, joined_crops
+from brule.errors import ConfigError, DataError
+from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, suppress
+from brule.locating.choice import joined as joined_features
+from brule.locating.pyramid import ImageLike
+from brule.model import CropLandmarks
+
+Objects = Literal["best", "all"]
+FOUND_PASSES = 2  # refinement passes where the box was found rather than given
+CANDIDATES = 3  # places of an image that are looked at, to choose the best answer among them
+MOST_OBJECTS = 100  # of an image, where all are asked for
+LEAST_SCORE = 0.5  # of an answer, where all are asked for
+_SHARED = 0.4  # intersection over union from which two answers are one object
+_DECODED = 1.5  # pixels of the decoded image for one of the smallest crop that is expected
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Attributes:
+        objects: ``"best"``: one answer per image; ``"all"``: every object that is found.
+        refine: refinement passes; ``None``: two where the box was found, none where it was given.
+        tta: test-time augmentation: how many views of each crop are averaged.
+        batch_size: crops at a time.
+    """
+
+    objects: Objects = "best"
+    refine: int | None = None
+    tta: int = 1
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.objects not in ("best", "all"):
+            raise ConfigError(f"objects: expected 'best' or 'all', got {self.objects!r}")
+        if self.refine is not None and self.refine < 0:
+            raise ConfigError(f"refine: expected 0 or more refinement passes, got {self.refine}")
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Where to look first: R crops of a batch of images.
+
+    Attributes:
+        item: ``(R,)`` index of the image in the batch, rising.
+        squares: ``(R, 4)`` the crops: centre x and y, side, angle.
+        boxes: ``(R, 4)`` the boxes they are cut by.
+        score: ``(R,)`` the locator's score; NaN without one.
+    """
+
+    item: Array
+    squares: Array
+    boxes: Array
+    score: Array
+
+    def __len__(self) -> int:
+        """The number of crops."""
+        return len(self.item)
+
+
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """A detector ready to predict on whole images.
+
+    Attributes:
+        reader: from crops to landmarks.
+        size: side of the crops in pixels.
+        scale: side of a crop over the longer side of a given box.
+        frame: how a crop lies about the landmarks.
+        locator: finds objects; ``None`` if the detector has none.
+        scorer: tells right answers from wrong ones; ``None`` if the detector has none.
+        framing: size and place of objects in images without a locator; ``None`` if nothing is known.
+        passes: refinement passes where the box is found and nothing else is asked for.
+        upright: ``(N, 2)``, the mean shape, if crops are to be turned upright.
+    """
+
+    reader: Reader
+    size: int
+    scale: float
+    frame: CropFrame
+    locator: Locator | None = None
+    scorer: AnswerScorer | None = None
+    framing: Framing | None = None
+    passes: int = FOUND_PASSES
+    upright: Array | None = None
+
+    def decoding(self, sample: Sample, width: int, height: int) -> float:
+        """The share of its size at which an image may be decoded, for :func:`brule.detector.inputs.items_one_by_one`."""
+        square = sample.crop(self.scale)
+        if square is not None:
+            return 2 * self.size / (square[2] - square[0])
+        smallest, longest = 1 / self.scale, 0
+        if self.locator is not None:
+            smallest, longest = self.locator.settings.reach * self.locator.framing.smallest, self.locator.longest
+        elif self.framing is not None:
+            smallest = self.framing.smallest
+        return max(_DECODED * self.size / (self.scale * smallest), longest) / max(width, height)
+
+    def find(self, items: Sequence[Item], options: PredictOptions) -> tuple[list[Item], Landmarks]:
+        """Landmarks of a batch of images: in the order of the images, the surest first; and the image of each row."""
+        boxed = np.array([item.sample.crop(self.scale) is not None for item in items])
+        parts = [
+            self._landmarks(items, *self._read_given(items, np.flatnonzero(boxed), options)),
+            self._landmarks(items, *self._search(items, np.flatnonzero(~boxed), options)),
+        ]
+        rows = np.concatenate([rows for rows, _ in parts])
+        if options.objects == "best":
+            gone = np.setdiff1d(np.arange(len(items)), rows)
+            rows = np.concatenate([rows, gone])
+            empty = nothing_found([items[k].index for k in gone], len(self.reader.model.barycenter))
+            parts.append((gone, empty))
+        order = np.argsort(rows, kind="stable")
+        return [items[k] for k in rows[order]], joined([found for _, found in parts]).chosen(order)
+
+    def _read_given(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
+        squares = [square_of(_crop(items[k].sample, self.scale)) for k in rows]
+        boxes = [_box(items[k].sample) for k in rows]
+        starts = Starts(rows, np.reshape(squares, (-1, 4)), np.reshape(boxes, (-1, 4)), np.full(len(rows), np.nan))
+        return starts, self._passes(items, starts, options.refine or 0, options)
+
+    def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
+        passes = self.passes if options.refine is None else options.refine
+        starts = self._starts(items, rows, options)
+        if options.objects == "all" or len(starts) == len(np.unique(starts.item)):
+            looks = self._passes(items, starts, passes, options)
+            return self._distinct(starts, looks) if options.objects == "all" and looks is not None else (starts, looks)
+        first = self._passes(items, starts, min(1, passes), options, last=passes <= 1)
+        assert first is not None
+        best = self._best(starts, first)
+        starts, looks = _chosen(starts, best), first.chosen(best)
+        return starts, self._passes(items, starts, passes - 1, options, after=looks) if passes > 1 else looks
+
+    def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
+        """Where to look in images without a box: the locator's candidates, else as the framing says, else everywhere."""
+        if self.locator is not None and len(rows):
+            return self._located(items, rows, self.locator, options)
+        squares, boxes = [], []
+        for k in rows:
+            width, height = items[k].picture.size
+            if self.framing is not None:
+                place = from_boxes(np.array(self.framing.box(width, height)))
+                squares.append(self.frame.squares(place)[0])
+                boxes.append(self.framing.box(width, height))
+            else:
+                boxes.append(whole_image_crop(width, height))
+                squares.append(square_of(boxes[-1]))
+        score = np.full(len(rows), np.nan)
+        return Starts(rows, np.reshape(squares, (-1, 4)), np.reshape(boxes, (-1, 4)), score)
+
+    def _located(self, items: Sequence[Item], rows: Array, locator: Locator, options: PredictOptions) -> Starts:
+        everything = options.objects == "all"
+        most, least = (MOST_OBJECTS, LEAST_SCORE) if everything else (CANDIDATES, 0.0)
+        pictures = [items[k].picture for k in rows]
+        device = self.reader.model.barycenter.device
+        found = locator.locate([one.image for one in pictures], most=most, least=least, device=str(device))
+        shrunk = np.array([one.shrunk for one in pictures])[found.image]
+        boxes = (found.boxes + 0.5) * shrunk[:, None] - 0.5
+        squares = self.frame.squares(from_boxes(boxes, found.angle))
+        return Starts(rows[found.image], squares, boxes, found.score)
+
+    def _passes(
+        self,
+        items: Sequence[Item],
+        starts: Starts,
+        passes: int,
+        options: PredictOptions,
+        *,
+        after: Looks | None = None,
+        last: bool = True,
+    ) -> Looks | None:
+        """A first look (unless there was one before) and refinement passes; the last look with test-time augmentation."""
+        if not len(starts):
+            return None
+        pictures = [items[k].picture for k in starts.item]
+        looks = after
+        if looks is None:
+            views = options.tta if last and not passes else 1
+            looks = look(pictures, starts.squares, starts.boxes, self._reading(views, options), size=self.size)
+        for done in range(passes):
+            read = self._reading(options.tta if last and done == passes - 1 else 1, options)
+            looks = look_again(pictures, looks, read, size=self.size, frame=self.frame, upright=self.upright)
+        return looks
+
+    def _reading(self, views: int, options: PredictOptions) -> Read:
+        return partial(_in_batches, self.reader, views=views, batch_size=options.batch_size)
+
+    def answers(self, images: Sequence[ImageLike], options: PredictOptions) -> Answers:
+        """The refined candidates of whole images, to learn the scorer from; the locator's surest of each image first.
+
+        Args:
+            images: files, Pillow images or arrays.
+            options: only the batch size counts.
+        """
+        assert self.locator is not None
+        features, points, owner = [], [np.empty((0, len(self.reader.model.barycenter), 2))], [np.empty(0, np.int64)]
+        for start in range(0, len(images), options.batch_size):
+            part = images[start : start + options.batch_size]
+            items = [Item(start + k, Sample(Path(f"image {k}")), self._picture(image)) for k, image in enumerate(part)]
+            starts = self._located(items, np.arange(len(items)), self.locator, PredictOptions())
+            looks = self._passes(items, starts, self.passes, options)
+            if looks is not None:
+                features.append(self._features(starts, looks))
+                points.append(looks.points)
+                owner.append(start + starts.item)
+        if not features:
+            raise DataError("images: the locator finds nothing in any of them")
+        return Answers(joined_features(features), np.concatenate(points), np.concatenate(owner))
+
+    def _picture(self, image: ImageLike) -> Picture:
+        if isinstance(image, (str, Path)):
+            return load_picture(image, partial(self.decoding, Sample(Path(image))))
+        rgb = as_image(image)
+        return Picture(rgb, rgb.size)
+
+    def _features(self, starts: Starts, looks: Looks) -> AnswerFeatures:
+        longer = np.maximum((looks.boxes[:, 2:] - looks.boxes[:, :2]).max(axis=1), 1e-6)
+        ratio = looks.squares[:, 2] / longer
+        prior = self.reader.shapes.prior
+        energy = np.ones(len(looks)) if prior is None else prior.energy(looks.found.points).double().numpy()
+        spread = looks.found.spread.double().numpy().mean(axis=1)
+        return AnswerFeatures(starts.score, looks.moved * ratio, energy, spread * ratio)
+
+    def _scores(self, starts: Starts, looks: Looks) -> Array:
+        """How sure each answer is, 0 to 1: by the scorer, else by the locator, else by its uncertainty."""
+        uncertainty = looks.found.uncertainty
+        assert uncertainty is not None
+        located = ~np.isnan(starts.score)
+        sure = starts.score if self.scorer is None else self.scorer.probability(self._features(starts, looks))
+        return np.where(located, sure, 1 / (1 + uncertainty.double().numpy()))
+
+    def _flags(self, starts: Starts, looks: Looks) -> Array:
+        """Which answers are probably wrong: of those that were searched for."""
+        if self.scorer is None:
+            return np.zeros(len(looks), dtype=bool)
+        return ~np.isnan(starts.score) & self.scorer.flagged(self._features(starts, looks))
+
+    def _best(self, starts: Starts, looks: Looks) -> Array:
+        """The row of the surest answer of each image."""
+        order = np.lexsort((-self._scores(starts, looks), starts.item))
+        return order[np.unique(starts.item[order], return_index=True)[1]]
+
+    def _distinct(self, starts: Starts, looks: Looks) -> tuple[Starts, Looks]:
+        """Without answers that came to the same object as a surer one; the surest of each image first."""
+        places, scores = from_boxes(looks.boxes), self._scores(starts, looks)
+        kept = []
+        for k in np.unique(starts.item):
+            own = np.flatnonzero(starts.item == k)
+            kept.append(own[suppress(places[own], scores[own], most=MOST_OBJECTS, share=_SHARED)])
+        rows = np.concatenate(kept) if kept else np.empty(0, np.int64)
+        return _chosen(starts, rows), looks.chosen(rows)
+
+    def _landmarks(self, items: Sequence[Item], starts: Starts, looks: Looks | None) -> tuple[Array, Landmarks]:
+        """The image of each row, and the result."""
+        if looks is None:
+            return starts.item, nothing_found([], len(self.reader.model.barycenter))
+        found = looks.found
+        assert found.uncertainty is not None
+        sides = torch.from_numpy(looks.squares[:, 2]).float()
+        return starts.item, Landmarks(
+            points=torch.from_numpy(looks.points).float(),
+            image=torch.tensor([items[k].index for k in starts.item], dtype=torch.int64),
+            score=torch.from_numpy(self._scores(starts, looks)).float(),
+            flagged=torch.from_numpy(self._flags(starts, looks)),
+            spread=found.spread * sides[:, None],
+            uncertainty=found.uncertainty,
+            box=torch.from_numpy(looks.boxes).float(),
+            angle=torch.from_numpy(looks.squares[:, 3]).float(),
+        )
+
+
+def _chosen(starts: Starts, rows: Array) -> Starts:
+    return Starts(starts.item[rows], starts.squares[rows], starts.boxes[rows], starts.score[rows])
+
+
+def _crop(sample: Sample, scale: float) -> Box:
+    square = sample.crop(scale)
+    assert square is not None
+    return square
+
+
+def _box(sample: Sample) -> Box:
+    box = sample.unlabelled().box
+    assert box is not None
+    return box
+
+
+def _in_batches(reader: Reader, crops: Array, *, views: int, batch_size: int) -> CropLandmarks:
+    parts = range(0, len(crops), batch_size)
+    return joined_crops([reader.read(crops[start : start + batch_size], views=views) for start in parts])

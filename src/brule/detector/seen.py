@@ -1,0 +1,84 @@
+"""Which images a detector was trained on, so that nobody measures it on the same by mistake."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brule.errors import CheckpointError
+from brule.files import write_text
+
+TRAINING_IMAGES = "training_images.json"
+FORMAT = "brule-training-images-1"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The images that training saw, by their keys.
+
+    Attributes:
+        images: keys of the unlabelled ones.
+        labelled: keys of those whose landmarks were learnt from, or that the locator learnt from.
+        recorded: whether the keys were kept at all; earlier versions kept none.
+    """
+
+    images: frozenset[str] = frozenset()
+    labelled: frozenset[str] = frozenset()
+    recorded: bool = False
+
+    def overlap(self, keys: Iterable[str]) -> tuple[int, int]:
+        """How many of the images training saw without and with their landmarks."""
+        own = set(keys)
+        return len(own & self.images - self.labelled), len(own & self.labelled)
+
+    def write(self, folder: Path) -> None:
+        """Write ``training_images.json``, whole or not at all; nothing where no keys were kept."""
+        if self.recorded:
+            content = {"format": FORMAT, "images": sorted(self.images), "labelled": sorted(self.labelled)}
+            write_text(folder / TRAINING_IMAGES, json.dumps(content) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Seen:
+        """Those of a detector's folder.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        path = folder / TRAINING_IMAGES
+        if not path.is_file():
+            return cls()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"expected format {FORMAT}")
+            return cls(frozenset(map(str, content["images"])), frozenset(map(str, content["labelled"])), True)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise CheckpointError(f"{path}: damaged ({error}); without it evaluations don't warn of training images") from None
+
+
+def image_keys(images: Iterable[Any]) -> list[str]:
+    """A short key for each image: of a file its name and size, of an image in memory its pixels.
+
+    A copy of a file in another folder has the same key.
+
+    Args:
+        images: paths, arrays or Pillow images.
+    """
+    return [_key(image) for image in images]
+
+
+def _key(image: Any) -> str:
+    if isinstance(image, (str, Path)):
+        path = Path(image)
+        size = path.stat().st_size if path.is_file() else -1
+        content = f"{path.name}\n{size}".encode("utf-8", "surrogateescape")
+    else:
+        array = np.asarray(image)
+        content = f"{array.shape} {array.dtype}\n".encode() + np.ascontiguousarray(array).tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
