@@ -11,7 +11,7 @@ import pytest
 
 from brule.data import CropCache, cache_from_arrays
 from brule.errors import DataError
-from brule.evaluation import evaluate
+from brule.evaluation import Answers, evaluate, evaluate_points
 
 SIZE, N = 40, 7
 
@@ -185,3 +185,17 @@ def test_spread_is_taken_along() -> None:
     assert result.risk_coverage is not None and result.risk_coverage.area == pytest.approx(result.risk_coverage.oracle_area)
     without = evaluate(shifted(cache, 0.0), cache, barycenter=centre())
     assert without.mean_spread is None and without.to_dict()["spread_error_correlation"] is None
+
+
+def test_a_lost_object_does_not_make_a_detector_worse_than_a_constant() -> None:
+    cache, lost = crops(), np.array([False, False, True, False, False])
+    truth = np.asarray(cache.points, dtype=np.float64)
+    answers = Answers(np.where(lost[:, None, None], np.nan, truth))
+    far = np.full(truth.shape, 50.0)
+    result = evaluate_points(answers, cache, boxes="none", stand_in=far, barycenter=centre())
+    assert result.scores.found == pytest.approx(4 / 5) and result.scores.median_nme == pytest.approx(0, abs=1e-9)
+    assert result.scores.nme > result.scores.floor_nme and result.beats_floor
+    constant = Answers(np.tile(centre(), (5, 1, 1)))
+    assert not evaluate_points(constant, cache, barycenter=centre()).beats_floor
+    near = evaluate_points(answers, cache, boxes="none", stand_in=truth, barycenter=centre())
+    assert near.scores.found == pytest.approx(4 / 5)  # a stand-in is never found, however good it is
