@@ -31,7 +31,7 @@ def test_one_device_starts_nothing_and_needs_nothing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(launching.importlib.util, "find_spec", lambda name: None)
     assert plan() is None
     assert plan(1, nodes=1) is None
-    with pytest.raises(ConfigError, match=r"brule\[devices\]"):
+    with pytest.raises(ConfigError, match=r"brule-landmarks\[devices\]"):
         plan(2)
 
 

@@ -1,9 +1,13 @@
 """Locating: where the objects are in whole images, learnt from about ten annotated images and from unlabelled ones.
 
->>> from brule.locating import learn_locator                                                       # doctest: +SKIP
->>> locator = learn_locator(images, landmarks, unlabelled)      # images: files, Pillow images or arrays
->>> found = locator.locate(photographs, most=3)                 # Located: boxes, angle, score, image
->>> tensors, facts = locator.state()                            # for safetensors and JSON
+>>> from brule.data.synthetic import synthetic_scenes
+>>> from brule.locating import Locator, learn_locator
+>>> scenes = synthetic_scenes(6, size=96)                          # images: files, Pillow images or arrays
+>>> locator = learn_locator(scenes.images, scenes.points)
+>>> found = locator.locate(scenes.images[:2], most=1)              # Located: boxes, angle, score, image
+>>> found.boxes.shape[1]
+4
+>>> tensors, facts = locator.state()                               # for safetensors and JSON
 >>> locator = Locator.from_state(tensors, facts)
 
 Boxes are in pixels of the image, in the object's upright frame; ``angle`` turns them about their centre. ``locator.framing``
