@@ -13,7 +13,7 @@ from PIL import Image
 
 from brule import LandmarkDetector
 from brule.cli.predict import common_folder, output_names
-from brule.data import FORMATS, Annotation, Annotations, read_pts, write_annotations
+from brule.data import FORMATS, Annotation, Annotations, read_annotations, read_pts, write_annotations
 
 
 def files(folder: Path) -> set[str]:
@@ -150,3 +150,18 @@ def test_images_without_a_box_are_mentioned(brule, trained: Path, faces: Path, t
     shutil.copy(image, bare)
     assert "1 of 1 images have no annotation" in brule("predict", trained, bare, "-o", tmp_path / "a").err
     assert "no annotation" not in brule("predict", trained, image, "-o", tmp_path / "b").err
+
+
+@pytest.mark.parametrize("name", ["coco", "labelme", "cvat", "via"])
+def test_predictions_are_written_in_any_format_and_read_back(brule, trained, faces: Path, tmp_path: Path, name: str) -> None:
+    """The same predictions as landmarks.json holds; most formats round to a hundredth of a pixel or finer."""
+    out, form = tmp_path / "out", FORMATS[name]
+    found = brule("predict", trained, faces / "test", "-o", out, "--format", name, "--format", "json", "--no-overlays")
+    assert found.code == 0, found.err
+    expected = [np.array(image["points"], dtype=float) for image in json.loads((out / "landmarks.json").read_text())["images"]]
+    written = out / (form.name if form.one_image else f"landmarks-{form.name}{form.suffixes[0]}")
+    files = [written] if written.is_file() else [path for path in sorted(written.rglob("*")) if path.suffix in form.suffixes]
+    read = [item.points for file in files for item in read_annotations(file).items if item.points is not None]
+    assert len(read) == len(expected) > 1
+    for points in read:
+        assert min(np.abs(np.asarray(points, dtype=float) - one).max() for one in expected) < 0.1

@@ -114,7 +114,9 @@ def test_weights_drawn_in_threads_are_those_of_their_seeds() -> None:
 
 
 TRAIN = """
-import sys
+import signal, sys
+for name in ("SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.SIG_DFL)  # whatever started the tests may ignore it, as nohup does
 from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
 faces = synthetic_faces(12, size=32)
@@ -136,7 +138,10 @@ def test_a_signal_of_a_cluster_ends_a_run_like_ctrl_c(number: str, tmp_path: Pat
         assert process.poll() is None
         time.sleep(0.2)
     process.send_signal(getattr(signal, number))
-    out, _ = process.communicate(timeout=120)
+    try:
+        out, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (0, "ended False True\n")
     done = LandmarkDetector.load(run).progress_.iteration
     resumed = LandmarkDetector(quiet=True, iterations=done + 1).fit(FACES.images, directory=run, resume=True)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from brule.cli.options import Device, Many, Output, Refine, SkipBad, Tta, checked_device
-from brule.cli.output import note_bad, progress_bar, say
+from brule.cli.output import note, note_bad, progress_bar, say
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write
@@ -24,11 +24,11 @@ from brule.files import atomic_write
 if TYPE_CHECKING:
     import numpy as np
 
-    from brule.data import Edges, SampleList
+    from brule.data import Annotation, Edges, SampleList
+    from brule.data import Format as AnnotationFormat
     from brule.detector import LandmarkDetector
 
-Format = Literal["pts", "csv", "json"]
-ALL_FORMATS: tuple[Format, ...] = ("pts", "csv", "json")
+DEFAULT_FORMATS = ("pts", "csv", "json")
 OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
 
 
@@ -38,7 +38,7 @@ def predict(
     /,
     *,
     output: Annotated[Path, Output],
-    format: Annotated[list[Format], Parameter(name="--format")] = list(ALL_FORMATS),  # noqa: B006
+    format: Annotated[list[str], Parameter(name="--format")] = list(DEFAULT_FORMATS),  # noqa: B006
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
     boxes: Annotated[list[str] | None, Many] = None,
     batch_size: int = 64,
@@ -76,7 +76,8 @@ def predict(
         run: The folder of a run, or of a saved detector.
         paths: Images: files, folders, globs (in quotes, `**` reaches any depth).
         output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
-        format: What to write: `pts`, `csv`, `json`; repeat the option for several.
+        format: What to write: `pts`, `csv`, `json`, or any format of `brule data convert` (`coco`, `cvat`, `labelme`, …: files
+            `landmarks-coco.json` and so on, or a folder for formats with one file per image); repeat the option for several.
         overlays: Draw the landmarks on every image, coloured by index, joined along their contours.
         boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
@@ -90,6 +91,7 @@ def predict(
     from brule.data.training_data import box_files, log_missing_boxes
     from brule.detector import LandmarkDetector
 
+    further = _further_formats(format)
     detector = LandmarkDetector.load(run, device=checked_device(device))
     written = _written_before(paths, output)
     found = [path for path in find_images(paths) if not _is_under(path, written)]
@@ -110,6 +112,7 @@ def predict(
         output,
         ranking,
         formats=set(format),
+        further=further,
         overlays=overlays,
         options={"batch_size": batch_size, "objects": objects, "refine": refine, "tta": tta},
     )
@@ -167,13 +170,16 @@ def _write_all(
     output: Path,
     ranking: Ranking,
     *,
-    formats: set[Format],
+    formats: set[str],
+    further: list[AnnotationFormat],
     overlays: bool,
     options: dict[str, Any],
 ) -> Counts:
     """Predict a batch at a time and write it at once."""
-    from brule.data import write_pts
+    from brule.data import Annotation, image_size, write_pts
+    from brule.data.conversion import write_predictions
 
+    items: list[Annotation] = []
     done = Counts()
     objects: Counter[Path] = Counter()
     with (
@@ -195,11 +201,23 @@ def _write_all(
                 table.add(sample.path, answer)
                 listing.add(sample.path, answer)
                 done.count(sample.path, answer)
+                if further and answer.found:
+                    items.append(Annotation(os.path.abspath(sample.path), points, size=image_size(sample.path)))
                 if overlays and answer.found:
                     _draw(sample.path, points, output / "overlays" / f"{name}.jpg", detector.edges_)
             ranking.add(batch, landmarks, numbers)
             progress(int(landmarks.image.max()) + 1 if len(landmarks) else 0, len(samples))
+    for one in further if items else ():
+        for what in write_predictions(items, output, format=one, names=detector.landmark_names_, edges=detector.edges_):
+            note(f"{one.title} can't hold {what}")
     return done
+
+
+def _further_formats(names: Sequence[str]) -> list[AnnotationFormat]:
+    """The annotation formats among those asked for."""
+    from brule.data.formats import format_named
+
+    return [format_named(name) for name in dict.fromkeys(names) if name not in DEFAULT_FORMATS]
 
 
 @dataclass(frozen=True)
@@ -336,12 +354,11 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 def _draw(image: Path, points: np.ndarray, target: Path, edges: Edges) -> None:
     from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
-    from brule.data import load_image
+    from brule.data.images import image_size, load_reduced
     from brule.plots import draw_landmarks, save_picture
 
-    picture = load_image(image)
-    unit = pixels_to_unit(points, image_box(*picture.size))
-    picture.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    picture = load_reduced(image, OVERLAY_SIDE)
+    unit = pixels_to_unit(points, image_box(*image_size(image)))
     save_picture(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size)), edges=edges), target)
 
 
