@@ -9,13 +9,11 @@ import torch
 from brule.coordinates import (
     box_edges,
     check_points,
-    grid_to_unit,
     image_box,
     pixel_centres,
     pixels_to_unit,
     resize,
     sample_at,
-    unit_to_grid,
     unit_to_pixels,
 )
 from brule.errors import BruleError
@@ -43,7 +41,6 @@ def test_there_and_back_for_arrays_and_tensors(kind: str) -> None:
     back = unit_to_pixels(pixels_to_unit(given, BOX), BOX)
     assert type(back) is type(given)
     np.testing.assert_allclose(np.asarray(back), points, atol=1e-12)
-    np.testing.assert_allclose(np.asarray(grid_to_unit(unit_to_grid(given))), points, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -87,11 +87,6 @@ def unit_to_grid(points: Points) -> Points:
     return 2.0 * points - 1.0  # type: ignore[operator, return-value]
 
 
-def grid_to_unit(points: Points) -> Points:
-    """Sampling grid → unit square."""
-    return (points + 1.0) / 2.0  # type: ignore[operator, return-value]
-
-
 def pixel_centres(height: int, width: int, *, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
     """The centres of all pixels in the unit square, ``(H, W, 2)``."""
     x = (torch.arange(width, device=device, dtype=dtype) + 0.5) / width

@@ -20,7 +20,6 @@ from brule.evaluation import (
     landmark_regions,
     normaliser,
     normalized_mean_error,
-    per_landmark_error,
     read_regions,
     region_errors,
     score,
@@ -143,10 +142,11 @@ def test_nme_leaves_missing_points_out():
     assert normalized_mean_error(guess, truth, distance=10) == pytest.approx([50, 10])
 
 
-def test_per_landmark_error_by_hand():
+def test_landmark_errors_by_hand():
     truth = np.array([[[0, 0], [0, 0], [NAN, NAN]], [[0, 0], [NAN, NAN], [NAN, NAN]]], dtype=float)
     guess = np.array([[[1, 0], [2, 0], [9, 9]], [[0, 3], [9, 9], [9, 9]]], dtype=float)
-    assert per_landmark_error(guess, truth, distance=[10, 10]) == pytest.approx([20, 20, NAN], nan_ok=True)
+    expected = np.array([[10, 20, NAN], [30, NAN, NAN]])
+    assert landmark_errors(guess, truth, distance=[10, 10]) == pytest.approx(expected, nan_ok=True)
 
 
 @given(SEEDS)
@@ -154,7 +154,7 @@ def test_per_landmark_error_by_hand():
 def test_nme_is_the_mean_over_landmarks_and_blind_to_the_unit(seed):
     guess, truth = clouds(seed)
     errors = normalized_mean_error(guess, truth, distance=2)
-    assert errors.mean() == pytest.approx(per_landmark_error(guess, truth, distance=2).mean())
+    assert errors.mean() == pytest.approx(landmark_errors(guess, truth, distance=2).mean())
     assert normalized_mean_error(7 * guess + 3, 7 * truth + 3, distance=14) == pytest.approx(errors)
 
 
@@ -365,7 +365,7 @@ def test_scores_go_to_json():
 TRUTH = np.arange(12, dtype=float).reshape(2, 3, 2)
 
 
-@pytest.mark.parametrize("measure", [normalized_mean_error, per_landmark_error, wasserstein1_error])
+@pytest.mark.parametrize("measure", [normalized_mean_error, landmark_errors, wasserstein1_error])
 @pytest.mark.parametrize(
     ("guess", "truth", "distance", "message"),
     [

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from brule.arrays import Array, mean_of_present
 from brule.data import BadFiles, SampleList, build_cache
 from brule.detector.fitted import FittedDetector
 from brule.detector.measuring import check_annotation
 from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, tta_transforms
 from brule.errors import DataError
 from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_coverage
-from brule.evaluation.checks import Array
-from brule.evaluation.metrics import mean_of_present
 
 Progress = Callable[[int, int], object]
 

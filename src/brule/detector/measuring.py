@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.coordinates import pixels_to_unit
 from brule.data import BadFiles, CropCache, Sample, SampleList, build_cache, read_samples, whole_image_crop
 from brule.data.images import image_size
@@ -20,7 +21,6 @@ from brule.detector.landmarks import Landmarks, joined
 from brule.detector.seen import image_keys
 from brule.errors import ConfigError, DataError
 from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser
-from brule.evaluation.checks import Array
 
 Progress = Callable[[int, int], object]
 Boxes = Literal["none", "given", "both"]

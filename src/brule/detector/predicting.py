@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 import torch
 
+from brule.arrays import Array
 from brule.data import Box, Picture, Sample, as_image, load_picture, whole_image_crop
 from brule.detector.inputs import Item
 from brule.detector.landmarks import Landmarks, joined, nothing_found
-from brule.detector.refinement import Array, CropFrame, Looks, Read, look, look_again, square_of
+from brule.detector.refinement import CropFrame, Looks, Read, look, look_again, square_of
 from brule.detector.uncertainty import Reader, joined_crops
 from brule.errors import ConfigError, DataError
 from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, suppress

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from brule.arrays import Array
 from brule.data import CROP_SCALE, Box, Picture
 from brule.errors import DataError
 from brule.locating import place_of, to_boxes
 from brule.locating.places import turned
 from brule.model import CropLandmarks
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Read = Callable[[Array], CropLandmarks]  # crops (M, S, S, 3) uint8 → landmarks in the unit square of each
 
 _MOST_CHANGE = 2.0  # of the side in one pass: an answer that says more is wrong

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.data import Box, image_size
 from brule.data.images import as_image
 from brule.detector.inputs import Annotated, Unlabelled
-from brule.detector.refinement import Array, CropFrame
+from brule.detector.refinement import CropFrame
 from brule.errors import ConfigError, DataError
 from brule.locating import (
     AnswerScorer,

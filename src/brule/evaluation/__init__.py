@@ -12,7 +12,6 @@ from brule.evaluation.metrics import (
     failure_rate,
     landmark_errors,
     normalized_mean_error,
-    per_landmark_error,
     region_errors,
     wasserstein1_error,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "measure",
     "normaliser",
     "normalized_mean_error",
-    "per_landmark_error",
     "rank_correlation",
     "read_regions",
     "region_errors",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array
 from brule.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def check_points(points: ArrayLike, what: str) -> Array:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array
 from brule.errors import DataError
-from brule.evaluation.checks import Array, check_errors
+from brule.evaluation.checks import check_errors
 from brule.evaluation.intervals import mean_estimates
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array
 from brule.errors import DataError
-from brule.evaluation.checks import Array, check_errors
+from brule.evaluation.checks import check_errors
 from brule.evaluation.intervals import Estimate, estimate
 
 

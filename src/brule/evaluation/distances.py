@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array, mean_of_present
 from brule.errors import DataError
-from brule.evaluation.checks import Array, check_distance, check_truth, listed
+from brule.evaluation.checks import check_distance, check_truth, listed
 
 LEFT_TO_RIGHT_EYE = (36, 45)  # the outer corners among the 68 ibug points, 0-based
 PUPIL_POINTS = (slice(36, 42), slice(42, 48))
@@ -75,15 +76,8 @@ def _outer_eye_corners(points: Array) -> Array:
 
 
 def _pupils(points: Array) -> Array:
-    left, right = (_mean_of_present(points[:, part]) for part in PUPIL_POINTS)
+    left, right = (mean_of_present(points[:, part], axis=1) for part in PUPIL_POINTS)
     return np.linalg.norm(left - right, axis=1)
-
-
-def _mean_of_present(points: Array) -> Array:
-    present = np.asarray(np.isfinite(points).all(axis=2))[..., None]
-    counts = present.sum(axis=1)
-    sums = np.where(present, points, 0.0).sum(axis=1)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 def _first_two(points: Array) -> Array:

@@ -10,13 +10,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array, mean_of_present
 from brule.data import CropCache
 from brule.errors import DataError
-from brule.evaluation.checks import Array
 from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_coverage
 from brule.evaluation.distances import fitting_kinds, normaliser
 from brule.evaluation.intervals import Estimate, mean_estimates
-from brule.evaluation.metrics import landmark_errors, mean_of_present, region_errors
+from brule.evaluation.metrics import landmark_errors, region_errors
 from brule.evaluation.regions import Regions, contours, landmark_regions
 from brule.evaluation.scores import ImageErrors, Scores, measure, summarise
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array
 from brule.errors import DataError
-from brule.evaluation.checks import Array, check_errors
+from brule.evaluation.checks import check_errors
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000

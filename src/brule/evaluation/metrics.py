@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array, mean_of_present, share_at_most
 from brule.errors import DataError
-from brule.evaluation.checks import Array, check_distance, check_errors, check_finite, check_points, check_truth
+from brule.evaluation.checks import check_distance, check_errors, check_finite, check_points, check_truth
 from brule.evaluation.regions import Regions, landmark_regions
 from brule.transport import wasserstein1
 
@@ -52,17 +53,6 @@ def normalized_mean_error(prediction: ArrayLike, truth: ArrayLike, *, distance: 
         ``(B,)`` in percent.
     """
     return mean_of_present(landmark_errors(prediction, truth, distance=distance), axis=1)
-
-
-def per_landmark_error(prediction: ArrayLike, truth: ArrayLike, *, distance: ArrayLike) -> Array:
-    """The normalised error of each landmark, averaged over the images where it is present.
-
-    Args and errors as :func:`landmark_errors`.
-
-    Returns:
-        ``(N,)`` in percent; NaN for a landmark that is missing everywhere.
-    """
-    return mean_of_present(landmark_errors(prediction, truth, distance=distance), axis=0)
 
 
 def region_errors(errors: ArrayLike, regions: Regions | None = None) -> dict[str, Array]:
@@ -131,8 +121,7 @@ def cumulative_error_distribution(errors: ArrayLike, grid: ArrayLike) -> Array:
     Returns:
         Shares between 0 and 1, in the shape of ``grid``.
     """
-    ordered = np.sort(check_errors(errors))
-    return np.searchsorted(ordered, np.asarray(grid, dtype=np.float64), side="right") / len(ordered)
+    return share_at_most(check_errors(errors), grid)
 
 
 def area_under_ced(errors: ArrayLike, limit: float) -> float:
@@ -169,14 +158,6 @@ def areas_under_steps(errors: ArrayLike, limit: float) -> Array:
 def failure_rate(errors: ArrayLike, limit: float) -> float:
     """FR: the share of images with an error above the limit, ``1 − CED(limit)``."""
     return float((check_errors(errors) > limit).mean())
-
-
-def mean_of_present(values: Array, *, axis: int) -> Array:
-    """The mean over the values that aren't NaN; NaN where there is none."""
-    present = np.isfinite(values)
-    counts = present.sum(axis=axis)
-    sums = np.where(present, values, 0.0).sum(axis=axis)
-    return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
 
 
 def _transport_cost(x: Array, y: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brule.evaluation.checks import Array
+from brule.arrays import Array
 from brule.evaluation.distances import normaliser
 from brule.evaluation.intervals import Estimate, estimate, mean_estimates
 from brule.evaluation.metrics import areas_under_steps, normalized_mean_error, wasserstein1_error

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.errors import CheckpointError, DataError
 from brule.locating.painting import painted_over
-from brule.locating.places import Array, landmark_sides
+from brule.locating.places import landmark_sides
 from brule.locating.pyramid import ImageLike
 
 _SIGNS = (1.0, -1.0, -1.0, -1.0)  # of a right answer: the locator is sure; passes agree; shape and spread are usual

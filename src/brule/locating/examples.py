@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from brule.arrays import Array
 from brule.coordinates import sample_at
 from brule.errors import DataError
 from brule.locating.features import hog
 from brule.locating.filters import Filter
-from brule.locating.places import Array, from_boxes, orientations, place_of, turned
+from brule.locating.places import from_boxes, orientations, place_of, turned
 from brule.locating.pyramid import GreyImage
 
 _MARGIN = 2  # cells around the window, for the normalisation by neighbouring blocks

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.data import Box
 from brule.errors import DataError
-from brule.locating.places import Array, from_boxes
+from brule.locating.places import from_boxes
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,6 @@ class Framing:
         w, h = (side, side / self.aspect) if self.aspect >= 1 else (side * self.aspect, side)
         x, y = self.x * width - 0.5, self.y * height - 0.5
         return (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-
-    @property
-    def fills(self) -> bool:
-        """Whether objects fill their images so much that nothing needs to be found."""
-        return self.smallest >= 0.6
 
     def facts(self) -> dict[str, Any]:
         """The same as JSON values; ``Framing(**facts)`` reads them."""

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from brule.arrays import Array
 from brule.errors import DataError
 from brule.geometry import mirror_permutation
 from brule.locating.examples import Annotated, ExampleMaker, annotated_places, filter_shape, typical_box
 from brule.locating.filters import Filter, max_margin
 from brule.locating.framing import Framing, learn_framing
 from brule.locating.locator import Locator, LocatorSettings, Peak, search_size
-from brule.locating.places import Array, moved, overlap, to_boxes, turned
+from brule.locating.places import moved, overlap, to_boxes, turned
 from brule.locating.pyramid import GreyImage, ImageLike, grey_image
 
 MIN_ANNOTATED = 3

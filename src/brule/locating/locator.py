@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from brule.arrays import Array
 from brule.errors import CheckpointError, ConfigError
 from brule.locating.filters import Filter, all_answers
 from brule.locating.framing import Framing
-from brule.locating.places import Array, suppress, to_boxes, voted
+from brule.locating.places import suppress, to_boxes, voted
 from brule.locating.pyramid import GreyImage, ImageLike, Level, batches, grey_image, pyramid
 
 PEAKS = 40  # kept of each filter at each level, before those that overlap are suppressed

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.errors import DataError
-from brule.locating.places import Array
 
 KAPPA = 0.1  # COCO's lie between 0.05 (eyes) and 0.21 (hips)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from brule.arrays import Array
 from brule.data import as_image, load_image
-from brule.locating.places import Array
 from brule.locating.pyramid import ImageLike
 
 _LONGEST = 640

@@ -8,14 +8,12 @@ its place is its box.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.data import landmark_box
 from brule.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDS = 5
 _VOTE = 4.0

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from brule.arrays import Array
 from brule.data import as_image, load_image
 from brule.locating.features import hog
-from brule.locating.places import Array
 
 ImageLike: TypeAlias = "Path | str | Image.Image | Array"
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from brule.arrays import Array
 from brule.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def as_image(image: Image.Image | ArrayLike) -> Image.Image:

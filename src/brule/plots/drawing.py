@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
+from brule.arrays import Array
 from brule.coordinates import image_box, unit_to_pixels
 from brule.errors import DataError
-from brule.plots.checks import Array, as_image, check_batch, check_columns, check_edges, check_landmarks
+from brule.plots.checks import as_image, check_batch, check_columns, check_edges, check_landmarks
 from brule.plots.colours import index_colours
 
 SHEET_BACKGROUND = (24, 26, 30)

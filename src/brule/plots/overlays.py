@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
+from brule.arrays import Array
 from brule.coordinates import image_box, unit_to_pixels
 from brule.errors import DataError
-from brule.plots.checks import Array, as_image, check_batch, check_columns, check_landmarks
+from brule.plots.checks import as_image, check_batch, check_columns, check_landmarks
 from brule.plots.drawing import SHEET_BACKGROUND, contact_sheet, draw_crosses, draw_dots, draw_landmarks
 
 _BAND = 24  # pixels above a tile, for its name

@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array
 from brule.errors import DataError
 from brule.evaluation import normaliser as find_distance
 from brule.evaluation.metrics import normalized_mean_error
 from brule.redrawing.redrawer import Redrawer, as_crops, at_size
 from brule.redrawing.similarity import check_images, mean_absolute_difference, structural_similarity
 from brule.redrawing.two_samples import PatchDistance, patch_distance
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 HEADER = ("", "this decoder", "a constant", "real images")
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from brule.arrays import Array
 from brule.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 WINDOW, SIGMA = 11, 1.5  # pixels (Wang et al. 2004, §III.C)
 C_1, C_2 = 0.01**2, 0.03**2  # for values from 0 to 1

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
@@ -13,8 +11,6 @@ from torch import Tensor
 
 from brule.errors import DataError
 from brule.redrawing.similarity import check_images, to_unit
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 PATCH = 7  # pixels, at every level
 SMALLEST = 16  # side of the pyramid's last level

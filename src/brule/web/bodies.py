@@ -110,10 +110,6 @@ class CurveBody(Strict):
     closed: bool = False
 
 
-class Nothing(Strict):
-    """An empty body."""
-
-
 def marks_of(points: Sequence[PointBody | None], template: Template) -> dict[str, Mark]:
     """Marks by the landmarks' names.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from brule.data.synthetic.shape import CROWN, HAIRLINE, JAW, LEFT_EAR, RIGHT_EAR, TEMPLATE, Array
+from brule.arrays import Array
+from brule.data.synthetic.shape import CROWN, HAIRLINE, JAW, LEFT_EAR, RIGHT_EAR, TEMPLATE
 
 
 def curve_matrix(indices: list[int], *, closed: bool = False, steps: int = 4) -> Array:

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from brule.arrays import Array
 from brule.coordinates import image_box, unit_to_pixels
 from brule.data.synthetic.camera import photograph
 from brule.data.synthetic.curves import face_curves, ribbon
 from brule.data.synthetic.look import Colour, Look, mix
-from brule.data.synthetic.shape import Array, Face
+from brule.data.synthetic.shape import Face
 
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 _CIRCLE: Array = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)

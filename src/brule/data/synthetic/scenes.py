@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from brule.arrays import Array
 from brule.coordinates import image_box, unit_to_pixels
 from brule.data.samples import landmark_box
 from brule.data.synthetic.camera import photograph
 from brule.data.synthetic.drawing import Sketch
 from brule.data.synthetic.look import sample_look
-from brule.data.synthetic.shape import N_LANDMARKS, Array, lay_face, sample_pose, sample_shape
+from brule.data.synthetic.shape import N_LANDMARKS, lay_face, sample_pose, sample_shape
 from brule.errors import DataError
 
 MIN_SIZE = 32

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
 from brule.detector.verification import read_json
 from brule.errors import CheckpointError, ConfigError, DataError
-from brule.evaluation.checks import Array
 from brule.files import write_text
 
 CALIBRATION = "calibration.json"

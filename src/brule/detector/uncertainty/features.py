@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.detector.uncertainty.tta import TtaPredictions
-from brule.evaluation.checks import Array
 from brule.geometry import ShapePrior
 
 FEATURES = ("heatmap_spread", "disagreement", "energy")

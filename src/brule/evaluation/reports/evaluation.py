@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from brule.evaluation.checks import Array
+from brule.arrays import Array
 from brule.evaluation.evaluate import Evaluation
 from brule.evaluation.intervals import Estimate, mean_estimates
 from brule.evaluation.measurement import COLUMNS, Measurement

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from brule.arrays import Array
 from brule.errors import DataError
-from brule.evaluation.checks import Array
 from brule.evaluation.evaluate import Boxes, Evaluation
 from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import region_errors

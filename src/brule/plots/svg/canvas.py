@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brule.plots.checks import Array
+from brule.arrays import Array
 
 INK, SOFT, LINE, CARD = "var(--ink,#22262b)", "var(--soft,#656e79)", "var(--line,#dfe3e8)", "var(--card,#ffffff)"
 FLOOR = "var(--floor,#8a929c)"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array, share_at_most
 from brule.errors import DataError
-from brule.plots.checks import Array
 from brule.plots.svg.canvas import FLOOR, LINE, SOFT, LegendEntry, Plot, framed, nice_end, series_colour, share
 
 SAMPLES = 240
@@ -60,7 +60,7 @@ def ced_chart(
     for values, entry in zip(
         [*dashed.values(), *curves.values()], [*legend[len(curves) :], *legend[: len(curves)]], strict=True
     ):
-        shares = np.searchsorted(np.sort(values), grid, side="right") / len(values)
+        shares = share_at_most(values, grid)
         plot.curve(grid, shares, stroke=entry.colour, stroke_width=1.6 if entry.dashes else 2.2, stroke_dasharray=entry.dashes)
     return plot.canvas.svg()
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brule.arrays import Array
 from brule.errors import DataError
-from brule.plots.checks import Array, check_edges, check_landmarks
+from brule.plots.checks import check_edges, check_landmarks
 from brule.plots.colours import index_colours
 from brule.plots.svg.canvas import (
     CARD,
