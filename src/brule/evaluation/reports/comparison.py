@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from brule.errors import DataError
 from brule.evaluation.comparison import PairedDifference, compare_errors
@@ -16,7 +17,6 @@ from brule.evaluation.intervals import Estimate, mean_estimates
 from brule.evaluation.measurement import COLUMNS
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, csv_text, metrics_json
-from brule.evaluation.reports.html import Markup
 from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 from brule.evaluation.scores import Scores, summarise
 from brule.files import write_text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from brule.arrays import Array
 from brule.evaluation.evaluate import Evaluation
@@ -15,7 +16,7 @@ from brule.evaluation.intervals import Estimate, mean_estimates
 from brule.evaluation.measurement import COLUMNS, Measurement
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, metrics_json, per_image_csv
-from brule.evaluation.reports.html import Markup, Tile
+from brule.evaluation.reports.html import Tile
 from brule.evaluation.reports.rows import estimate_text, figure_rows, shown, signed
 from brule.files import write_text
 from brule.plots.svg import (
@@ -318,11 +319,7 @@ def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
 def _facts(evaluation: Evaluation, facts: Sequence[tuple[str, str]], files: bool) -> Markup:
     missing = int(np.isnan(evaluation.truth).any(axis=2).sum())
     known = [*facts, ("missing in the truth", f"{missing} landmarks, left out of all means" if missing else "nothing")]
-    links = html.joined(
-        ["The same for programs:", html.link(METRICS_FILE, METRICS_FILE), "and, a row for each image,",
-         html.link(PER_IMAGE_FILE, PER_IMAGE_FILE)]
-    )  # fmt: skip
-    tail = [Markup(f'<p class="lead" style="margin-top:1rem">{links}.</p>')] if files else []
+    tail = [html.files_beside(METRICS_FILE, PER_IMAGE_FILE)] if files else []
     return html.section("How this was measured", html.facts(known), *tail)
 
 
