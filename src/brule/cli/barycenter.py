@@ -65,7 +65,7 @@ def barycenter(
     note_bad(given.bad)
     _tell(ready, found)
     say(f"written: {output}")
-    _draw(given, ready, found, picture or output.with_suffix(".png"), asked=picture is not None)
+    _draw(given, ready, found, target=picture or output.with_suffix(".png"), asked=picture is not None)
     return 0
 
 
@@ -106,7 +106,7 @@ def _tell(ready: ReadyShapes, found: Barycenter) -> None:
         say(f"            {', '.join(f'{left}:{right}' for left, right in pairs)}")
 
 
-def _draw(shapes: Shapes, ready: ReadyShapes, found: Barycenter, target: Path, *, asked: bool) -> None:
+def _draw(shapes: Shapes, ready: ReadyShapes, found: Barycenter, *, target: Path, asked: bool) -> None:
     from brule.detector import usual_edges
     from brule.plots import barycenter_picture, save_picture
 

@@ -143,11 +143,11 @@ def _draw_pictures(output: Path, images: int, seed: int) -> None:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         for first in range(start, start + count, CHUNK):
-            _write_scenes(part, min(CHUNK, start + count - first), first, seed, points=name != "images")
+            _write_scenes(part, min(CHUNK, start + count - first), first, seed=seed, points=name != "images")
         os.replace(part, folder)  # so that a folder that is there is complete
 
 
-def _write_scenes(folder: Path, count: int, start: int, seed: int, *, points: bool) -> None:
+def _write_scenes(folder: Path, count: int, start: int, *, seed: int, points: bool) -> None:
     """Draw pictures into a folder, with their landmarks beside them or without."""
     from PIL import Image
 
@@ -180,7 +180,7 @@ def _measure(output: Path, detector: LandmarkDetector, record: RunRecord) -> Non
     reached = scores.nme <= target
     figures = report_dict(detector, record, measured) | {"target_nme": target, "reached": reached}
     write_json(output / "evaluation.json", figures)
-    draw_predictions(detector, samples, measured, output / "predictions.png")
+    draw_predictions(detector, samples, measured, path=output / "predictions.png")
     verdict = (
         f"{measured.verdict()} The target is half of the floor, {target:.2f} %: {'reached' if reached else 'NOT reached'}."
     )

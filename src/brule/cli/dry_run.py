@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
 
 
-def print_plan(run: Path, config: TrainingConfig, material: TrainingData, edges: Edges | None) -> int:
+def print_plan(run: Path, config: TrainingConfig, material: TrainingData, *, edges: Edges | None) -> int:
     """Check what is to be trained, and print what would be done; returns the exit code."""
     from brule.data import BadFiles, checked_edges
     from brule.detector import ready_shapes

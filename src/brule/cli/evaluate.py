@@ -123,12 +123,12 @@ def evaluate(
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
         words += ["--tta", str(tta)] if tta > 1 else []
         words += ["--boxes", boxes] if boxes != "both" else []
-        _write_report(folder, detector, samples, measured, facts=facts, details=details, words=words)
+        _write_report(folder, detector, samples, measured=measured, facts=facts, details=details, words=words)
     if json is not None:
         write_json(json, details)
         say(f"figures: {json}")
     if pictures is not None:
-        draw_predictions(detector, samples, measured, pictures)
+        draw_predictions(detector, samples, measured, path=pictures)
         say(f"pictures: {pictures}")
     return 0
 
@@ -149,8 +149,8 @@ def _write_report(
     folder: Path,
     detector: LandmarkDetector,
     samples: SampleList,
-    measured: Measurement,
     *,
+    measured: Measurement,
     facts: list[tuple[str, str]],
     details: dict[str, Any],
     words: list[str],
@@ -283,7 +283,7 @@ def how_found(detector: LandmarkDetector) -> str:
     return "taken whole: no annotated image shows where the object is"
 
 
-def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: Measurement, path: Path) -> None:
+def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: Measurement, *, path: Path) -> None:
     """Draw 24 predictions, evenly spread over the images, with the truth as crosses and the error above."""
     import numpy as np
 

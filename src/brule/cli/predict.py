@@ -109,8 +109,8 @@ def predict(
         detector,
         samples,
         names,
-        output,
-        ranking,
+        output=output,
+        ranking=ranking,
         formats=set(format),
         further=further,
         overlays=overlays,
@@ -167,9 +167,9 @@ def _write_all(
     detector: LandmarkDetector,
     samples: SampleList,
     names: dict[Path, Path],
+    *,
     output: Path,
     ranking: Ranking,
-    *,
     formats: set[str],
     further: list[AnnotationFormat],
     overlays: bool,
@@ -184,7 +184,9 @@ def _write_all(
     objects: Counter[Path] = Counter()
     with (
         _Table(output / "landmarks.csv", "csv" in formats, len(detector.barycenter_)) as table,
-        _List(output / "landmarks.json", "json" in formats, len(detector.barycenter_), ranking.calibrated) as listing,
+        _List(
+            output / "landmarks.json", "json" in formats, len(detector.barycenter_), calibrated=ranking.calibrated
+        ) as listing,
         progress_bar("predicting") as progress,
     ):
         found = detector.iter_predict(samples, skip_bad=samples.bad.skip, **options)
@@ -204,7 +206,7 @@ def _write_all(
                 if further and answer.found:
                     items.append(Annotation(os.path.abspath(sample.path), points, size=image_size(sample.path)))
                 if overlays and answer.found:
-                    _draw(sample.path, points, output / "overlays" / f"{name}.jpg", detector.edges_)
+                    _draw(sample.path, points, target=output / "overlays" / f"{name}.jpg", edges=detector.edges_)
             ranking.add(batch, landmarks, numbers)
             progress(int(landmarks.image.max()) + 1 if len(landmarks) else 0, len(samples))
     for one in further if items else ():
@@ -259,7 +261,7 @@ class Counts:
 class _Stream:
     """A text file that grows while predictions come, and gets its name when all are in."""
 
-    def __init__(self, path: Path, wanted: bool, n_points: int, calibrated: bool = False) -> None:
+    def __init__(self, path: Path, wanted: bool, n_points: int, *, calibrated: bool = False) -> None:
         self._wanted, self._n, self._calibrated = wanted, n_points, calibrated
         self._whole = atomic_write(path)
         self._file: IO[str] | None = None
@@ -352,7 +354,7 @@ def _csv_line(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def _draw(image: Path, points: np.ndarray, target: Path, edges: Edges) -> None:
+def _draw(image: Path, points: np.ndarray, *, target: Path, edges: Edges) -> None:
     from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
     from brule.data.images import image_size, load_reduced
     from brule.plots import draw_landmarks, save_picture

@@ -130,17 +130,17 @@ def train(
     where = checked_device(device)
     if resume:
         return _resume(
-            run, images, labelled, preset, overrides, data=data, exclude_validation=exclude_validation, skip_bad=skip_bad,
-            device=where, quiet=quiet, edges=lines, start_from=start_from,
+            run, images, labelled, preset=preset, overrides=overrides, data=data, exclude_validation=exclude_validation,
+            skip_bad=skip_bad, device=where, quiet=quiet, edges=lines, start_from=start_from,
         )  # fmt: skip
     config = load_config(preset or PRESET, overrides)
     refuse_existing(run)
     material = _material(
-        config, images, shapes, labelled, boxes, n_shapes=n_shapes, n_labelled=n_labelled, check_images=dry_run,
-        exclude_validation=exclude_validation, skip_bad=skip_bad,
+        config, images, shapes, labelled=labelled, boxes=boxes, n_shapes=n_shapes, n_labelled=n_labelled,
+        check_images=dry_run, exclude_validation=exclude_validation, skip_bad=skip_bad,
     )  # fmt: skip
     if dry_run:
-        return print_plan(run, config, material, lines)
+        return print_plan(run, config, material, edges=lines)
     record = RunRecord.of(material, images, labelled, exclude_validation, where or default_device())
     record = replace(record, boxes=list(boxes or ()), data=list(data or ()), examples=list(shapes or ()))
     options: dict[str, Any] = {"edges": lines, "device": where, "skip_bad": skip_bad, "quiet": quiet, "start_from": start_from}
@@ -242,9 +242,9 @@ def _resume(
     run: Path,
     images: list[str] | None,
     labelled: list[str] | None,
+    *,
     preset: str | None,
     overrides: dict[str, Any],
-    *,
     data: list[str] | None,
     exclude_validation: bool,
     skip_bad: bool,
@@ -306,9 +306,9 @@ def _material(
     config: TrainingConfig,
     images: list[str] | None,
     shapes: list[str] | None,
+    *,
     labelled: list[str] | None,
     boxes: list[str] | None,
-    *,
     n_shapes: int | None,
     n_labelled: int | None,
     check_images: bool,

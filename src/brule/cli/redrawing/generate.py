@@ -93,13 +93,13 @@ def generate(
     from brule.redrawing import Recipe, Redrawer
 
     redrawer = Redrawer.load(run, device=checked_device(device))
-    rows = read_rows(redrawer, images, landmarks, skip_bad)
-    columns = read_columns(redrawer, rows, style_from, styles, mixing, seed, skip_bad)
+    rows = read_rows(redrawer, images, landmarks, skip_bad=skip_bad)
+    columns = read_columns(redrawer, rows, style_from, count=styles, mixing=mixing, seed=seed, skip_bad=skip_bad)
     _check_size(_count(len(rows), interpolate), _count(len(columns), interpolate_styles))
     rows, columns = rows.edited(edits).between(interpolate), columns.between(interpolate_styles)
     drawn = redrawer.grid(rows.points, columns.styles)
     _clear(output)
-    _write_pictures(output, drawn, rows, columns, each=each)
+    _write_pictures(output, drawn, rows, columns=columns, each=each)
     facts: dict[str, Any] = {"run": str(run), "seed": seed, "edits": asdict(edits), "image_size": redrawer.image_size}
     Recipe(rows.points.numpy(), rows.names, columns.styles, columns.names).write(output / RECORD, **facts)
     say(f"{len(rows)} landmark sets under {len(columns)} styles, {redrawer.image_size} px: written to {output}")
@@ -157,7 +157,7 @@ def _clear(output: Path) -> None:
         path.unlink()
 
 
-def _write_pictures(output: Path, drawn: np.ndarray, rows: Rows, columns: Columns, *, each: bool) -> None:
+def _write_pictures(output: Path, drawn: np.ndarray, rows: Rows, *, columns: Columns, each: bool) -> None:
     from PIL import Image
 
     from brule.plots import save_picture

@@ -98,7 +98,7 @@ class Columns:
         return Columns(interpolated_styles(self.styles, steps), _names_between(self.names, steps), _spread(self.crops, steps))
 
 
-def read_rows(redrawer: Redrawer, images: list[str] | None, landmarks: list[str] | None, skip_bad: bool) -> Rows:
+def read_rows(redrawer: Redrawer, images: list[str] | None, landmarks: list[str] | None, *, skip_bad: bool) -> Rows:
     """The landmarks of images, then those of files; with neither, those of the annotated shapes.
 
     Raises:
@@ -119,7 +119,7 @@ def read_rows(redrawer: Redrawer, images: list[str] | None, landmarks: list[str]
 
 
 def read_columns(
-    redrawer: Redrawer, rows: Rows, paths: list[str] | None, count: int, mixing: float | None, seed: int, skip_bad: bool
+    redrawer: Redrawer, rows: Rows, paths: list[str] | None, *, count: int, mixing: float | None, seed: int, skip_bad: bool
 ) -> Columns:
     """The styles of images and records, or random ones; those of the rows' images where no random ones were learnt.
 

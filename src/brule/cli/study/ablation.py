@@ -62,7 +62,7 @@ def ablation(
         if name not in known:
             raise ConfigError(f"--arms: {name!r} is none of the arms of these settings: {', '.join(known)}")
     chosen = [known[name] for name in arms or known]
-    material = study_material(images, shapes, data, n_shapes, exclude_validation)
+    material = study_material(images, shapes, data, n_shapes=n_shapes, exclude_validation=exclude_validation)
     scores = run_arms(output, chosen, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if scores is None:
         return stopped()

@@ -63,7 +63,7 @@ def sweep(
 
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
     found = resolve_sweep(term, values, preset=preset, overrides=overrides)
-    material = study_material(images, shapes, data, n_shapes, exclude_validation)
+    material = study_material(images, shapes, data, n_shapes=n_shapes, exclude_validation=exclude_validation)
     scores = run_arms(output, found.arms, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
     if scores is None:
         return stopped()

@@ -14,7 +14,7 @@ SEEDS = (0, 1, 2)
 
 
 def study_material(
-    images: list[str], shapes: list[str], data: list[str], n_shapes: int | None, exclude_validation: bool
+    images: list[str], shapes: list[str], data: list[str], *, n_shapes: int | None, exclude_validation: bool
 ) -> StudyMaterial:
     """What the runs learn from and are measured on.
 
