@@ -180,13 +180,11 @@ def _write_all(
     from brule.data.conversion import write_predictions
 
     items: list[Annotation] = []
-    done = Counts()
+    done, n = Counts(), len(detector.barycenter_)
     objects: Counter[Path] = Counter()
     with (
-        _Table(output / "landmarks.csv", "csv" in formats, len(detector.barycenter_)) as table,
-        _List(
-            output / "landmarks.json", "json" in formats, len(detector.barycenter_), calibrated=ranking.calibrated
-        ) as listing,
+        _Table(output / "landmarks.csv", "csv" in formats, n) as table,
+        _List(output / "landmarks.json", "json" in formats, n, calibrated=ranking.calibrated) as listing,
         progress_bar("predicting") as progress,
     ):
         found = detector.iter_predict(samples, skip_bad=samples.bad.skip, **options)

@@ -49,6 +49,11 @@ class Framing:
         x, y = self.x * width - 0.5, self.y * height - 0.5
         return (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
 
+    @property
+    def fills(self) -> bool:
+        """Whether objects fill their images so much that nothing needs to be found."""
+        return self.smallest >= 0.6
+
     def facts(self) -> dict[str, Any]:
         """The same as JSON values; ``Framing(**facts)`` reads them."""
         return asdict(self)
