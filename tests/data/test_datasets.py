@@ -234,7 +234,7 @@ def test_cofw_of_the_release_through_h5py(tmp_path: Path) -> None:
 def test_cofw_without_h5py_or_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cofw(tmp_path)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(DataError, match=r"COFW_train_color\.mat: reading it needs h5py: pip install 'brule\[cofw\]'"):
+    with pytest.raises(DataError, match=r"COFW_train_color\.mat: reading it needs h5py: pip install 'brule-landmarks\[cofw\]'"):
         read_dataset("cofw", tmp_path)
     for content in ({}, {"IsTr": [], "phisTr": np.zeros((3, 2)), "bboxesTr": np.zeros((4, 2))}):
         fake = types.SimpleNamespace(File=lambda path, mode, content=content: FakeFile(content))

@@ -161,7 +161,7 @@ def test_what_is_wrong_is_said_before_anything_is_computed(detector: LandmarkDet
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "find_spec", lambda name: None if name.startswith("onnxs") else object())
-    with pytest.raises(ExportError, match=r"needs onnxscript; .*pip install 'brule\[export\]'"):
+    with pytest.raises(ExportError, match=r"needs onnxscript; .*pip install 'brule-landmarks\[export\]'"):
         check_packages()
 
 

@@ -235,7 +235,9 @@ def _stop_signal() -> Iterator[Event]:
 
     try:
         for name in _STOP_SIGNALS:
-            if (number := getattr(signal, name, None)) and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+            number = getattr(signal, name, None)
+            kept = name == "SIGHUP" and number and signal.getsignal(number) is signal.SIG_IGN  # nohup wants the run to go on
+            if number and not kept:
                 before[number] = signal.signal(number, handle)
     except ValueError:  # not the main thread: there signals aren't ours
         yield stop
