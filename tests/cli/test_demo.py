@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import brule.cli.demo as demo_module
+demo_module = importlib.import_module("brule.cli.demo")  # the package has the command under this name
 
 WORDS = ("--images", 30, "--iterations", 2, "--quiet")
 

@@ -30,6 +30,6 @@ def test_the_input_is_not_changed() -> None:
 
 @pytest.mark.parametrize(("stride", "expected"), [(1, (9, 8)), (2, (5, 4))])
 def test_a_convolution_block_halves_rounding_up(stride: int, expected: tuple[int, int]) -> None:
-    shown = conv_block(3, 6, 3, stride)(torch.rand(2, 3, 9, 8))
+    shown = conv_block(3, 6, 3, stride=stride)(torch.rand(2, 3, 9, 8))
     assert shown.shape == (2, 6, *expected)
     assert (shown >= 0).all()
