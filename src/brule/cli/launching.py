@@ -174,7 +174,9 @@ def _report_failure(failures: Mapping[int, ProcessFailure], folder: Path) -> int
         for log in folder.rglob(f"{failure.local_rank}/stderr.log"):
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
             print("\n".join(f"  {line}" for line in lines), file=sys.stderr)
-    return failure.exitcode if failure.exitcode > 0 else 1
+    # A process that has reported its failure may be ended before it exits; another one's code then says the same.
+    codes = [code for code in (failure.exitcode, *(one.exitcode for one in failures.values())) if code > 0]
+    return codes[0] if codes else 1
 
 
 def _likely_cause(item: tuple[int, ProcessFailure]) -> tuple[int, int]:
