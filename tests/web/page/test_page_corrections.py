@@ -55,7 +55,7 @@ def test_few_drags_correct_the_mean_shape(
     _measure(draw, serve, visit, marks, tmp_path, images=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_forty_actions_at_the_median_correct_the_mean_shape(
     draw: Callable, serve: Callable, visit: Callable, marks: Callable, tmp_path: Path
 ) -> None:
@@ -109,7 +109,7 @@ def best_similarity(source: Any, target: Any) -> Any:
     return np.stack([laid.real, laid.imag], axis=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dragging_among_500_landmarks_is_quick(
     draw: Callable, serve: Callable, visit: Callable, chromium: Any, tmp_path: Path
 ) -> None:
