@@ -181,7 +181,7 @@ def _resume(run: Path, images: Any) -> object:
 
 
 def _worker(connection: Connection, found: list[Target], scratch: Path) -> None:
-    """Read damaged files until told to stop; says for each how it went."""
+    """Read damaged files until ``None`` arrives, and send the outcome of each."""
     import torch
 
     from brule.errors import BruleError
