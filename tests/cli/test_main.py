@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -41,6 +42,25 @@ def test_help_of_a_command_teaches(brule, command: str) -> None:
     assert "Examples" in text and f"brule {command} " in text and ("--output" in text or command in ("calibrate", "watch"))
     options = [line for line in text.splitlines() if line.lstrip("│ *").startswith("--")]
     assert options and all(len(line.replace("│", "").split()) > 3 for line in options), options
+
+
+OPTIONS = {  # what scripts rely on
+    "train": "images shapes n-shapes labelled n-labelled boxes data exclude-validation skip-bad output resume start-from edges "
+    "dry-run quiet preset set time-limit seed mirror-pairs list-settings device devices nodes node-rank main-address",
+    "evaluate": "data output json pictures only-validation boxes normaliser regions decoder no-decoder batch-size refine tta "
+    "views pixel-size device skip-bad",
+    "predict": "output format overlays no-overlays boxes batch-size objects refine tta views rank device skip-bad",
+    "study ablation": "images shapes data output n-shapes seeds arms preset set exclude-validation quiet",
+    "study sweep": "values images shapes data output n-shapes seeds preset set exclude-validation quiet",
+    "study regularizer": "labelled images data output n-labelled shapes n-shapes seeds preset set exclude-validation quiet",
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_the_options_of_a_command(brule, command: str) -> None:
+    rows = [line.lstrip("│ *") for line in brule(*command.split(), "--help").out.splitlines() if line.startswith("│")]
+    rows = [row.split("  ")[0] for row in rows if row.startswith(("--", "DATA", "TERM", "RUN"))]  # names alone
+    assert sorted(re.findall(r"--([a-z-]+)", " ".join(rows))) == sorted(OPTIONS[command].split())
 
 
 def test_version(brule) -> None:

@@ -76,7 +76,7 @@ def demo(
         seed: Random seed of the pictures and of training.
         quiet: No progress bar.
     """
-    from brule.cli.train import default_device, train_run
+    from brule.cli.train import TrainOptions, default_device, train_run
     from brule.data.training_data import TrainingData, labelled_images, training_images
     from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord
@@ -96,15 +96,14 @@ def demo(
         training_images([str(output / "images")], exclude_validation=False, skip_bad=False),
         labelled_images([annotated], n_labelled=None, seed=seed, exclude_validation=False, skip_bad=False),
     )
-    record = RunRecord.of(material, [str(output / "images")], [annotated], False, where or default_device())
+    record = RunRecord.of(material, images=[str(output / "images")], labelled=[annotated], device=where or default_device())
     resume = (run / CHECKPOINT).exists()
     note(
         f"training{' continues' if resume else ''}: {iterations} iterations, {N_ANNOTATED} annotated pictures, {images} without"
     )
     overrides = {"seed": seed, "iterations": iterations, "time_limit": minutes or 0.0}
-    code = train_run(
-        run, material, record, preset="cpu", overrides=overrides, resume=resume, device=where, quiet=quiet, hints=False
-    )  # fmt: skip
+    how = TrainOptions("cpu", overrides, resume=resume, device=where, quiet=quiet, hints=False)
+    code = train_run(run, material, record, how=how)
     if code:
         note(f"the same command continues the demo: brule demo -o {output} --images {images} --seed {seed}")
         return code

@@ -65,12 +65,30 @@ class RunRecord:
 
     @classmethod
     def of(
-        cls, material: TrainingData, images: list[str] | None, labelled: list[str] | None, exclude_validation: bool, device: str
+        cls,
+        material: TrainingData,
+        *,
+        device: str,
+        images: list[str] | None = None,
+        labelled: list[str] | None = None,
+        exclude_validation: bool = False,
+        boxes: list[str] | None = None,
+        data: list[str] | None = None,
+        examples: list[str] | None = None,
     ) -> RunRecord:
-        """That of a run on this material, which was read from these paths."""
-        n_images, n_labelled = len(material.images or ()), len(material.labelled or ())
-        shapes = material.shape_names
-        return cls(list(images or ()), exclude_validation, n_images, shapes, device, list(labelled or ()), n_labelled)
+        """The record of a run on this material, which was read from these paths; arguments as the attributes."""
+        return cls(
+            list(images or ()),
+            exclude_validation,
+            len(material.images or ()),
+            material.shape_names,
+            device,
+            list(labelled or ()),
+            len(material.labelled or ()),
+            boxes=list(boxes or ()),
+            data=list(data or ()),
+            examples=list(examples or ()),
+        )
 
     @classmethod
     def read(cls, run: Path) -> RunRecord | None:
