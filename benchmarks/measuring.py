@@ -44,7 +44,9 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
         baselines = [baseline for baseline in BASELINES if baseline.part in chosen]
         record.against.extend(_every(_comparisons(baselines, plan), record.skipped, say))
     elif record.peaks is not None:
-        tasks = ((case, _measuring(part, case, plan, record.peaks)) for part in chosen.values() for case in part.cases(plan))
+        tasks = (
+            (case, _measuring(part, case, plan, peaks=record.peaks)) for part in chosen.values() for case in part.cases(plan)
+        )
         record.results.extend(_every(((str(case), task) for case, task in tasks), record.skipped, say))
     return record
 
@@ -79,7 +81,7 @@ def _every(tasks: Iterator[tuple[str, Callable[[], Measured]]], skipped: list[st
             skipped.append(f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
 
 
-def _measuring(part: Part, case: Case, plan: Plan, peaks: Peaks) -> Callable[[], Result]:
+def _measuring(part: Part, case: Case, plan: Plan, *, peaks: Peaks) -> Callable[[], Result]:
     def measure() -> Result:
         work = part.build(case, plan)
         _check_room(work.needs, plan)
@@ -89,7 +91,7 @@ def _measuring(part: Part, case: Case, plan: Plan, peaks: Peaks) -> Callable[[],
             return result
         counts = count(work.countable or work.run)
         flops, moved = counts.flops // work.per_run, counts.bytes // work.per_run
-        line = roofline(replace(counts, flops=flops, bytes=moved), timing.median, peaks, work.precision)
+        line = roofline(replace(counts, flops=flops, bytes=moved), timing.median, peaks, precision=work.precision)
         return replace(result, flops=flops, bytes=moved, **({} if line is None else asdict(line)))
 
     return measure

@@ -85,7 +85,7 @@ def count(run: Run) -> Counts:
     return Counts(counter.flops, counter.bytes)
 
 
-def roofline(counts: Counts, seconds: float, peaks: Peaks, precision: str) -> Roofline | None:
+def roofline(counts: Counts, seconds: float, peaks: Peaks, *, precision: str) -> Roofline | None:
     """The share of the nearer peak that was reached; ``None`` where PyTorch had nothing to do."""
     computing = counts.flops / (peaks.bfloat16 if precision == "bfloat16" else peaks.float32)
     moving = counts.bytes / peaks.bandwidth

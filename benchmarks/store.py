@@ -76,7 +76,7 @@ class Peak:
             self.most = max(self.most, memory("RssAnon"))
 
 
-def measure(folder: Path, store: Path, size: int, batches: int) -> dict[str, float]:
+def measure(folder: Path, store: Path, size: int, *, batches: int) -> dict[str, float]:
     """Scan, build, open again, and read random batches; in this process."""
     import numpy as np
 
@@ -115,7 +115,7 @@ def in_fresh_process(*words: object) -> dict[str, float]:
     return json.loads(subprocess.check_output([sys.executable, __file__, "--worker", *map(str, words)]))
 
 
-def kill_at(folder: Path, store: Path, size: int, images: int) -> None:
+def kill_at(folder: Path, store: Path, size: int, *, images: int) -> None:
     """Kill a building process (SIGKILL) once its log tells of 60 % of the images."""
     process = subprocess.Popen([sys.executable, __file__, "--worker", str(folder), str(store), str(size), "1"])
     while process.poll() is None and _logged(store) < 0.6 * images:
@@ -142,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.worker:
         folder, store, size, batches = options.worker
-        print(json.dumps(measure(Path(folder), Path(store), int(size), int(batches))))
+        print(json.dumps(measure(Path(folder), Path(store), int(size), batches=int(batches))))
         return
     root = Path(tempfile.mkdtemp(prefix="brule-store-"))
     try:
@@ -151,7 +151,7 @@ def main() -> None:
         for count in (options.images // 5, options.images):
             folder = name(files, root / f"names-{count}", count)
             rows.append(in_fresh_process(folder, root / f"store-{count}", options.size, options.batches))
-        kill_at(folder, root / "killed", options.size, options.images)
+        kill_at(folder, root / "killed", options.size, images=options.images)
         rows.append(in_fresh_process(folder, root / "killed", options.size, options.batches))
     finally:
         shutil.rmtree(root, ignore_errors=True)

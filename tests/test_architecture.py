@@ -53,6 +53,11 @@ OPTIONAL_MODULES = ("torch.onnx", "torch.utils.tensorboard")  # of torch, but th
 HEAVY = ("torch", "scipy", "ot", "onnx", "onnxruntime", "tensorboard")
 
 MAX_FUNCTION_LINES = 60
+MAX_POSITIONAL = 3
+FOUR_POSITIONAL = {
+    "geometric_regularizer": "two heatmaps and two sets of points, a signature that scripts rely on",
+    "forward": "PyTorch itself calls an autograd function's, with its arguments in order",
+}
 MAX_FILE_LINES = 400
 
 
@@ -225,6 +230,27 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines
 
 
+def few_positional_arguments(src: Path) -> list[str]:
+    return [
+        f"{place(path, node)}: {node.name} takes {count} positional arguments, {MAX_POSITIONAL} are allowed: the rest by name"
+        for _, path, tree in modules(src)
+        for node, method in functions(tree)
+        if node.name not in FOUR_POSITIONAL and (count := n_positional(node, method)) > MAX_POSITIONAL
+    ]
+
+
+def functions(tree: ast.AST, method: bool = False) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, bool]]:
+    """Every function, and whether its first argument is `self` or `cls`."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield child, method and not any(ast.unparse(one) == "staticmethod" for one in child.decorator_list)
+        yield from functions(child, isinstance(child, ast.ClassDef))
+
+
+def n_positional(function: ast.FunctionDef | ast.AsyncFunctionDef, method: bool) -> int:
+    return len(function.args.posonlyargs) + len(function.args.args) - method
+
+
 def docstrings(src: Path) -> list[str]:
     complaints = []
     for name, path, tree in modules(src):
@@ -265,6 +291,7 @@ RULES: tuple[Callable[[Path], list[str]], ...] = (
     optional_packages_are_imported_late,
     commands_start_fast,
     size_limits,
+    few_positional_arguments,
     docstrings,
 )
 
@@ -346,6 +373,11 @@ VIOLATIONS = [
     (size_limits, {"plots.py": "\n" * 401}, "plots.py: 401 lines"),
     (size_limits, {"plots.py": "def f():\n" + LONG}, "plots.py:1: f has 61 lines"),
     (size_limits, {"plots.py": "class A:\n  async def f(self):\n" + LONG}, "plots.py:2: f has 61 lines"),
+    (few_positional_arguments, {"plots.py": "def f(a, b, c, d): pass"}, "plots.py:1: f takes 4 positional arguments"),
+    (few_positional_arguments, {"plots.py": "def f(a, b, /, c, d=1, *, e): pass"}, "f takes 4 positional"),
+    (few_positional_arguments, {"plots.py": "class A:\n  async def f(self, b, c, d, e): pass"}, "f takes 4 positional"),
+    (few_positional_arguments, {"plots.py": "class A:\n  @staticmethod\n  def f(a, b, c, d): pass"}, "f takes 4"),
+    (few_positional_arguments, {"plots.py": "def g():\n  def f(a, b, c, d): pass"}, "plots.py:2: f takes 4"),
     (docstrings, {"plots.py": "x = 1"}, "brule.plots has no docstring"),
     (docstrings, {"plots.py": "'A.'\ndef f(): pass"}, "plots.py:2: f has no docstring"),
     (docstrings, {"plots.py": "'A.'\nclass A:\n    'B.'\n    def f(self): pass"}, "plots.py:4: f has no docstring"),
@@ -375,6 +407,12 @@ def test_sound_house_passes(rule: Callable[[Path], list[str]], build: Callable[[
 def test_documented_module_passes(build: Callable[[dict[str, str]], Path]) -> None:
     text = "'A.'\nclass _B:\n    def f(self): pass\ndef g():\n    'C.'\n    def h(): pass\n"
     assert docstrings(build({"__init__.py": "", "plots.py": text})) == []
+
+
+def test_self_and_what_is_given_by_name_are_not_positional(build: Callable[[dict[str, str]], Path]) -> None:
+    text = "def f(a, b, c, *, d): pass\nclass A:\n    def f(self, b, c, d, *, e): pass\n"
+    text += "    @classmethod\n    def g(cls, b, c, d): pass\n"
+    assert few_positional_arguments(build({"plots.py": text})) == []
 
 
 def test_a_docstring_does_not_count_as_length(build: Callable[[dict[str, str]], Path]) -> None:

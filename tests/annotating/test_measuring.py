@@ -39,7 +39,7 @@ def test_the_repeat_error_stands_beside_the_detectors() -> None:
     first = {"a": POINTS, "b": POINTS, "alone": POINTS}
     right, down = np.array([4.0, 0.0]), np.array([0.0, 2.0])
     second = {"a": POINTS + down, "b": np.where([[True], [False], [True]], POINTS + right, np.nan), "other": POINTS}
-    found = repeat_error(first, second, {"a": POINTS + 2 * down}, 3)
+    found = repeat_error(first, second, {"a": POINTS + 2 * down}, count=3)
     assert found.images == 2
     np.testing.assert_allclose(found.repeat, [3, 2, 3])
     np.testing.assert_allclose(found.detector, [3, 3, 3])  # from the middle between the two annotations
@@ -49,4 +49,4 @@ def test_the_repeat_error_stands_beside_the_detectors() -> None:
         "repeat_px": 2.0,
         "detector_px": 3.0,
     }
-    assert repeat_error({}, {}, {}, 1).to_json(["x"])["detector_px"] is None
+    assert repeat_error({}, {}, {}, count=1).to_json(["x"])["detector_px"] is None

@@ -66,11 +66,11 @@ def test_backward_counts_too() -> None:
 
 def test_the_longer_of_two_least_durations_is_the_bound() -> None:
     peaks = Peaks(float32=100.0, bfloat16=400.0, bandwidth=10.0)
-    line = roofline(Counts(200, 10), 4.0, peaks, "float32")  # 2 s for the operations, 1 s for the bytes
+    line = roofline(Counts(200, 10), 4.0, peaks, precision="float32")  # 2 s for the operations, 1 s for the bytes
     assert line is not None and (line.share, line.bound) == (0.5, "operations")
-    line = roofline(Counts(200, 10), 4.0, peaks, "bfloat16")  # half a second for the operations
+    line = roofline(Counts(200, 10), 4.0, peaks, precision="bfloat16")  # half a second for the operations
     assert line is not None and (line.share, line.bound) == (0.25, "bytes")
-    assert roofline(Counts(0, 0), 1.0, peaks, "float32") is None
+    assert roofline(Counts(0, 0), 1.0, peaks, precision="float32") is None
 
 
 def test_runs_are_repeated_as_asked() -> None:

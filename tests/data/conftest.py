@@ -14,9 +14,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that get decoded."""
     seen: list[str] = []
 
-    def counting(sample: Sample, *crop: float) -> object:
+    def counting(sample: Sample, *crop: float, **context: float) -> object:
         seen.append(sample.name)
-        return load_crop(sample, *crop)
+        return load_crop(sample, *crop, **context)
 
     monkeypatch.setattr(cache_module, "load_crop", counting)
     return seen

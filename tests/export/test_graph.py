@@ -32,7 +32,7 @@ def tiny_detector(**changes: object) -> LandmarkDetector:
 def test_the_cut_is_pillows(box: tuple[float, float, float, float]) -> None:
     image = FACES.images[0]
     left, top, right, _ = box_edges(box)
-    mine = cut(torch.from_numpy(image), torch.tensor([left, top]), torch.tensor(right - left), 32).numpy()
+    mine = cut(torch.from_numpy(image), torch.tensor([left, top]), torch.tensor(right - left), size=32).numpy()
     wanted = crop_image(Image.fromarray(image), box, 32).astype(np.float64)
     assert np.abs(mine - wanted).mean() < 0.5  # Pillow rounds to whole grey levels after each of its two passes
     assert np.abs(mine - wanted)[3:-3, 3:-3].max() < 2.5
@@ -41,7 +41,7 @@ def test_the_cut_is_pillows(box: tuple[float, float, float, float]) -> None:
 def test_a_cut_of_one_colour_has_that_colour_everywhere() -> None:
     image = torch.full((11, 17, 3), 93, dtype=torch.uint8)
     for side in (3.0, 16.0, 200.0):
-        assert torch.allclose(cut(image, torch.tensor([-5.0, 2.5]), torch.tensor(side), 16), torch.tensor(93.0), atol=1e-3)
+        assert torch.allclose(cut(image, torch.tensor([-5.0, 2.5]), torch.tensor(side), size=16), torch.tensor(93.0), atol=1e-3)
 
 
 def test_an_image_with_its_box_gives_what_prediction_gives() -> None:

@@ -122,7 +122,7 @@ def test_learns_from_training_images_alone() -> None:
 
     places = np.concatenate([rng.uniform(18, 46, (36, 2)), rng.uniform(210, 250, (36, 1))], axis=1)
     images = [picture(*place) for place in places]
-    scorer = learn_scorer(answer, images[:6], [shape(*place) for place in places[:6]], images[6:26])
+    scorer = learn_scorer(answer, images[:6], [shape(*place) for place in places[:6]], unlabelled=images[6:26])
     assert scorer.flagged(answer(images[26:]).features).sum() <= 2  # of 10, where the rate is 4 %
     empty = [rng.integers(0, 90, (64, 64, 3)).astype(np.uint8) for _ in range(10)]
     assert scorer.flagged(answer(empty).features).all()

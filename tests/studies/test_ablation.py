@@ -31,7 +31,7 @@ def test_arms_leave_out_one_part_each() -> None:
 
 def test_every_arm_of_every_preset_trains(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
     for arm in ablation_arms(load_config("cpu", tiny)):
-        score = run_arm(tmp_path, arm, 0, material, preset="cpu", overrides=tiny, quiet=True)
+        score = run_arm(tmp_path, arm, 0, material=material, preset="cpu", overrides=tiny, quiet=True)
         assert score is not None
         assert score.iterations == 2
         assert len(score.errors) == 8
@@ -43,7 +43,7 @@ def test_a_study_goes_on_where_it_was(
 ) -> None:
     arms, told = [Arm("full loss"), Arm("without R_g", {"loss.equivariance": 0})], []
     options = {"preset": "cpu", "overrides": tiny, "quiet": True}
-    first = run_arms(tmp_path, arms[:1], [0, 1], material, say=told.append, **options)
+    first = run_arms(tmp_path, arms[:1], [0, 1], material=material, say=told.append, **options)
     assert len(told) == 2
 
     genuine, trained = runs.LandmarkDetector.fit, []
@@ -53,7 +53,7 @@ def test_a_study_goes_on_where_it_was(
         return genuine(self, *given, **keywords)
 
     monkeypatch.setattr(runs.LandmarkDetector, "fit", spy)
-    both = run_arms(tmp_path, arms, [0, 1], material, say=told.append, **options)
+    both = run_arms(tmp_path, arms, [0, 1], material=material, say=told.append, **options)
     assert both is not None
     assert first is not None
     assert [path.parent.name for path in trained] == ["without-r-g"] * 2
@@ -62,17 +62,17 @@ def test_a_study_goes_on_where_it_was(
 
 
 def test_another_setting_needs_another_folder(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
-    run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny, quiet=True)
+    run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
     with pytest.raises(CheckpointError, match="iterations=2, now it is 3"):
-        run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
+        run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
 
 
 def test_a_damaged_score_is_named(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
-    run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny, quiet=True)
+    run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
     path = tmp_path / "full-loss" / "seed-0" / runs.SCORE
     path.write_text(path.read_text()[:20])
     with pytest.raises(CheckpointError, match=r"score\.json: damaged"):
-        run_arm(tmp_path, Arm("full loss"), 0, material, preset="cpu", overrides=tiny, quiet=True)
+        run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
 
 
 def test_the_table_says_median_and_difference(tmp_path: Path) -> None:

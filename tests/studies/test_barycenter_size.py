@@ -30,7 +30,7 @@ def test_all_shapes_give_the_reference_whatever_the_draw(tmp_path: Path) -> None
     found = run_barycenter_size(tmp_path, shapes, sizes=[3], draws=2)
     last = found.draws[-1]
     assert (last.n, last.w2_squared, last.nme) == (12, 0, 0)
-    again = drawn_barycenter(np.stack(shapes.points), 12, 5, 0)
+    again = drawn_barycenter(np.stack(shapes.points), 12, 5, seed=0)
     np.testing.assert_allclose(again, found.reference)
 
 
@@ -79,7 +79,7 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     kept.write_text(kept.read_text() + '{"n": 2, "num')  # killed while it wrote
 
     made, genuine = [], module.drawn_barycenter
-    monkeypatch.setattr(module, "drawn_barycenter", lambda *given: made.append(given[1:3]) or genuine(*given))
+    monkeypatch.setattr(module, "drawn_barycenter", lambda *given, **own: made.append(given[1:3]) or genuine(*given, **own))
     told: list[tuple[int, int]] = []
     again = run_barycenter_size(tmp_path / "parts", shapes, sizes=[3, 2, 99], draws=3, progress=lambda *one: told.append(one))
     assert again == whole

@@ -63,9 +63,11 @@ def test_what_can_t_be_swept_is_refused(term: str, values: list[Any], overrides:
 
 def test_a_sweep_down_to_nothing_is_told_with_pictures(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
     found = resolve_sweep("R_b", [0, 0.1], preset="cpu", overrides=tiny)
-    scores = run_arms(tmp_path, found.arms, [0], material, preset="cpu", overrides=tiny, quiet=True, say=lambda text: None)
+    scores = run_arms(
+        tmp_path, found.arms, [0], material=material, preset="cpu", overrides=tiny, quiet=True, say=lambda text: None
+    )
     assert scores is not None
-    table = report_sweep(tmp_path, found, scores, material.measured)
+    table = report_sweep(tmp_path, found, scores, measured=material.measured)
     assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| 0.0", "| 0.1"]
     assert (tmp_path / "sweep.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))

@@ -60,11 +60,11 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
             imported.left_out.append(str(error))
             continue
         imported.left_out.extend(str(one) for one in bad)
-        imported = _taken_over(project, path, found, imported)
+        imported = _taken_over(project, path, found, imported=imported)
     return imported
 
 
-def _taken_over(project: Project, source: Path, found: Annotations, imported: Imported) -> Imported:
+def _taken_over(project: Project, source: Path, found: Annotations, *, imported: Imported) -> Imported:
     count = found.n_points
     if count is None:
         return imported
@@ -72,7 +72,7 @@ def _taken_over(project: Project, source: Path, found: Annotations, imported: Im
     if not project.template.names:
         template = numbered(count, edges=found.layout.edges, names=names or None)
         project.set_template(project.settings.version, template)
-    order = _order(project.template, names, count, source)
+    order = _order(project.template, names, count, source=source)
     missing = [item.image for item in found.items if os.path.isfile(item.image) and not _known(project, item.image)]
     if missing:
         project.add(sorted({os.path.dirname(image) for image in missing}))
@@ -97,7 +97,7 @@ def _taken_over(project: Project, source: Path, found: Annotations, imported: Im
     return Imported(n_images, kept, left_out)
 
 
-def _order(template: Template, names: tuple[str, ...], count: int, source: Path) -> list[int]:
+def _order(template: Template, names: tuple[str, ...], count: int, *, source: Path) -> list[int]:
     """For each landmark of the project, which of the annotations' it is: by name, or by place where no names are known."""
     index = {name: k for k, name in enumerate(names)}
     if names and all(name in index for name in template.names):

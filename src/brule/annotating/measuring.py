@@ -66,7 +66,7 @@ class Measurements(Strict):
         lengths = [_distance(points, *one.landmarks) for one in self.distances]
         found = [value for length in lengths for value in (length, length * per_pixel)]
         size = centroid_size(points)
-        return [*found, *(_angle(points, *one.landmarks) for one in self.angles), size, size * per_pixel]
+        return [*found, *(_angle(points, one.landmarks) for one in self.angles), size, size * per_pixel]
 
 
 def centroid_size(points: np.ndarray) -> float:
@@ -108,7 +108,7 @@ class Repeat:
 
 
 def repeat_error(
-    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], detected: Mapping[str, np.ndarray], count: int
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], detected: Mapping[str, np.ndarray], *, count: int
 ) -> Repeat:
     """An annotator's repeat error per landmark, beside a detector's.
 
@@ -128,8 +128,9 @@ def _distance(points: np.ndarray, a: int, b: int) -> float:
     return float(np.hypot(*(points[a] - points[b]))) if max(a, b) < len(points) else float("nan")
 
 
-def _angle(points: np.ndarray, a: int, vertex: int, b: int) -> float:
-    """In degrees, 0 to 180; NaN where an arm has no length."""
+def _angle(points: np.ndarray, corners: tuple[int, int, int]) -> float:
+    """In degrees, 0 to 180, at the second of three corners; NaN where an arm has no length."""
+    a, vertex, b = corners
     if max(a, vertex, b) >= len(points):
         return float("nan")
     one, two = points[a] - points[vertex], points[b] - points[vertex]

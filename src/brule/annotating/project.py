@@ -212,7 +212,7 @@ class Project:
             Conflict: the version isn't the current one.
             OutputError: it can't be written; nothing has changed.
         """
-        return self._do(image, version, layer, lambda record: record.changed(marks, action, self.template))
+        return self._do(image, version, layer, act=lambda record: record.changed(marks, action, self.template))
 
     def undo(self, image: str, version: int, *, layer: str = "first", redo: bool = False) -> Record:
         """Take the last step of an image back, or make it again; as :meth:`change`.
@@ -221,7 +221,7 @@ class Project:
             ConfigError: there is no such step.
         """
         return self._do(
-            image, version, layer, lambda record: record.redo(self.template) if redo else record.undo(self.template)
+            image, version, layer, act=lambda record: record.redo(self.template) if redo else record.undo(self.template)
         )
 
     def set_template(self, version: int, template: Template, kept: Sequence[int | None] | None = None) -> None:
@@ -316,7 +316,7 @@ class Project:
         """Keep what makes the next opening fast."""
         self.summaries.keep()
 
-    def _do(self, image: str, version: int, layer: str, act: Callable[[Record], None]) -> Record:
+    def _do(self, image: str, version: int, layer: str, *, act: Callable[[Record], None]) -> Record:
         with self._locks[image, layer]:
             record = self.record(image, layer)
             if version != record.version:
@@ -324,7 +324,7 @@ class Project:
             act(record)
             facts = {"id": image, "version": record.version, "status": record.marks.status, "layer": layer}
             if layer == "first":
-                self.summaries.set(image, record.marks.status, record.marks.placed, record.stamp)
+                self.summaries.set(image, record.marks.status, record.marks.placed, stamp=record.stamp)
             else:
                 self.summaries.repeated.add(image)
         if record.version != version:

@@ -100,7 +100,7 @@ def build_cache(
         ConfigError: ``size`` or ``scale`` is out of range.
     """
     samples = list(samples)
-    _check(samples, size, scale, context)
+    _check(samples, size, scale, context=context)
     folder = Path(directory) if directory is not None else cache_directory()
     crop = (size, scale, context)
     store = Store(folder / _key(samples, crop), len(samples), size)
@@ -111,7 +111,7 @@ def build_cache(
 
     done = store.done()
     if done.read < len(samples) or not done.kept:
-        _build(store, samples, crop, workers or default_workers(), BadFiles(skip=skip_bad), report)
+        _build(store, samples, crop, workers=workers or default_workers(), bad=BadFiles(skip=skip_bad), progress=report)
     else:
         report(len(samples))
     done = store.done()
@@ -120,7 +120,7 @@ def build_cache(
         BadFiles().reject(*bad[0])
     left_out = {i for i, _ in done.bad}
     crops = store.open()
-    return _cache(crops.images, crops.boxes, [sample for i, sample in enumerate(samples) if i not in left_out], bad)
+    return _cache(crops.images, crops.boxes, [sample for i, sample in enumerate(samples) if i not in left_out], bad=bad)
 
 
 def cache_from_arrays(
@@ -148,14 +148,14 @@ def cache_from_arrays(
     """
     known = zip(_one_each("points", points, images), _one_each("boxes", boxes, images), strict=True)
     samples = [Sample(Path(f"image {i}"), points=own_points, box=box) for i, (own_points, box) in enumerate(known)]
-    _check(samples, size, scale, context)
+    _check(samples, size, scale, context=context)
     crops = np.empty((len(samples), size, size, 3), dtype=np.uint8)
     corners = np.empty((len(samples), 4), dtype=np.float32)
     for i, (sample, image) in enumerate(zip(samples, images, strict=True)):
         picture = as_image(image, sample.path.name)
         box = crop_box(sample.crop(scale) or whole_image_crop(*picture.size), scale=context)
         crops[i], corners[i] = crop_image(picture, box, size), box
-    return _cache(crops, corners, samples, BadFiles())
+    return _cache(crops, corners, samples, bad=BadFiles())
 
 
 def cache_directory() -> Path:
@@ -167,7 +167,7 @@ def cache_directory() -> Path:
     return Path(platformdirs.user_cache_dir("brule", appauthor=False))
 
 
-def _check(samples: list[Sample], size: int, scale: float, context: float) -> None:
+def _check(samples: list[Sample], size: int, scale: float, *, context: float) -> None:
     if size < 1 or not scale > 0 or not context >= 1:
         raise ConfigError(f"expected a crop size ≥ 1, a scale > 0 and a context ≥ 1, got {size=}, {scale=}, {context=}")
     if not samples:
@@ -183,7 +183,7 @@ def _one_each(what: str, values: Sequence[object] | np.ndarray | None, images: S
     return list(values)
 
 
-def _cache(images: np.ndarray, boxes: np.ndarray, samples: list[Sample], bad: BadFiles) -> CropCache:
+def _cache(images: np.ndarray, boxes: np.ndarray, samples: list[Sample], *, bad: BadFiles) -> CropCache:
     n_points = common_n_points(samples)
     points = None
     if n_points is not None:
@@ -209,7 +209,7 @@ def _key(samples: list[Sample], crop: _Crop) -> str:
 
 
 def _build(
-    store: Store, samples: list[Sample], crop: _Crop, workers: int, bad: BadFiles, progress: Callable[[int], object]
+    store: Store, samples: list[Sample], crop: _Crop, *, workers: int, bad: BadFiles, progress: Callable[[int], object]
 ) -> None:
     """Decode what a store doesn't hold yet."""
     with store.writer(waiting=lambda: progress(store.done().read)) as writer:
@@ -217,7 +217,7 @@ def _build(
             return  # no need to decode the rest: the caller refuses the store
         if writer.read:
             progress(writer.read)
-        with closing(_decoded(samples, writer.read, crop, workers)) as decoded:
+        with closing(_decoded(samples, writer.read, crop, workers=workers)) as decoded:
             for sample, result in decoded:
                 if isinstance(result, DataError):
                     bad.reject_error(sample.path, result)
@@ -232,13 +232,14 @@ def _build(
 
 
 def _decoded(
-    samples: list[Sample], start: int, crop: _Crop, workers: int
+    samples: list[Sample], start: int, crop: _Crop, *, workers: int
 ) -> Generator[tuple[Sample, tuple[np.ndarray, Box] | DataError], None, None]:
     """The crops of samples from ``start`` on, in order, decoded a little ahead; the error instead of one that is bad."""
+    size, scale, context = crop
 
     def attempt(sample: Sample) -> tuple[np.ndarray, Box] | DataError:
         try:
-            return load_crop(sample, *crop)
+            return load_crop(sample, size, scale, context=context)
         except DataError as error:
             return error
 

@@ -39,11 +39,11 @@ class Picture:
             ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the turned box.
         """
         if not angle:
-            return cut_square(self.image, box_edges(box), size, self.shrunk)
+            return cut_square(self.image, box_edges(box), size, shrunk=self.shrunk)
         # An upright square that holds the turned one, at the same resolution; then only turning is left.
         c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         wide = math.ceil(size * (abs(c) + abs(s))) + 2
-        around = cut_square(self.image, box_edges(crop_box(box, scale=wide / size)), wide, self.shrunk)
+        around = cut_square(self.image, box_edges(crop_box(box, scale=wide / size)), wide, shrunk=self.shrunk)
         x0, y0 = (wide - size * (c - s)) / 2, (wide - size * (s + c)) / 2
         upright = Image.fromarray(around).transform(
             (size, size), Image.Transform.AFFINE, (c, -s, x0, s, c, y0), Image.Resampling.BICUBIC
@@ -51,7 +51,7 @@ class Picture:
         return np.asarray(upright)
 
 
-def cut_square(image: Image.Image, edges: Box, size: int, shrunk: float) -> np.ndarray:
+def cut_square(image: Image.Image, edges: Box, size: int, *, shrunk: float) -> np.ndarray:
     """Resample a box given from the image's corner, in units of ``1 / shrunk`` of the image's pixels."""
     if size < 1:
         raise ConfigError(f"expected a crop size of at least 1 pixel, got {size}")

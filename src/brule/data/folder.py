@@ -96,16 +96,16 @@ def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks)
     for item, source in labels:
         try:
             turned = as_upright(item, size, orientation)
-            samples.append(replace(_sample(image, size, turned.annotation, source), spacing=spacing))
+            samples.append(replace(_sample(image, size, turned.annotation, source=source), spacing=spacing))
             remarks.add_turned(source, image, turned.remark)
             if turned.annotation.points is not None:
-                remarks.add_points(source, image, turned.annotation.points, size)
+                remarks.add_points(source, image, turned.annotation.points, size=size)
         except DataError as error:
             bad.reject_error(source, error)
     return samples
 
 
-def _sample(image: Path, size: tuple[int, int], item: Annotation, source: Path) -> Sample:
+def _sample(image: Path, size: tuple[int, int], item: Annotation, *, source: Path) -> Sample:
     """An object of an image, once its annotation is known to fit."""
     where = f"{source}: {image.name}" if item.image else str(source)
     if item.size is not None and item.size != size:

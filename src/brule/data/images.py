@@ -96,7 +96,7 @@ def load_reduced(path: Path | str, side: int) -> Image.Image:
         factor = min(1.0, side / max(width, height))
         if is_large(image) and orientation == 1 and image.format != "JPEG":
             block = max(1, int(1 / (2 * factor)))
-            piece, _, _ = region(Path(path), image, (0, 0, width, height), block)
+            piece, _, _ = region(Path(path), image, (0, 0, width, height), block=block)
             size = (max(1, round(width * factor)), max(1, round(height * factor)))
             return piece.resize(size, Image.Resampling.BICUBIC, box=(0, 0, width / block, height / block))
         _draft(image, orientation, factor * _DRAFT_MARGIN)
@@ -155,7 +155,7 @@ def upright(image: Image.Image) -> Image.Image:
     return _upright_rgb(image)
 
 
-def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: float = 1.0) -> tuple[np.ndarray, Box]:
+def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, *, context: float = 1.0) -> tuple[np.ndarray, Box]:
     """Load the part of an image that its box or landmarks mark, at the size a network wants.
 
     Args:
@@ -177,12 +177,12 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, context: flo
         box = crop_box(sample.crop(scale) or whole_image_crop(width, height), scale=context)
         if is_large(image) and orientation == 1 and image.format != "JPEG":
             block = max(1, int((box[2] - box[0]) / (4 * size)))
-            piece, x, y = region(sample.path, image, box_edges(box), block)
+            piece, x, y = region(sample.path, image, box_edges(box), block=block)
             left, top, right, bottom = box_edges(box)
-            return cut_square(piece, (left - x, top - y, right - x, bottom - y), size, block), box
+            return cut_square(piece, (left - x, top - y, right - x, bottom - y), size, shrunk=block), box
         shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
         check_memory(sample.path, image, as_rgb=True)
-        return cut_square(_upright_rgb(image), box_edges(box), size, shrunk), box
+        return cut_square(_upright_rgb(image), box_edges(box), size, shrunk=shrunk), box
 
 
 def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda width, height: 1.0) -> Picture:
@@ -201,7 +201,7 @@ def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda 
         size = (image.height, image.width) if orientation >= 5 else image.size
         if is_large(image) and orientation == 1 and image.format != "JPEG":
             block = max(1, int(1 / (2 * min(1.0, factor(*size)))))
-            piece, _, _ = region(Path(path), image, (0, 0, *size), block)
+            piece, _, _ = region(Path(path), image, (0, 0, *size), block=block)
             return Picture(piece, size, float(block))
         shrunk = _draft(image, orientation, factor(*size))
         check_memory(Path(path), image, as_rgb=True)
@@ -227,7 +227,7 @@ def crop_image(image: Image.Image, box: Box, size: int) -> np.ndarray:
     Returns:
         ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the box.
     """
-    return cut_square(image, box_edges(box), size, 1.0)
+    return cut_square(image, box_edges(box), size, shrunk=1.0)
 
 
 def as_image(image: object, name: str = "image") -> Image.Image:

@@ -106,7 +106,7 @@ def bands(path: Path, image: Image.Image, *, rows: int = 1) -> Iterator[tuple[in
 
 
 def region(
-    path: Path, image: Image.Image, edges: tuple[float, float, float, float], block: int
+    path: Path, image: Image.Image, edges: tuple[float, float, float, float], *, block: int
 ) -> tuple[Image.Image, int, int]:
     """The part of a large image under a box and about it, shrunk by whole blocks; read band by band.
 
@@ -189,7 +189,7 @@ def _png_bands(file: BinaryIO, png: _Png, rows: int) -> Iterator[tuple[int, Imag
     stream = _Inflated(file)
     for top in range(0, png.height, count):
         own = min(count, png.height - top)
-        part = _decoded(png, above, stream.read(own * png.stride), own)
+        part = _decoded(png, above, stream.read(own * png.stride), rows=own)
         last = part.crop((0, own - 1, png.width, own)).tobytes()
         if png.depth == 16:  # Pillow keeps the lower byte first, PNG the upper one
             swapped = bytearray(last)
@@ -199,7 +199,7 @@ def _png_bands(file: BinaryIO, png: _Png, rows: int) -> Iterator[tuple[int, Imag
         yield top, part
 
 
-def _decoded(png: _Png, above: bytes, filtered: bytes, rows: int) -> Image.Image:
+def _decoded(png: _Png, above: bytes, filtered: bytes, *, rows: int) -> Image.Image:
     """Rows of a PNG, as an image; ``above`` is the row above, unfiltered, if there is one."""
     height = rows + bool(above)
     header = struct.pack(">IIBBBBB", png.width, height, png.depth, png.colour, 0, 0, 0)

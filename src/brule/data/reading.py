@@ -123,7 +123,7 @@ def read_sources(
     folders = list(folders)
     known_folders = [*folders_given(paths), *(path for path in folders if path.is_dir())]
     known_images = KnownImages(images or (), known_folders, anywhere=bool(folders))
-    reader = _Reader(paths, bad, known_images, images is not None, only, other)
+    reader = _Reader(paths, bad, known_images, match=images is not None, only=only, other=other)
     given = find_annotations(paths)
     known = {os.path.abspath(path) for path in given}
     near = {os.path.abspath(path): path for path in [*_beside(() if folders else images or ()), *also]}
@@ -254,7 +254,7 @@ class _Reader:
     """Reads files one by one."""
 
     def __init__(
-        self, paths: Paths, bad: BadFiles, known: KnownImages, match: bool, only: Format | None, other: Other | None
+        self, paths: Paths, bad: BadFiles, known: KnownImages, *, match: bool, only: Format | None, other: Other | None
     ) -> None:
         self._named = {os.path.abspath(path) for path in as_paths(paths)}
         self._folders = [os.path.abspath(path) for path in as_paths(paths) if path.is_dir()]

@@ -47,7 +47,7 @@ class Remarks:
         if kind:
             self._turned[kind][source, image.name] = None
 
-    def add_points(self, source: Path, image: Path, points: np.ndarray, size: tuple[int, int]) -> None:
+    def add_points(self, source: Path, image: Path, points: np.ndarray, *, size: tuple[int, int]) -> None:
         """Look where the landmarks of an image are: all in one corner if they aren't pixels, but millimetres."""
         # Files of one image each are looked at together.
         corner = self._corners[source.parent if source.stem == image.stem else source]

@@ -122,7 +122,7 @@ def calibrate_detector(
     bare = np.flatnonzero(missing.all(axis=1))
     if len(bare):
         raise DataError(f"{cache.samples[bare[0]].path}: expected annotated landmarks, all of them are missing; leave it out")
-    looks = _look_at_all(detector, cache.images, views, batch_size, predicting)
+    looks = _look_at_all(detector, cache.images, views, batch_size=batch_size, progress=predicting)
     reader = detector.reader()
     folds = _folds(len(truth), seed)
     maps, quality, before = {}, [], None
@@ -140,7 +140,7 @@ def calibrate_detector(
 
 
 def _look_at_all(
-    detector: FittedDetector, images: Array, views: int, batch_size: int, progress: Progress | None
+    detector: FittedDetector, images: Array, views: int, *, batch_size: int, progress: Progress | None
 ) -> TtaPredictions:
     reader = detector.reader(batch_size)
     parts = []

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from brule.data import BadFiles, Box, CropCache, Edges, checked_edges
+from brule.data import BadFiles, Box, CropCache, checked_edges
 from brule.detector.edges import usual_edges
 from brule.detector.exclusive import guarded
 from brule.detector.fitted import FittedDetector
@@ -32,7 +32,7 @@ from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector, 
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
-from brule.plots import preview_sheet, save_picture
+from brule.plots import preview_sheet
 from brule.training.batches import LabelledImages
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import lengthened, load_config, with_batch_for
@@ -147,7 +147,7 @@ class LandmarkDetector(FittedDetector):
         if resume:
             self._take_up(run)
         else:
-            self._begin(run, shapes, annotated, skip_bad, start)
+            self._begin(run, shapes, annotated, skip_bad=skip_bad, start=start)
         if annotated is not None:
             annotated = annotated.in_order(self.landmark_names_)
             self.bad_files_.extend(annotated.bad)
@@ -157,7 +157,7 @@ class LandmarkDetector(FittedDetector):
         own = as_annotated(examples, skip_bad) if examples is not None else annotated
         with processes.local_main_first():
             unlabelled = self._unlabelled(images, boxes, own, skip_bad=skip_bad, learn=not resume)
-            cache, taught = self._crops(unlabelled, annotated, skip_bad, progress if processes.main else None)
+            cache, taught = self._crops(unlabelled, annotated, skip_bad, progress=progress if processes.main else None)
         if cache is not None and not resume:
             self.config_ = with_batch_for(self.config_, len(cache), processes=processes.count)
         if run is not None and processes.main:
@@ -174,7 +174,7 @@ class LandmarkDetector(FittedDetector):
             device=self._device(),
             start_from=None if start is None else partial(_take_weights, start.trained, Path(str(start_from))),
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
-            preview=partial(_save_preview, edges=self.edges_),
+            preview=lambda crops, points, redrawn: preview_sheet(crops, points, 4, redrawn=redrawn, edges=self.edges_),
         )
         self._take(trained)
         if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
@@ -191,7 +191,7 @@ class LandmarkDetector(FittedDetector):
             then(self)
 
     def _begin(
-        self, run: Path | None, shapes: Any, annotated: Annotated | None, skip_bad: bool, start: Stored | None = None
+        self, run: Path | None, shapes: Any, annotated: Annotated | None, *, skip_bad: bool, start: Stored | None = None
     ) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None:
@@ -228,7 +228,7 @@ class LandmarkDetector(FittedDetector):
         self.bad_files_ = BadFiles()
 
     def _crops(
-        self, unlabelled: Unlabelled | None, annotated: Annotated | None, skip_bad: bool, progress: Reporting | None
+        self, unlabelled: Unlabelled | None, annotated: Annotated | None, skip_bad: bool, *, progress: Reporting | None
     ) -> tuple[CropCache | None, CropCache | None]:
         """The crops of unlabelled and of annotated images, as far as there are any."""
         crop = self.config_.crop
@@ -244,7 +244,7 @@ class LandmarkDetector(FittedDetector):
         options = PredictOptions()
         finder = self.finder()
         self.whereabouts_ = with_scorer(
-            self.whereabouts_, examples, unlabelled, lambda images: finder.answers(images, options),
+            self.whereabouts_, examples, unlabelled, answer=lambda images: finder.answers(images, options),
             seed=self.config_.seed, tell=self._tell,
         )  # fmt: skip
         return True
@@ -259,7 +259,7 @@ class LandmarkDetector(FittedDetector):
         if given is None:
             return None
         scale, tell = self.config_.crop.scale, self._tell
-        framed = with_boxes(given, self.whereabouts_, self._frame(), scale, device=self._device(), tell=tell)
+        framed = with_boxes(given, self.whereabouts_, self._frame(), scale=scale, device=self._device(), tell=tell)
         self.whereabouts_ = replace(self.whereabouts_, boxed=not len(framed.boxless))
         return framed
 
@@ -292,7 +292,3 @@ class LandmarkDetector(FittedDetector):
 
 def _take_weights(trained: TrainingResult, source: Path, state: TrainingState) -> None:
     take_weights(state, trained.model, trained.decoder, source=source)
-
-
-def _save_preview(path: Path, crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> None:
-    save_picture(preview_sheet(crops, points, redrawn=redrawn, columns=4, edges=edges), path)

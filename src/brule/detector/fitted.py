@@ -123,7 +123,7 @@ class FittedDetector:
         options = PredictOptions(objects, refine, tta if views is None else views, batch_size)
         finder = self.finder(options)
         self.bad_files_ = BadFiles(skip=skip_bad)
-        for items in in_batches(items_one_by_one(images, boxes, self.bad_files_, finder.decoding), batch_size):
+        for items in in_batches(items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding), batch_size):
             rows, landmarks = finder.find(items, options)
             yield [item.sample for item in rows], landmarks
 

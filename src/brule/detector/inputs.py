@@ -277,7 +277,7 @@ class Item:
 Factor = Callable[[Sample, int, int], float]  # sample, width, height → the share of its size at which it may be decoded
 
 
-def items_one_by_one(images: Any, boxes: Any, bad: BadFiles, factor: Factor) -> Iterator[Item]:
+def items_one_by_one(images: Any, boxes: Any, bad: BadFiles, *, factor: Factor) -> Iterator[Item]:
     """Decoded images, one after the other; bad files are noted in ``bad``.
 
     A generator is drawn from as the images are, but for one of paths, which are all looked up first.

@@ -89,10 +89,10 @@ def measure_detector(
     options = MeasureOptions(normaliser, regions, batch_size, tta, refine)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
-    whole, objects = (None, {}) if boxes == "given" else _on_whole_images(detector, cache, options, predicting)
+    whole, objects = (None, {}) if boxes == "given" else _on_whole_images(detector, cache, options, progress=predicting)
     return Measurement(
         whole=whole,
-        given=None if boxes == "none" else _inside_boxes(detector, cache, options, predicting),
+        given=None if boxes == "none" else _inside_boxes(detector, cache, options, progress=predicting),
         objects=objects,
         repeat=repeat_error(samples, normaliser),
         warnings=tuple(_warnings(detector, cache.samples)),
@@ -155,7 +155,9 @@ def _same_object(one: Sample, other: Sample) -> bool:
     return bool(np.linalg.norm(a[both].mean(axis=0) - b[both].mean(axis=0)) < 0.25 * max(side, 1.0))
 
 
-def _inside_boxes(detector: FittedDetector, cache: CropCache, options: MeasureOptions, progress: Progress | None) -> Evaluation:
+def _inside_boxes(
+    detector: FittedDetector, cache: CropCache, options: MeasureOptions, *, progress: Progress | None
+) -> Evaluation:
     if options.refine:
         found = detector.predict(cache.samples, tta=options.tta, refine=options.refine, batch_size=options.batch_size)
         return evaluate_points(_in_true_crops(found, np.arange(len(cache)), cache), cache, **_scoring(detector, options))
@@ -169,7 +171,7 @@ def _inside_boxes(detector: FittedDetector, cache: CropCache, options: MeasureOp
 
 
 def _on_whole_images(
-    detector: FittedDetector, cache: CropCache, options: MeasureOptions, progress: Progress | None
+    detector: FittedDetector, cache: CropCache, options: MeasureOptions, *, progress: Progress | None
 ) -> tuple[Evaluation, dict[str, float]]:
     """The evaluation on whole images, and precision and recall where images hold several objects."""
     paths = list(dict.fromkeys(sample.path for sample in cache.samples))

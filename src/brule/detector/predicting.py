@@ -134,24 +134,24 @@ class Finder:
         squares = [square_of(_crop(items[k].sample, self.scale)) for k in rows]
         boxes = [_box(items[k].sample) for k in rows]
         starts = Starts(rows, np.reshape(squares, (-1, 4)), np.reshape(boxes, (-1, 4)), np.full(len(rows), np.nan))
-        return starts, self._passes(items, starts, options.refine or 0, options)
+        return starts, self._passes(items, starts, options.refine or 0, options=options)
 
     def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
         passes = self.passes if options.refine is None else options.refine
         starts = self._starts(items, rows, options)
         if options.objects == "all" or len(starts) == len(np.unique(starts.item)):
-            looks = self._passes(items, starts, passes, options)
+            looks = self._passes(items, starts, passes, options=options)
             return self._distinct(starts, looks) if options.objects == "all" and looks is not None else (starts, looks)
-        first = self._passes(items, starts, min(1, passes), options, last=passes <= 1)
+        first = self._passes(items, starts, min(1, passes), options=options, last=passes <= 1)
         assert first is not None
         best = self._best(starts, first)
         starts, looks = _chosen(starts, best), first.chosen(best)
-        return starts, self._passes(items, starts, passes - 1, options, after=looks) if passes > 1 else looks
+        return starts, self._passes(items, starts, passes - 1, options=options, after=looks) if passes > 1 else looks
 
     def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
         """Where to look in images without a box: the locator's candidates, else as the framing says, else everywhere."""
         if self.locator is not None and len(rows):
-            return self._located(items, rows, self.locator, options)
+            return self._located(items, rows, self.locator, options=options)
         squares, boxes = [], []
         for k in rows:
             width, height = items[k].picture.size
@@ -165,7 +165,7 @@ class Finder:
         score = np.full(len(rows), np.nan)
         return Starts(rows, np.reshape(squares, (-1, 4)), np.reshape(boxes, (-1, 4)), score)
 
-    def _located(self, items: Sequence[Item], rows: Array, locator: Locator, options: PredictOptions) -> Starts:
+    def _located(self, items: Sequence[Item], rows: Array, locator: Locator, *, options: PredictOptions) -> Starts:
         everything = options.objects == "all"
         most, least = (MOST_OBJECTS, LEAST_SCORE) if everything else (CANDIDATES, 0.0)
         pictures = [items[k].picture for k in rows]
@@ -181,8 +181,8 @@ class Finder:
         items: Sequence[Item],
         starts: Starts,
         passes: int,
-        options: PredictOptions,
         *,
+        options: PredictOptions,
         after: Looks | None = None,
         last: bool = True,
     ) -> Looks | None:
@@ -193,7 +193,7 @@ class Finder:
         looks = after
         if looks is None:
             views = options.tta if last and not passes else 1
-            looks = look(pictures, starts.squares, starts.boxes, self._reading(views, options), size=self.size)
+            looks = look(pictures, starts.squares, starts.boxes, read=self._reading(views, options), size=self.size)
         for done in range(passes):
             read = self._reading(options.tta if last and done == passes - 1 else 1, options)
             looks = look_again(pictures, looks, read, size=self.size, frame=self.frame, upright=self.upright)
@@ -214,8 +214,8 @@ class Finder:
         for start in range(0, len(images), options.batch_size):
             part = images[start : start + options.batch_size]
             items = [Item(start + k, Sample(Path(f"image {k}")), self._picture(image)) for k, image in enumerate(part)]
-            starts = self._located(items, np.arange(len(items)), self.locator, PredictOptions())
-            looks = self._passes(items, starts, self.passes, options)
+            starts = self._located(items, np.arange(len(items)), self.locator, options=PredictOptions())
+            looks = self._passes(items, starts, self.passes, options=options)
             if looks is not None:
                 features.append(self._features(starts, looks))
                 points.append(looks.points)

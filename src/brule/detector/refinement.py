@@ -95,7 +95,7 @@ def to_pixels(points: Array, squares: Array) -> Array:
     return squares[:, None, :2] + offset
 
 
-def look(pictures: Sequence[Picture], squares: Array, boxes: Array, read: Read, *, size: int) -> Looks:
+def look(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Read, size: int) -> Looks:
     """Cut crops out and read their landmarks.
 
     Args:
@@ -134,7 +134,7 @@ def look_again(
     if sensible.any():
         known = np.array([place for place in places if place is not None])
         squares[sensible], boxes[sensible] = frame.squares(known), to_boxes(known)
-    now = look(pictures, squares, boxes, read, size=size)
+    now = look(pictures, squares, boxes, read=read, size=size)
     moved = np.linalg.norm(now.points - last.points, axis=2).mean(axis=1) / now.squares[:, 2]
     return replace(now, moved=moved)
 

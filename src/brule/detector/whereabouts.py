@@ -136,7 +136,7 @@ def learn_whereabouts(
 
 
 def with_boxes(
-    unlabelled: Unlabelled, known: Whereabouts, frame: CropFrame, scale: float, *, device: str, tell: Tell
+    unlabelled: Unlabelled, known: Whereabouts, frame: CropFrame, *, scale: float, device: str, tell: Tell
 ) -> Unlabelled:
     """Unlabelled images with boxes: the locator's where it is sure, else those of the framing, else none.
 
@@ -172,7 +172,7 @@ def with_boxes(
 
 
 def with_scorer(
-    known: Whereabouts, examples: Annotated, unlabelled: Unlabelled | None, answer: Answer, *, seed: int, tell: Tell
+    known: Whereabouts, examples: Annotated, unlabelled: Unlabelled | None, *, answer: Answer, seed: int, tell: Tell
 ) -> Whereabouts:
     """The same with a scorer, which chooses among answers and flags those that are probably wrong.
 
@@ -189,7 +189,7 @@ def with_scorer(
     chosen = np.random.default_rng(seed).permutation(len(sources))[:SCORED]
     images, shapes = [source for source, _ in named.values()], [np.stack(own) for _, own in named.values()]
     try:
-        return replace(known, scorer=learn_scorer(answer, images, shapes, [sources[k] for k in chosen], seed=seed))
+        return replace(known, scorer=learn_scorer(answer, images, shapes, unlabelled=[sources[k] for k in chosen], seed=seed))
     except DataError as error:
         tell(f"answers aren't scored, so none is flagged: {error}")
         return known

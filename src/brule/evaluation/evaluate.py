@@ -235,7 +235,7 @@ def evaluate(
             normalising distance (the file is named).
     """
     _truth(cache, len(np.asarray(barycenter)))  # before predicting
-    found = _predict_all(predict_crops, cache.images, batch_size, progress)
+    found = _predict_all(predict_crops, cache.images, batch_size, progress=progress)
     return evaluate_points(
         found, cache, barycenter=barycenter, shapes=shapes, normaliser=normaliser, regions=regions, edges=edges
     )  # fmt: skip
@@ -364,6 +364,7 @@ def _predict_all(
     predict_crops: Callable[[Array], HasPoints],
     images: Array,
     batch_size: int,
+    *,
     progress: Callable[[int, int], object] | None,
 ) -> Answers:
     found: dict[str, list[Array]] = {"points": [], "spread": [], "uncertainty": []}

@@ -74,7 +74,7 @@ def mean_estimates(values: ArrayLike, *, confidence: float = CONFIDENCE, n: int 
         return np.divide(counts @ filled, totals, out=np.full(totals.shape, np.nan), where=totals > 0).T
 
     mean = means(np.arange(len(table)))[:, 0]
-    low, high = _ends(_resampled(means, len(table), n, seed), confidence)
+    low, high = _ends(_resampled(means, len(table), n, seed=seed), confidence)
     return [Estimate(*(float(v) for v in row)) for row in zip(mean, low, high, strict=True)]
 
 
@@ -91,11 +91,11 @@ def estimate(
         seed: the same seed gives the same interval.
     """
     value = float(statistic(np.arange(count)[None])[0])
-    low, high = _ends(_resampled(statistic, count, n, seed)[None], confidence)
+    low, high = _ends(_resampled(statistic, count, n, seed=seed)[None], confidence)
     return Estimate(value, float(low[0]), float(high[0]))
 
 
-def _resampled(statistic: Callable[[Array], Array], count: int, n: int, seed: int) -> Array:
+def _resampled(statistic: Callable[[Array], Array], count: int, n: int, *, seed: int) -> Array:
     """A statistic of ``n`` samples with replacement from ``count`` images: ``(…, n)``."""
     if count == 1:
         return np.repeat(statistic(np.zeros((1, 1), dtype=np.int64)), n, axis=-1)

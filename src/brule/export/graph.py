@@ -63,7 +63,7 @@ class ImageDetector(nn.Module):
             Points ``(N, 2)`` and spread ``(N,)``, in pixels of the image.
         """
         corner, side = self.crop(image, box)
-        shown = cut(image, corner, side, self.size) / 127.5 - 1
+        shown = cut(image, corner, side, size=self.size) / 127.5 - 1
         points, spread = self.find(shown.permute(2, 0, 1)[None])
         return from_corner(corner + points[0] * side), spread[0] * side
 
@@ -95,7 +95,7 @@ class Finder(nn.Module):
         return output.points[:, self.order], output.spread[:, self.order]
 
 
-def cut(image: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
+def cut(image: Tensor, corner: Tensor, side: Tensor, *, size: int) -> Tensor:
     """Cut a square out of an image and bring it to ``size × size``, antialiased by Lanczos' filter as Pillow does it.
 
     Args:
@@ -107,14 +107,14 @@ def cut(image: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
     Returns:
         ``(size, size, C)`` from 0 to 255, in fractions of a grey level: Pillow rounds, twice.
     """
-    across, columns = _resampling(corner[0], side, image.shape[1], size)
-    down, rows = _resampling(corner[1], side, image.shape[0], size)
+    across, columns = _resampling(corner[0], side, image.shape[1], size=size)
+    down, rows = _resampling(corner[1], side, image.shape[0], size=size)
     part = image[rows][:, columns].float()
     squeezed = torch.einsum("sx,yxc->ysc", across, part).clamp(0, 255)
     return torch.einsum("sy,yxc->sxc", down, squeezed).clamp(0, 255)
 
 
-def _resampling(start: Tensor, side: Tensor, length: int, size: int) -> tuple[Tensor, Tensor]:
+def _resampling(start: Tensor, side: Tensor, length: int, *, size: int) -> tuple[Tensor, Tensor]:
     """Along one axis: weights ``(size, K)`` of the ``K`` pixels that matter, and which pixels these are."""
     step = side / size
     width = step.clamp_min(1.0)  # of the filter: it is stretched where the image shrinks

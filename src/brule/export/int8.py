@@ -51,7 +51,7 @@ def check_calibration(crops: np.ndarray, size: int) -> None:
         raise DataError(f"int8: expected at least {FEWEST} images to find the ranges with, better a hundred, got {len(crops)}")
 
 
-def quantise(source: Path, target: Path, wanted: nn.Module, crops: np.ndarray, *, name: Path) -> Int8Report:
+def quantise(source: Path, target: Path, wanted: nn.Module, *, crops: np.ndarray, name: Path) -> Int8Report:
     """Write the convolutions of an ONNX file in int8; the heads stay in float32, since coordinates need more than 8 bits.
 
     Args:

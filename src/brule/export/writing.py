@@ -85,7 +85,7 @@ def export_detector(
     """
     path = Path(path)
     size, scale = detector.config_.crop.image_size, detector.config_.crop.scale
-    _check(path, opset, whole_image, calibration)
+    _check(path, opset, whole_image, calibration=calibration)
     if calibration is not None:
         check_calibration(calibration, size)
     check_packages()
@@ -95,8 +95,8 @@ def export_detector(
     with wrap_oserror(path), tempfile.TemporaryDirectory(prefix=".brule-export-", dir=path.parent) as folder, torch.no_grad():
         written = Path(folder) / "float32.onnx"
         examples = example_inputs(size, whole_image)
-        wanted = _graph(lambda images: _found(model, images), size, scale, whole_image)
-        _write(_graph(Finder(model), size, scale, whole_image), examples[0], written, facts, opset)
+        wanted = _graph(lambda images: _found(model, images), size, scale, whole_image=whole_image)
+        _write(_graph(Finder(model), size, scale, whole_image=whole_image), examples[0], written, facts=facts, opset=opset)
         difference = largest_difference(written, wanted, examples)
         if not difference <= TOLERANCE:  # NaN isn't, either
             raise ExportError(
@@ -106,17 +106,17 @@ def export_detector(
         report = None
         if calibration is not None:
             quantised = Path(folder) / "int8.onnx"
-            report = quantise(written, quantised, wanted, calibration, name=path)
+            report = quantise(written, quantised, wanted, crops=calibration, name=path)
             written, facts = quantised, facts | {"precision": "int8"}
             _describe_model(written, facts)
         description = path.with_suffix(".json")
-        text = json.dumps(_description(written, facts, detector, difference, report), indent=1) + "\n"
+        text = json.dumps(_description(written, facts, detector, difference=difference, report=report), indent=1) + "\n"
         os.replace(written, path)
         write_text(description, text)
     return Exported(path, description, difference, report)
 
 
-def _check(path: Path, opset: int | None, whole_image: bool, calibration: np.ndarray | None) -> None:
+def _check(path: Path, opset: int | None, whole_image: bool, *, calibration: np.ndarray | None) -> None:
     if path.suffix != ".onnx" or path.is_dir():
         raise ConfigError(f"{path}: expected the name of a file that ends in .onnx, such as {path.with_suffix('.onnx')}")
     if opset is not None and opset < _LOWEST_OPSET:
@@ -130,7 +130,7 @@ def _found(model: BruleModel, images: Tensor) -> tuple[Tensor, Tensor]:
     return found.points, found.spread
 
 
-def _graph(find: Any, size: int, scale: float, whole_image: bool) -> nn.Module:
+def _graph(find: Any, size: int, scale: float, *, whole_image: bool) -> nn.Module:
     module = ImageDetector(find, size=size, scale=scale) if whole_image else CropDetector(find)
     return module.eval()
 
@@ -153,7 +153,7 @@ def _facts(detector: LandmarkDetector, takes: str) -> dict[str, str]:
     }
 
 
-def _write(module: nn.Module, example: Inputs, path: Path, facts: dict[str, str], opset: int | None) -> None:
+def _write(module: nn.Module, example: Inputs, path: Path, *, facts: dict[str, str], opset: int | None) -> None:
     from torch.export import Dim
 
     names: tuple[str, ...] = ("images",)
@@ -204,7 +204,7 @@ def _describe_model(path: Path, facts: dict[str, str]) -> None:
 
 
 def _description(
-    path: Path, facts: dict[str, str], detector: LandmarkDetector, difference: float, report: Int8Report | None
+    path: Path, facts: dict[str, str], detector: LandmarkDetector, *, difference: float, report: Int8Report | None
 ) -> dict[str, Any]:
     """The JSON file: the facts with their types, inputs and outputs, the barycenter, what the check found."""
     import onnx

@@ -56,11 +56,11 @@ def complete_shapes(shapes: Sequence[Tensor]) -> Tensor:
     result = stack.clone()
     for k in torch.nonzero(~whole).flatten().tolist():
         mean = stack[whole].mean(0) if whole.sum() >= _ENOUGH else _mean_of_others(stack, k)
-        result[k] = _completed(stack[k], present[k], mean, _covariance(stack[whole], mean))
+        result[k] = _completed(stack[k], present[k], mean, covariance=_covariance(stack[whole], mean))
     return result
 
 
-def _completed(shape: Tensor, present: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
+def _completed(shape: Tensor, present: Tensor, mean: Tensor, *, covariance: Tensor) -> Tensor:
     """One shape ``(N, 2)`` by universal kriging; coordinates are x₀, y₀, x₁, … in the covariance."""
     seen = present.repeat_interleave(2)
     directions = _plane_directions(mean, present)  # (2N, 6 or 4)

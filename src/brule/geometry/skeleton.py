@@ -48,7 +48,7 @@ def skeleton_heatmap(
         Contributions beyond 6 σ of an edge (below 2e-8) are left out. Against the plain version this saves the work on
         the large empty part of the image, and the memory of all intermediate ``(B, E, H, W)`` tensors.
     """
-    segments, active = _segments(points, size, sigma, edges, k)
+    segments, active = _segments(points, size, sigma, edges=edges, k=k)
     maps: Tensor = _TiledSkeleton.apply(segments, active, size, sigma)
     return _normalized(maps, normalize)
 
@@ -57,7 +57,7 @@ def skeleton_heatmap_plain(
     points: Tensor, *, size: int, sigma: float, edges: Tensor | None = None, k: int = 2, normalize: bool = True
 ) -> Tensor:
     """The reference for :func:`skeleton_heatmap`: the same arguments and values, dense, with autograd's gradient."""
-    segments, active = _segments(points, size, sigma, edges, k)
+    segments, active = _segments(points, size, sigma, edges=edges, k=k)
     start, end = segments[:, :, None, :2], segments[:, :, None, 2:]  # (B, E, 1, 2)
     pixels = _pixel_positions(size, points).view(1, 1, size * size, 2)
     along = end - start
@@ -101,14 +101,14 @@ class _TiledSkeleton(torch.autograd.Function):
     def forward(ctx: Any, segments: Tensor, active: Tensor, size: int, sigma: float) -> Tensor:
         tile, count = _tiling(size)
         batch = segments.shape[0]
-        sample, edge, ty, tx = _tiles_in_reach(segments, active, tile, count, _REACH * sigma)
-        value, share, rx, ry = _draw(segments[sample, edge], ty, tx, tile, sigma)
+        sample, edge, ty, tx = _tiles_in_reach(segments, active, tile, count=count, reach=_REACH * sigma)
+        value, share, rx, ry = _draw(segments[sample, edge], ty, tx, tile=tile, sigma=sigma)
         canvas = segments.new_zeros(batch * count * count, tile * tile)
         target = (sample * count + ty) * count + tx
         canvas.index_add_(0, target, value)
         ctx.save_for_backward(value, share, rx, ry, sample * segments.shape[1] + edge, target)
         ctx.shape, ctx.tile, ctx.count, ctx.size, ctx.sigma = segments.shape, tile, count, size, sigma
-        return _untile(canvas, batch, count, tile)[:, None, :size, :size].contiguous()
+        return _untile(canvas, batch, count, tile=tile)[:, None, :size, :size].contiguous()
 
     @staticmethod
     @once_differentiable
@@ -126,7 +126,7 @@ class _TiledSkeleton(torch.autograd.Function):
         return out.view(ctx.shape), None, None, None
 
 
-def _draw(segments: Tensor, ty: Tensor, tx: Tensor, tile: int, sigma: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _draw(segments: Tensor, ty: Tensor, tx: Tensor, *, tile: int, sigma: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Segments ``(K, 4)`` on one tile each → value, share τ along the segment and offset r, each ``(K, tile²)``."""
     offset = torch.arange(tile, device=segments.device, dtype=segments.dtype)
     px = (tx[:, None] * tile + offset)[:, None, :]  # (K, 1, t)
@@ -142,7 +142,7 @@ def _draw(segments: Tensor, ty: Tensor, tx: Tensor, tile: int, sigma: float) -> 
 
 
 def _tiles_in_reach(
-    segments: Tensor, active: Tensor, tile: int, count: int, reach: float
+    segments: Tensor, active: Tensor, tile: int, *, count: int, reach: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Indices (sample, edge, tile row, tile column) of the tiles with a pixel that may be nearer than ``reach``."""
     centre = torch.arange(count, device=segments.device, dtype=segments.dtype) * tile + (tile - 1) / 2
@@ -166,11 +166,11 @@ def _tile(maps: Tensor, count: int, tile: int) -> Tensor:
     return maps.view(-1, count, tile, count, tile).transpose(2, 3).reshape(-1, tile * tile)
 
 
-def _untile(canvas: Tensor, batch: int, count: int, tile: int) -> Tensor:
+def _untile(canvas: Tensor, batch: int, count: int, *, tile: int) -> Tensor:
     return canvas.view(batch, count, count, tile, tile).transpose(2, 3).reshape(batch, count * tile, count * tile)
 
 
-def _segments(points: Tensor, size: int, sigma: float, edges: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
+def _segments(points: Tensor, size: int, sigma: float, *, edges: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
     """Points in the unit square → segments ``(B, E, 4)`` in pixels of the map, and which of them count ``(B, E)``."""
     check_points(points)
     if size < 1 or not sigma > 0 or k < 1:

@@ -93,7 +93,7 @@ class SynchronizedWarp:
         cosine, sine = angle.cos() / factor, angle.sin() / factor
         inverse = torch.stack([cosine, sine, -sine, cosine], -1).view(batch, 2, 2)
         shift = translation * uniform(batch, 2)
-        field = _smooth_field(batch, elastic, elastic_scale, generator)
+        field = _smooth_field(batch, elastic, elastic_scale, generator=generator)
         if bends is not None:
             grid = pixel_centres(*bends.shape[-2:]).expand(batch, -1, -1, -1)
             field = bends + sample_at(field, grid, mode="bicubic")
@@ -192,7 +192,7 @@ class SynchronizedWarp:
         return torch.stack(columns, -1) + torch.eye(2, dtype=points.dtype, device=points.device)
 
 
-def _smooth_field(batch: int, std: float, length: float, generator: torch.Generator | None) -> Tensor:
+def _smooth_field(batch: int, std: float, length: float, *, generator: torch.Generator | None) -> Tensor:
     """Control values of a Gaussian random field of the given standard deviation and smoothing length (unit square)."""
     # Control points a smoothing length apart carry all of the field: it has next to no power at shorter waves.
     count = max(4, min(128, math.ceil(1 / length) + 3))

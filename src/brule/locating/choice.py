@@ -173,8 +173,8 @@ def learn_scorer(
     answer: Answer,
     images: Sequence[ImageLike],
     points: Sequence[Array],
-    unlabelled: Sequence[ImageLike] = (),
     *,
+    unlabelled: Sequence[ImageLike] = (),
     most: int = 100,
     seed: int = 0,
 ) -> AnswerScorer:
@@ -202,7 +202,7 @@ def learn_scorer(
     tops = np.unique(other.image, return_index=True)[1]
     seen = [unlabelled[int(k)] for k in other.image[tops]]
     covers = [_places(shapes) for shapes in [*truth, *other.points[tops][:, None]]]
-    wrong = _without_objects(answer, [*images, *seen], covers, seed)
+    wrong = _without_objects(answer, [*images, *seen], covers, seed=seed)
     known = joined([own.features, *wrong])
     label = np.append(_near_truth(own, truth), np.zeros(len(known) - len(own.image), bool))
     believed = other.features.chosen(tops)
@@ -212,7 +212,7 @@ def learn_scorer(
     return AnswerScorer.fit(joined([known, believed]), np.append(label, np.ones(len(believed), bool)))
 
 
-def _without_objects(answer: Answer, images: list[ImageLike], covers: list[Array], seed: int) -> list[AnswerFeatures]:
+def _without_objects(answer: Answer, images: list[ImageLike], covers: list[Array], *, seed: int) -> list[AnswerFeatures]:
     """Answers in images whose objects are painted over, some images at a time."""
     parts = []
     for start in range(0, len(images), _AT_ONCE):

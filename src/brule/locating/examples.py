@@ -119,14 +119,14 @@ class ExampleMaker:
             for flip in (False, True) if self.mirror else (False,):
                 for copy in range(copies):
                     noise = _JITTER * generator.standard_normal(4) if copy else np.zeros(4)
-                    rows.append(self._sampled(image, place, one, noise, flip))
+                    rows.append(self._sampled(image, place, one, noise=noise, flip=flip))
         if not rows:
             return []
         patches, covered = (torch.stack(part) for part in zip(*rows, strict=True))
         cells = hog(patches, self.cell)[:, :, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
         return list((cells * (covered[:, None] > 0.5)).flatten(1))
 
-    def _sampled(self, image: GreyImage, place: Array, one: Filter, noise: Array, flip: bool) -> tuple[Tensor, Tensor]:
+    def _sampled(self, image: GreyImage, place: Array, one: Filter, *, noise: Array, flip: bool) -> tuple[Tensor, Tensor]:
         """The patch under a window, and the share of each of its cells that lies inside the image."""
         h, w = ((n + 2 * _MARGIN) * self.cell for n in one.shape)
         size = float(place[2:4].max() / max(self.box) * math.exp(noise[2]))  # pixels of the image for one of the patch

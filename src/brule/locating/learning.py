@@ -84,7 +84,7 @@ def learn_locator(
     locator = learner.first(Locator(tuple(blank), settings, framing, box), ten)
     tell(f"learnt {len(angles)} filters from {len(ten)} annotated images")
     for share in _SHARES[: settings.rounds] if len(others) else ():
-        locator = learner.again(locator, ten, others, share)
+        locator = learner.again(locator, ten, others, share=share)
         tell(f"learnt again with the surest answers in {share:.0%} of {len(others)} unlabelled images")
     return learner.calibrated(locator, ten, others)
 
@@ -163,7 +163,7 @@ class _Learner:
             locator = self._solved(locator, self.own, self.wrong)
         return locator
 
-    def again(self, locator: Locator, ten: list[Annotated], others: list[GreyImage], share: float) -> Locator:
+    def again(self, locator: Locator, ten: list[Annotated], others: list[GreyImage], *, share: float) -> Locator:
         """Filters learnt again, with the surest answers in a share of the unlabelled images."""
         peaks = self._search(locator, others, _HARD)
         best = np.array([answers[0].score if answers else -np.inf for answers in peaks])
@@ -182,7 +182,7 @@ class _Learner:
         alone = self._solved(locator, [self._examples(one, sure, 1) for one in locator.filters], wrong)
         drift = self._drift(alone, ten)
         sure = [Annotated(one.image, moved(one.places, drift)) for one in sure]
-        return self._solved(locator, self.own, wrong, [self._examples(one, sure, 1) for one in locator.filters])
+        return self._solved(locator, self.own, wrong, found=[self._examples(one, sure, 1) for one in locator.filters])
 
     def _drift(self, locator: Locator, ten: list[Annotated]) -> Array:
         """By how much filters that never saw the annotated objects miss them on average: ``(3,)``, see :func:`moved`.
@@ -253,12 +253,12 @@ class _Learner:
                     rows[peak.filter].append(peak.window)
         return rows
 
-    def _search(self, locator: Locator, images: list[GreyImage], most: int, share: float | None = None) -> list[list[Peak]]:
+    def _search(self, locator: Locator, images: list[GreyImage], most: int, *, share: float | None = None) -> list[list[Peak]]:
         loose = locator if share is None else replace(locator, settings=replace(locator.settings, share=share))
-        return loose.search(images, most, 8, self.device, windows=True)
+        return loose.search(images, most, 8, device=self.device, windows=True)
 
     def _solved(
-        self, locator: Locator, own: list[list[Tensor]], wrong: list[list[Tensor]], found: list[list[Tensor]] | None = None
+        self, locator: Locator, own: list[list[Tensor]], wrong: list[list[Tensor]], *, found: list[list[Tensor]] | None = None
     ) -> Locator:
         filters = []
         for f, one in enumerate(locator.filters):

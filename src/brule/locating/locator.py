@@ -159,7 +159,7 @@ class Locator:
         found: list[tuple[int, Peak]] = []
         while some := list(islice(rest, _READ_AT_ONCE)):
             grey = [grey_image(image, self.longest, f"image {k}") for k, image in some]
-            for (k, _), one, peaks in zip(some, grey, self.search(grey, most, batch_size, device), strict=True):
+            for (k, _), one, peaks in zip(some, grey, self.search(grey, most, batch_size, device=device), strict=True):
                 found += [(k, Peak(one.outer(peak.place[None])[0], peak.score, peak.filter, None)) for peak in peaks]
         places = np.array([peak.place for _, peak in found]).reshape(-1, 5)
         score = self.calibrated(np.array([peak.score for _, peak in found]))
@@ -191,29 +191,29 @@ class Locator:
         return 1 / (1 + np.exp(-np.clip(slope * margins + offset, -50, 50)))
 
     def search(
-        self, images: Sequence[GreyImage], most: int, batch_size: int, device: str | torch.device, *, windows: bool = False
+        self, images: Sequence[GreyImage], most: int, batch_size: int, *, device: str | torch.device, windows: bool = False
     ) -> list[list[Peak]]:
         """The best peaks of each grey image that don't overlap, the best first; with their features if ``windows``."""
         result: list[list[Peak]] = [[] for _ in images]
         for part in batches(images, batch_size):
             chosen = [images[i] for i in part]
-            for i, peaks in zip(part, self._peaks(chosen, torch.device(device), most, windows), strict=True):
+            for i, peaks in zip(part, self._peaks(chosen, torch.device(device), most, windows=windows), strict=True):
                 result[i] = peaks
         return result
 
-    def _peaks(self, images: list[GreyImage], device: torch.device, most: int, windows: bool) -> list[list[Peak]]:
+    def _peaks(self, images: list[GreyImage], device: torch.device, most: int, *, windows: bool) -> list[list[Peak]]:
         levels: list[Level] = []
         tables: list[Array] = []
         for level in self._levels(images, device):
             for f, answers in enumerate(all_answers(self.filters, level.maps)):
-                tables.append(self._table(images, level, answers, np.array([len(levels), f])))
+                tables.append(self._table(images, level, answers, origin=np.array([len(levels), f])))
             levels.append(level)
         result = []
         for k in range(len(images)):
             table = np.concatenate([table[k] for table in tables])
             table = table[np.isfinite(table[:, 5])]
             kept = suppress(table[:, :5], table[:, 5], most=most, share=self.settings.share)
-            peaks = [self._peak(row, levels, k, windows) for row in table[kept]]
+            peaks = [self._peak(row, levels, k, windows=windows) for row in table[kept]]
             result.append(
                 [replace(peak, place=voted(table[:, :5], table[:, 5], i)) for peak, i in zip(peaks, kept, strict=True)]
             )
@@ -223,7 +223,7 @@ class Locator:
         smallest = math.floor(0.8 * min(self.box))
         yield from pyramid(images, cell=self.settings.cell, step=self.settings.step, smallest=smallest, device=device)
 
-    def _table(self, images: list[GreyImage], level: Level, answers: Tensor, origin: Array) -> Array:
+    def _table(self, images: list[GreyImage], level: Level, answers: Tensor, *, origin: Array) -> Array:
         """Local maxima of a filter: ``(B, K, 10)``, columns place (5), score, level, filter, row, column."""
         one = self.filters[int(origin[1])]
         local = answers == F.max_pool2d(answers, 3, stride=1, padding=1)
@@ -241,7 +241,7 @@ class Locator:
         origins = [np.full_like(score, value) for value in origin]
         return np.stack([x, y, *constant, np.where(outside, -np.inf, score), *origins, row, column], axis=-1)
 
-    def _peak(self, row: Array, levels: list[Level], image: int, windows: bool) -> Peak:
+    def _peak(self, row: Array, levels: list[Level], image: int, *, windows: bool) -> Peak:
         level, f, i, j = row[6:].astype(int)
         window = self.filters[f].window(levels[level].maps[image], i, j).flatten() if windows else None
         return Peak(row[:5], float(row[5]), int(f), window)

@@ -33,7 +33,7 @@ def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Ima
     covers = [_mask(whole.size, place, factor) for place in places]
     hidden = np.max([np.zeros(whole.size[::-1], np.uint8), *(np.asarray(cover) for cover in covers)], axis=0)
     for cover in covers:
-        patch = _elsewhere(whole, cover, hidden, generator) if generator.random() < 0.5 else None
+        patch = _elsewhere(whole, cover, hidden, generator=generator) if generator.random() < 0.5 else None
         whole = Image.composite(patch or _surroundings(whole, hidden), whole, cover)
     return whole
 
@@ -47,7 +47,7 @@ def _mask(size: tuple[int, int], place: Array, factor: float) -> Image.Image:
     return Image.fromarray((255 * np.clip((1 - distance) / _FEATHER + 0.5, 0, 1)).astype(np.uint8))
 
 
-def _elsewhere(whole: Image.Image, cover: Image.Image, hidden: Array, generator: np.random.Generator) -> Image.Image | None:
+def _elsewhere(whole: Image.Image, cover: Image.Image, hidden: Array, *, generator: np.random.Generator) -> Image.Image | None:
     """The image shifted so that another part of it lies under the cover; None if no part is free of objects."""
     height, width = whole.size[::-1]
     covered = np.asarray(cover) > 0

@@ -52,9 +52,9 @@ def draw_landmarks(
     visible = np.asarray(np.isfinite(landmarks).all(axis=1))
     for i, j in pairs:
         if visible[i] and visible[j]:
-            _paint_segment(canvas, landmarks[i], landmarks[j], (colours[i], colours[j]), 0.55 * radius)
+            _paint_segment(canvas, landmarks[i], landmarks[j], colours=(colours[i], colours[j]), width=0.55 * radius)
     for i in np.flatnonzero(visible):
-        _paint_dot(canvas, landmarks[i], colours[i], radius)
+        _paint_dot(canvas, landmarks[i], colours[i], radius=radius)
     drawn = Image.fromarray(np.round(canvas).astype(np.uint8))
     if numbers:
         _write_numbers(drawn, landmarks, radius)
@@ -66,7 +66,7 @@ def draw_dots(image: Image.Image, points: ArrayLike, colour: tuple[int, int, int
     canvas = np.asarray(image, dtype=np.float32).copy()
     for point in check_landmarks(points):
         if np.isfinite(point).all():
-            _paint_dot(canvas, point, np.asarray(colour), radius)
+            _paint_dot(canvas, point, np.asarray(colour), radius=radius)
     return Image.fromarray(np.round(canvas).astype(np.uint8))
 
 
@@ -78,7 +78,7 @@ def draw_crosses(image: Image.Image, points: ArrayLike) -> Image.Image:
     white = np.full(3, 255)
     for point in landmarks[np.isfinite(landmarks).all(axis=1)]:
         for arm in ((radius, radius), (radius, -radius)):
-            _paint_segment(canvas, point - arm, point + arm, (white, white), 0.4 * radius)
+            _paint_segment(canvas, point - arm, point + arm, colours=(white, white), width=0.4 * radius)
     return Image.fromarray(np.round(canvas).astype(np.uint8))
 
 
@@ -166,7 +166,7 @@ def _blend(part: Array, colour: ArrayLike, coverage: Array) -> None:
     part += coverage[..., None] * (np.asarray(colour, dtype=np.float32) - part)
 
 
-def _paint_dot(canvas: Array, centre: Array, colour: Array, radius: float) -> None:
+def _paint_dot(canvas: Array, centre: Array, colour: Array, *, radius: float) -> None:
     rim = radius + max(0.55, 0.3 * radius)
     window = _window(canvas, centre - rim - 1, centre + rim + 1)
     if window is None:
@@ -178,7 +178,7 @@ def _paint_dot(canvas: Array, centre: Array, colour: Array, radius: float) -> No
     _blend(part, colour, np.clip(radius + 0.5 - distance, 0, 1))
 
 
-def _paint_segment(canvas: Array, start: Array, end: Array, colours: tuple[Array, Array], width: float) -> None:
+def _paint_segment(canvas: Array, start: Array, end: Array, *, colours: tuple[Array, Array], width: float) -> None:
     margin = 0.5 * width + 2
     window = _window(canvas, np.minimum(start, end) - margin, np.maximum(start, end) + margin)
     if window is None:

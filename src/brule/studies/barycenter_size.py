@@ -103,8 +103,8 @@ def run_barycenter_size(
     known = {(draw.n, draw.number): draw for draw in _read_draws(directory / DRAWS)}
     for n, number in wanted:
         if (n, number) not in known:
-            points = reference if n == total else drawn_barycenter(cloud, n, number, seed)
-            known[n, number] = _compared(points, reference, float(distance[0]), n, number)
+            points = reference if n == total else drawn_barycenter(cloud, n, number, seed=seed)
+            known[n, number] = _compared(points, reference, float(distance[0]), n=n, number=number)
             _append(directory / DRAWS, known[n, number])
         tell(done := done + (n if n < total else 0), work)
     spread = 100 * float(_squared(cloud, reference).mean()) ** 0.5 / float(distance[0])
@@ -112,7 +112,7 @@ def run_barycenter_size(
     return SizeStudy(reference.tolist(), spread, total, name, float(distance[0]), seed, found)
 
 
-def drawn_barycenter(shapes: np.ndarray, n: int, number: int, seed: int) -> np.ndarray:
+def drawn_barycenter(shapes: np.ndarray, n: int, number: int, *, seed: int) -> np.ndarray:
     """The barycenter ``(N, 2)`` of n of the shapes ``(K, N, 2)``; all of them stay in their order.
 
     Args:
@@ -151,7 +151,7 @@ def _reference(directory: Path, cloud: np.ndarray, seed: int) -> np.ndarray:
                 f"shapes and seed {kept.get('seed')}, perhaps others; choose another folder for another study"
             )
         return _points(kept.get("points"), cloud.shape[1], path)
-    points = drawn_barycenter(cloud, len(cloud), 0, seed)
+    points = drawn_barycenter(cloud, len(cloud), 0, seed=seed)
     write_text(path, json.dumps(asked | {"points": points.tolist()}) + "\n")
     return points
 
@@ -171,7 +171,7 @@ def _squared(clouds: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return wasserstein2_squared(torch.from_numpy(clouds), torch.from_numpy(reference[None])).numpy()
 
 
-def _compared(points: np.ndarray, reference: np.ndarray, distance: float, n: int, number: int) -> Draw:
+def _compared(points: np.ndarray, reference: np.ndarray, distance: float, *, n: int, number: int) -> Draw:
     squared = float(_squared(points[None], reference)[0]) * (100 / distance) ** 2
     nme = float(normalized_mean_error(points[None], reference[None], distance=distance)[0])
     return Draw(n, number, squared, nme, points.tolist())

@@ -129,7 +129,7 @@ def run_regularizer(
             folder = arm.run(directory, seed)
             make_folder(folder)
             recorder = CurveRecorder(folder / CURVE, material.measured, learnt)
-            score = run_arm(directory, arm, seed, own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
+            score = run_arm(directory, arm, seed, material=own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
             if score is None:
                 return None
             say(f"{name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")

@@ -107,8 +107,8 @@ def run_arm(
     directory: Path,
     arm: Arm,
     seed: int,
-    material: StudyMaterial,
     *,
+    material: StudyMaterial,
     preset: str,
     overrides: Mapping[str, Any],
     quiet: bool = False,
@@ -169,8 +169,8 @@ def run_arms(
     directory: Path,
     arms: Sequence[Arm],
     seeds: Sequence[int],
-    material: StudyMaterial,
     *,
+    material: StudyMaterial,
     preset: str,
     overrides: Mapping[str, Any],
     quiet: bool = False,
@@ -194,7 +194,7 @@ def run_arms(
     scores = []
     for seed in seeds:
         for arm in arms:
-            score = run_arm(directory, arm, seed, material, preset=preset, overrides=overrides, quiet=quiet)
+            score = run_arm(directory, arm, seed, material=material, preset=preset, overrides=overrides, quiet=quiet)
             if score is None:
                 return None
             say(f"{arm.name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")

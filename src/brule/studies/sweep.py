@@ -91,7 +91,7 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
     return Sweep(term, key, tuple(sorted(distinct) if numbers else distinct))
 
 
-def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> str:
+def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, measured: SampleList) -> str:
     """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.svg``, and ``predictions.png``.
 
     The last shows predictions on some of the measured images, evenly spread, of the runs with the first seed: at the lowest
@@ -113,7 +113,7 @@ def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], measure
     errors = {value: [score.nme for score in own] for value, own in _by_value(sweep, scores).items()}
     floor = median(score.floor_nme for score in scores)
     save_picture(sweep_chart(errors, name=sweep.name, floor=floor), directory / "sweep.svg")
-    save_picture(_pictures(directory, sweep, scores, measured), directory / "predictions.png")
+    save_picture(_pictures(directory, sweep, scores, measured=measured), directory / "predictions.png")
     return table
 
 
@@ -157,7 +157,7 @@ def _by_value(sweep: Sweep, scores: Sequence[Score]) -> dict[Any, list[Score]]:
     return {value: by_arm[arm.name] for value, arm in zip(sweep.values, sweep.arms, strict=True) if arm.name in by_arm}
 
 
-def _pictures(directory: Path, sweep: Sweep, scores: Sequence[Score], measured: SampleList) -> Image.Image:
+def _pictures(directory: Path, sweep: Sweep, scores: Sequence[Score], *, measured: SampleList) -> Image.Image:
     """A row of predictions for the lowest, the best and the highest value."""
     by_value = _by_value(sweep, scores)
     best = min(by_value, key=lambda value: median(score.nme for score in by_value[value]))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from brule.files import make_folder
 from brule.model import BruleModel, Decoder
+from brule.plots import save_picture
 from brule.tensors import Images, resized, to_bytes, to_input
 from brule.training.checkpoint import save_checkpoint
 from brule.training.config import TrainingConfig
@@ -42,9 +43,9 @@ class TrainingResult:
     decoder: Decoder | None = None
 
 
-# Draws crops (B, S, S, C) bytes with landmarks (B, N, 2) in the unit square into a file, and beside them the same redrawn
-# from those landmarks, where there is a decoder.
-Preview = Callable[[Path, np.ndarray, np.ndarray, np.ndarray | None], object]
+# Draws crops (B, S, S, C) bytes with landmarks (B, N, 2) in the unit square, and beside them the same redrawn from those
+# landmarks, where there is a decoder.
+Preview = Callable[[np.ndarray, np.ndarray, np.ndarray | None], Image.Image]
 
 
 @dataclass
@@ -104,8 +105,7 @@ class Checkpointer:
         crops, points = _predict_some(state.ema, self.images, state.config, count=_PREVIEW_IMAGES)
         redrawn = None if state.decoder_ema is None else _redrawn(state.decoder_ema, crops, points)
         path = self.directory / "previews" / f"{state.progress.iteration:06d}.png"
-        make_folder(path.parent)
-        self.preview(path, crops, points, redrawn)
+        save_picture(self.preview(crops, points, redrawn), path)
         self.log.picture(state.progress.iteration, path)
 
 

@@ -62,7 +62,7 @@ def train(
         device: where to train; with several processes, ``cuda`` is a GPU of its own for each.
         start_from: called with the state of a new run, to give it the weights of another (:func:`take_weights`).
         on_checkpoint: called in the main process before a checkpoint is written and at the end, with the averages.
-        preview: draws crops with landmarks into a file, in the main process; see :data:`Preview`.
+        preview: draws crops with landmarks, in the main process; see :data:`Preview`.
 
     Returns:
         The averaged model. Ctrl-C, SIGTERM and SIGHUP end the run early, with a checkpoint.

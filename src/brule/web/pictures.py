@@ -76,7 +76,7 @@ class Pictures:
         self._keep(file, content)
         return content
 
-    def tile(self, entry: ImageEntry, level: int, column: int, row: int) -> bytes:
+    def tile(self, entry: ImageEntry, level: int, *, column: int, row: int) -> bytes:
         """A tile of an image that was halved ``level`` times, as JPEG.
 
         Raises:

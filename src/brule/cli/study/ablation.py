@@ -63,7 +63,9 @@ def ablation(
             raise ConfigError(f"--arms: {name!r} is none of the arms of these settings: {', '.join(known)}")
     chosen = [known[name] for name in arms or known]
     material = study_material(images, shapes, data, n_shapes=n_shapes, exclude_validation=exclude_validation)
-    scores = run_arms(output, chosen, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
+    scores = run_arms(
+        output, chosen, seeds or SEEDS, material=material, preset=preset, overrides=overrides, quiet=quiet, say=note
+    )
     if scores is None:
         return stopped()
     say(report_ablation(output, scores))

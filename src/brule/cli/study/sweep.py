@@ -64,8 +64,10 @@ def sweep(
     overrides = {"time_limit": "0"} | parse_overrides(set_ or [])
     found = resolve_sweep(term, values, preset=preset, overrides=overrides)
     material = study_material(images, shapes, data, n_shapes=n_shapes, exclude_validation=exclude_validation)
-    scores = run_arms(output, found.arms, seeds or SEEDS, material, preset=preset, overrides=overrides, quiet=quiet, say=note)
+    scores = run_arms(
+        output, found.arms, seeds or SEEDS, material=material, preset=preset, overrides=overrides, quiet=quiet, say=note
+    )
     if scores is None:
         return stopped()
-    say(report_sweep(output, found, scores, material.measured))
+    say(report_sweep(output, found, scores, measured=material.measured))
     return 0

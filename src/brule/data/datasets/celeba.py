@@ -48,7 +48,7 @@ def read_celeba(root: Path | str, split: str = "train", *, wild: bool = False, s
     checked_split("celeba", split, PARTITIONS)
     root = Path(root)
     partition = first_there(root, "list_eval_partition.txt", _FOLDERS)
-    expect(root, "CelebA", TREE, {**_parts(root, wild), "list_eval_partition.txt": partition})
+    expect(root, "CelebA", TREE, found={**_parts(root, wild), "list_eval_partition.txt": partition})
     assert partition is not None  # for the type checker
     wanted = {name: None for name, group in _pairs(partition) if group == PARTITIONS[split]}
     in_partition = len(wanted)
@@ -63,7 +63,7 @@ def read_celeba(root: Path | str, split: str = "train", *, wild: bool = False, s
             f"celeba: {root / 'MAFL/testing.txt'} isn't there, so MAFL's test images are not kept out of {split}: don't "
             "measure on MAFL what you train on this"
         ]
-    result = _read(root, list(wanted), wild, skip_bad)
+    result = _read(root, list(wanted), wild, skip_bad=skip_bad)
     result.counts[split] = in_partition
     result.notes += notes
     return note_counts(result, "celeba", CELEBA_COUNTS)
@@ -85,11 +85,11 @@ def read_mafl(root: Path | str, split: str = "train", *, wild: bool = False, ski
     checked_split("mafl", split, MAFL_COUNTS)
     root = Path(root)
     lists = {name: first_there(root, name, _FOLDERS) for name in ("training.txt", "testing.txt")}
-    expect(root, "MAFL", TREE, {**_parts(root, wild), **lists})
+    expect(root, "MAFL", TREE, found={**_parts(root, wild), **lists})
     names = {name: lines_of(path) for name, path in lists.items() if path is not None}
     if both := set(names["training.txt"]) & set(names["testing.txt"]):
         raise DataError(f"{lists['training.txt']}: {min(both)} is in testing.txt too; no image may be in both")
-    result = _read(root, names["training.txt" if split == "train" else "testing.txt"], wild, skip_bad)
+    result = _read(root, names["training.txt" if split == "train" else "testing.txt"], wild, skip_bad=skip_bad)
     result.counts[split] = len(result)
     return note_counts(result, "mafl", MAFL_COUNTS)
 
@@ -99,7 +99,7 @@ def _parts(root: Path, wild: bool) -> dict[str, Path | None]:
     return {name: first_there(root, name, _FOLDERS) for name in names}
 
 
-def _read(root: Path, names: list[str], wild: bool, skip_bad: bool) -> SampleList:
+def _read(root: Path, names: list[str], wild: bool, *, skip_bad: bool) -> SampleList:
     parts = _parts(root, wild)
     listing, folder = parts[_LANDMARKS[wild]], parts[_IMAGES[wild]]
     assert listing is not None and folder is not None  # for the type checker

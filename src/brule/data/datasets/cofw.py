@@ -51,7 +51,7 @@ def read_cofw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
     root = Path(root)
     name = f"COFW_{split}_color.mat"
     path = first_there(root, name)
-    expect(root, "COFW", TREE, {name: path})
+    expect(root, "COFW", TREE, found={name: path})
     assert path is not None  # for the type checker
     try:
         import h5py
@@ -59,7 +59,7 @@ def read_cofw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
         raise DataError(f"{path}: reading it needs h5py: pip install 'brule-landmarks[cofw]'") from error
     try:
         with h5py.File(path, "r") as file:
-            samples = _samples(path, file, split, BadFiles(skip=skip_bad))
+            samples = _samples(path, file, split, bad=BadFiles(skip=skip_bad))
     except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -68,14 +68,14 @@ def read_cofw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
     return note_counts(samples, "cofw", RELEASE_COUNTS)
 
 
-def _samples(path: Path, file: Any, split: str, bad: BadFiles) -> SampleList:
+def _samples(path: Path, file: Any, split: str, *, bad: BadFiles) -> SampleList:
     images, points, boxes = (file[name] for name in _VARIABLES[split])
     points, boxes = np.asarray(points, dtype=np.float64), np.asarray(boxes, dtype=np.float64)  # (87, n), (4, n)
     count = points.shape[1] if points.ndim == 2 else 0
     references = np.asarray(images).reshape(-1)
     if points.shape != (3 * N_POINTS, count) or boxes.shape != (4, count) or len(references) != count:
         raise DataError(f"{path}: expected {3 * N_POINTS} values, a box and an image a face, got {points.shape}, {boxes.shape}")
-    folder = _written(path, split, file, references)
+    folder = _written(path, split, file, references=references)
     result = SampleList(bad=bad)
     for i in range(count):
         image = folder / f"{split}_{i + 1:04d}.png"
@@ -90,7 +90,7 @@ def _samples(path: Path, file: Any, split: str, bad: BadFiles) -> SampleList:
     return result
 
 
-def _written(path: Path, split: str, file: Any, references: np.ndarray) -> Path:
+def _written(path: Path, split: str, file: Any, *, references: np.ndarray) -> Path:
     """The folder with the images of a file; they are written out if they aren't yet."""
     status = path.stat()
     key = hashlib.sha256(f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()

@@ -21,7 +21,7 @@ def checked_split(dataset: str, split: str, splits: Iterable[str]) -> str:
     return split
 
 
-def expect(root: Path, dataset: str, tree: str, found: Mapping[str, Path | None]) -> None:
+def expect(root: Path, dataset: str, tree: str, *, found: Mapping[str, Path | None]) -> None:
     """Check that the parts of a release are there.
 
     Args:

@@ -51,14 +51,14 @@ def read_300w(root: Path | str, split: str = "train", *, skip_bad: bool = False)
     """
     checked_split("300-W", split, SPLITS)
     root = Path(root)
-    expect(root, "300-W", TREE, {part: first_there(root, part) for part in SPLITS[split]})
+    expect(root, "300-W", TREE, found={part: first_there(root, part) for part in SPLITS[split]})
     result = SampleList(bad=BadFiles(skip=skip_bad))
     for part in SPLITS[split]:
-        _add_part(result, root, part, skip_bad)
+        _add_part(result, root, part, skip_bad=skip_bad)
     return note_counts(result, "300-W", RELEASE_COUNTS)
 
 
-def _add_part(result: SampleList, root: Path, part: str, skip_bad: bool) -> None:
+def _add_part(result: SampleList, root: Path, part: str, *, skip_bad: bool) -> None:
     samples = read_folder(root / part, require_points=True, skip_bad=skip_bad)
     if samples.n_points != N_POINTS:
         raise DataError(f"{samples[0].path}: expected {N_POINTS} landmarks in 300-W, got {samples.n_points}")

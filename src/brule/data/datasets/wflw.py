@@ -52,12 +52,12 @@ def read_wflw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
     part, _, attribute = split.partition("-")
     name = f"{LISTS}/list_98pt_rect_attr_{part}.txt"
     images, listing = first_there(root, "WFLW_images"), first_there(root, name)
-    expect(root, "WFLW", TREE, {"WFLW_images": images, name: listing})
+    expect(root, "WFLW", TREE, found={"WFLW_images": images, name: listing})
     assert images is not None and listing is not None  # for the type checker
     result = SampleList(bad=BadFiles(skip=skip_bad))
     for number, line in enumerate(lines_of(listing), 1):
         try:
-            sample = _sample(f"{listing}: line {number}", line, images, attribute)
+            sample = _sample(f"{listing}: line {number}", line, images, attribute=attribute)
         except DataError as error:
             result.bad.reject_error(listing, error)
         else:
@@ -68,7 +68,7 @@ def read_wflw(root: Path | str, split: str = "train", *, skip_bad: bool = False)
     return note_counts(result, "wflw", RELEASE_COUNTS)
 
 
-def _sample(where: str, line: str, images: Path, attribute: str) -> Sample | None:
+def _sample(where: str, line: str, images: Path, *, attribute: str) -> Sample | None:
     fields = line.split(maxsplit=_FIELDS - 1)
     if len(fields) != _FIELDS:
         raise DataError(f"{where}: expected {_FIELDS} fields (points, box, attributes, image), got {len(fields)}")

@@ -70,7 +70,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
                 raise DataError(f"{path}: annotation {number_}: no image has the id {shown(one.get('image_id'))}")
             if one.get("iscrowd") or (kind is not None and _category(one) != kind):
                 continue
-            item = _item(f"{path}: annotation {number_} ({image.name})", one, image, layout, marks=marks)
+            item = _item(f"{path}: annotation {number_} ({image.name})", one, image, layout=layout, marks=marks)
             scores += bool(one.get("keypoints")) and isinstance(one.get("score"), (int, float))
             found.append((order[_key(one.get("image_id"))], item))
     if crowd := len(objects) - len(found) - len(problems):
@@ -127,7 +127,7 @@ def _pair(where: str, pair: object) -> tuple[int, int]:
     return int(ends[0]), int(ends[1])
 
 
-def _item(where: str, one: dict[str, Any], image: _Image, layout: Layout, *, marks: MissingMarks) -> Annotation:
+def _item(where: str, one: dict[str, Any], image: _Image, *, layout: Layout, marks: MissingMarks) -> Annotation:
     found = None if one.get(_OWN_BOX) else _box(one.get("bbox"), where)
     values = one.get("keypoints")
     if not values:

@@ -43,7 +43,7 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
         with problems.caught():
             name = text(image.get("name"), where, "an image's 'name'")
             start = NamedPoints(name, size(image.get("width"), image.get("height"), where))
-            objects += _objects(image, start, contours, grouping, where=f"{where} ({name})")
+            objects += _objects(image, start, contours, grouping=grouping, where=f"{where} ({name})")
         others += sum(child.tag not in ("points", "skeleton", "box", "tag", "polygon") for child in image)
     items, layout = from_named(objects, stated, layout)
     notes = outline_notes(objects, others, "points, skeletons, boxes nor polygons") + grouping.notes() + contours.notes()
@@ -93,7 +93,7 @@ class _Contours:
 
 
 def _objects(
-    image: ET.Element, start: NamedPoints, contours: _Contours, grouping: Grouping, *, where: str
+    image: ET.Element, start: NamedPoints, contours: _Contours, *, grouping: Grouping, where: str
 ) -> list[NamedPoints]:
     marks: list[Mark] = []
     boxes: list[LooseBox] = []
@@ -103,10 +103,10 @@ def _objects(
         group = element.get("group_id") or None
         label = element.get("label") or ""
         if element.tag == "skeleton":
-            own = [mark for child in element.findall("points") for mark in _marks(where, child, contours, None)]
+            own = [mark for child in element.findall("points") for mark in _marks(where, child, contours, group=None)]
             whole.append((group, _as_object(start, own, where)))
         elif element.tag == "points":
-            own = _marks(where, element, contours, group)
+            own = _marks(where, element, contours, group=group)
             if label in contours and not contours.named:
                 whole.append((group, _as_object(start, own, where)))
             else:
@@ -115,7 +115,7 @@ def _objects(
             boxes.append(LooseBox(label[:60], found, group))
         elif element.tag == "polygon":
             outlines.append((label[:60] or "outline", from_corner(np.array(_places(where, element)))))
-    objects = _with_boxes(whole, marks, boxes, grouping, start=start, where=where) or [start]
+    objects = _with_boxes(whole, marks, boxes, grouping=grouping, start=start, where=where) or [start]
     objects[0].outlines += outlines
     return objects
 
@@ -124,8 +124,8 @@ def _with_boxes(
     whole: list[tuple[str | None, NamedPoints]],
     marks: list[Mark],
     boxes: list[LooseBox],
-    grouping: Grouping,
     *,
+    grouping: Grouping,
     start: NamedPoints,
     where: str,
 ) -> list[NamedPoints]:
@@ -156,7 +156,7 @@ def _as_object(start: NamedPoints, marks: list[Mark], where: str) -> NamedPoints
     return one
 
 
-def _marks(where: str, element: ET.Element, contours: _Contours, group: str | None) -> list[Mark]:
+def _marks(where: str, element: ET.Element, contours: _Contours, *, group: str | None) -> list[Mark]:
     if element.get("outside") == "1":
         return []
     label = text(element.get("label"), where, "a label")
@@ -233,11 +233,11 @@ def _dump(annotations: Annotations) -> str:
         images[item.image][1].append(item)
     for element, items in images.values():
         for number_, item in enumerate(items, 1):
-            _write_object(element, item, names, annotations.layout.kind, str(number_) if len(items) > 1 else None)
+            _write_object(element, item, names, kind=annotations.layout.kind, group=str(number_) if len(items) > 1 else None)
     return xml_text(root)
 
 
-def _write_object(image: ET.Element, item: Annotation, names: Sequence[str], kind: str, group: str | None) -> None:
+def _write_object(image: ET.Element, item: Annotation, names: Sequence[str], *, kind: str, group: str | None) -> None:
     own = {} if group is None else {"group_id": group}
     if item.points is not None:
         skeleton = ET.SubElement(image, "skeleton", {"label": kind, "source": "manual", "z_order": "0", **own})

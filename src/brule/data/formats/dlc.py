@@ -61,7 +61,7 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
             if image in items:
                 raise DataError(f"{where}: {image} has a row already; expected one row an image")
             items[image] = []
-            items[image] = list(_objects(f"{where} ({image})", image, row, head, marks=marks))
+            items[image] = list(_objects(f"{where} ({image})", image, row, head=head, marks=marks))
     notes = marks.notes()
     if head.unique:
         notes.append(f"unique body parts, which belong to no animal, are passed over: {', '.join(head.unique[:10])}")
@@ -107,7 +107,7 @@ def _video(table: Table, head: _Head) -> list[str]:
     return names if names and all(name.isdigit() for name in names) else []
 
 
-def _objects(where: str, image: str, row: list[str], head: _Head, *, marks: MissingMarks) -> Iterator[Annotation]:
+def _objects(where: str, image: str, row: list[str], *, head: _Head, marks: MissingMarks) -> Iterator[Annotation]:
     """An object for each animal that has a point; one without points if none has."""
     index = {name: i for i, name in enumerate(head.names)}
     labelled = False

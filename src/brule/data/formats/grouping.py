@@ -98,7 +98,7 @@ class Grouping:
         objects = list(found.values())
         own = groups.get(None, [])
         if _repeats(own) and len(loose) > 1:
-            objects += _by_boxes(start, own, loose, where)
+            objects += _by_boxes(start, own, loose, where=where)
             loose = []
         elif own:
             objects.append(_object(start, own, where))
@@ -214,7 +214,7 @@ def _give(one: NamedPoints, box: LooseBox, where: str) -> None:
     one.box = box.box
 
 
-def _by_boxes(start: NamedPoints, marks: Sequence[Mark], boxes: Sequence[LooseBox], where: str) -> list[NamedPoints]:
+def _by_boxes(start: NamedPoints, marks: Sequence[Mark], boxes: Sequence[LooseBox], *, where: str) -> list[NamedPoints]:
     """An object for each box, of the points for which it is the smallest that holds them."""
     own: list[list[Mark]] = [[] for _ in boxes]
     by_size = sorted(range(len(boxes)), key=lambda i: _area(boxes[i].box))

@@ -41,7 +41,7 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
             known = size(image.get("width"), image.get("height"), where)
             boxes = [one for one in image.findall("box") if one.get("ignore") not in ("1", "true")]
             ignored += len(image.findall("box")) - len(boxes)
-            found = [_object(f"{where} ({name})", one, NamedPoints(name, known), marks) for one in boxes]
+            found = [_object(f"{where} ({name})", one, NamedPoints(name, known), marks=marks) for one in boxes]
             objects += found or [NamedPoints(name, known)]
     notes = [f"{counted(ignored, 'box')} marked 'ignore' passed over"] if ignored else []
     notes += marks.notes()
@@ -72,7 +72,7 @@ def _numbers(count: int) -> list[str]:
     return [str(i).zfill(width) for i in range(count)]
 
 
-def _object(where: str, element: ET.Element, one: NamedPoints, marks: MissingMarks) -> NamedPoints:
+def _object(where: str, element: ET.Element, one: NamedPoints, *, marks: MissingMarks) -> NamedPoints:
     left, top, width, height = (number(element.get(key), where, f"a box's {key}") for key in ("left", "top", "width", "height"))
     for part in element.findall("part"):
         name = text(part.get("name"), where, "a part's name")

@@ -40,7 +40,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     content = as_dict(content, str(path), "labelme's annotation")
     known = size(content.get("imageWidth"), content.get("imageHeight"), str(path))
     image, notes = meant_image(
-        path, text(content.get("imagePath"), str(path), "an 'imagePath'"), content.get("imageData"), known
+        path, text(content.get("imagePath"), str(path), "an 'imagePath'"), content.get("imageData"), size=known
     )
     start = NamedPoints(image, known)
     problems, found, grouping = Problems(path), _Shapes(), Grouping()
@@ -164,7 +164,7 @@ def labelme_content(annotations: Annotations) -> dict[str, Any]:
     names = annotations.names(annotations.n_points or 0)
     shapes: list[dict[str, Any]] = []
     for number_, item in enumerate(items, 1):
-        shapes += _shapes(item, names, number_ if len(items) > 1 else None, annotations.layout.kind)
+        shapes += _shapes(item, names, number_ if len(items) > 1 else None, kind=annotations.layout.kind)
     known = items[0].size or (None, None)
     scale = next((item.scale for item in items if item.scale is not None), None)
     return {
@@ -184,21 +184,21 @@ def _dump(annotations: Annotations) -> str:
     return json.dumps(labelme_content(annotations), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _shapes(item: Annotation, names: Sequence[str], group: int | None, kind: str) -> list[dict[str, Any]]:
+def _shapes(item: Annotation, names: Sequence[str], group: int | None, *, kind: str) -> list[dict[str, Any]]:
     found = []
     if item.box is not None:
         left, top, right, bottom = map(tidy, box_edges(item.box))
-        found.append(_shape(kind, [[left, top], [right, bottom]], "rectangle", group, False))
+        found.append(_shape(kind, [[left, top], [right, bottom]], "rectangle", group=group, hidden=False))
     if item.points is None:
         return found
     hidden = item.occluded if item.occluded is not None else np.zeros(len(item.points), dtype=bool)
     for name, (x, y), behind in zip(names, to_corner(item.points.astype(np.float64)).tolist(), hidden.tolist(), strict=True):
         if np.isfinite((x, y)).all():
-            found.append(_shape(name, [[tidy(x), tidy(y)]], "point", group, behind))
+            found.append(_shape(name, [[tidy(x), tidy(y)]], "point", group=group, hidden=behind))
     return found
 
 
-def _shape(label: str, points: list[list[float]], kind: str, group: int | None, hidden: bool) -> dict[str, Any]:
+def _shape(label: str, points: list[list[float]], kind: str, *, group: int | None, hidden: bool) -> dict[str, Any]:
     flags = {"occluded": True} if hidden else {}
     return {"label": label, "points": points, "group_id": group, "description": "", "shape_type": kind, "flags": flags}
 

@@ -83,7 +83,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
                 raise DataError(f"{where}: states other landmarks than the tasks before it")
             results = _chosen(task, where, counts, predicted=predicted)
             image = _image(where, data)
-            found = _Results(f"{where} ({image})", image, size_of, counts)
+            found = _Results(f"{where} ({image})", image, size_of, counts=counts)
             for result in results:
                 found.add(as_dict(result, where, "a result"))
             objects += found.objects(grouping)
@@ -152,7 +152,7 @@ def _image(where: str, data: dict[str, Any]) -> str:
 class _Results:
     """The results of a task, which come as points, boxes, and relations between them."""
 
-    def __init__(self, where: str, image: str, size_of: SizeOf, counts: _Counts) -> None:
+    def __init__(self, where: str, image: str, size_of: SizeOf, *, counts: _Counts) -> None:
         self._where, self._image, self._size_of, self._counts = where, image, size_of, counts
         self._size: tuple[int, int] | None = None
         self._points: list[tuple[dict[str, Any], str, tuple[float, float]]] = []
@@ -269,14 +269,16 @@ def _dump(annotations: Annotations) -> str:
     tasks = []
     for position, (image, items) in enumerate(images.items(), 1):
         results = [
-            one for number_, item in enumerate(items, 1) for one in _results(item, names, annotations.layout.kind, number_)
+            one
+            for number_, item in enumerate(items, 1)
+            for one in _results(item, names, annotations.layout.kind, position=number_)
         ]
         done = [{"result": results, "was_cancelled": False}] if results else []
         tasks.append({"id": position, "data": {"image": image, **stated}, "annotations": done})
     return json.dumps(tasks, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _results(item: Annotation, names: list[str], kind: str, position: int) -> Iterator[dict[str, Any]]:
+def _results(item: Annotation, names: list[str], kind: str, *, position: int) -> Iterator[dict[str, Any]]:
     if item.points is None and item.box is None:
         return
     width, height = size_needed(item.size, item.image, "Label Studio")

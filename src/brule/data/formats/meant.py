@@ -21,7 +21,7 @@ _SAME = 6.0  # grey levels: a picture that was saved again differs by less on av
 _MAX_EMBEDDED = 2**28  # characters
 
 
-def meant_image(path: Path, stated: str, embedded: object, size: tuple[int, int] | None) -> tuple[str, list[str]]:
+def meant_image(path: Path, stated: str, embedded: object, *, size: tuple[int, int] | None) -> tuple[str, list[str]]:
     """The image that an annotation file is about, and remarks.
 
     If the file has an image of its own name beside it and ``imagePath`` leads to another one, the embedded image decides, else

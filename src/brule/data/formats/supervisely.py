@@ -74,11 +74,11 @@ def _meta(path: Path) -> tuple[dict[str, str], Layout]:
             continue
         own = {key: text(node.get("label"), f"{found}: a node") for key, node in nodes.items() if isinstance(node, dict)}
         labels |= own
-        layouts.append(_layout(list(own), list(own.values()), config.get("edges"), entry.get("title")))
+        layouts.append(_layout(list(own), list(own.values()), config.get("edges"), kind=entry.get("title")))
     return labels, layouts[0] if len(layouts) == 1 else Layout()
 
 
-def _layout(keys: list[str], names: list[str], edges: object, kind: object) -> Layout:
+def _layout(keys: list[str], names: list[str], edges: object, *, kind: object) -> Layout:
     index = {key: i for i, key in enumerate(keys)}
     pairs = [(one.get("src"), one.get("dst")) for one in (edges if isinstance(edges, list) else []) if isinstance(one, dict)]
     found = tuple(
@@ -162,7 +162,9 @@ class _Objects:
 def _dump(annotations: Annotations) -> str:
     items = annotations.items
     names = annotations.names(annotations.n_points or 0)
-    objects = [one for number_, item in enumerate(items, 1) for one in _objects(item, names, annotations.layout.kind, number_)]
+    objects = [
+        one for number_, item in enumerate(items, 1) for one in _objects(item, names, annotations.layout.kind, position=number_)
+    ]
     if items[0].size is None:
         raise DataError(f"Supervisely needs the size of {items[0].image}, which isn't known; the image must be there")
     known = {"height": items[0].size[1], "width": items[0].size[0]}
@@ -170,7 +172,7 @@ def _dump(annotations: Annotations) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _objects(item: Annotation, names: list[str], kind: str, position: int) -> Iterator[dict[str, Any]]:
+def _objects(item: Annotation, names: list[str], kind: str, *, position: int) -> Iterator[dict[str, Any]]:
     common = {"classTitle": kind, "description": "", "tags": [], "instance": f"object{position}"}
     if item.box is not None:
         left, top, right, bottom = map(tidy, item.box)

@@ -48,7 +48,7 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
         )
     marks = MissingMarks()
     if columns.xy is not None and not columns.pairs:
-        found = _parse_long(path, table, columns, marks)
+        found = _parse_long(path, table, columns, marks=marks)
     else:
         found = _parse_wide(path, table, columns, size_of=size_of, marks=marks)
     found.notes.extend(marks.notes())
@@ -59,7 +59,7 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
 def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
     items = []
-    for where, row in _rows(path, table, columns, problems):
+    for where, row in _rows(path, table, columns, problems=problems):
         with problems.caught():
             items.append(_item(where, row, columns, size_of=size_of, marks=marks))
     notes = []
@@ -75,7 +75,7 @@ def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, 
     return Annotations(items, Layout(columns.names), problems, notes, predicted=bool(columns.predicted))
 
 
-def _rows(path: Path, table: Table, columns: Columns, problems: Problems) -> Iterator[tuple[str, list[str]]]:
+def _rows(path: Path, table: Table, columns: Columns, *, problems: Problems) -> Iterator[tuple[str, list[str]]]:
     """The rows below the first, filled up, with the words for errors."""
     width = len(columns.head)
     for position, row in enumerate(islice(table.rows(), 1, None), 2):
@@ -102,12 +102,12 @@ def _item(where: str, row: list[str], columns: Columns, *, size_of: SizeOf, mark
     return own if own.labelled else Annotation(image, None, own.box, own.size)
 
 
-def _parse_long(path: Path, table: Table, columns: Columns, marks: MissingMarks) -> Annotations:
+def _parse_long(path: Path, table: Table, columns: Columns, *, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
     objects: dict[str, NamedPoints] = {}
     names: dict[str, None] = {}
     x_column, y_column = columns.xy or (0, 0)
-    for where, row in _rows(path, table, columns, problems):
+    for where, row in _rows(path, table, columns, problems=problems):
         with problems.caught():
             image = text(row[columns.image or 0], where, "an image's name")
             one = objects.setdefault(image, NamedPoints(image))

@@ -55,7 +55,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     numbered = attribute is None
     for name, regions in images:
         with problems.caught():
-            found = _Image(f"{path}: {name}", name, attribute, marks)
+            found = _Image(f"{path}: {name}", name, attribute, missing=marks)
             others += sum(not found.add(shape, own) for shape, own in regions)
             objects += found.objects(grouping)
     if numbered:
@@ -144,7 +144,7 @@ def _stated(content: Any, attribute: str | None) -> tuple[list[str] | None, Layo
 class _Image:
     """The regions of an image by what they are."""
 
-    def __init__(self, where: str, name: str, attribute: str | None, missing: MissingMarks) -> None:
+    def __init__(self, where: str, name: str, attribute: str | None, *, missing: MissingMarks) -> None:
         self._where, self._name, self._attribute, self._missing = where, name, attribute, missing
         self._marks: list[Mark] = []
         self._counts: Counter[str | None] = Counter()
@@ -193,7 +193,7 @@ def _dump(annotations: Annotations) -> str:
     for item in annotations.items:
         counts[item.image] = counts.get(item.image, 0) + 1
         entry = images.setdefault(item.image, {"filename": item.image, "size": -1, "regions": [], "file_attributes": {}})
-        entry["regions"] += _regions(item, names, annotations.layout.kind, str(counts[item.image]))
+        entry["regions"] += _regions(item, names, annotations.layout.kind, group=str(counts[item.image]))
     options = {"landmark": {"type": "dropdown", "description": "", "options": dict.fromkeys(names, ""), "default_options": {}}}
     groups = {"object": {"type": "text", "description": "", "default_value": "1"}}
     keys = [f"{name}-1" for name in images]
@@ -207,7 +207,7 @@ def _dump(annotations: Annotations) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _regions(item: Annotation, names: Sequence[str], kind: str, group: str) -> Iterator[dict[str, Any]]:
+def _regions(item: Annotation, names: Sequence[str], kind: str, *, group: str) -> Iterator[dict[str, Any]]:
     if item.box is not None:
         left, top, right, bottom = box_edges(item.box)
         place = {"x": tidy(left), "y": tidy(top), "width": tidy(right - left), "height": tidy(bottom - top)}

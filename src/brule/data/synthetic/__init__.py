@@ -70,7 +70,7 @@ def synthetic_faces(n: int, *, size: int = 64, seed: int = 0, start: int = 0) ->
     Raises:
         DataError: for a negative number, seed or start, or a size below 16.
     """
-    _check(n, size, seed, start)
+    _check(n, size, seed, start=start)
     images = np.empty((n, size, size, 3), np.uint8)
     points = np.empty((n, N_LANDMARKS, 2), np.float32)
     for k in range(n):
@@ -100,7 +100,7 @@ def write_synthetic_faces(
     """
     from brule.data.formats.pts import write_pts
 
-    _check(n, size, seed, start)
+    _check(n, size, seed, start=start)
     directory = Path(directory)
     make_folder(directory)
     paths = []
@@ -121,7 +121,7 @@ def _draw(size: int, seed: int, number: int) -> tuple[NDArray[np.uint8], NDArray
     return draw_face(face, look, size), unit_to_pixels(face.landmarks, image_box(size, size)).astype(np.float32)
 
 
-def _check(n: int, size: int, seed: int, start: int) -> None:
+def _check(n: int, size: int, seed: int, *, start: int) -> None:
     for name, value, least in (("n", n, 0), ("size", size, MIN_SIZE), ("seed", seed, 0), ("start", start, 0)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise DataError(f"synthetic faces: expected {name} to be an integer of {least} or more, got {value!r}. Raise it.")

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from brule.data.synthetic.look import Look
 
 
-def photograph(canvas: Image.Image, look: Look, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def photograph(canvas: Image.Image, look: Look, size: int, *, rng: np.random.Generator) -> NDArray[np.uint8]:
     """What the camera of a look makes of a canvas: ``(size, size, 3)``, blurred, lit and with grain."""
     image = canvas.reduce(canvas.width // size)
     if look.blur:

@@ -43,7 +43,7 @@ def draw_face(face: Face, look: Look, size: int) -> NDArray[np.uint8]:
     sketch.background()
     sketch.body()
     sketch.person()
-    return photograph(sketch.image, look, size, sketch.rng)
+    return photograph(sketch.image, look, size, rng=sketch.rng)
 
 
 class Sketch:
@@ -83,7 +83,7 @@ class Sketch:
         """Draw a line; the width is in units of the face."""
         self.pen.line(_flat(points), fill=colour, width=max(1, round(width * self.unit)))
 
-    def ellipse(self, centre: Array, x: float, y: float, colour: Colour) -> None:
+    def ellipse(self, centre: Array, x: float, y: float, *, colour: Colour) -> None:
         """Fill an ellipse in the plane of the face; radii in units of the face."""
         self.fill(centre + _CIRCLE @ (self.axes[:2] * ((x,), (y,))), colour)
 
@@ -156,7 +156,7 @@ class Sketch:
         if look.hair_style == "curly":
             crown = self._crown(1.16 + look.hair_volume - 1)
             for point in crown[::2]:
-                self.ellipse(point, 0.42, 0.42, look.hair)
+                self.ellipse(point, 0.42, 0.42, colour=look.hair)
             return
         length = 3.4 if look.hair_style == "long" else 1.9
         wave = 0.1 * self.rng.standard_normal(6)
@@ -244,7 +244,7 @@ class Sketch:
             path = np.stack([v[wing], v[wing] + 0.06 * out * right - 0.1 * down, v[wing] - 0.27 * down])
             self.line(path, 0.045, mix(skin, dark, 0.7))
         for nostril in (32, 34):
-            self.ellipse(v[nostril] - 0.045 * down, 0.09, 0.055, mix(skin, (40, 8, 6), 0.8))
+            self.ellipse(v[nostril] - 0.045 * down, 0.09, 0.055, colour=mix(skin, (40, 8, 6), 0.8))
 
     def mouth(self) -> None:
         """Lips, and between them teeth and the dark of the mouth."""
@@ -270,11 +270,11 @@ class Sketch:
         look, dark = self.look, mix(self.look.skin, (25, 12, 10), 0.8)
         self.fill(np.concatenate([upper, lower[::-1]]), look.sclera)
         centre = 0.5 * (upper[6] + lower[6]) + self.axes[0] * look.gaze[0] + self.axes[1] * (look.gaze[1] - 0.02)
-        discs = _discs_between(centre, _IRIS_RADII * self.unit, upper, lower)
+        discs = _discs_between(centre, _IRIS_RADII * self.unit, upper, lower=lower)
         for disc, colour in zip(discs, (mix(look.iris, (0, 0, 0), 0.45), look.iris, (8, 8, 10)), strict=True):
             self.fill(disc, colour)
         if float(np.hypot(*(upper[6] - lower[6]))) > 0.16 * self.unit:
-            self.ellipse(centre + 0.05 * self.axes[0] - 0.05 * self.axes[1], 0.035, 0.035, (255, 255, 255))
+            self.ellipse(centre + 0.05 * self.axes[0] - 0.05 * self.axes[1], 0.035, 0.035, colour=(255, 255, 255))
         self.line(lower, 0.02, mix(look.skin, dark, 0.6))
         self.fill(ribbon(upper, look.lashes * self.unit * (_LASHES if side == "left" else _LASHES[::-1])), dark)
         self.line((upper - 0.1 * self.axes[1])[2:11], 0.025, mix(look.skin, (90, 30, 20), 0.4))
@@ -295,11 +295,11 @@ class Sketch:
             return
         outer, inner = self._crown(look.hair_volume), self._fringe()
         if look.hair_style == "bun":
-            self.ellipse(self.place((0, -2.45, -0.7)), 0.6, 0.55, mix(look.hair, (0, 0, 0), 0.15))
+            self.ellipse(self.place((0, -2.45, -0.7)), 0.6, 0.55, colour=mix(look.hair, (0, 0, 0), 0.15))
         self.fill(np.concatenate([outer, inner[::-1]]), look.hair)
         if look.hair_style == "curly":
             for k, point in enumerate(0.5 * (outer[:-5:2] + inner[::2][:13])):
-                self.ellipse(point, 0.36, 0.3, mix(look.hair, (255, 235, 200) if k % 2 else (0, 0, 0), 0.12))
+                self.ellipse(point, 0.36, 0.3, colour=mix(look.hair, (255, 235, 200) if k % 2 else (0, 0, 0), 0.12))
             return
         for k, shine in zip(range(2, 23, 3), self.rng.uniform(-0.3, 0.25, 7).tolist(), strict=True):
             start = outer[round(k * (len(outer) - 1) / (len(inner) - 1))]
@@ -347,7 +347,7 @@ class Sketch:
         where = self.vertices[int(self.rng.choice([2, 5, 8, 11, 14]))]
         if self.look.occluder == "object":
             r, g, b, x, y = self.rng.random(5).tolist()
-            self.ellipse(where, 0.35 + 0.5 * x, 0.35 + 0.5 * y, (int(255 * r), int(255 * g), int(255 * b)))
+            self.ellipse(where, 0.35 + 0.5 * x, 0.35 + 0.5 * y, colour=(int(255 * r), int(255 * g), int(255 * b)))
             return
         inwards = self.vertices[30] - where
         inwards *= self.unit / float(np.hypot(*inwards))
@@ -355,7 +355,7 @@ class Sketch:
         wrist = where - 1.7 * inwards
         skin, edge = mix(self.look.skin, (255, 240, 230), 0.1), mix(self.look.skin, (60, 20, 10), 0.45)
         self.line(np.stack([wrist - 2.5 * inwards, wrist]), 1.0, skin)
-        self.ellipse(where - 1.2 * inwards, 0.62, 0.62, skin)
+        self.ellipse(where - 1.2 * inwards, 0.62, 0.62, colour=skin)
         for finger, reach in zip((-1.5, -0.5, 0.5, 1.5), (0.15, 0.35, 0.3, 0.0), strict=True):
             base, tip = where - 1.1 * inwards + 0.28 * finger * aside, where + reach * inwards + 0.3 * finger * aside
             for width, colour in ((0.3, edge), (0.25, skin)):
@@ -369,7 +369,7 @@ def _flat(points: Array) -> list[int]:
     return flat
 
 
-def _discs_between(centre: Array, radii: Array, upper: Array, lower: Array) -> Array:
+def _discs_between(centre: Array, radii: Array, upper: Array, *, lower: Array) -> Array:
     """The parts of discs with a common centre that show between the lids: outlines ``(discs, 22, 2)``."""
     along = upper[-1] - upper[0]
     along = along / (float(np.hypot(*along)) + 1e-9)

@@ -72,7 +72,7 @@ def synthetic_scenes(
         DataError: an argument is out of its range.
     """
     fewest, most = (objects, objects) if isinstance(objects, int) else objects
-    _check(n, size, seed, start)
+    _check(n, size, seed, start=start)
     if not 0 <= fewest <= most <= MAX_OBJECTS:
         raise DataError(f"synthetic scenes: expected objects from 0 to {MAX_OBJECTS}, the fewest first, got {objects!r}")
     if not 0 < side[0] <= side[1] <= 1 or not 0 <= rotation <= 180:
@@ -83,7 +83,7 @@ def synthetic_scenes(
         rng = np.random.default_rng([seed, start + k, 1])
         count = int(rng.integers(fewest, most + 1))
         turns = rng.uniform(-rotation, rotation, count)
-        images[k], shapes = _draw(rng, size, _places(rng, count, side), np.deg2rad(turns))
+        images[k], shapes = _draw(rng, size, _places(rng, count, side), turns=np.deg2rad(turns))
         points.append(shapes)
         boxes.append(np.array([landmark_box(shape) for shape in shapes], np.float32).reshape(-1, 4))
         angles.append(turns.astype(np.float32))
@@ -107,7 +107,7 @@ def _places(rng: np.random.Generator, count: int, side: tuple[float, float]) -> 
     return np.array(placed).reshape(-1, 3)
 
 
-def _draw(rng: np.random.Generator, size: int, places: Array, turns: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _draw(rng: np.random.Generator, size: int, places: Array, *, turns: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     canvas = clutter(rng, 2 * size)
     sketches, shapes = [], np.empty((len(places), N_LANDMARKS, 2), np.float32)
     for k, ((x, y, share), turn) in enumerate(zip(places, turns, strict=True)):
@@ -119,7 +119,7 @@ def _draw(rng: np.random.Generator, size: int, places: Array, turns: Array) -> t
     for sketch in sketches:  # later, so that nobody's body hides a face
         sketch.person()
     camera = sample_look(rng)
-    return photograph(canvas, replace(camera, blur=0.4 * camera.blur), size, rng), shapes
+    return photograph(canvas, replace(camera, blur=0.4 * camera.blur), size, rng=rng), shapes
 
 
 def clutter(rng: np.random.Generator, size: int) -> Image.Image:
@@ -149,7 +149,7 @@ def clutter(rng: np.random.Generator, size: int) -> Image.Image:
     return canvas
 
 
-def _check(n: int, size: int, seed: int, start: int) -> None:
+def _check(n: int, size: int, seed: int, *, start: int) -> None:
     for name, value, least in (("n", n, 0), ("size", size, MIN_SIZE), ("seed", seed, 0), ("start", start, 0)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise DataError(f"synthetic scenes: expected {name} to be an integer of {least} or more, got {value!r}")

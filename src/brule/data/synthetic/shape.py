@@ -70,7 +70,7 @@ _SKULL = CROWN + HAIRLINE
 _EVERYTHING = list(range(len(TEMPLATE)))
 
 
-def _scale(indices: list[int], x: float = 0, y: float = 0, z: float = 0, about: float = 0.0) -> Array:
+def _scale(indices: list[int], *, x: float = 0, y: float = 0, z: float = 0, about: float = 0.0) -> Array:
     """A mode that stretches vertices: x from the midline, y from the height ``about``, z from the face's plane."""
     mode = np.zeros_like(TEMPLATE)
     mode[indices] = (TEMPLATE[indices] - (0, about, 0)) * (x, y, z)

@@ -56,7 +56,7 @@ def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | 
     canvas = Canvas(WIDTH, height + 40, f"Mean error by region: {words}")
     draw_legend(canvas, legend)
     across = Scale(0, end, _LEFT, WIDTH - 52)
-    _axis(canvas, across, top, height, "mean error, % of the normalising distance")
+    _axis(canvas, across, top=top, bottom=height, title="mean error, % of the normalising distance")
     for row, (name, one) in enumerate(values.items()):
         y = top + _ROW * (row + 0.5)
         canvas.text(_LEFT - 8, y + 4, shortened(name, 13), text_anchor="end")
@@ -67,7 +67,7 @@ def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | 
         canvas.add(
             "rect", x=across.start, y=y - 9, width=x - across.start, height=18, rx=3, fill=series_colour(0), class_="bar"
         )
-        _whisker(canvas, across, y, one, INK)
+        _whisker(canvas, across, y, triple=one, colour=INK)
         if name in marks:
             place = across.at(marks[name])
             canvas.add("line", x1=place, x2=place, y1=y - 13, y2=y + 13, stroke=FLOOR, stroke_width=2.5, stroke_dasharray="4 2")
@@ -95,7 +95,7 @@ def difference_chart(differences: Mapping[str, Triple]) -> str:
     words = "; ".join(f"{name}: {one[0]:+.2f}" for name, one in differences.items())
     canvas = Canvas(WIDTH, height + 40, f"Mean difference of the errors with its interval. {words}")
     across = Scale(-reach, reach, 14, WIDTH - 14)
-    _axis(canvas, across, 4, height, "difference of the errors, percent points")
+    _axis(canvas, across, top=4, bottom=height, title="difference of the errors, percent points")
     zero = across.at(0)
     canvas.add("line", x1=zero, x2=zero, y1=4, y2=height, stroke=SOFT, stroke_width=1.5)
     for i, (name, one) in enumerate(differences.items()):
@@ -105,7 +105,7 @@ def difference_chart(differences: Mapping[str, Triple]) -> str:
         canvas.text(across.start, y - 16, shortened(name, 44), **halo)
         figure = f"{one[0]:+.2f}".replace("-", "−")
         canvas.text(across.end, y - 16, figure, text_anchor="end", font_weight=600, **halo)
-        _whisker(canvas, across, y, one, colour, width=2.5)
+        _whisker(canvas, across, y, triple=one, colour=colour, width=2.5)
         canvas.add("circle", cx=across.at(one[0]), cy=y, r=4.5, fill=colour)
     return canvas.svg()
 
@@ -129,7 +129,7 @@ def ablation_chart(errors: Mapping[str, Sequence[float]]) -> str:
     label = ", ".join(f"{name} {value:.2f} %" for name, value in middle.items())
     canvas = Canvas(WIDTH, height + 40, f"Median of the runs' mean errors: {label}")
     across = Scale(0, nice_end(1.02 * max(map(max, errors.values()))), left, WIDTH - 52)
-    _axis(canvas, across, 4, height, "mean error, % of the normalising distance")
+    _axis(canvas, across, top=4, bottom=height, title="mean error, % of the normalising distance")
     for row, (name, values) in enumerate(errors.items()):
         y, colour = 10 + _ROW * (row + 0.5), series_colour(0 if row == 0 else 1)
         canvas.text(left - 8, y + 4, shortened(name, 22), text_anchor="end")
@@ -141,7 +141,7 @@ def ablation_chart(errors: Mapping[str, Sequence[float]]) -> str:
     return canvas.svg()
 
 
-def _axis(canvas: Canvas, across: Scale, top: float, bottom: float, title: str) -> None:
+def _axis(canvas: Canvas, across: Scale, *, top: float, bottom: float, title: str) -> None:
     for value in ticks(across.low, across.high):
         x = across.at(value)
         canvas.add("line", x1=x, x2=x, y1=top, y2=bottom, stroke=LINE)
@@ -149,8 +149,8 @@ def _axis(canvas: Canvas, across: Scale, top: float, bottom: float, title: str) 
     canvas.text(across.end, bottom + 34, title, text_anchor="end", fill=SOFT, font_size=11)
 
 
-def _whisker(canvas: Canvas, across: Scale, y: float, one: Triple, colour: str, width: float = 1.6) -> None:
-    low, high = across.at(one[1]), across.at(one[2])
+def _whisker(canvas: Canvas, across: Scale, y: float, *, triple: Triple, colour: str, width: float = 1.6) -> None:
+    low, high = across.at(triple[1]), across.at(triple[2])
     canvas.add("line", x1=low, x2=high, y1=y, y2=y, stroke=colour, stroke_width=width)
     for end in (low, high):
         canvas.add("line", x1=end, x2=end, y1=y - 5, y2=y + 5, stroke=colour, stroke_width=width)

@@ -196,7 +196,7 @@ def tile(call: Call) -> Response:
     level, column, row = (call.path[key] for key in ("level", "column", "row"))
     if max(level, column, row) > 10**5:
         raise Refused("not_found", "there is no such tile")
-    return _picture(call, call.page.pictures.tile(entry, level, column, row))
+    return _picture(call, call.page.pictures.tile(entry, level, column=column, row=row))
 
 
 def crop(call: Call) -> Response:

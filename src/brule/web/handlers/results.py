@@ -98,7 +98,7 @@ def repeat(call: Call) -> dict[str, Any]:
         found = None if predictions is None or name in seen else predictions.of(name)
         if found is not None:
             detected[image] = found.points
-    return repeat_error(first, second, detected, len(names)).to_json(names)
+    return repeat_error(first, second, detected, count=len(names)).to_json(names)
 
 
 def export(call: Call) -> dict[str, Any]:
