@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is left behind."""
+"""Writing files so that nothing half-written is left behind; reading JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import itertools
+import json
 import os
 import re
 import socket
@@ -14,8 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from brule.errors import OutputError
+from brule.errors import DataError, OutputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -219,3 +221,21 @@ def _why(path: Path, error: OSError) -> str:
         above = next((one for one in (path, *path.parents) if one.exists()), path)
         return f"{above} is a file, not a folder; choose another place"
     return f"{reason}; choose another place or name"
+
+
+def read_json(path: Path | str, expected: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        expected: what it should hold, in words; the end of an error's message.
+
+    Raises:
+        DataError: it can't be read, or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error}); expected {expected}") from None

@@ -21,7 +21,7 @@ from brule.annotating.summaries import Summaries
 from brule.annotating.template import Template, template_from
 from brule.data.discovery import PROJECT_ANNOTATIONS, PROJECT_FILE, PROJECT_FORMAT
 from brule.errors import BruleError, ConfigError, DataError
-from brule.files import make_folder
+from brule.files import make_folder, read_json
 
 REPEATS, RUNS, EXPORTS, UPLOADS, PREDICTIONS = "repeats", "runs", "exports", "images", "predictions"
 OWN = ".brule"  # what other commands pass over: histories, caches, the lock
@@ -78,12 +78,7 @@ class Settings:
             DataError: it is missing, damaged, or of another kind.
         """
         path = project / PROJECT_FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"{path}: can't be read ({error.strerror}); expected the folder of an annotation project") from None
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: damaged ({error}); restore it") from None
+        content = read_json(path, "the file of an annotation project; restore it")
         if not isinstance(content, dict) or content.get("format") != PROJECT_FORMAT:
             raise DataError(f"{path}: expected an annotation project ({PROJECT_FORMAT}), this is something else")
         folders = content.get("images")

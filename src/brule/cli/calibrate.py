@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from brule.cli.evaluate import annotated_samples
 from brule.cli.options import Device, Many, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
 
@@ -50,7 +49,7 @@ def calibrate(
         seed: Of the division into folds for the cross-validation; the map doesn't depend on it.
         batch_size: Images at a time.
     """
-    from brule.data.training_data import in_landmark_order
+    from brule.data.training_data import annotated_samples, in_landmark_order
     from brule.detector import LandmarkDetector, calibrate_detector, write_calibration
     from brule.detector.run_record import RunRecord
 

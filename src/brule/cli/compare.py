@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from brule.cli.evaluate import Boxes, Normaliser, annotated_samples, evaluate_detector
+from brule.cli.evaluate import Boxes, Normaliser, evaluate_detector
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
 from brule.cli.output import note, note_bad, say, write_json
 from brule.errors import ConfigError
@@ -54,6 +54,7 @@ def compare(
         normaliser: The distance that errors are divided by, as for `brule evaluate`.
         batch_size: Images at a time.
     """
+    from brule.data.training_data import annotated_samples
     from brule.evaluation.reports import METRICS_FILE, PAGE_FILE, ComparisonReport, read_evaluation, write_comparison
 
     if len(runs) < 2:

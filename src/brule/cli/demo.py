@@ -169,12 +169,14 @@ def _draw_barycenter(output: Path) -> None:
 
 
 def _measure(output: Path, detector: LandmarkDetector, record: RunRecord) -> None:
-    from brule.cli.evaluate import annotated_samples, evaluate_detector, known_facts, picture_reader, report_dict
+    from brule.cli.evaluate import evaluate_detector, picture_reader
+    from brule.data.training_data import annotated_samples
+    from brule.detector.facts import report_dict, report_facts
     from brule.evaluation.reports import evaluation_page
 
     samples = annotated_samples([str(output / "held-out")])
     measured = evaluate_detector(detector, samples)
-    scores, facts = measured.first.scores, known_facts(detector, record, measured)
+    scores, facts = measured.first.scores, report_facts(detector, record, measured)
     target = TARGET * scores.floor_nme
     reached = scores.nme <= target
     figures = report_dict(detector, record, measured) | {"target_nme": target, "reached": reached}

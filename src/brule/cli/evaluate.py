@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, Refine, SkipBad, Tta, checked_device
+from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.cli.redrawing.scores import decoder_figures
-from brule.errors import DataError, OutputError
+from brule.errors import OutputError
 from brule.files import make_folder
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from brule.data import Sample, SampleList
     from brule.detector import LandmarkDetector
-    from brule.detector.run_record import RunRecord
     from brule.evaluation import Measurement
     from brule.evaluation.reports import Shown
 
@@ -46,9 +46,7 @@ def evaluate(
     normaliser: Normaliser = "auto",
     regions: Path | None = None,
     decoder: Annotated[bool | None, Parameter(negative="--no-decoder")] = None,
-    batch_size: int = 64,
-    refine: Refine = None,
-    tta: Tta = 1,
+    reading: Reading = Reading(),
     pixel_size: float | None = None,
     device: Device = None,
     skip_bad: SkipBad = False,
@@ -90,11 +88,11 @@ def evaluate(
             default jaw, brows, nose, eyes and mouth for 68 points, and one region of all points otherwise.
         decoder: Measure the decoder too: what it redraws, and its fakes (docs/generate.md defines the figures). By
             default wherever the run has one.
-        batch_size: Images at a time.
         pixel_size: Millimetres per pixel, where the images have a scale: errors are shown in millimetres too.
     """
-    from brule.data.training_data import in_landmark_order
+    from brule.data.training_data import annotated_samples, in_landmark_order
     from brule.detector import LandmarkDetector
+    from brule.detector.facts import report_dict, report_facts
     from brule.detector.run_record import RunRecord
     from brule.evaluation import read_regions
 
@@ -105,23 +103,22 @@ def evaluate(
     samples = in_landmark_order(samples, detector.landmark_names_)
     folder = output or _default_folder(run, data, only_validation)
     measured = evaluate_detector(
-        detector, samples, boxes=boxes, normaliser=normaliser, regions=named, batch_size=batch_size, refine=refine, tta=tta,
-        skip_bad=skip_bad,
+        detector, samples, boxes=boxes, normaliser=normaliser, regions=named, skip_bad=skip_bad, **asdict(reading)
     )  # fmt: skip
-    facts = known_facts(detector, record, measured) + ([("views", str(tta))] if tta > 1 else [])
+    facts = report_facts(detector, record, measured) + ([("views", str(reading.tta))] if reading.tta > 1 else [])
     facts += [("error in mm", f"{measured.first.scores.nme_px * pixel_size:.3f}")] if pixel_size else []
     say_table(measured, facts)
     drawn = decoder_figures(
-        detector, samples, measured.given, wanted=decoder, normaliser=normaliser, batch_size=batch_size
+        detector, samples, measured.given, wanted=decoder, normaliser=normaliser, batch_size=reading.batch_size
     )  # fmt: skip
     note_bad(measured.bad)
-    details = report_dict(detector, record, measured) | {"run": str(run), "data": data, "views": tta} | drawn
+    details = report_dict(detector, record, measured) | {"run": str(run), "data": data, "views": reading.tta} | drawn
     if pixel_size:
         details["nme_mm"] = measured.first.scores.nme_px * pixel_size
     say()
     if folder is not None:
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
-        words += ["--tta", str(tta)] if tta > 1 else []
+        words += ["--tta", str(reading.tta)] if reading.tta > 1 else []
         words += ["--boxes", boxes] if boxes != "both" else []
         _write_report(folder, detector, samples, measured=measured, facts=facts, details=details, words=words)
     if json is not None:
@@ -208,79 +205,12 @@ def _view(prediction: np.ndarray) -> tuple[float, float, float]:
     return (low[0] + high[0] - size) / 2, (low[1] + high[1] - size) / 2, size
 
 
-def annotated_samples(data: list[str], *, only_validation: bool = False, skip_bad: bool = False) -> SampleList:
-    """The annotated images to evaluate on.
-
-    Raises:
-        DataError: there is none.
-    """
-    from brule.data import read_samples, split_by_name
-    from brule.data.training_data import log_remarks
-
-    samples = read_samples(data, require_points=True, skip_bad=skip_bad)
-    log_remarks(samples)
-    if not only_validation:
-        return samples
-    kept = split_by_name(samples).validation
-    if not kept:
-        raise DataError(f"--only-validation: none of the {len(samples)} annotated images belongs to the validation tenth")
-    return samples.replaced(kept)
-
-
 def evaluate_detector(detector: LandmarkDetector, samples: SampleList, **options: Any) -> Measurement:
     """Predict and score, with progress bars; options as for :func:`brule.detector.measure_detector`."""
     from brule.detector import measure_detector
 
     with progress_bar("reading images") as reading, progress_bar("predicting") as predicting:
         return measure_detector(detector, samples, progress=(reading, predicting), **options)
-
-
-def report_dict(detector: LandmarkDetector, record: RunRecord | None, measured: Measurement) -> dict[str, Any]:
-    """The figures with all that has to be known about them, ready for JSON."""
-    config = detector.config_
-    return measured.to_dict() | {
-        "n_shapes": _n_shapes(detector, record),
-        "n_training_images": record.n_images if record else None,
-        "n_labelled": record.n_labelled if record else None,
-        "validation_excluded": record.exclude_validation if record else None,
-        "crop_rule": f"square about the landmarks' box, side {config.crop.scale:g} x its longer side",
-        "crop_scale": config.crop.scale,
-        "image_size": config.crop.image_size,
-        "preset": config.preset,
-        "seed": config.seed,
-        "iterations": detector.progress_.iteration,
-        "training_seconds": detector.progress_.elapsed,
-        "device": record.device if record else None,
-    }
-
-
-def known_facts(detector: LandmarkDetector, record: RunRecord | None, measured: Measurement) -> list[tuple[str, str]]:
-    """What stands under a table of figures, as CONTRIBUTING, "Measuring honestly", wants it."""
-    config, done = detector.config_, detector.progress_
-    shapes = _n_shapes(detector, record)
-    seen = f"{record.n_images}{' (validation held out)' if record.exclude_validation else ''}" if record else "not recorded"
-    return [
-        ("images", str(measured.first.scores.n)),
-        ("errors in % of", measured.first.scores.normaliser),
-        ("floor", f"always the {measured.first.floor_name} of the annotated shapes, laid into the true box"),
-        ("whole images", how_found(detector)),
-        ("given boxes", f"square about the true box, side {config.crop.scale:g} × its longer side"),
-        ("resolution", f"{config.crop.image_size} px"),
-        ("annotated shapes", "not recorded" if shapes is None else str(shapes)),
-        ("training images", seen),
-        ("preset, seed", f"{config.preset}, {config.seed}"),
-        ("training", f"{done.iteration} iterations, {done.elapsed / 60:.1f} minutes on {record.device if record else '?'}"),
-    ]
-
-
-def how_found(detector: LandmarkDetector) -> str:
-    """How objects are found in whole images."""
-    known = detector.whereabouts_
-    if known.locator is not None:
-        return f"the object is found by a locator; {known.framing.describe() if known.framing else ''}".rstrip("; ")
-    if known.framing is not None:
-        return f"cut out as the annotated images are framed: {known.framing.describe()}"
-    return "taken whole: no annotated image shows where the object is"
 
 
 def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: Measurement, *, path: Path) -> None:
@@ -299,9 +229,3 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: 
     )
     pictures = np.stack([one.picture for one in seen])
     save_picture(overlay_grid(pictures, points, truth=truth, names=titles, columns=6, edges=result.edges), path)
-
-
-def _n_shapes(detector: LandmarkDetector, record: RunRecord | None) -> int | None:
-    if detector.shapes_ is not None:
-        return len(detector.shapes_)
-    return len(record.shapes) if record and record.shapes else None

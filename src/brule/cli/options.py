@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -36,6 +37,20 @@ Refine = Annotated[
         show_default=False,
     ),
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reading:
+    """How a detector reads images.
+
+    Args:
+        batch_size: Images at a time; memory doesn't grow with their number.
+    """
+
+    refine: Refine = None
+    tta: Tta = 1
+    batch_size: int = 64
 
 
 def checked_device(name: str | None) -> str | None:

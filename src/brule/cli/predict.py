@@ -8,14 +8,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, Refine, SkipBad, Tta, checked_device
+from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
@@ -41,10 +41,8 @@ def predict(
     format: Annotated[list[str], Parameter(name="--format")] = list(DEFAULT_FORMATS),  # noqa: B006
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
     boxes: Annotated[list[str] | None, Many] = None,
-    batch_size: int = 64,
     objects: Literal["best", "all"] = "best",
-    refine: Refine = None,
-    tta: Tta = 1,
+    reading: Reading = Reading(),
     rank: bool = False,
     device: Device = None,
     skip_bad: SkipBad = False,
@@ -81,12 +79,10 @@ def predict(
         overlays: Draw the landmarks on every image, coloured by index, joined along their contours.
         boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
-        batch_size: Images at a time; memory doesn't grow with their number.
         objects: `best`: the surest object of each image; `all`: every object that is found.
         rank: List the images that most need a person's look, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
     """
-    from brule.cli.evaluate import how_found
     from brule.data import find_annotations, find_images, read_folder
     from brule.data.training_data import box_files, log_missing_boxes
     from brule.detector import LandmarkDetector
@@ -103,7 +99,7 @@ def predict(
     annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
-    log_missing_boxes(samples, how_found(detector))
+    log_missing_boxes(samples, detector.whereabouts_.describe())
     ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
         detector,
@@ -114,7 +110,7 @@ def predict(
         formats=set(format),
         further=further,
         overlays=overlays,
-        options={"batch_size": batch_size, "objects": objects, "refine": refine, "tta": tta},
+        options={"objects": objects, **asdict(reading)},
     )
     note_bad(detector.bad_files_)
     if len(detector.bad_files_) >= len(samples):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from brule.errors import DataError
+from brule.files import read_json
 
 Edges = tuple[tuple[int, int], ...]
 
@@ -81,12 +81,7 @@ def _parsed(text: str) -> list[tuple[int, int]]:
 
 
 def _of_file(path: Path, n_points: int | None) -> Edges:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}); expected edges as {_SYNTAX}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected edges as {_SYNTAX}") from error
+    content = read_json(path, f"edges as {_SYNTAX}")
     edges = content.get("edges") if isinstance(content, dict) else content
     if not isinstance(edges, list) or not edges:
         raise DataError(f"{path}: expected edges as {_SYNTAX}")

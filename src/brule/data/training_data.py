@@ -170,6 +170,22 @@ def labelled_images(
     return found.replaced(kept)
 
 
+def annotated_samples(data: list[str], *, only_validation: bool = False, skip_bad: bool = False) -> SampleList:
+    """The annotated images to evaluate on.
+
+    Raises:
+        DataError: there is none.
+    """
+    samples = read_samples(data, require_points=True, skip_bad=skip_bad)
+    log_remarks(samples)
+    if not only_validation:
+        return samples
+    kept = split_by_name(samples).validation
+    if not kept:
+        raise DataError(f"--only-validation: none of the {len(samples)} annotated images belongs to the validation tenth")
+    return samples.replaced(kept)
+
+
 def log_odd_shapes(shapes: list[np.ndarray], labels: list[str], names: tuple[str, ...] | None) -> None:
     """Remark on shapes that differ from all others, up to a number that takes a second."""
     for remark in odd_shape_remarks(shapes[:MAX_CHECKED_SHAPES], labels, names=names):

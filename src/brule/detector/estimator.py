@@ -28,7 +28,7 @@ from brule.detector.inputs import (
 )
 from brule.detector.predicting import PredictOptions
 from brule.detector.seen import Seen, image_keys
-from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector, write_detector
+from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
@@ -284,10 +284,6 @@ class LandmarkDetector(FittedDetector):
                 f"got {points.shape[1]}"
             )
         return LabelledImages(cache.images, points)
-
-    def _write(self, directory: Path, trained: TrainingResult) -> None:
-        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_)
-        write_detector(directory, Stored(self.config_, trained, self.shapes_, None, *known))
 
 
 def _take_weights(trained: TrainingResult, source: Path, state: TrainingState) -> None:

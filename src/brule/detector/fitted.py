@@ -112,19 +112,24 @@ class FittedDetector:
         images: Any,
         *,
         boxes: Sequence[Box | None] | np.ndarray | None = None,
-        objects: Objects = "best",
-        refine: int | None = None,
-        tta: int = 1,
-        batch_size: int = 64,
-        views: int | None = None,
         skip_bad: bool = False,
+        **options: Any,
     ) -> Iterator[tuple[list[Sample], Landmarks]]:
-        """Like :meth:`predict`, a batch at a time: the sample of each row, and the landmarks; in constant memory."""
-        options = PredictOptions(objects, refine, tta if views is None else views, batch_size)
-        finder = self.finder(options)
+        """Like :meth:`predict`, a batch at a time: the sample of each row, and the landmarks; in constant memory.
+
+        Args:
+            images: as for :meth:`predict`.
+            boxes: as for :meth:`predict`.
+            skip_bad: leave out files that can't be read.
+            **options: the others of :meth:`predict`.
+        """
+        if (views := options.pop("views", None)) is not None:
+            options["tta"] = views
+        how = PredictOptions(**options)
+        finder = self.finder(how)
         self.bad_files_ = BadFiles(skip=skip_bad)
-        for items in in_batches(items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding), batch_size):
-            rows, landmarks = finder.find(items, options)
+        for items in in_batches(items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding), how.batch_size):
+            rows, landmarks = finder.find(items, how)
             yield [item.sample for item in rows], landmarks
 
     def finder(self, options: PredictOptions | None = None) -> Finder:
@@ -194,11 +199,11 @@ class FittedDetector:
     def save(self, directory: Path | str) -> None:
         """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
         trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
-        stored = Stored(
-            self.config_, trained, self.shapes_, self.calibration_, self.edges_, self.landmark_names_, self.whereabouts_,
-            self.seen_,
-        )  # fmt: skip
-        write_detector(Path(directory), stored)
+        self._write(Path(directory), trained, calibration=self.calibration_)
+
+    def _write(self, directory: Path, trained: TrainingResult, *, calibration: Calibration | None = None) -> None:
+        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_)
+        write_detector(directory, Stored(self.config_, trained, self.shapes_, calibration, *known))
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> Self:

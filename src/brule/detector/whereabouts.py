@@ -57,6 +57,14 @@ class Whereabouts:
         """Whether cropping again by the answer brings an image closer to what the landmarks were learnt from."""
         return self.boxed or self.framing is not None
 
+    def describe(self) -> str:
+        """How objects are found in whole images, in words."""
+        if self.locator is not None:
+            return f"the object is found by a locator; {self.framing.describe() if self.framing else ''}".rstrip("; ")
+        if self.framing is not None:
+            return f"cut out as the annotated images are framed: {self.framing.describe()}"
+        return "taken whole: no annotated image shows where the object is"
+
 
 class Plan(NamedTuple):
     """How objects will be found in images without a box.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from brule.errors import DataError
+from brule.files import read_json
 
 Regions = Mapping[str, Sequence[int]]
 
@@ -62,12 +62,7 @@ def read_regions(path: Path | str, n_points: int) -> dict[str, tuple[int, ...]]:
     Raises:
         DataError: the file can't be read, or doesn't hold regions of ``n_points`` landmarks.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}); expected regions as {_EXAMPLE}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected regions as {_EXAMPLE}") from error
+    content = read_json(path, f"regions as {_EXAMPLE}")
     if not isinstance(content, dict) or not all(isinstance(indices, list) for indices in content.values()):
         raise DataError(f"{path}: expected regions as {_EXAMPLE}")
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from brule.errors import DataError
 from brule.evaluation.reports import METRICS_FILE
-from brule.files import write_text
+from brule.files import read_json, write_text
 
 _RECORD = "data.json"  # of a run: what it was trained on
 
@@ -165,7 +165,7 @@ def _metrics_files(path: Path) -> list[Path]:
 
 
 def _read_row(path: Path) -> MeasuredRow:
-    content = _read_json(path)
+    content = _read_figures(path)
     record = _record_of(path)
     data, labelled = content.get("data"), content.get("n_labelled", record.get("n_labelled"))
     seconds = content.get("training_seconds")
@@ -193,16 +193,11 @@ def _record_of(path: Path) -> dict[str, Any]:
     """What the run was trained on, where the evaluation lies in its run: ``RUN/evaluation/NAME/metrics.json``."""
     inside = path.parent.parent.name == "evaluation"
     record = path.parent.parent.parent / _RECORD
-    return _read_json(record) if inside and record.is_file() else {}
+    return _read_figures(record) if inside and record.is_file() else {}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected JSON that brule wrote, this is none ({error})") from None
+def _read_figures(path: Path) -> dict[str, Any]:
+    content = read_json(path, "what brule wrote")
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected the figures of brule evaluate, found a {type(content).__name__}")
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,48 @@ SMALLEST_TILE = 128  # pixels: what is drawn smaller is enlarged in the grid
 EACH_NAME = "[0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9].png"
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Styles:
+    """The styles that images are drawn in.
+
+    Args:
+        styles: How many styles, where they are drawn at random.
+        style_from: Images to read the styles off instead; or a `generated.json`, whose styles are taken.
+        mixing: The share of random styles whose coarse and fine halves are drawn apart; by default that of the training.
+        seed: Random seed of the styles.
+        interpolate_styles: Number of styles between each two that follow each other.
+    """
+
+    styles: int = 6
+    style_from: Annotated[list[str] | None, Many] = None
+    mixing: float | None = None
+    seed: int = 0
+    interpolate_styles: int = 0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Changes:
+    """How landmarks are edited before images are drawn.
+
+    Args:
+        move: Shift landmarks to the right and down, in shares of the crop: `--move 0.05 -0.02`.
+        turn: Turn landmarks about their centre, clockwise, in degrees.
+        scale: Enlarge landmarks about their centre by this factor.
+        points: The indices to edit, from 0: `36-47` or `17-26,48-67`; by default all.
+    """
+
+    move: tuple[float, float] | None = None
+    turn: float = 0.0
+    scale: float = 1.0
+    points: str | None = None
+
+    def edits(self) -> Edits:
+        """The same, checked."""
+        return Edits(self.move or (0.0, 0.0), self.turn, self.scale, _indices(self.points))
+
+
 def generate(
     run: Path,
     /,
@@ -29,16 +71,9 @@ def generate(
     output: Annotated[Path, Output],
     images: Annotated[list[str] | None, Many] = None,
     landmarks: Annotated[list[str] | None, Many] = None,
-    styles: int = 6,
-    style_from: Annotated[list[str] | None, Many] = None,
-    mixing: float | None = None,
-    seed: int = 0,
-    move: tuple[float, float] | None = None,
-    turn: float = 0.0,
-    scale: float = 1.0,
-    points: str | None = None,
+    chosen: Styles = Styles(),
+    changes: Changes = Changes(),
     interpolate: int = 0,
-    interpolate_styles: int = 0,
     each: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     device: Device = None,
@@ -74,33 +109,26 @@ def generate(
             cut out, and nothing else.
         landmarks: Landmark sets: `.pts` files, folders of them, JSON `{"shapes": [[[x, y], …], …]}`, each laid into its own
             crop as in training; or a `generated.json`, taken as it is.
-        styles: How many styles, where they are drawn at random.
-        style_from: Images to read the styles off instead; or a `generated.json`, whose styles are taken.
-        mixing: The share of random styles whose coarse and fine halves are drawn apart; by default that of the training.
-        seed: Of the random styles.
-        move: Shift landmarks to the right and down, in shares of the crop: `--move 0.05 -0.02`.
-        turn: Turn landmarks about their centre, clockwise, in degrees.
-        scale: Enlarge landmarks about their centre by this factor.
-        points: The indices to edit, from 0: `36-47` or `17-26,48-67`; by default all.
-        interpolate: So many landmark sets between each two that follow each other; a turn stays a turn.
-        interpolate_styles: So many styles between each two that follow each other.
+        interpolate: Number of landmark sets between each two that follow each other; a turn stays a turn.
         each: Write every drawn image too, at its own size.
         overwrite: Replace what an earlier call wrote to that folder.
     """
-    edits = Edits(move or (0.0, 0.0), turn, scale, _indices(points))
-    _check_numbers(styles, interpolate, interpolate_styles)
+    edits, between = changes.edits(), chosen.interpolate_styles
+    _check_numbers(chosen.styles, interpolate, between)
     _check_output(output, overwrite)
     from brule.redrawing import Recipe, Redrawer
 
     redrawer = Redrawer.load(run, device=checked_device(device))
     rows = read_rows(redrawer, images, landmarks, skip_bad=skip_bad)
-    columns = read_columns(redrawer, rows, style_from, count=styles, mixing=mixing, seed=seed, skip_bad=skip_bad)
-    _check_size(_count(len(rows), interpolate), _count(len(columns), interpolate_styles))
-    rows, columns = rows.edited(edits).between(interpolate), columns.between(interpolate_styles)
+    columns = read_columns(
+        redrawer, rows, chosen.style_from, count=chosen.styles, mixing=chosen.mixing, seed=chosen.seed, skip_bad=skip_bad
+    )
+    _check_size(_count(len(rows), interpolate), _count(len(columns), between))
+    rows, columns = rows.edited(edits).between(interpolate), columns.between(between)
     drawn = redrawer.grid(rows.points, columns.styles)
     _clear(output)
     _write_pictures(output, drawn, rows, columns=columns, each=each)
-    facts: dict[str, Any] = {"run": str(run), "seed": seed, "edits": asdict(edits), "image_size": redrawer.image_size}
+    facts: dict[str, Any] = {"run": str(run), "seed": chosen.seed, "edits": asdict(edits), "image_size": redrawer.image_size}
     Recipe(rows.points.numpy(), rows.names, columns.styles, columns.names).write(output / RECORD, **facts)
     say(f"{len(rows)} landmark sets under {len(columns)} styles, {redrawer.image_size} px: written to {output}")
     return 0

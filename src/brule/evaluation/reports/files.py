@@ -18,6 +18,7 @@ from brule.evaluation.evaluate import Boxes, Evaluation
 from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import region_errors
 from brule.evaluation.scores import ImageErrors
+from brule.files import read_json
 
 METRICS_FILE, PER_IMAGE_FILE, PAGE_FILE = "metrics.json", "per_image.csv", "index.html"
 _NEEDED = ("image", "nme", "w1", "floor_nme", "floor_w1")
@@ -160,12 +161,7 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}); expected a folder that brule evaluate wrote") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); evaluate the run again") from None
+    content = read_json(path, "the figures of brule evaluate; evaluate the run again")
     if not isinstance(content, dict) or "normaliser" not in content:
         raise DataError(f"{path}: expected the figures of brule evaluate, found no 'normaliser' among them")
     return content

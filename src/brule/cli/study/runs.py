@@ -1,0 +1,110 @@
+"""The options that the studies that train share: what their runs learn from, and how they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from brule.cli.options import Many, Output
+from brule.cli.output import INTERRUPTED, note
+from brule.errors import DataError
+
+if TYPE_CHECKING:
+    from brule.data import SampleList
+    from brule.studies import Arm, Score, StudyMaterial
+
+SEEDS = (0, 1, 2)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The runs of a study.
+
+    Args:
+        images: Folders, files or globs of unlabelled images.
+        data: Annotated images to measure on.
+        output: The study's folder.
+        seeds: Seeds of the runs; by default 0 1 2.
+        preset: Base settings: `cpu`, `gpu`, `paper`, or a `.toml` file.
+        set_: Settings that all runs share, as `key=value`. A time limit would let them differ in iterations, so there is none
+            unless it is set here.
+        exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.
+        quiet: No progress bars.
+    """
+
+    images: Annotated[list[str], Many]
+    data: Annotated[list[str], Many]
+    output: Annotated[Path, Output]
+    seeds: Annotated[list[int] | None, Many] = None
+    preset: str = "cpu"
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True)] = None
+    exclude_validation: bool = False
+    quiet: bool = False
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings that differ from the preset; no time limit unless one is given."""
+        from brule.training.config import parse_overrides
+
+        return {"time_limit": "0"} | parse_overrides(self.set_ or [])
+
+    def unlabelled(self) -> SampleList:
+        """The unlabelled images."""
+        from brule.data.training_data import training_images
+
+        return training_images(self.images, exclude_validation=self.exclude_validation, skip_bad=False)
+
+    def measured(self) -> SampleList:
+        """The annotated images to measure on."""
+        from brule.data.training_data import annotated_samples
+
+        return annotated_samples(self.data, only_validation=self.exclude_validation)
+
+    def options(self) -> dict[str, Any]:
+        """How the runs are trained, as arguments of :func:`brule.studies.run_arms`."""
+        return {"preset": self.preset, "overrides": self.overrides(), "quiet": self.quiet, "say": note}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ShapeRuns(Runs):
+    """The runs of a study that learn from annotated shapes.
+
+    Args:
+        shapes: The annotated shapes, of which each seed draws its own.
+        n_shapes: Shapes a run gets.
+    """
+
+    shapes: Annotated[list[str], Many]
+    n_shapes: int | None = 10
+
+    def material(self) -> StudyMaterial:
+        """What the runs learn from and are measured on.
+
+        Raises:
+            DataError: nothing there, or fewer shapes than a run is to get.
+        """
+        from brule.data.training_data import annotated_shapes
+        from brule.studies import StudyMaterial
+
+        own = {"exclude_validation": self.exclude_validation, "warn": self.n_shapes is None}
+        shapes = annotated_shapes(self.shapes, n_shapes=None, seed=0, **own)
+        if self.n_shapes is not None and self.n_shapes > len(shapes):
+            raise DataError(f"--n-shapes: expected at most {len(shapes)}, as many as there are, got {self.n_shapes}")
+        return StudyMaterial(self.unlabelled(), shapes, self.n_shapes, self.measured())
+
+    def run(self, arms: Sequence[Arm], material: StudyMaterial) -> list[Score] | None:
+        """Run every arm with every seed; ``None`` if Ctrl-C ended the study."""
+        from brule.studies import run_arms
+
+        return run_arms(self.output, arms, self.seeds or SEEDS, material=material, **self.options())
+
+
+def stopped() -> int:
+    """Print that a study ended early; returns the exit code."""
+    note("stopped; the same command continues from here")
+    return INTERRUPTED
