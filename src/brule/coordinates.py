@@ -101,7 +101,7 @@ def sample_at(maps: Tensor, points: Tensor, *, mode: str = "bilinear", padding: 
         maps: ``(B, C, H, W)``.
         points: ``(B, h, w, 2)`` in the unit square: where each output pixel looks.
         mode: ``bilinear``, ``bicubic`` or ``nearest``.
-        padding: what lies outside: ``border``, ``zeros`` or ``reflection``.
+        padding: values outside: ``border``, ``zeros`` or ``reflection``.
 
     Returns:
         ``(B, C, h, w)``.

@@ -23,7 +23,7 @@ def barycenter_regularizer(
     warp: float = 4.0,
     fit: BarycenterFit | None = None,
 ) -> Tensor:
-    r"""``R_b``: how far landmarks are from the barycenter, told apart into shift, affine map and the rest.
+    r"""``R_b``: how far landmarks are from the barycenter, separated into shift, affine map and the rest.
 
     .. math::
         R_b(X) = c_1^b W_2^2(X, X + T) + c_2^b W_2^2(X_c, X_c A) + c_3^b W_2^2(X_c A, \bar X_c)
@@ -134,7 +134,7 @@ def image_reconstruction(images: Tensor, target: Tensor) -> Tensor:
 
     Args:
         images: ``G(L, S)``, ``(B, C, H, W)``.
-        target: ``I``, likewise.
+        target: ``I``, of the same shape.
 
     Returns:
         ``(B,)``: the mean over channels and pixels, zero at equality.

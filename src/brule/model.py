@@ -22,7 +22,7 @@ class CropLandmarks:
         spread: ``(B, N)``, how far off each landmark may be, in sides of the crop. Of a calibrated detector the expected
             distance from the truth; otherwise a standard deviation along one axis, whose size means little
             (``docs/confidence.md``).
-        uncertainty: ``(B,)``, which images most need a person's look: the higher, the sooner. Of a calibrated detector the
+        uncertainty: ``(B,)``, which images a person should check: the higher, the sooner. Of a calibrated detector the
             expected error in sides of the crop; otherwise only its order counts. ``None`` where it wasn't computed.
     """
 
@@ -66,7 +66,7 @@ class BruleModel(nn.Module):
 
     @torch.no_grad()
     def set_order(self, order: Tensor) -> None:
-        """Say which output of the encoder is landmark 0, 1, …: a permutation ``(N,)``."""
+        """Set which output of the encoder is landmark 0, 1, …: a permutation ``(N,)``."""
         if sorted(order.tolist()) != list(range(len(self.order))):
             raise BruleError(f"order: expected a permutation of 0 … {len(self.order) - 1}, got {order.tolist()}")
         self.order.copy_(order)

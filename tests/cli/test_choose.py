@@ -16,7 +16,7 @@ def test_a_list_and_a_picture(brule, faces: Path, tmp_path: Path) -> None:
     assert len(set(names)) == 3 and all(Path(name).is_file() for name in names)
     assert Image.open(tmp_path / "chosen.png").width > Image.open(tmp_path / "chosen.png").height
     assert "3 of 12 images, by their thumbnails" in found.out and "at random" in found.out
-    sizes = [int(word) for word in found.out.split("each stands for ")[1].split(" images")[0].split(", ")]
+    sizes = [int(word) for word in found.out.split("each represents ")[1].split(" images")[0].split(", ")]
     assert sum(sizes) == 12 and sizes == sorted(sizes, reverse=True)
     assert brule("choose", faces / "images", "-n", 3, "-o", tmp_path / "again.txt").code == 0
     assert (tmp_path / "again.txt").read_text() == out.read_text()

@@ -40,7 +40,12 @@ def test_demo_end_to_end_and_again(brule, tmp_path: Path, monkeypatch: pytest.Mo
     # Again: nothing is trained or drawn anew, the figures are the same; a lost part is made again.
     shutil.rmtree(out / "held-out")
     again = brule("demo", "-o", out, *WORDS)
-    assert again.code == 0 and "taken up" in again.err and "drawing 24" in again.err and "drawing 30" not in again.err
+    assert (
+        again.code == 0
+        and "continuing an earlier demo" in again.err
+        and "drawing 24" in again.err
+        and "drawing 30" not in again.err
+    )
     assert json.loads((out / "evaluation.json").read_text())["nme"] == scores["nme"]
     other = brule("demo", "-o", out, "--images", 61)
     assert other.code == 2 and "--images 30 --seed 0" in other.err

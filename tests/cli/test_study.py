@@ -29,7 +29,7 @@ def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: P
 
 def test_what_is_wrong_is_said_first(brule, faces: Path, tmp_path: Path) -> None:
     found = brule(*words(faces, tmp_path / "study", "--arms", "without R_q"))
-    assert found.code == 2 and "'without R_q' is none of the arms" in found.err and "without R_g" in found.err
+    assert found.code == 2 and "'without R_q' is none of the variants" in found.err and "without R_g" in found.err
     found = brule(*words(faces, tmp_path / "study", shapes=9))
     assert found.code == 2 and "at most 5" in found.err
     assert not (tmp_path / "study").exists()

@@ -145,7 +145,7 @@ def test_what_changes_places_is_told_and_can_be_said(brule, words, faces: Path, 
     for said in ("36:45, 48:54", pairs):
         found = brule(*words(faces, tmp_path / "run"), "--dry-run", "--mirror-pairs", said)
         assert "mirrored 36:45, 48:54\n" in found.out, found.err
-    for said, wrong in (("0:99", "0 to 67"), ("0:1, 1:2", "landmark 1 stands in two"), ("left:right", "got 'left:right'")):
+    for said, wrong in (("0:99", "0 to 67"), ("0:1, 1:2", "landmark 1 is in two"), ("left:right", "got 'left:right'")):
         found = brule(*words(faces, tmp_path / "run"), "--mirror-pairs", said)
         assert found.code == 2 and wrong in found.err and not (tmp_path / "run").exists(), found.err
 
@@ -166,7 +166,7 @@ def test_images_without_a_box_are_mentioned(brule, words, faces: Path, tmp_path:
 
 def test_list_settings(brule) -> None:
     found = brule("train", "--list-settings", "--preset", "paper", "--set", "loss.sigma=7.5")
-    assert found.code == 0 and "encoder.width" in found.out and "7.5" in found.out and "Of everything random" in found.out
+    assert found.code == 0 and "encoder.width" in found.out and "7.5" in found.out and "Random seed" in found.out
 
 
 @pytest.mark.parametrize(

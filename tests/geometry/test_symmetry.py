@@ -120,7 +120,7 @@ def test_pairs_change_places_and_all_others_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "said"), [([(0, 5)], "0 to 4"), ([(-1, 2)], "-1"), ([(0, 1), (1, 2)], "landmark 1 stands in two")]
+    ("pairs", "said"), [([(0, 5)], "0 to 4"), ([(-1, 2)], "-1"), ([(0, 1), (1, 2)], "landmark 1 is in two")]
 )
 def test_pairs_that_are_none(pairs: list[tuple[int, int]], said: str) -> None:
     with pytest.raises(BruleError, match=said):

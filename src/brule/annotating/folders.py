@@ -94,7 +94,7 @@ def indexed(folders: Iterable[ImageFolder]) -> dict[str, ImageEntry]:
 
 
 def folders_for(paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFolder] = ()) -> list[ImageFolder]:
-    """The folders to add to a project for paths that somebody named: folders, files or globs.
+    """The folders to add to a project for given paths: folders, files or globs.
 
     Args:
         paths: as for :func:`brule.data.find_images`.
@@ -128,7 +128,7 @@ def folders_for(paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFo
 
 
 def inside(path: Path, folders: Iterable[ImageFolder]) -> bool:
-    """Whether a file lies in one of the folders, with all links followed."""
+    """Whether a file is in one of the folders, with all links followed."""
     real = os.path.realpath(path)
     return any(real.startswith(os.path.join(os.path.realpath(folder.path), "")) for folder in folders)
 

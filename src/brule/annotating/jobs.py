@@ -92,7 +92,7 @@ class Job:
                 return
 
     def problem(self) -> str | None:
-        """What it said before it failed; None if it said nothing of the kind."""
+        """Its error message before it failed; None if there is none."""
         try:
             with self._log.open("rb") as file:
                 file.seek(max(0, self._log.stat().st_size - _TAIL))

@@ -50,7 +50,7 @@ GONE = Mark(math.nan, math.nan, ABSENT)
 
 @dataclass(frozen=True)
 class Marks:
-    """All that a person has said of one image.
+    """Everything that a person has entered for one image.
 
     Args:
         points: marks by the landmark's name; one that isn't there has not been looked at yet.

@@ -17,7 +17,7 @@ _POSE = 0.02  # standard deviation that the pose always has, so that one shape a
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """A similarity: where a shape lies in an image.
+    """A similarity: the place of a shape in an image.
 
     Args:
         matrix: ``(2, 2)``, rotation times scale; points are rows, so a shape becomes ``shape @ matrix + offset``.
@@ -46,7 +46,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> Pose | None:
 
     Args:
         source: ``(N, 2)``, NaN where a point is missing.
-        target: likewise.
+        target: of the same shape.
 
     Returns:
         The pose, or None where they share fewer than two different points.

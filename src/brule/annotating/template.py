@@ -48,8 +48,8 @@ class Template(Strict):
         names: of the landmarks, in order, all different.
         edges: pairs of landmarks that are joined by lines.
         contours: curves along landmarks.
-        pairs: the landmarks that change places in a mirrored image; None where nobody has said so yet.
-        pairs_from: who said so: a ``person``, or ``found`` from the shapes.
+        pairs: the landmarks that change places in a mirrored image; None if it isn't known yet.
+        pairs_from: their source: a ``person``, or ``found`` from the shapes.
     """
 
     kind: Name = "object"

@@ -18,7 +18,7 @@ from brule.networks.hourglass import Hourglass, StackedHourglass
 from brule.tensors import to_input
 
 _THUMBNAIL = 16  # pixels a side
-_CELLS = 2  # features are pooled to so many cells a side: enough to tell where the head points
+_CELLS = 2  # features are pooled to this many cells per side: enough to see where the head points
 _COMPONENTS = 32
 _BATCH = 64
 

@@ -91,7 +91,7 @@ def choose(descriptors: np.ndarray, n: int, *, seed: int = 0) -> Choice:
 
 
 def coverage(descriptors: np.ndarray, chosen: np.ndarray) -> float:
-    """The mean distance from an image to the nearest chosen one: small if the choice stands for all.
+    """The mean distance from an image to the nearest chosen one: small if the choice represents all.
 
     Args:
         descriptors: ``(B, D)``.

@@ -44,7 +44,7 @@ app = App(
     name="brule",
     help=(
         "Learn a landmark detector from unlabelled images and about ten annotated shapes.\n\n"
-        "`brule demo` shows all of it on drawn faces. On images of your own: annotate ten of them, then "
+        "`brule demo` shows every step on drawn faces. With images of your own, annotate ten of them, then run "
         "`brule train`, `brule evaluate`, `brule predict`. `brule COMMAND --help` explains each with examples."
     ),
     help_format="markdown",

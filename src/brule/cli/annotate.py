@@ -45,7 +45,7 @@ def annotate(
 
     Args:
         images: Folders, files or globs of images to add to the project. A project that exists needs none. Annotations of any
-            format among them are taken over.
+            format among them are imported.
         output: The project's folder.
         template: The landmarks of a new project: `face68` (68 points of a face), or a JSON or TOML file with `names`,
             `edges`, `contours` and `pairs`.
@@ -56,8 +56,8 @@ def annotate(
         predict: The folder of a run, or of a saved detector: find the landmarks of all images of the project, for the page to
             show for review, and end.
         export: Write the finished annotations in this format and end: `pts`, `tps`, `coco`, `dlc`, `labelme`, `cvat`, …, as
-            `brule data formats` lists them; or `measures`, a table of the project's distances, angles and sizes.
-        target: What `--export` writes: a file, or a folder for formats with a file an image. By default below the project's
+            docs/formats.md lists them; or `measures`, a table of the project's distances, angles and sizes.
+        target: What `--export` writes: a file, or a folder for formats with one file per image. By default below the project's
             `exports`.
     """
     from brule.annotating import Project, named_template
@@ -97,7 +97,7 @@ def _import(project: Project, paths: list[str]) -> None:
 
     found = import_annotations(project, paths)
     if found.n_images:
-        note(f"took over the annotations of {found.n_images} images")
+        note(f"imported the annotations of {found.n_images} images")
     for text in found.left_out[:SHOWN_BAD_FILES]:
         note(f"left out: {text}")
     if len(found.left_out) > SHOWN_BAD_FILES:

@@ -28,9 +28,9 @@ def barycenter(
 ) -> int:
     """Compute the Wasserstein barycenter of annotated shapes, and draw it.
 
-    The barycenter is all that training knows about where landmarks are, so look at its picture before you train: the
-    numbers should run along the object as in your annotations. The file holds the shapes too: give it to
-    `brule train --shapes`, and the images of the ten shapes need not be kept.
+    The barycenter is all that training knows about the positions of landmarks, so look at its picture before you train: the
+        numbers should follow the object as in your annotations. The file also holds the shapes: give it to `brule train
+        --shapes`, and you needn't keep the images of the ten shapes.
 
     **Examples**
 
@@ -47,8 +47,8 @@ def barycenter(
         output: The JSON file to write: barycenter, shapes, names, objective and its history. Coordinates are in the
             unit square of the crop (0 = left or top edge, 1 = right or bottom edge).
         n_shapes: Number of shapes to draw, without replacement; by default all are used.
-        seed: Of that draw.
-        n_points: Landmarks of the barycenter; by default the commonest number among the shapes.
+        seed: Random seed of that draw.
+        n_points: Landmarks of the barycenter; by default the most common number among the shapes.
         picture: The picture to write; by default OUTPUT with the ending `.png`.
         skip_bad: Leave broken files out, and list them, rather than stop at the first.
     """

@@ -28,12 +28,12 @@ def calibrate(
 
     Fits, for every landmark and every number of views up to `--views`, a map from signs of uncertainty (how broad the heatmap
     is, how far the answers to several views differ, how unlikely the shape is) to the distance from the truth, and writes
-    it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images do, fifty are plenty;
-    their landmarks must not have been trained on.
+    it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images are enough, fifty are
+    plenty; their landmarks must not have been trained on.
 
-    Prints, by cross-validation, how well expected and true errors agree: their rank correlation, the error of what is kept
-    when the least sure images are laid aside, and the two errors in four groups of images. docs/confidence.md explains
-    all of it.
+    Prints, by cross-validation, how well expected and true errors agree: their rank correlation, the error of the remaining
+    images when the least sure ones are set aside, and the two errors in four groups of images. docs/confidence.md explains
+    these figures.
 
     **Examples**
 
@@ -46,7 +46,7 @@ def calibrate(
         data: Annotated images, as for `brule evaluate`.
         only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
         views: The largest number of views, 1 to 6, that `brule predict --views` can be asked for afterwards.
-        seed: Of the division into folds for the cross-validation; the map doesn't depend on it.
+        seed: Random seed of the folds of the cross-validation; the map doesn't depend on it.
         batch_size: Images at a time.
     """
     from brule.data.training_data import annotated_samples, in_landmark_order
@@ -96,7 +96,7 @@ def _say(report: CalibrationReport) -> None:
     console.print(best, highlight=False)
     say()
     say("Spearman's rank correlation of expected and true error; the error of the surest images beside (in brackets) that of")
-    say("those with the smallest errors. So many views take so many times as long. Before calibration, the spread of one view")
+    say("those with the smallest errors. Each view takes as long as the first. Before calibration, the spread of one view")
     say(f"has a correlation of {report.before.value:.2f}.")
     say()
     last = report.quality[-1]

@@ -40,12 +40,12 @@ def choose(
 ) -> int:
     """Choose a few images to annotate that represent all of them.
 
-    Images are sorted into as many clusters as there are to be chosen (k-means), and of each the one nearest to the centre
-    is taken. With `--run` they are compared by what the encoder of a run sees, which may have been trained without a label
-    (start with a rough shape, annotate what is chosen, train again); without, by small thumbnails and their gradients.
+    Images are sorted into as many clusters as you want to choose (k-means), and the image nearest to the centre of each is
+    taken. With `--run`, images are compared by features of that run's encoder, which may have been trained without labels
+    (start with a rough shape, annotate what is chosen, train again); without it, by small thumbnails and their gradients.
 
-    Writes the list (a path a line, the one that stands for most images first) and a picture of the chosen ones, and says how
-    close they are to all the others, beside random choices. Where one image has boxes of several objects, the first counts.
+    Writes the list (one path per line, the image of the largest cluster first) and a picture of the chosen images, and prints
+    how close they are to all others, beside random choices. Where one image has boxes of several objects, the first counts.
 
     **Examples**
 
@@ -62,8 +62,8 @@ def choose(
         run: The folder of a run, or of a saved detector, whose encoder compares the images.
         copy: Copy the chosen images to the folder's `images`.
         measure: Compare the chosen images' true shapes, too, with those of random choices; needs annotated images. The choice
-            doesn't see them.
-        seed: Of the clustering and of the random choices.
+            doesn't use them.
+        seed: Random seed of the clustering and of the random choices.
     """
     from brule.choosing import choose as choose_images
     from brule.choosing import measure_choice
@@ -135,7 +135,7 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
 
 
 def _print_choice(choice: Choice, score: ChoiceScore) -> None:
-    say(f"each stands for {', '.join(str(size) for size in choice.sizes)} images")
+    say(f"each represents {', '.join(str(size) for size in choice.sizes)} images")
     say(f"distance of an image to the nearest chosen one: {_beside(score.coverage)}")
     if score.shape_coverage is not None and score.mean_shape is not None:
         say(f"the same for true shapes, % of the crop's side: {_beside(score.shape_coverage)}")

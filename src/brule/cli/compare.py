@@ -31,11 +31,11 @@ def compare(
     """Measure several detectors on the same images, and test whether they differ.
 
     Prints the figures of each side by side, and for every two of them the mean difference of their errors with its 95 %
-    interval (the images are drawn anew, each paired with itself) and the p-value of the Wilcoxon signed-rank test.
+    interval (a paired bootstrap over images) and the p-value of the Wilcoxon signed-rank test.
 
-    In the place of a run may stand the folder of a finished evaluation (`metrics.json` and `per_image.csv`, from `brule
-    evaluate`): nothing is predicted anew then. With `-o`, writes `index.html`, a page that opens from disk,
-    `comparison.json` and `per_image.csv`.
+    Instead of a run you can give the folder of a finished evaluation (`metrics.json` and `per_image.csv`, from `brule
+    evaluate`), which is read and not repeated. With `-o`, writes `index.html`, a page that opens from disk, `comparison.json`
+    and `per_image.csv`.
 
     **Examples**
 

@@ -20,8 +20,8 @@ data = App(
     name="data",
     help=(
         "Convert annotations and check data before you train on it.\n\n"
-        "`brule data convert` goes from one tool's files to another's; `brule data inspect` lists what is in a folder and what "
-        "is wrong with which file; `brule data cache` lists the room that decoded images take, and makes room."
+        "`brule data convert` converts between the formats of annotation tools; `brule data inspect` lists what is in a "
+        "folder and which files have problems; `brule data cache` lists the disk space of decoded images, and frees it."
     ),
     result_action="return_value",
 )
@@ -63,7 +63,8 @@ def convert(
         target: The file to write; the folder, for formats with one file per image (`pts`, `labelme`, `yolo`, …).
         from_: The format of SOURCE; by default recognised by suffix and content.
         to: The format to write; by default from the suffix of TARGET, if only one has it.
-        images: Images, or folders of them, that SOURCE is about and that aren't in its own folder: those of predictions.
+        images: Images, or folders of them, that SOURCE refers to and that aren't in its own folder, such as those of
+            predictions.
         outline_points: Turn each polygon into that many landmarks, evenly spaced along it from its first corner.
         force: Replace files that are there.
     """
@@ -97,7 +98,7 @@ def inspect(
     output: Annotated[Path | None, Picture] = None,
     pictures: int = 24,
 ) -> int:
-    """List what is in a folder of images, and what is wrong with which file.
+    """List what is in a folder of images, and which files have problems.
 
     Counts images and annotations, sizes, landmarks and missing points; finds images of the same name, landmarks and boxes
     that reach outside, and every file that can't be used. Ends with exit code 2 if there is such a file, else 0.
@@ -133,9 +134,9 @@ def inspect(
 def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> int:
     """List the decoded images that are kept, or remove them.
 
-    Every set of images that was trained on or measured is decoded once and kept, in the user's cache folder or where the
-    environment variable `BRULE_CACHE` names. What is removed is decoded again when it is needed. A store that is being
-    written is left alone; one that is being read stays whole for its reader.
+    Every set of images that was trained on or measured is decoded once and kept, in the user's cache folder or in the
+    folder that the environment variable `BRULE_CACHE` names. What is removed is decoded again when it is needed. A store
+    that is being written is left alone; one that is being read stays whole for its reader.
 
     **Examples**
 
@@ -146,9 +147,9 @@ def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> 
         brule data cache --clear --unfinished
 
     Args:
-        clear: Remove what would be listed.
-        days: Only what wasn't used for this number of days.
-        unfinished: Only what an interrupted call left. The same call would go on with it.
+        clear: Remove what is listed.
+        days: Only what hasn't been used for this number of days.
+        unfinished: Only what an interrupted call left behind. Repeating that call would continue with it.
     """
     import time
 

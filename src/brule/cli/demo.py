@@ -56,11 +56,10 @@ def demo(
 
     Draws whole pictures with a face anywhere in them (a fifth to four fifths of the picture, turned by up to 30 degrees),
     annotates ten, and trains the `cpu` preset on those and on pictures *without labels and without boxes*: it learns to find
-    the face and its 68 landmarks (keypoints). Then it is measured on 200 other whole pictures. At the end there is
-    `OUTPUT/index.html`: figures, pictures, and the commands to go on with images of your own. An earlier demo in the same
-    folder continues where it stopped.
+    the face and its 68 landmarks (keypoints). Then it is measured on 200 other whole pictures. It writes `OUTPUT/index.html`:
+    figures, pictures, and the commands for images of your own. An earlier demo in the same folder continues where it stopped.
 
-    Training ends after a number of iterations, so that a busy or slow machine gets the same result later.
+    Training ends after a number of iterations, so a busy or slow machine gets the same result, only later.
 
     **Examples**
 
@@ -69,10 +68,10 @@ def demo(
         brule demo -o quick --iterations 200 --images 300
 
     Args:
-        output: The folder to write everything to.
+        output: The folder to write to.
         iterations: Length of training.
         images: How many pictures without labels to train on.
-        minutes: End training earlier, after so many minutes.
+        minutes: End training after this number of minutes, if it isn't done by then.
         seed: Random seed of the pictures and of training.
         quiet: No progress bar.
     """
@@ -112,7 +111,7 @@ def demo(
 
 
 def _take_folder(output: Path, settings: _Settings) -> None:
-    """Begin in an empty folder, or go on in that of the same demo."""
+    """Begin in an empty folder, or continue in that of the same demo."""
     path = output / SETTINGS
     if path.is_file():
         try:
@@ -121,10 +120,10 @@ def _take_folder(output: Path, settings: _Settings) -> None:
             raise ConfigError(f"{path}: damaged; remove {output}, or choose another folder") from None
         if earlier != settings:
             raise ConfigError(
-                f"{output}: holds a demo with --images {earlier.images} --seed {earlier.seed}; go on with these, remove "
-                "it, or choose another folder"
+                f"{output}: holds a demo with --images {earlier.images} --seed {earlier.seed}; continue with these, "
+                "remove it, or choose another folder"
             )
-        note(f"{output}: an earlier demo, taken up")
+        note(f"{output}: continuing an earlier demo")
         return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"-o {output}: expected a new or empty folder, or that of an earlier demo; choose another")

@@ -40,7 +40,7 @@ def print_plan(run: Path, config: TrainingConfig, material: TrainingData, *, edg
     say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
     framing, sheet = _framing_plan(run, material, config)
     say(f"framing  {framing}")
-    say(f"mirrored {'as the barycenter tells' if ready.whole is None else _mirror_text(guide.mirror)}")
+    say(f"mirrored {'as the barycenter shows' if ready.whole is None else _mirror_text(guide.mirror)}")
     say(f"run      {run}")
     note_bad(BadFiles(material.bad))
     written = f"nothing but {sheet} was written" if sheet else "nothing was written"

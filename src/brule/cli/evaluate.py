@@ -53,15 +53,16 @@ def evaluate(
 ) -> int:
     """Measure a detector on annotated images, and write a page about it.
 
-    The first figures are what `brule predict` gives on whole images, with no box from anyone; beside them stand those inside
-    the true boxes ("given boxes"), a help that new images don't have. Prints the normalised mean error (NME) with its 95 %
-    interval and in pixels, the median, the share of objects found, and the permutation-free error W₁; for faces, too, the
-    area under the cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is an answer that looks
-    at no image: the mean of the annotated shapes, laid into the true box. A detector that is no better has learnt nothing.
+    The first figures are those of `brule predict` on whole images without boxes; beside them are those inside the true boxes
+    ("given boxes"), which new images don't have. Prints the normalised mean error (NME) with its 95 % interval and in
+    pixels, the median, the share of objects found, and the permutation-free error W₁; for faces, too, the area under the
+    cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is a constant answer (a baseline) that
+    ignores the image: the mean of the annotated shapes, placed in the true box. A detector that is no better has learnt
+    nothing.
 
-    Writes `index.html`, a page that opens from disk: figures, where the errors are, whether the detector knows when it
-    errs, the best and the worst images; `metrics.json`, all figures with their intervals; `per_image.csv`, a row for
-    each image. docs/evaluation.md defines every figure.
+    Writes `index.html`, a page that opens from disk: figures, where the errors are, whether the detector's uncertainty predicts
+    its errors, the best and the worst images; `metrics.json`, all figures with their intervals; `per_image.csv`, a row for each
+    image. docs/evaluation.md defines every figure.
 
     **Examples**
 
@@ -77,7 +78,7 @@ def evaluate(
             their images; or data sets as `NAME:SPLIT:ROOT`, such as `300w:common:downloads/300w`.
         output: The folder to write to; by default `RUN/evaluation/NAME`, where NAME is that of the data's folder (and
             `-validation` with --only-validation). An earlier evaluation there is replaced.
-        json: Write all figures, and the error of every image, to this file too.
+        json: Also write all figures, and the error of every image, to this file.
         pictures: Write 24 predictions to this picture, coloured by index, with the truth as crosses.
         only_validation: Take only the validation tenth of the images, chosen by name; see `brule train
             --exclude-validation`.
@@ -88,7 +89,7 @@ def evaluate(
             default jaw, brows, nose, eyes and mouth for 68 points, and one region of all points otherwise.
         decoder: Measure the decoder too: what it redraws, and its fakes (docs/generate.md defines the figures). By
             default wherever the run has one.
-        pixel_size: Millimetres per pixel, where the images have a scale: errors are shown in millimetres too.
+        pixel_size: Millimetres per pixel, if all images have one scale: errors are also shown in millimetres.
     """
     from brule.data.training_data import annotated_samples, in_landmark_order
     from brule.detector import LandmarkDetector
@@ -131,7 +132,7 @@ def evaluate(
 
 
 def _default_folder(run: Path, data: list[str], only_validation: bool) -> Path | None:
-    """A folder in the run that bears the data's name; ``None``, and a remark, where the run can't be written to."""
+    """A folder in the run with the data's name; ``None``, and a remark, if the run can't be written to."""
     names = [re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "data" for path in data]
     folder = run / "evaluation" / ("+".join(names)[:LONGEST_NAME] + ("-validation" if only_validation else ""))
     try:

@@ -36,7 +36,7 @@ def export(
     What comes before and after the network is inside. The file takes `images`, a batch of crops as bytes `(B, S, S, 3)`, RGB,
     and gives `points` `(B, N, 2)` and `spread` `(B, N)` in the unit square of each crop. With `--whole-image` it takes one
     `image` of any size `(H, W, 3)` and the `box` of the object `(left, top, right, bottom)` in pixels, cuts the object out
-    itself, and answers in pixels of the image; a box of zeros stands for the whole image.
+    itself, and answers in pixels of the image; a box of zeros means the whole image.
 
     Nothing is left behind unless onnxruntime gives what PyTorch gives, to 1e-4 of the crop's side, on random and on drawn
     images. A JSON file beside it holds size, crop rule, order, inputs and outputs. Needs
@@ -56,7 +56,7 @@ def export(
         whole_image: Take an image of any size and a box rather than a batch of crops.
         opset: Version of ONNX's operators, 18 or more; by default that of torch's exporter.
         int8: Quantise the convolutions to int8, with ranges found on these images (files, folders, globs; at most 200 are
-            taken): a quarter of the size. What that costs is measured on half of them, and told.
+            taken): a quarter of the size. The loss of accuracy is measured on half of them and printed.
         overwrite: Replace an earlier file.
     """
     if output.exists() and not overwrite:

@@ -87,7 +87,7 @@ def launch(plan: LaunchPlan, command: Sequence[str]) -> int:
             return 128 + int(error.sigval)
         except (RendezvousError, DistError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConfigError(f"--nodes: the machines can't reach each other ({reason}); docs/cluster.md helps") from None
+            raise ConfigError(f"--nodes: the machines can't reach each other ({reason}); see docs/cluster.md") from None
     return 0
 
 

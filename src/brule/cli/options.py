@@ -26,7 +26,7 @@ Tta = Annotated[
     Parameter(
         name=["--tta", "--views"],
         help="Test-time augmentation: how many views of each crop to average, 1 to 6: as it is, mirrored, turned a little, …. "
-        "Their disagreement is a sign of the error. It takes as many times as long.",
+        "Their disagreement indicates the error. Each view takes as long as the first.",
     ),
 ]
 Refine = Annotated[

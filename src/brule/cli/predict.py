@@ -55,8 +55,8 @@ def predict(
     *flagged*. Where one image has several objects, the second becomes `1-object2.pts`.
 
     Coordinates are pixels of the upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* shows
-    how sure each landmark is, in pixels: once the detector is calibrated (`brule calibrate`), the distance that it is
-    expected to be off; before, the standard deviation of a heatmap, whose size means little. docs/confidence.md has more.
+    how sure each landmark is, in pixels: once the detector is calibrated (`brule calibrate`), its expected error; before, the
+        standard deviation of a heatmap, which only orders landmarks. See docs/confidence.md.
 
     **Examples**
 
@@ -77,10 +77,10 @@ def predict(
         format: What to write: `pts`, `csv`, `json`, or any format of `brule data convert` (`coco`, `cvat`, `labelme`, …: files
             `landmarks-coco.json` and so on, or a folder for formats with one file per image); repeat the option for several.
         overlays: Draw the landmarks on every image, coloured by index, joined along their contours.
-        boxes: Files that say where the object is: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
+        boxes: Files with the object's box in each image: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
         objects: `best`: the surest object of each image; `all`: every object that is found.
-        rank: List the images that most need a person's look, the highest expected error first: ten on the terminal, all of
+        rank: List the images that a person should check first, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
     """
     from brule.data import find_annotations, find_images, read_folder

@@ -163,7 +163,7 @@ def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: Trai
 
 
 def default_device() -> str:
-    """Where is computed if nobody says otherwise."""
+    """The device that is used by default."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""``brule watch``: how a training is getting on, from its log."""
+"""``brule watch``: the progress of a training, from its log."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _WIDE = 10.0
 def watch(run: Path, /, *, once: bool = False, every: float = 2.0, width: int = 40) -> int:
     """Follow a training in the terminal.
 
-    Shows how much of the run is done, how fast it goes, when it will end, each logged term with its course so far, and
-    the newest preview picture. It only reads: watch from as many terminals as you like. It ends with the training;
-    Ctrl-C ends it before and leaves the training alone.
+    Shows how much of the run is done, its speed, the time left, a curve of each logged term, and the newest preview picture.
+    It only reads files, so you can watch from several terminals. It ends with the training; Ctrl-C ends it earlier and doesn't
+    affect the training.
 
     **Examples**
 
@@ -37,9 +37,9 @@ def watch(run: Path, /, *, once: bool = False, every: float = 2.0, width: int = 
 
     Args:
         run: The folder of the run, the `-o` of `brule train`.
-        once: Print the state of the moment and end.
-        every: Seconds between looks.
-        width: Characters of each term's course.
+        once: Print the current state and end.
+        every: Seconds between updates.
+        width: Width of each term's curve, in characters.
     """
     from rich.console import Console
     from rich.live import Live

@@ -97,7 +97,7 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None, images: 
     Args:
         source: the file or folder.
         bad: takes what is wrong.
-        only: the format to read; by default whatever is there.
+        only: the format to read; by default any.
         images: where else images are.
 
     Returns:

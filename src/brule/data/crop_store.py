@@ -120,7 +120,7 @@ class Store:
 
     @contextmanager
     def writer(self, waiting: Callable[[], object]) -> Iterator[Writer]:
-        """What goes on with the store, for one process at a time.
+        """Continues the store, in one process at a time.
 
         A store without a single crop is removed if writing ends in an error.
 

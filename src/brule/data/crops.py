@@ -79,7 +79,7 @@ def build_cache(
     What decides: the files (path, size, time of change), their boxes, ``size`` and ``scale``. Landmarks decide only
     through the crop, so labelled and unlabelled readings of the same images may share a store.
 
-    When building ends early (Ctrl-C, a bad file, a full disk, a killed process), the same call goes on with what was there,
+    When building ends early (Ctrl-C, a bad file, a full disk, a killed process), the same call continues with what was there,
     but for the last second's. Two processes that want the same store build it once: the second waits for the first, and
     takes over if that one ends early. Memory doesn't grow with the number of images, but for the samples themselves.
 

@@ -33,7 +33,7 @@ class Picture:
         Args:
             box: the square in pixels of the image itself; it may reach outside, where the edge is repeated.
             size: side of the result in pixels.
-            angle: the square is turned by so many degrees about its centre, clockwise on the screen; the result is upright.
+            angle: the square is turned by this many degrees about its centre, clockwise on the screen; the result is upright.
 
         Returns:
             ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the turned box.

@@ -122,7 +122,7 @@ def image_orientation(path: Path | str) -> int:
 
 
 def image_remarks(path: Path | str) -> list[str]:
-    """What somebody should know of an image file that is read, from its header alone; empty as a rule.
+    """What a user should know about an image file, from its header alone; usually empty.
 
     Raises:
         DataError: as for :func:`image_size`.

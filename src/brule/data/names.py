@@ -1,4 +1,4 @@
-"""Which landmark is which: names decide, whatever the order of a file.
+"""Which landmark is which: names decide, not the order in a file.
 
 Landmarks of two sources are matched by name if both have names. If one of them has none, their order has to be the same, which
 nothing can check: a remark says so.

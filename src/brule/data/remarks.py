@@ -1,4 +1,4 @@
-"""What somebody should know of the reading of a folder, gathered so that thousands of images give one sentence."""
+"""Remarks on the reading of a folder, gathered so that thousands of images give one sentence."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class TrainingData:
     Attributes:
         images: unlabelled; ``None`` if annotated ones alone are to teach.
         labelled: annotated; ``None`` if there are none.
-        shapes: the annotated shapes; ``None`` where those of ``labelled`` serve, or those of the run that is taken up.
+        shapes: the annotated shapes; ``None`` where those of ``labelled`` serve, or those of the run that is resumed.
         examples: annotated images that show where the object is; ``None`` where those of ``labelled`` serve, or none is known.
     """
 

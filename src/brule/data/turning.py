@@ -27,7 +27,7 @@ class Turned:
 
     Args:
         annotation: points and box in pixels of the upright image.
-        remark: :data:`TURNED`, :data:`UNSURE`, or "" where nothing is to be said.
+        remark: :data:`TURNED`, :data:`UNSURE`, or "" for none.
     """
 
     annotation: Annotation

@@ -22,7 +22,7 @@ Progress = Callable[[int, int], object]
 FOLDS = 5
 FEWEST_IMAGES = 10
 DEFAULT_VIEWS = 4
-KEPT = (0.9, 0.75, 0.5)  # shares of the images for which the risk is told
+KEPT = (0.9, 0.75, 0.5)  # shares of the images for which the risk is reported
 _GROUPS = 4
 
 

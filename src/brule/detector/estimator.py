@@ -44,7 +44,7 @@ from brule.transport import free_support_barycenter
 
 _log = logging.getLogger("brule")  # the command line prints it
 Reporting = Callable[[int, int], object]
-_BARYCENTER_SETS = 100  # at most so many shapes make the barycenter: more move it less than the last pixel
+_BARYCENTER_SETS = 100  # shapes that make the barycenter: more of them move it by less than a pixel
 
 
 class LandmarkDetector(FittedDetector):
@@ -125,8 +125,8 @@ class LandmarkDetector(FittedDetector):
                 new schedule, and on these images. By default ``shapes`` are those of that detector.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
             progress: called as ``progress(done, total)`` while image files are decoded.
-            on_checkpoint: called with the detector, as it stands then, every ``checkpoint_every`` iterations and at the end. It
-                may predict; it must not change anything.
+            on_checkpoint: called with the detector in its current state, every ``checkpoint_every`` iterations and at the end.
+                It may predict; it must not change anything.
 
         Returns:
             The detector itself.

@@ -75,7 +75,7 @@ class Annotated:
         return replace(self, images=samples_in_order(self.images, names, reference="the shapes"))
 
     def landmark_sets(self) -> list[tuple[str, np.ndarray, Box | None]]:
-        """Names, landmarks ``(N, 2)`` in pixels, and the object's box where the annotation tells it."""
+        """Names, landmarks ``(N, 2)`` in pixels, and the object's box where the annotation has one."""
         if self.points is not None:
             return [(f"image {index}", points, None) for index, points in enumerate(self.points)]
         return [(sample.name, sample.points, sample.box) for sample in self.images if sample.points is not None]

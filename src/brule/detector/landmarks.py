@@ -29,7 +29,7 @@ class Landmarks:
         uncertainty: ``(M,)``, which answers most need a person's look: the higher, the sooner. Of a calibrated detector the
             expected error in sides of the crop; otherwise only its order counts.
         box: ``(M, 4)`` the object's box that the landmarks were found in: left, top, right, bottom, in the object's upright
-            frame. Turn it about its centre by ``angle`` to lay it on the object.
+            frame. Turn it about its centre by ``angle`` to align it with the object.
         angle: ``(M,)`` degrees by which the object is turned, clockwise on the screen.
     """
 

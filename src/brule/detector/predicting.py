@@ -84,9 +84,9 @@ class Finder:
         reader: from crops to landmarks.
         size: side of the crops in pixels.
         scale: side of a crop over the longer side of a given box.
-        frame: how a crop lies about the landmarks.
+        frame: how a crop is placed about the landmarks.
         locator: finds objects; ``None`` if the detector has none.
-        scorer: tells right answers from wrong ones; ``None`` if the detector has none.
+        scorer: separates right answers from wrong ones; ``None`` if the detector has none.
         framing: size and place of objects in images without a locator; ``None`` if nothing is known.
         passes: refinement passes where the box is found and nothing else is asked for.
         upright: ``(N, 2)``, the mean shape, if crops are to be turned upright.

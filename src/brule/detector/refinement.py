@@ -23,7 +23,7 @@ _MOST_CHANGE = 2.0  # of the side in one pass: an answer that says more is wrong
 
 @dataclass(frozen=True)
 class CropFrame:
-    """How the crop lies about the box of the landmarks, as training had it.
+    """How a crop is placed about the box of the landmarks, as in training.
 
     Attributes:
         scale: side of the crop over the longer side of the landmarks' box.
@@ -120,7 +120,8 @@ def look_again(
         read: the landmark detector.
         size: side of the crops in pixels.
         frame: how crops lie about landmarks.
-        upright: ``(N, 2)``, the mean shape: crops are turned so that the last answer lies as it does. ``None`` keeps angles.
+        upright: ``(N, 2)``, the mean shape: crops are turned so that the last answer has its orientation. ``None`` keeps
+            angles.
 
     Returns:
         The answers of this pass. A crop whose last answer makes no sense stays where it was.

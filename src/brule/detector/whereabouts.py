@@ -43,7 +43,7 @@ class Whereabouts:
     Attributes:
         framing: how large objects are and where, as the annotated images show; ``None`` without annotated images.
         locator: finds them; ``None`` where it wasn't needed, or couldn't be learnt.
-        scorer: tells right answers from wrong ones; ``None`` where that couldn't be learnt.
+        scorer: separates right answers from wrong ones; ``None`` where that couldn't be learnt.
         boxed: whether the landmarks were learnt from crops about the object, rather than from whole images.
     """
 
@@ -151,7 +151,7 @@ def with_boxes(
     Args:
         unlabelled: the images; those with a box keep it.
         known: where objects are.
-        frame: how a crop lies about the landmarks.
+        frame: how a crop is placed about the landmarks.
         scale: side of a crop over the longer side of a box.
         device: where to search.
         tell: takes a sentence about the result.
@@ -190,7 +190,7 @@ def with_scorer(
         unlabelled: unlabelled images of training.
         answer: from images to the refined answers of the trained detector.
         seed: of the choice of unlabelled images.
-        tell: is told where nothing can be learnt.
+        tell: called with a remark where nothing can be learnt.
     """
     named = _annotated_objects(examples)
     sources = [] if unlabelled is None else unlabelled.sources

@@ -159,7 +159,7 @@ class Evaluation:
 
     @cached_property
     def risk_coverage(self) -> RiskCoverage | None:
-        """The mean NME of the images that stay if the least sure ones are laid aside, or ``None`` likewise."""
+        """The mean NME of the images that stay if the least sure ones are set aside, or ``None`` for the same reason."""
         return None if self.doubt is None else risk_coverage(self.doubt, self.errors)
 
     def _regional(self, errors: Array) -> dict[str, Estimate]:

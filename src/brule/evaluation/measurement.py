@@ -20,7 +20,7 @@ class Measurement:
 
     Attributes:
         whole: on whole images, with no box from anyone: what a user gets; ``None`` if it wasn't asked for.
-        given: inside the true boxes, a help that users don't have; ``None`` likewise.
+        given: inside the true boxes, which users don't have; ``None`` if it wasn't measured.
         objects: precision, recall and counts where images hold several objects or none; empty otherwise.
         repeat: error between two annotations of the same images, ``{"nme": …, "nme_px": …, "n": …}``; empty if there are none.
         warnings: what makes the figures unreliable, one plain sentence each.

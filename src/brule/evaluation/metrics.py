@@ -80,7 +80,7 @@ def wasserstein1_error(prediction: ArrayLike, truth: ArrayLike, distance: ArrayL
     over belong to the missing points and cost nothing (*partial* transport, all masses 1/M). No index plays a part, a
     perfect prediction costs nothing, and with nothing missing this is W₁. So the figure is never above the NME.
 
-    A prediction that has another number of points than the truth to begin with stands in no relation to its indices:
+    A prediction that has another number of points than the truth to begin with has no correspondence by index:
     there all points take part with masses 1/N and 1/M, present ones of the truth (needs ``pip install 'brule-landmarks[ot]'``).
 
     Args:

@@ -1,4 +1,4 @@
-"""Which landmarks belong together, so that an error can be told by region."""
+"""Which landmarks belong together, for errors by region."""
 
 from __future__ import annotations
 

@@ -53,9 +53,9 @@ class Scores:
         nme_found: mean NME of these; ``None`` if there is none.
         w1: mean permutation-free W₁ error, percent.
         auc_8: area under the CED up to 8 %, 0 to 1; ``None`` for other objects than faces.
-        fr_8: share of images with an error above 8 %; ``None`` likewise.
-        auc_10: area under the CED up to 10 %; ``None`` likewise.
-        fr_10: share of images with an error above 10 %; ``None`` likewise.
+        fr_8: share of images with an error above 8 %; ``None`` for the same.
+        auc_10: area under the CED up to 10 %; ``None`` for the same.
+        fr_10: share of images with an error above 10 %; ``None`` for the same.
         auc_floor: area under the CED up to ``floor_nme``, 0 to 1: for any object.
         floor_nme: ``nme`` of the constant prediction inside the true boxes.
         floor_w1: ``w1`` of it.

@@ -57,7 +57,7 @@ class ImageDetector(nn.Module):
         Args:
             image: ``(H, W, 3)`` bytes.
             box: ``(4,)`` float32, ``(left, top, right, bottom)`` of the object in pixels, before the margin of the crop
-                rule; one without area stands for the whole image.
+                rule; one without area means the whole image.
 
         Returns:
             Points ``(N, 2)`` and spread ``(N,)``, in pixels of the image.

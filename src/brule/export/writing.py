@@ -68,7 +68,7 @@ def export_detector(
 
     Args:
         detector: a trained one.
-        path: ends in ``.onnx``; what lies there is replaced.
+        path: ends in ``.onnx``; an existing file is replaced.
         whole_image: take an image and a box (:class:`brule.export.graph.ImageDetector`) rather than a batch of crops
             (:class:`brule.export.graph.CropDetector`).
         opset: of ONNX; by default that of torch's exporter.

@@ -1,4 +1,4 @@
-"""Semilandmarks: evenly spaced points along a curve that somebody drew."""
+"""Semilandmarks: evenly spaced points along a drawn curve."""
 
 from __future__ import annotations
 

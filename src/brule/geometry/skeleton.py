@@ -1,6 +1,6 @@
 """The skeleton heatmap of a landmark set (BRULÈ, Eq. 2): soft lines along the edges of its nearest-neighbour graph.
 
-Two versions give the same map. :func:`skeleton_heatmap_plain` is the equation as it stands, a dense ``(B, E, H, W)`` tensor.
+Two versions give the same map. :func:`skeleton_heatmap_plain` is the equation itself, a dense ``(B, E, H, W)`` tensor.
 :func:`skeleton_heatmap` computes only the tiles that an edge reaches and has its gradient written out.
 """
 

@@ -64,7 +64,7 @@ def paired_permutation(pairs: Iterable[tuple[int, int]], n_points: int) -> Tenso
         ``(N,)``, its own inverse.
 
     Raises:
-        BruleError: an index isn't there, or stands in two pairs.
+        BruleError: an index isn't there, or is in two pairs.
     """
     permutation, seen = torch.arange(n_points), set()
     for first, second in pairs:
@@ -72,7 +72,7 @@ def paired_permutation(pairs: Iterable[tuple[int, int]], n_points: int) -> Tenso
             if not 0 <= index < n_points:
                 raise BruleError(f"landmark {index} isn't there; they count from 0 to {n_points - 1}")
             if index in seen:
-                raise BruleError(f"landmark {index} stands in two pairs; it can change places with one other only")
+                raise BruleError(f"landmark {index} is in two pairs; it can change places with one other only")
             seen.add(index)
         permutation[first], permutation[second] = second, first
     return permutation

@@ -23,7 +23,7 @@ class Framing:
         typical: the median of it.
         largest: the largest.
         x: median horizontal position of the centre, 0 at the left edge of the image, 1 at the right.
-        y: likewise from top to bottom.
+        y: the same from top to bottom.
         aspect: median width over height of the boxes.
         images: how many objects this was learnt from.
     """

@@ -22,7 +22,7 @@ _PRIOR_WIDTH = 0.15  # of the first heatmap about every landmark's place, in uni
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """What the encoder says of a batch.
+    """The encoder's output for a batch.
 
     Attributes:
         stages: landmarks after each hourglass, ``(B, N, 2)`` in the unit square; the last one is the answer.

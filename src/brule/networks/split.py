@@ -52,7 +52,7 @@ def split_batches(*encoders: LandmarkEncoder, parts: int, threads: int = 0) -> I
 
 
 class _SideBySide:
-    """What stands in for an encoder's ``forward``."""
+    """The replacement of an encoder's ``forward``."""
 
     def __init__(self, encoder: LandmarkEncoder, pool: ThreadPoolExecutor, parts: int) -> None:
         self.encoder, self.parts, self._pool = encoder, parts, pool

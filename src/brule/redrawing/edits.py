@@ -1,4 +1,4 @@
-"""Landmarks edited by hand: moved, turned, enlarged, and what lies between two sets.
+"""Edits of landmarks: moved, turned, enlarged, and interpolated between two sets.
 
 Points are ``(..., N, 2)`` of any frame whose x and y have the same unit, with y pointing down: the unit square of a crop,
 or pixels. Nothing is changed in place.
@@ -73,7 +73,7 @@ def scaled(points: Tensor, factor: float, *, indices: Sequence[int] | None = Non
 
 
 def between(first: Tensor, second: Tensor, share: float) -> Tensor:
-    r"""The landmark set that lies at a share of the way from one to another.
+    r"""The landmark set at a fraction of the way from one to another.
 
     Position, size and direction go their own ways, so that a turn stays a turn: on straight lines, a face would shrink
     halfway. With both sets centred and scaled to unit norm, ``θ`` the angle of the Procrustes rotation

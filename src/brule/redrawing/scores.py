@@ -40,7 +40,7 @@ class DecoderScores:
         image_size: side of the decoder's images, pixels.
         normaliser: the distance in ``consistency``.
         styles: where the fakes' styles come from.
-        seed: of everything random.
+        seed: random seed.
     """
 
     l1: float

@@ -21,7 +21,7 @@ def mean_absolute_difference(x: ArrayLike, y: ArrayLike) -> Array:
 
     Args:
         x: ``(B, H, W, C)`` or ``(B, H, W)``, uint8.
-        y: likewise.
+        y: of the same shape.
 
     Returns:
         ``(B,)`` in percent of the way from black to white.
@@ -48,7 +48,7 @@ def structural_similarity(x: ArrayLike, y: ArrayLike) -> Array:
 
     Args:
         x: ``(B, H, W, C)`` or ``(B, H, W)``, uint8.
-        y: likewise.
+        y: of the same shape.
 
     Returns:
         ``(B,)``: 1 for equal images, near 0 for unrelated ones, below 0 for negatives.

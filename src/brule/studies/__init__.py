@@ -1,4 +1,4 @@
-"""The paper's studies: barycenters of few shapes, and runs that differ in one thing, told as a table and a plot."""
+"""The paper's studies: barycenters of few shapes, and runs that differ in one thing, reported as a table and a plot."""
 
 from brule.studies.ablation import ablation_arms, report_ablation
 from brule.studies.barycenter_report import PowerLaw, SizeLaws, fit_power_law, report_barycenter_size

@@ -21,7 +21,7 @@ def ablation_arms(config: TrainingConfig) -> list[Arm]:
     """The full loss, and the same without each of its parts that the settings have.
 
     Without ``R_b`` nothing of the shape is left in the loss, without ``R_g`` nothing that compares moved images; in the
-    presets that leave the paper, what stands in their place goes. Deformations in the random warps stay.
+    presets that leave the paper, their replacements are removed. Deformations in the random warps stay.
 
     Args:
         config: the settings that the arms start from.

@@ -23,7 +23,7 @@ from brule.studies.runs import Arm, Score, StudyMaterial, paired_difference, run
 ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
 PARTS = ("held-out images", "images learnt from")
 CURVE = "curve.jsonl"
-_MOST_LEARNT = 200  # of the images learnt from, so many are measured at every checkpoint
+_MOST_LEARNT = 200  # images learnt from that are measured at every checkpoint
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ def run_regularizer(
         preset: where settings start.
         overrides: settings that both arms share; ``checkpoint_every`` says how often errors are measured.
         quiet: no progress bars.
-        say: told how each run ended.
+        say: called with a line when a run ends.
 
     Returns:
-        All runs; ``None`` if Ctrl-C ended the study, which the next call takes up.
+        All runs; ``None`` if Ctrl-C ended the study, which the next call resumes.
 
     Raises:
         DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.

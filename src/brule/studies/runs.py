@@ -1,4 +1,4 @@
-"""One run of a study: trained, measured, and kept, so that a study that was stopped goes on where it was."""
+"""One run of a study: trained, measured, and kept, so that a study that was stopped can be resumed."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def run_arm(
     Args:
         directory: of the study; the run's own folder is ``ARM/seed-SEED`` in it.
         arm: the setting.
-        seed: of everything random.
+        seed: random seed.
         material: what is learnt from and measured on.
         preset: where settings start.
         overrides: settings that all arms share.
@@ -127,7 +127,7 @@ def run_arm(
         watch: called with the detector at every checkpoint of a training.
 
     Returns:
-        The score; ``None`` if Ctrl-C ended the training, which the next call takes up.
+        The score; ``None`` if Ctrl-C ended the training, which the next call resumes.
 
     Raises:
         CheckpointError: if the folder holds a run with other settings.
@@ -186,10 +186,10 @@ def run_arms(
         preset: where settings start.
         overrides: settings that all arms share.
         quiet: no progress bars.
-        say: told how each run ended.
+        say: called with a line when a run ends.
 
     Returns:
-        All scores; ``None`` if Ctrl-C ended the study, which the next call takes up.
+        All scores; ``None`` if Ctrl-C ended the study, which the next call resumes.
     """
     scores = []
     for seed in seeds:

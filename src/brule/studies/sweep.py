@@ -21,7 +21,7 @@ from brule.plots.svg import sweep_chart
 from brule.studies.runs import Arm, Score, scores_by_arm
 from brule.training.config import TrainingConfig, dotted_keys, load_config, setting
 
-# The paper's names: first its own weight, then what stands in its place where a preset has that at 0.
+# The paper's names: first its own weight, then what replaces it where a preset has that at 0.
 TERMS: dict[str, tuple[str, ...]] = {
     "R_b": ("loss.barycenter", "loss.shape_prior"),
     "R_g": ("loss.geometric", "loss.equivariance"),
@@ -64,7 +64,7 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
     """Find the setting that a term means, and check its values, before anything is trained.
 
     A name of the paper (those of :data:`TERMS`; case, ``_`` and ``^`` don't matter) means the paper's own weight, or, where the
-    settings have that at 0, what stands in its place: ``R_b`` is ``loss.barycenter`` in the preset ``paper`` and
+    settings have that at 0, what replaces it: ``R_b`` is ``loss.barycenter`` in the preset ``paper`` and
     ``loss.shape_prior`` in ``cpu``. A dotted key means itself.
 
     Args:

@@ -58,7 +58,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True)
 class QuotedRow:
-    """A figure of somebody else's.
+    """A published figure.
 
     Attributes:
         method: as its authors call it.
@@ -190,7 +190,7 @@ _AS_THEY_ARE = ("n_shapes", "n_training_images", "preset", "seed", "image_size",
 
 
 def _record_of(path: Path) -> dict[str, Any]:
-    """What the run was trained on, where the evaluation lies in its run: ``RUN/evaluation/NAME/metrics.json``."""
+    """What the run was trained on, if the evaluation is inside its run: ``RUN/evaluation/NAME/metrics.json``."""
     inside = path.parent.parent.name == "evaluation"
     record = path.parent.parent.parent / _RECORD
     return _read_figures(record) if inside and record.is_file() else {}

@@ -12,7 +12,7 @@ from brule.coordinates import ALIGN_CORNERS, pixel_centres
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.sections import Augmentation
 
-_LIGHTS = 4  # the light is drawn at so many places along each side
+_LIGHTS = 4  # number of places along each side at which the light is drawn
 
 
 def augment(images: Tensor, strength: Augmentation, *, generator: torch.Generator, distributed: Distributed = SINGLE) -> Tensor:

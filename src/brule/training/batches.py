@@ -49,7 +49,7 @@ class Batch:
 class BatchSource:
     """Draws the batches, each in a thread of its own while the iteration before it is computed.
 
-    All randomness comes from (seed, iteration), so that a run that is taken up again sees what it would have seen.
+    All randomness comes from (seed, iteration), so that a resumed run sees the batches that it would have seen.
 
     Args:
         images: the unlabelled crops; ``None`` if there are annotated ones alone.

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file, written atomically, from which a run goes on as if it had never stopped."""
+"""Checkpoints: one safetensors file, written atomically, from which a run resumes exactly."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _ORDER_IMAGES = 512
 
 @dataclass
 class TrainingResult:
-    """How a run ended, or stands.
+    """The result of a run, final or so far.
 
     Attributes:
         model: the averaged model, its output in the barycenter's order.

@@ -39,36 +39,36 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 
-_LENGTH = ("iterations", "time_limit")  # what may differ when a run is taken up again
+_LENGTH = ("iterations", "time_limit")  # what may differ when a run is resumed
 
 
 class TrainingConfig(Section):
-    """Everything that decides a run, but for its data."""
+    """All settings of a run."""
 
     preset: str = Field("paper", description="The preset this came from.")
-    seed: int = Field(0, ge=0, description="Of everything random.")
-    iterations: int = Field(300_000, ge=1, description="Length of the run.")
+    seed: int = Field(0, ge=0, description="Random seed.")
+    iterations: int = Field(300_000, ge=1, description="Length of the run, in iterations.")
     time_limit: float = Field(
         0.0,
         ge=0,
-        description="Minutes after which the run ends, its schedule complete; 0 = none. The clock then has a say in the "
-        "schedule, and two runs are alike only up to that.",
+        description="Minutes after which the run ends, its schedule complete; 0 = none. The schedule then depends on the "
+        "clock, so two runs are only nearly the same.",
     )
-    batch_size: int = Field(8, ge=1, description="Images an iteration, those of all processes together.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Of the networks' activations.")
+    batch_size: int = Field(8, ge=1, description="Images per iteration, over all processes together.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks' activations.")
     compile: bool = Field(
-        False, description="Compile encoder and generator first: a minute or two that long runs on a GPU win back."
+        False, description="Compile encoder and generator first. It takes a minute or two, which long runs on a GPU gain back."
     )
-    threads: int = Field(0, ge=0, description="CPU threads of a process; 0 = PyTorch's choice.")
+    threads: int = Field(0, ge=0, description="CPU threads per process; 0 = PyTorch's choice.")
     split: int = Field(
         1,
         ge=1,
-        description="Parts of a batch that the encoder looks at side by side, in a thread each: quicker on CPU cores. "
-        "On GPUs, and where several processes train together, batches stay whole.",
+        description="Parts of a batch that the encoder processes in parallel, one thread each: faster on several CPU "
+        "cores. Ignored on GPUs and with several processes.",
     )
     checkpoint_every: int = Field(1000, ge=1, description="Iterations between checkpoints.")
     preview_every: int = Field(1000, ge=0, description="Iterations between preview pictures; 0 = none.")
-    log_every: int = Field(20, ge=1, description="Iterations between lines of the log.")
+    log_every: int = Field(20, ge=1, description="Iterations between lines of the log metrics.jsonl.")
     crop: Crop = Crop()
     locator: Locating = Locating()
     encoder: Encoder = Encoder()
@@ -110,7 +110,7 @@ def load_config(preset: str = "cpu", overrides: Mapping[str, Any] | None = None)
 
 
 def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> TrainingConfig:
-    """The settings of a run that is taken up again: only how long it lasts may change.
+    """The settings of a run that is resumed: only its length may change.
 
     Raises:
         ConfigError: naming the first setting that would change otherwise.

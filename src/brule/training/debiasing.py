@@ -1,4 +1,4 @@
-"""How far the mean of a few annotated shapes is from that of all images, told by a teacher that hasn't learnt from them."""
+"""How far the mean of a few annotated shapes is from that of all images, estimated by a teacher that hasn't seen them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def mean_of_all(truth: Tensor, found: Tensor, everywhere: Tensor) -> Tensor:
 
     Args:
         truth: ``X``, the annotated shapes ``(n, N, 2)``, NaN where a landmark is missing.
-        found: ``E``, the teacher's landmarks of their images, likewise.
+        found: ``E``, the teacher's landmarks of their images, of the same shape.
         everywhere: ``(N, 2)``, the mean of its landmarks over all images.
 
     Returns:

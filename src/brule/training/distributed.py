@@ -36,7 +36,7 @@ class Distributed:
     the groups of the minibatch statistics are the same ones.
 
     Attributes:
-        rank: which of them this is; 0 is the one that writes and speaks.
+        rank: index of this process; process 0 writes files and prints.
         count: how many there are.
         device: where this one computes; ``None`` where there is one alone.
     """
@@ -47,7 +47,7 @@ class Distributed:
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def rows(self, batch: Rows) -> Rows:
@@ -85,7 +85,7 @@ class Distributed:
             gradient.copy_(mean.view_as(gradient))
 
     def any(self, wish: bool) -> bool:
-        """Whether one of them wishes so."""
+        """Whether the value is true in any of them."""
         if self.count == 1:
             return wish
         return bool(self.mean(torch.tensor(float(wish), device=self.device)) > 0)
@@ -131,7 +131,7 @@ class Distributed:
                     )
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait for all processes."""
         if self.count > 1:
             _accelerate_state().wait_for_everyone()
 
@@ -153,7 +153,7 @@ class Distributed:
             if not lost or not any(word in str(error).lower() for word in _BROKEN):
                 raise
             raise ProcessLostError(
-                "training stopped: another process ended, or can't be reached; what it said itself tells why. "
+                "training stopped: another process ended, or can't be reached; its own message shows why. "
                 "The last checkpoint is intact"
             ) from error
 
@@ -202,14 +202,14 @@ def join_distributed(device: torch.device | str) -> Distributed:
         raise ConfigError("several processes need accelerate: pip install 'brule-landmarks[devices]'") from None
     local = int(os.environ.setdefault("LOCAL_RANK", "0"))
     if device.index is not None:
-        raise ConfigError(f"device: {device} for {count} processes; say {device.type}: each of them takes one of its own")
+        raise ConfigError(f"device: {device} for {count} processes; give {device.type}: each process takes a GPU of its own")
     if device.type == "cuda" and local >= torch.cuda.device_count():
         raise ConfigError(f"devices: there are {torch.cuda.device_count()} GPUs for more processes than that on this machine")
     try:
         state = PartialState(cpu=device.type == "cpu", timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"devices: the {count} processes can't reach each other ({reason}); docs/cluster.md helps") from None
+        raise ConfigError(f"devices: the {count} processes can't reach each other ({reason}); see docs/cluster.md") from None
     if state.num_processes != count or state.device.type != device.type:
         raise ConfigError(
             f"device: expected {count} processes on {device.type}, found {state.num_processes} on {state.device.type}; start "

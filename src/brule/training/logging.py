@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a JSONL file always, TensorBoard where it is installed, a progress bar on a terminal."""
+"""The log of a run: a JSONL file always, TensorBoard where it is installed, a progress bar on a terminal."""
 
 from __future__ import annotations
 

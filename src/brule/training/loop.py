@@ -1,4 +1,4 @@
-"""The training loop: draws batches, steps, averages, logs, saves; can be stopped with Ctrl-C and taken up again."""
+"""The training loop: draws batches, steps, averages, logs, saves; can be stopped with Ctrl-C and resumed."""
 
 from __future__ import annotations
 

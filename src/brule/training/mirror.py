@@ -18,7 +18,7 @@ def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig)
         config: of its section ``loss``, ``mirror`` and ``mirror_pairs`` are read.
 
     Raises:
-        ConfigError: if a pair names a landmark that isn't there, or that stands in another; or if nothing is mirrored.
+        ConfigError: if a pair names a landmark that isn't there, or that is in another pair; or if nothing is mirrored.
     """
     wanted, pairs = config.loss.mirror, config.loss.mirror_pairs
     if not pairs:

@@ -1,4 +1,4 @@
-"""How a training is getting on, from what its folder holds; nothing but files is read, and torch isn't imported."""
+"""The progress of a training, from the files in its folder; torch isn't imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RECENT = 20  # lines of the log that the speed is measured over
 
 @dataclass(frozen=True)
 class RunState:
-    """What a run's folder tells about it.
+    """The progress of a run, from its folder.
 
     Attributes:
         run: the folder.
@@ -39,7 +39,7 @@ class RunState:
 
     @classmethod
     def read(cls, run: Path) -> RunState:
-        """Look at a run; a line that is being written, or is damaged, is passed over.
+        """Read a run's folder; a line that is being written, or is damaged, is ignored.
 
         Raises:
             DataError: there is no run in the folder.

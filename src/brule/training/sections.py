@@ -96,9 +96,12 @@ class Crop(Section):
     """How images become the encoder's input."""
 
     image_size: int = Field(256, ge=16, le=1024, description="Side of the crops the encoder sees, in pixels.")
-    scale: float = Field(1.3, gt=0, description="Side of a crop over the longer side of the object's box.")
+    scale: float = Field(1.3, gt=0, description="Side of a crop divided by the longer side of the object's box.")
     context: float = Field(
-        1.0, ge=1, le=2, description="Crops are stored this much wider, so that warps bring in real surroundings."
+        1.0,
+        ge=1,
+        le=2,
+        description="Factor by which stored crops are wider, so that warps show real surroundings rather than padding.",
     )
 
 
@@ -124,10 +127,10 @@ class Encoder(Section):
     backbone: Annotated[str, AfterValidator(_one_of(BACKBONES))] = Field(
         "hourglass", description="The paper's stacked hourglass, or a single small one made for CPUs."
     )
-    width: int = Field(256, ge=8, le=4096, description="Channels inside the hourglass (compact: at its finest level).")
+    width: int = Field(256, ge=8, le=4096, description="Channels inside the hourglass (backbone compact: at its finest level).")
     stacks: int = Field(2, ge=1, le=8, description="Hourglasses in a row.")
     depth: int = Field(4, ge=1, le=6, description="Levels of an hourglass.")
-    stem_stride: Literal[1, 2, 4] = Field(4, description="Image side over score-map side.")
+    stem_stride: Literal[1, 2, 4] = Field(4, description="Side of the image divided by that of the score maps.")
 
 
 class Warp(Section):
@@ -158,27 +161,23 @@ class Augmentation(Section):
 class Decoder(Section):
     """The networks that redraw an image from its landmarks: generator and styles; the discriminator is as wide."""
 
-    image_size: int = Field(
-        0, ge=0, le=1024, description="Side of the images that are redrawn, a power of two; 0 = that of the crop."
-    )
-    width: int = Field(32, ge=2, le=4096, description="Channels at the images' size; twice as many at every halving.")
-    max_width: int = Field(512, ge=8, le=4096, description="Never more channels than this.")
+    image_size: int = Field(0, ge=0, le=1024, description="Side of the redrawn images, a power of two; 0 = that of the crop.")
+    width: int = Field(32, ge=2, le=4096, description="Channels at the images' size; doubled at every halving of the size.")
+    max_width: int = Field(512, ge=8, le=4096, description="Largest number of channels.")
     style_dim: int = Field(512, ge=1, le=8192, description="Length of each of the two rows of a style.")
     noise_dim: int = Field(
         512, ge=1, le=8192, description="Length of each of the two rows of noise that a random style is made of."
     )
-    mapping_depth: int = Field(8, ge=1, le=64, description="Layers from noise to style.")
-    mixing: float = Field(0.9, ge=0, le=1, description="Share of the random styles whose two rows are drawn apart.")
+    mapping_depth: int = Field(8, ge=1, le=64, description="Number of layers from noise to style.")
+    mixing: float = Field(0.9, ge=0, le=1, description="Share of the random styles whose two rows come from different noise.")
 
 
 class Gan(Section):
     """Algorithm 1: the training of the decoder and the discriminator."""
 
-    enabled: bool = Field(True, description="Train the decoder; without it c5, c6 and c7 count for nothing.")
+    enabled: bool = Field(True, description="Train the decoder. Without it, c5, c6 and c7 have no effect.")
     every: int = Field(1, ge=1, description="Iterations between two steps of Algorithm 1.")
-    adversarial: Weight = Field(
-        Weight(1.0), description="Weight of L_d and L_g; 0 = no discriminator, c5 then counts for nothing."
-    )
+    adversarial: Weight = Field(Weight(1.0), description="Weight of L_d and L_g; 0 = no discriminator, and c5 has no effect.")
     reconstruction: Weight = Field(Weight(30.0), description="c1 of Algorithm 1: L_rec^I.")
     style: Weight = Field(Weight(10.0), description="c2 of Algorithm 1: L_style.")
     warped_style: bool = Field(
@@ -188,36 +187,37 @@ class Gan(Section):
     penalty_every: int = Field(4, ge=1, description="Steps between two of these penalties.")
     style_from: Literal["image", "other view"] = Field(
         "image",
-        description="Where the style of a redrawn image is read: off the image itself, as in the paper, or off the other "
-        "one of I and gI, so that it can't carry positions.",
+        description="Image from which the style of a redrawn image is read: the image itself, as in the paper, or the "
+        "other one of I and gI, so that the style can't carry positions.",
     )
     generator_rate: float = Field(2.5e-4, gt=0, description="Learning rate of the generator and the mapping network.")
     style_rate: float = Field(1e-5, gt=0, description="Learning rate of the style encoder.")
     discriminator_rate: float = Field(3.75e-4, gt=0, description="Learning rate of the discriminator.")
-    beta1: float = Field(0.5, ge=0, lt=1)
-    beta2: float = Field(0.97, ge=0, lt=1)
+    beta1: float = Field(0.5, ge=0, lt=1, description="Decay rate β₁ of Adam's mean of the gradient.")
+    beta2: float = Field(0.97, ge=0, lt=1, description="Decay rate β₂ of Adam's mean of the squared gradient.")
 
 
 class Labelled(Section):
     """Learning from annotated images (§6.2), beside the unlabelled ones or alone."""
 
     batch_size: int = Field(
-        0, ge=0, description="Annotated images an iteration, those of all processes together; 0 = as many as unlabelled ones."
+        0, ge=0, description="Annotated images per iteration, over all processes together; 0 = as many as unlabelled ones."
     )
     every: int = Field(1, ge=1, description="Iterations between two batches of annotated images.")
     start: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Share of the run from which on annotated images teach, beside unlabelled ones. Until then their shapes "
-        "alone do; what a teacher has of them by then tells how far their mean shape is from that of all (not in the paper).",
+        description="Fraction of the run after which annotated images are learnt from, if there are unlabelled ones too. "
+        "Until then only their shapes are used, and the teacher's error on them shows how far their mean "
+        "shape is from that of all images (not in the paper).",
     )
     together: bool = Field(
         False,
-        description="Put them into one batch, and one step, with the unlabelled images, rather than alternate (not in the "
+        description="Put annotated and unlabelled images into one batch and one step, rather than alternate (not in the "
         "paper).",
     )
-    heatmap: Weight = Field(Weight(1500.0), description="Weight of H against the annotation.")
+    heatmap: Weight = Field(Weight(1500.0), description="Weight of the heatmap cross-entropy H against the annotation.")
     distance: Weight = Field(Weight(1.0), description="Weight of the landmark distance to the annotation, in % of the crop.")
 
 
@@ -225,29 +225,33 @@ class Finetune(Section):
     """The fine-tuning phase at the end of a run: annotated images are warped less, as in prediction (not in the paper)."""
 
     fraction: float = Field(0.0, ge=0, le=1, description="Last fraction of the run that is fine-tuning; 0 = none.")
-    warp_scale: float = Field(1.0, ge=0, le=1, description="Factor on the size of the warps of annotated images.")
+    warp_scale: float = Field(1.0, ge=0, le=1, description="Factor on the size of the warps of annotated images in this phase.")
     mirror: bool = Field(
-        True, description="Go on mirroring annotated images; without it the detector learns where annotations aren't symmetric."
+        True,
+        description="Keep mirroring annotated images in this phase; without it, the detector learns where annotations "
+        "aren't symmetric.",
     )
 
 
 class Optimizer(Section):
     """Adam and its schedule."""
 
-    learning_rate: float = Field(2e-5, gt=0, description="Of the encoder.")
-    beta1: float = Field(0.5, ge=0, lt=1)
-    beta2: float = Field(0.97, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine"] = Field("constant", description="Of the learning rate over the run.")
+    learning_rate: float = Field(2e-5, gt=0, description="Learning rate of the encoder.")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Decay rate β₁ of Adam's mean of the gradient.")
+    beta2: float = Field(0.97, ge=0, lt=1, description="Decay rate β₂ of Adam's mean of the squared gradient.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of the encoder; 0 = none.")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="Course of the learning rate over the run.")
     warmup: int = Field(0, ge=0, description="Iterations over which the learning rate rises from 0.")
-    clip: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0 = as it comes.")
+    clip: float = Field(0.0, ge=0, description="Largest norm of the encoder's gradient; 0 = not clipped.")
 
 
 class Ema(Section):
     """Exponential moving average (EMA) of the weights (§4 of the paper)."""
 
     decay: float = Field(0.99, ge=0, lt=1, description="Share of the old average that is kept at each iteration.")
-    write_back_every: int = Field(100, ge=0, description="Iterations between writing the average back; 0 = never.")
+    write_back_every: int = Field(
+        100, ge=0, description="Iterations between two copies of the average into the encoder; 0 = never."
+    )
 
 
 class Teacher(Section):
@@ -255,16 +259,16 @@ class Teacher(Section):
 
     enabled: bool = Field(
         False,
-        description="Take E(I) from the averaged encoder; the encoder then sees gI alone, and the terms of the shape act on "
-        "its landmarks carried back by g.",
+        description="Compute E(I) with the averaged encoder. The encoder then sees gI only, and the shape terms act on "
+        "its landmarks mapped back by g.",
     )
     plain: bool = Field(
         False,
-        description="Show it the images as they are: the encoder's alone are mirrored, recoloured and hidden in part.",
+        description="Feed the teacher unaugmented images; only the student's are flipped, colour-jittered and partly erased.",
     )
     centre: bool = Field(True, description="Shift the targets so that their mean over the images is the prior's mean.")
     noise: float = Field(
         0.0,
         ge=0,
-        description="Noise that is taken to lie on the targets, which the shape prior then cleans; units of the crop.",
+        description="Assumed noise of the targets, which the shape prior removes, in units of the crop; 0 = none.",
     )

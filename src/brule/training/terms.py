@@ -40,27 +40,40 @@ SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 a landmark distance i
 class Loss(Section):
     """Weights of the terms; a term of weight 0 is not computed."""
 
-    barycenter: Weight = Field(Weight(14.0), description="c3 of Algorithm 2: R_b.")
-    translation: float = Field(1.0, ge=0, description="c1 of R_b.")
-    affine: float = Field(2.0, ge=0, description="c2 of R_b.")
-    warp: float = Field(4.0, ge=0, description="c3 of R_b.")
-    geometric: Weight = Field(Weight(1500.0), description="c4 of Algorithm 2: R_g.")
-    coordinates: float = Field(0.001, ge=0, description="c1 of R_g: its coordinate term, the l1 norm.")
+    barycenter: Weight = Field(
+        Weight(14.0), description="Weight of R_b, the distance of the landmarks' shape from the barycenter: c3 of Algorithm 2."
+    )
+    translation: float = Field(1.0, ge=0, description="Weight of the shift in R_b: its c1.")
+    affine: float = Field(2.0, ge=0, description="Weight of the affine map in R_b: its c2.")
+    warp: float = Field(4.0, ge=0, description="Weight of the rest, the non-affine deformation, in R_b: its c3.")
+    geometric: Weight = Field(
+        Weight(1500.0),
+        description="Weight of R_g, which compares the landmarks of a warped image with the warped landmarks: c4 of "
+        "Algorithm 2.",
+    )
+    coordinates: float = Field(0.001, ge=0, description="Weight of the coordinates (l1 norm) in R_g: its c1.")
     detach_target: bool = Field(
         False,
-        description="Let no gradient into gX(I) of that l1 norm. The paper detaches neither side; with too little R_b the "
+        description="Stop the gradient of gX(I) in that l1 norm. The paper detaches neither side; with too little R_b the "
         "landmarks then collapse (docs/paper.md).",
     )
-    adversarial: Weight = Field(Weight(0.4), description="c5 of Algorithm 2: L_g.")
+    adversarial: Weight = Field(Weight(0.4), description="Weight of L_g, the adversarial loss: c5 of Algorithm 2.")
     judged: Literal["fake", "restored"] = Field(
         "fake",
-        description="The image that L_g judges: the fake G(L, S_o(z)), as in the paper, or the image redrawn in its own style.",
+        description="Image that L_g is computed on: the fake G(L, S_o(z)), as in the paper, or the image redrawn in its "
+        "own style.",
     )
     condition_gradient: bool = Field(
-        True, description="Let the gradient of L_g also run through the heatmap that the discriminator is shown beside it."
+        True, description="Let the gradient of L_g also flow through the heatmap that the discriminator sees with the image."
     )
-    image_reconstruction: Weight = Field(Weight(40.0), description="c6 of Algorithm 2: L_rec^I.")
-    landmark_reconstruction: Weight = Field(Weight(20.0), description="c7 of Algorithm 2: L_rec^L.")
+    image_reconstruction: Weight = Field(
+        Weight(40.0), description="Weight of L_rec^I, which compares the redrawn image with the image: c6 of Algorithm 2."
+    )
+    landmark_reconstruction: Weight = Field(
+        Weight(20.0),
+        description="Weight of L_rec^L, which compares the landmarks found on a fake with those it was drawn from: c7 of "
+        "Algorithm 2.",
+    )
     drawn: Weight = Field(
         Weight(0.0),
         description="Weight of the landmark distance between E(G(L, S)) and X, in % of the crop: L_rec^L without heatmaps "
@@ -80,15 +93,18 @@ class Loss(Section):
         Weight(0.0), description="Weight of the landmark distance between E(gI) and gE(I), in % of the crop (not in the paper)."
     )
     tied: bool = Field(
-        True, description="Refuse to train without a term that ties landmarks to the shape; only an ablation does without."
+        True,
+        description="Refuse to train without a term that ties landmarks to the shape. Only an ablation sets this to false.",
     )
     mirror: bool = Field(
         False,
-        description="Let g mirror half of the images, indices swapped as mirror_pairs or the shapes' own symmetry say (not in "
-        "the paper).",
+        description="Let g mirror half of the images and swap the landmarks' indices, by mirror_pairs or the shapes' own "
+        "symmetry (not in the paper).",
     )
     mirror_pairs: tuple[tuple[int, int], ...] = Field(
-        (), description="Which landmarks change places then, [[0, 1], [3, 4]]; all others stay. Empty: found from the shapes."
+        (),
+        description="Landmarks that change places in a mirrored image, [[0, 1], [3, 4]]; all others stay. Empty: found "
+        "from the shapes.",
     )
 
 

@@ -10,7 +10,7 @@ from brule.transport.plan import paired
 
 
 def translation_to(x: Tensor, target: Tensor) -> Tensor:
-    """The shift ``T`` that lays the centre of mass of ``x`` on that of ``target``.
+    """The shift ``T`` that moves the centre of mass of ``x`` to that of ``target``.
 
     BRULÈ (arXiv 2006.11643), §3.1: the best translation in ``W_2``.
 
@@ -44,7 +44,7 @@ def affine_from_plan(x: Tensor, target: Tensor, plan: Tensor) -> Tensor:
         BruleError: if the plan doesn't fit the two sets.
 
     Notes:
-        The paper speaks of rotation and scaling, but its equation may shear, and so does this. Eq. (1) has no offset;
+        The paper mentions rotation and scaling, but its equation may shear, and so does this. Eq. (1) has no offset;
         that is what the centring is for. A cloud on one line has no unique map: the smallest one is returned.
 
     Example:

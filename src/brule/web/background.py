@@ -1,4 +1,4 @@
-"""Work that goes on beside the page: one thread per subject, which works on the newest state and on no older one."""
+"""Background work: one thread per subject, which works on the newest state only."""
 
 from __future__ import annotations
 

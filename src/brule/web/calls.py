@@ -125,7 +125,7 @@ def endpoint(handler: Handler, *, limiter: str = "files") -> Callable[[Request],
 
 
 def as_json(content: Any) -> Response:
-    """JSON in pure ASCII: whatever a file is called, a browser can read it."""
+    """JSON in pure ASCII, so that a browser can read any file name."""
     return Response(json.dumps(content, allow_nan=False, separators=(",", ":")), media_type="application/json")
 
 

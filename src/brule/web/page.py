@@ -1,4 +1,4 @@
-"""What a server works on: the project and everything that goes on beside it."""
+"""What a server works on: the project and its background work."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Page:
         return known[1]
 
     def close(self) -> None:
-        """End everything that goes on, and keep what makes the next opening fast."""
+        """End all background work, and keep what makes the next opening fast."""
         self.hub.close()
         self.guesses.work.close()
         self.choices.work.close()

@@ -197,7 +197,7 @@ class Training:
         return found.error_px if found is not None and found.n >= MIN_HELD_OUT else None
 
     def close(self) -> None:
-        """Look no longer; what runs goes on."""
+        """Stop watching; a running training continues."""
         self._ending.set()
 
     def _held_out(self, predictions: Predictions | None) -> HeldOut | None:

@@ -28,9 +28,10 @@ class Styles:
     """The styles that images are drawn in.
 
     Args:
-        styles: How many styles, where they are drawn at random.
-        style_from: Images to read the styles off instead; or a `generated.json`, whose styles are taken.
-        mixing: The share of random styles whose coarse and fine halves are drawn apart; by default that of the training.
+        styles: Number of random styles.
+        style_from: Images to read the styles from instead; or a `generated.json`, whose styles are taken.
+        mixing: Share of the random styles whose coarse and fine halves come from different noise; by default that of the
+            training.
         seed: Random seed of the styles.
         interpolate_styles: Number of styles between each two that follow each other.
     """
@@ -87,8 +88,8 @@ def generate(
 
     The landmarks are those that the detector finds on `--images`, and those of `--landmarks`; with neither, those of the
     annotated shapes that the run was trained with. `--move`, `--turn`, `--scale` edit all of them alike, or some
-    indices (`--points`). The styles are drawn at random, or read off images (`--style-from`). A run without the adversarial
-    term (the preset `cpu`) learns no random styles; there they are read off `--images` instead.
+    indices (`--points`). The styles are drawn at random, or read from images (`--style-from`). A run without the adversarial
+    term (the preset `cpu`) learns no random styles; they are then read from `--images`.
 
     **Examples**
 
@@ -107,7 +108,7 @@ def generate(
         output: The folder to write to: `grid.png`, `generated.json`, with --each `each/ROW-COLUMN.png`.
         images: Images: files, folders, globs; taken in the order of their paths. An annotation beside one gives the box to
             cut out, and nothing else.
-        landmarks: Landmark sets: `.pts` files, folders of them, JSON `{"shapes": [[[x, y], …], …]}`, each laid into its own
+        landmarks: Landmark sets: `.pts` files, folders of them, JSON `{"shapes": [[[x, y], …], …]}`, each placed in its own
             crop as in training; or a `generated.json`, taken as it is.
         interpolate: Number of landmark sets between each two that follow each other; a turn stays a turn.
         each: Write every drawn image too, at its own size.
@@ -143,7 +144,7 @@ def _indices(text: str | None) -> list[int] | None:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
             raise ConfigError(f"--points: expected indices such as 36-47 or 17-26,60, got {text!r}")
-        # No detector has so many landmarks; a slip of the finger shouldn't fill the memory.
+        # No detector has that many landmarks; a typing error shouldn't fill the memory.
         found.update(range(int(first), min(int(last if dash else first), int(first) + 100_000) + 1))
     return sorted(found)
 

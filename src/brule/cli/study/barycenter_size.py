@@ -25,10 +25,10 @@ def barycenter_size(
 
     For each n, that many shapes are drawn repeatedly, and their barycenter is compared with that of all: by W₂, and
     landmark by landmark in % of the distance of the eyes (box diagonal for other objects). The exponent of the power law
-    by which the squared error falls is fitted with its interval; the paper says 1/n. Nothing is trained; the time goes with
+    by which the squared error falls is fitted with its interval; the paper's is 1/n. Nothing is trained; the time grows with
     the number of shapes, minutes for a thousand.
 
-    A study that was stopped continues with the same command; more sizes or draws may be asked for later. The folder gets
+    A study that was stopped continues with the same command; you can add sizes or draws later. The folder gets
     `barycenter-size.md` (the table), `barycenter-size.svg`, `barycenters.svg` (that of ten shapes over that of all) and
     `barycenter-size.json`.
 
@@ -41,7 +41,7 @@ def barycenter_size(
     Args:
         shapes: The annotated shapes: annotations of any format, folders of them, data sets, or JSON files.
         output: The study's folder.
-        sizes: The numbers n of shapes; those beyond what there is are left out. By default 3 5 10 20 50 100.
+        sizes: The numbers n of shapes; those larger than the number of shapes are left out. By default 3 5 10 20 50 100.
         draws: Draws of each size.
         seed: Random seed of the draws.
         n_shapes: Use only this many shapes, drawn with the seed.

@@ -12,8 +12,8 @@ from brule.cli.study.runs import ShapeRuns, stopped
 def sweep(term: str, /, *, values: Annotated[list[str], Many], runs: ShapeRuns) -> int:
     """One setting at several values: where landmarks are best, and how its extremes destroy them (Figs. 10, 11).
 
-    Every value is trained anew with every seed, for the same number of iterations, and measured on the same images. A study
-    that was stopped continues with the same command; values may be added later. The folder gets `sweep.md` (the table),
+    Every value is trained from scratch with every seed, for the same number of iterations, and measured on the same images. A
+    study that was stopped continues with the same command; you can add values later. The folder gets `sweep.md` (the table),
     `sweep.svg` (error against value), `predictions.png` (predictions at the lowest, the best and the highest value) and
     `sweep.json`.
 
@@ -27,7 +27,7 @@ def sweep(term: str, /, *, values: Annotated[list[str], Many], runs: ShapeRuns) 
         term: A setting (`brule train --list-settings` shows all), or a name of the paper: R_b, R_g, L_rec^I, L_rec^L, L_g,
             L_style, lambda, sigma. Where the preset has the paper's own weight at 0, our replacement is swept; the
             table names the setting.
-        values: Of the setting.
+        values: The values of the setting.
     """
     from brule.studies import report_sweep, resolve_sweep
 

@@ -13,8 +13,8 @@ def table(evaluations: Annotated[list[Path], Many], /, *, output: Annotated[Path
     """Finished evaluations as rows of a table, and the paper's rows, quoted, in another (Table 1).
 
     Each row has the data and number of images that a run was measured on, its error with interval and floor, how many shapes,
-    annotated and unlabelled images it learnt from, and how long on what. The paper's figures are in a separate table
-    with source and protocol, because they were measured differently.
+    annotated and unlabelled images it learnt from, and its training time and device. The paper's figures are in a separate
+    table with source and protocol, because they were measured differently.
 
     **Examples**
 

@@ -1,4 +1,4 @@
-"""What an annotation file holds, whatever its format: one record an object, and the layout that they share."""
+"""The content of an annotation file of any format: one record per object, and the layout that they share."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _item(specimen: _Specimen, size_of: SizeOf, marks: MissingMarks) -> Annotati
 
 
 def _shapes_alone(size_of: SizeOf) -> bool:
-    """Whether no image matters: sizes are then zero, whatever the image."""
+    """Whether images don't matter: sizes are then zero."""
     try:
         return size_of("") == (0, 0)
     except DataError:

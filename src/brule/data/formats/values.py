@@ -1,4 +1,4 @@
-"""Reading files whole, and checking the values in them: whatever isn't right comes out as a DataError."""
+"""Reading files whole, and checking the values in them: every problem is raised as a DataError."""
 
 from __future__ import annotations
 

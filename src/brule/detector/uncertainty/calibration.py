@@ -29,7 +29,7 @@ FORMAT = "brule-calibration-1"
 UNIT = "expected distance from the truth, in sides of the crop"
 
 _RENAMED = {"belief": "heatmap_spread"}  # in files of earlier versions
-_PRIOR_IMAGES = 6.0  # a landmark's scale is drawn to the common one as if so many images had shown that
+_PRIOR_IMAGES = 6.0  # a landmark's scale is drawn to the common one with the weight of this number of images
 _LEAST_VARIATION = 0.05  # of a signal's logarithm: one that varies by less than 5 % shall not decide by its noise
 _SMALLEST_ERROR = 1e-6  # sides of the crop: an error of exactly zero has no logarithm
 
@@ -124,7 +124,7 @@ class Calibration:
         """Expected errors ``(B, N)`` in sides of the crop.
 
         Raises:
-            ConfigError: it wasn't calibrated with so many views.
+            ConfigError: it wasn't calibrated with that many views.
         """
         self.check_views(views)
         return self.maps[views].expected(signals)
@@ -133,7 +133,7 @@ class Calibration:
         """Refuse a number of views that there is no map for.
 
         Raises:
-            ConfigError: it wasn't calibrated with so many.
+            ConfigError: it wasn't calibrated with that many.
         """
         if views not in self.maps:
             raise ConfigError(

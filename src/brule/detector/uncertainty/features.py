@@ -1,4 +1,4 @@
-"""What can be told about the error of a prediction without knowing the truth."""
+"""Signs of the error of a prediction, computed without the truth."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class TtaPredictions:
     heatmap_spread: Tensor
 
     def first(self, count: int) -> TtaPredictions:
-        """The answers to the first views: those of a call that asked for so many."""
+        """The answers to the first views: those of a call for that many views."""
         return TtaPredictions(self.points[:count], self.heatmap_spread[:count])
 
     @property

@@ -1,4 +1,4 @@
-"""How an evaluation is told: rows of a table, pages that need no network, files that others can read."""
+"""Reports of an evaluation: rows of a table, pages that need no network, files for other programs."""
 
 from brule.evaluation.reports.comparison import COMPARISON_FILE, Candidate, ComparisonReport, comparison_page, write_comparison
 from brule.evaluation.reports.evaluation import Shown, evaluation_page, write_evaluation

@@ -80,7 +80,7 @@ class ComparisonReport:
     def of(cls, evaluations: Sequence[StoredEvaluation]) -> ComparisonReport:
         """Compare evaluations on the images that all of them have.
 
-        Images are told by their paths, or, where no path is common to all, by their file names.
+        Images are matched by their paths, or, where no path is common to all, by their file names.
 
         Raises:
             DataError: fewer than two, other normalising distances, or no image in common.
@@ -123,7 +123,7 @@ class ComparisonReport:
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """As much of each path's end as tells it from the others; the same path twice gets a number."""
+    """The shortest end of each path that differs from the others; the same path twice gets a number."""
     parts = [Path(path).parts or (path,) for path in paths]
     names = ["/".join(own[-1:]) for own in parts]
     for depth in range(2, max(len(own) for own in parts) + 1):
@@ -192,9 +192,9 @@ def verdict(report: ComparisonReport) -> str:
     told = f"On {len(report.names):,} images, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
     open_pairs = [one for one in report.differences["nme"] if best.name in (one.first, one.second) and not _is_certain(one)]
     if not open_pairs:
-        return f"{told} Against each other one the 95 % interval of the difference leaves zero out."
+        return f"{told} For each other one, the 95 % interval of the difference excludes zero."
     others = ", ".join(one.first if one.second == best.name else one.second for one in open_pairs)
-    return f"{told} Between it and {others} these images can't decide: the 95 % interval of the difference holds zero."
+    return f"{told} Between it and {others} these images can't decide: the 95 % interval of the difference includes zero."
 
 
 def p_text(value: float) -> str:

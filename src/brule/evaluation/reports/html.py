@@ -68,7 +68,7 @@ def with_interval(value: str, interval: str, *, strong: bool = False) -> Markup:
 
 
 def chart(svg: str, caption: str) -> Markup:
-    """A chart (SVG text that tells by itself what it shows) with a caption."""
+    """A chart (SVG text with its own label) with a caption."""
     return _fill("chart", _inline(svg), caption)
 
 
@@ -95,7 +95,7 @@ def picture(image: Image.Image | ArrayLike, *, alt: str, caption: Sequence[str],
 
 
 def wide_picture(image: Image.Image | ArrayLike, caption: str) -> Markup:
-    """A picture as wide as the page allows, told by its caption."""
+    """A picture as wide as the page allows, described by its caption."""
     return _fill("wide_picture", _data_uri(as_image(image)), caption)
 
 

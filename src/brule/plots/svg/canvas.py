@@ -21,7 +21,7 @@ FONT = 12
 
 
 def series_colour(index: int) -> str:
-    """The colour of a curve, the page's own if it names one; told apart in grey and by the colour-blind."""
+    """The colour of a curve, the page's own if it names one; distinguishable in grey and by the colour-blind."""
     index %= len(_SERIES)
     return f"var(--series-{index + 1},{_SERIES[index]})"
 
@@ -31,7 +31,7 @@ class Canvas:
 
     Args:
         width: in the chart's own units; on the page it fills the room it is given.
-        height: likewise.
+        height: in the same unit.
         label: what the chart shows, for those who can't see it.
         decorative: it only repeats what a picture's own text says: no label, hidden from screen readers.
     """
@@ -170,8 +170,8 @@ def framed(
         label: what the chart shows.
         x: from … to.
         y: from … to.
-        x_title: what lies to the right, with its unit.
-        y_title: what lies upwards, with its unit; written above the axis, where it needs no turned head.
+        x_title: title of the horizontal axis, with its unit.
+        y_title: title of the vertical axis, with its unit; written horizontally above the axis.
         legend: its rows.
         x_text: how a tick is written.
         y_text: how a tick is written.

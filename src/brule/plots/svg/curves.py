@@ -30,7 +30,7 @@ def ced_chart(
         floors: the same of constant predictions, drawn as broken lines.
         limits: errors that are marked on the axis, those of AUC and failure rate.
         band: x, and the lower and the upper end of the first curve's interval there.
-        end: where the axis ends, in percent; by default where nearly all of everything has come to its top.
+        end: where the axis ends, in percent; by default where nearly all curves have reached their top.
 
     Returns:
         SVG text.

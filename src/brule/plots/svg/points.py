@@ -93,7 +93,7 @@ def landmark_overlay(points: ArrayLike, truth: ArrayLike | None = None, *, edges
 
     Args:
         points: ``(N, 2)`` in the unit square of the picture; NaN points are left out.
-        truth: ``(N, 2)`` likewise, or nothing.
+        truth: ``(N, 2)`` in the same frame, or nothing.
         edges: ``(E, 2)`` pairs of indices to join by thin lines.
 
     Returns:
