@@ -71,7 +71,7 @@ def test_what_isn_t_an_evaluation_is_named(tmp_path: Path) -> None:
         read_rows([tmp_path / "none"])
     path = tmp_path / "figures.json"
     for text, said in (
-        ("{", "this is none"),
+        ("{", "not JSON"),
         ("[]", "found a list"),
         ("{}", "some are missing"),
         ('{"run": 1, "n": "x"}', "missing"),
