@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -38,6 +41,15 @@ def resized(images: Tensor, size: int) -> Tensor:
     return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
 
 
+def why_unusable(device: object) -> str:
+    """Why a device can't be computed on, in PyTorch's words; empty if it can."""
+    try:
+        torch.empty(1, device=device)  # type: ignore[call-overload]
+    except (RuntimeError, AssertionError, TypeError) as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write tensors atomically: after a crash or a power cut the file is the old one or the whole new one.
 
@@ -51,19 +63,34 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
             raise OutputError(f"{path}: can't be written: {error}; make room, or write to another place") from error
 
 
+@contextmanager
+def open_safetensors(path: Path, *, advice: str = "use an older copy or train anew") -> Iterator[Any]:
+    """A safetensors file to read from: its header first, tensors one by one.
+
+    Args:
+        path: the file.
+        advice: ends the message of an error.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: expected a saved file, there is none")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or cut short ({error}); {advice}") from None
+
+
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file.
 
     Raises:
         CheckpointError: if it is missing or damaged.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a saved file, there is none")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or cut short ({error}); use an older copy or train anew") from None
+    with open_safetensors(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def load_module(

@@ -272,3 +272,89 @@ def test_a_store_that_is_not_complete_cannot_be_read(samples: list[Sample], own_
     (folder,) = own_cache.iterdir()
     with pytest.raises(DataError, match="a part is missing"):
         Store(folder, N, 8).open()
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied", "removed"])
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.99])
+def test_a_damaged_store_is_decoded_again_and_never_used(
+    samples: list[Sample], own_cache: Path, name: str, damage: str, place: float
+) -> None:
+    samples[6].path.write_bytes(b"no image")  # so that there is a bad one whose index must not change, either
+    expected = build_cache(samples, 8, skip_bad=True)
+    images, boxes, whole = np.array(expected.images), np.array(expected.boxes), contents(own_cache)
+    (folder,) = own_cache.iterdir()
+    content = bytearray((folder / name).read_bytes())
+    if damage == "flipped":
+        content[int(place * len(content))] ^= 4
+    (folder / name).write_bytes({"truncated": content[: int(place * len(content))], "emptied": b""}.get(damage, content))
+    if damage == "removed":
+        (folder / name).unlink()
+    again = build_cache(samples, 8, skip_bad=True)
+    np.testing.assert_array_equal(again.images, images)
+    np.testing.assert_array_equal(again.boxes, boxes)
+    assert [bad.path for bad in again.bad] == [samples[6].path]
+    assert contents(own_cache) == whole
+
+
+def test_crops_that_are_mapped_stay_readable_while_a_damaged_store_is_mended(samples: list[Sample], own_cache: Path) -> None:
+    mapped = build_cache(samples, 8).images
+    (folder,) = own_cache.iterdir()
+    content = bytearray((folder / "log.jsonl").read_bytes())
+    content[len(content) // 2] ^= 4
+    (folder / "log.jsonl").write_bytes(content)
+
+    def read_all(done: int, total: int) -> None:
+        assert (folder / "images.u8").stat().st_size == mapped.nbytes  # a file cut short would end this process here
+
+    again = build_cache(samples, 8, progress=read_all).images
+    np.testing.assert_array_equal(again, mapped)
+
+
+def test_a_store_of_another_version_is_left_alone_and_not_used(
+    samples: list[Sample], decoded: list[str], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_cache(samples, 8)
+    (folder,) = own_cache.iterdir()
+    head, rest = (folder / "log.jsonl").read_bytes().split(b"\n", 1)
+    assert b'"version": 4' in head
+    (folder / "log.jsonl").write_bytes(head.replace(b'"version": 4', b'"version": 3') + b"\n" + rest)
+    decoded.clear()
+    build_cache(samples, 8)
+    assert len(decoded) == N
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+@pytest.mark.slow
+def test_two_processes_that_build_and_read_one_store_see_whole_crops(samples: list[Sample], own_cache: Path) -> None:
+    """Each builds, checks every crop, clears what it can, and again, for a second."""
+    import os
+    import time
+
+    expected = np.stack([load_crop(sample, 8)[0] for sample in samples])
+
+    def work(seed: int) -> int:
+        rng, until, rounds = np.random.default_rng(seed), time.monotonic() + 1.5, 0
+        while time.monotonic() < until or rounds < 5:
+            rounds += 1
+            try:
+                if not np.array_equal(build_cache(samples, 8).images, expected):
+                    return 3
+            except DataError:  # the other one has cleared it between building and opening: refused by name
+                continue
+            if rng.random() < 0.3:
+                for info in list_stores(own_cache):
+                    clear_store(info.folder)
+        return 0
+
+    children = []
+    for seed in (1, 2):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = work(seed)
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]

@@ -59,16 +59,13 @@ def checked_device(name: str | None) -> str | None:
     Raises:
         ConfigError: it is unknown, or not there.
     """
-    import torch
-
     from brule.errors import ConfigError
+    from brule.tensors import why_unusable
 
     if name is None or name == "auto":
         return None
     own = os.environ.get("LOCAL_RANK") if name == "cuda" and is_distributed() else None
-    try:
-        torch.empty(1, device=name if own is None else f"cuda:{own}")  # the others' GPUs are none of ours
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device: {name!r} can't be used here ({reason}); --device cpu always can") from None
+    # The others' GPUs are none of ours.
+    if reason := why_unusable(name if own is None else f"cuda:{own}"):
+        raise ConfigError(f"--device: {name!r} can't be used here ({reason}); --device cpu always can")
     return name

@@ -11,8 +11,9 @@ from brule.cli.dry_run import print_plan
 from brule.cli.launching import COMMAND, launch
 from brule.cli.options import Output, checked_device
 from brule.cli.output import INTERRUPTED, commands, is_main_process, note_bad, progress_bar, say, say_commands
+from brule.cli.resuming import plan_resume, print_resume
 from brule.cli.train_options import PRESET, Machines, Settings, Sources, required
-from brule.errors import CheckpointError, ConfigError
+from brule.errors import ConfigError
 
 if TYPE_CHECKING:
     from brule.data import Edges
@@ -54,15 +55,16 @@ def train(
 
     Args:
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
-        resume: Continue the run in OUTPUT with its own settings, shapes and images. Only its length may change
-            (`--time-limit`, `--set iterations=…`).
+        resume: Continue the run in OUTPUT with its own settings, shapes and images, from any working directory. Only its
+            length may change (`--time-limit`, `--set iterations=…`), and where it is computed. `--images`, `--labelled` and
+            `--boxes` are for data that has moved.
         start_from: Folder of another run, or of a saved detector, of the same landmarks: training begins with its weights,
             with a new schedule, on these images.
         edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single
             line; indices from 0), or a JSON file `[[0, 1], …]`. By default the edges of the annotations, else the contours
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
-        dry_run: Read and check everything, and print what would be done. Writes nothing but a picture of the crops beside the
-            run's folder, `OUTPUT-crops.jpg`.
+        dry_run: Read and check everything, and print what would be done. A new run's writes nothing but a picture of the crops
+            beside the run's folder, `OUTPUT-crops.jpg`; with `--resume` nothing at all is written.
         quiet: No progress bar.
     """
     from brule.data import read_edges
@@ -81,7 +83,7 @@ def train(
         skip_bad=sources.skip_bad, quiet=quiet, resume=resume,
     )  # fmt: skip
     if resume:
-        return _resume(run, sources, how)
+        return _resume(run, sources, how, dry_run=dry_run)
     config = settings.config()
     refuse_existing(run)
     material = sources.read(config, check_images=dry_run)
@@ -183,40 +185,17 @@ def refuse_existing(run: Path) -> None:
     check_vacant(run)
 
 
-def _resume(run: Path, sources: Sources, how: TrainOptions) -> int:
-    from brule.data.training_data import TrainingData, labelled_images, shape_examples, training_images
-    from brule.detector import LandmarkDetector
-    from brule.detector.run_record import RunRecord
-    from brule.training.config import lengthened
-
-    if how.start_from is not None:
-        raise ConfigError("--start-from: --resume continues a run with its own weights; leave one of the two out")
-    config = LandmarkDetector.load(run).config_
-    if how.preset is not None and how.preset != config.preset:
-        raise ConfigError(f"--resume: the run was started with the preset {config.preset!r}; leave --preset {how.preset} out")
-    lengthened(config, how.overrides)  # refuses, before the images are read, whatever else would change
-    record = RunRecord.read(run)
-    if record is None and sources.images is None and sources.labelled is None:
-        raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
-    if record is None:
-        record = RunRecord([], sources.exclude_validation, 0, [], "")
-    elif sources.exclude_validation and not record.exclude_validation:
-        raise ConfigError("--exclude-validation: this run was started without it and has seen those images already")
-    images, labelled = sources.images or record.images, sources.labelled or record.labelled
-    reading = {"exclude_validation": record.exclude_validation, "skip_bad": how.skip_bad}
-    count = record.n_labelled or None
-    material = TrainingData(
-        training_images(images, boxes=record.boxes, **reading) if images else None,
-        labelled_images(labelled, n_labelled=count, seed=config.seed, **reading) if labelled else None,
-        examples=shape_examples(record.examples, record.shapes, skip_bad=how.skip_bad)
-        if record.examples and not labelled
-        else None,
-    )
-    now = RunRecord.of(
-        material, images=images, labelled=labelled, exclude_validation=record.exclude_validation,
-        device=how.device or default_device(), boxes=record.boxes, data=sources.data or record.data, examples=record.examples,
-    )  # fmt: skip
-    return train_run(run, material, replace(now, shapes=record.shapes), how=replace(how, preset=config.preset))
+def _resume(run: Path, sources: Sources, how: TrainOptions, *, dry_run: bool) -> int:
+    given = {
+        "--images": sources.images, "--labelled": sources.labelled, "--boxes": sources.boxes, "--shapes": sources.shapes,
+        "--n-shapes": sources.n_shapes, "--n-labelled": sources.n_labelled, "--start-from": how.start_from,
+        "--exclude-validation": sources.exclude_validation,
+    }  # fmt: skip
+    plan = plan_resume(run, given, preset=how.preset, overrides=how.overrides, data=sources.data, skip_bad=how.skip_bad)
+    device = how.device or default_device()
+    if dry_run:
+        return print_resume(run, plan, device)
+    return train_run(run, plan.material, replace(plan.record, device=device), how=replace(how, preset=plan.config.preset))
 
 
 def _list_settings(config: TrainingConfig) -> int:

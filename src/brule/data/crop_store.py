@@ -5,11 +5,12 @@ A store is a folder:
 * ``images.u8``: the crops, ``(size, size, 3)`` bytes each, one after the other; read memory-mapped as one array,
 * ``boxes.f4``: ``(left, top, right, bottom)`` of each, float32,
 * ``log.jsonl``: a line with the purpose of the store, then one for each finished block: the number of samples read until
-  then, the number kept, and which of the block are bad,
+  then, the number kept, which of the block are bad, and checksums of its crops, of its boxes and of the line,
 * ``lock``: held by the process that writes.
 
 A line of the log is written once its block is on the disk. What follows the last whole line doesn't count and is
-written again, so a process may be killed at any moment. A store is complete when its log covers all samples.
+written again, so a process may be killed at any moment. A store is complete when its log covers all samples. Before it is used
+its checksums are compared: from the first block on that a disk, or somebody, has changed it is decoded again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,12 +35,13 @@ from brule.errors import DataError
 from brule.files import file_lock
 
 # Part of the names of stores: raise it when the same files would give other crops, or other files, than before.
-STORE_VERSION = 3
+STORE_VERSION = 4
 # Samples from one line of the log to the next: about a second of work, which is what a killed process loses.
 BLOCK = 512
 
 _IMAGES, _BOXES, _LOG, _LOCK = "images.u8", "boxes.f4", "log.jsonl", "lock"
 _BOX = np.dtype("<f4")
+_CHUNK = 2**20  # bytes that a checksum is taken of at a time
 _ADVICE = "make room, or set the environment variable BRULE_CACHE to another folder"
 
 
@@ -50,12 +53,14 @@ class Done(NamedTuple):
         kept: how many of them are in the store.
         bad: index and reason of the others.
         log_end: where in the log, in bytes, the next line goes.
+        sums: CRC-32 of the crops and of the boxes of the last block.
     """
 
     read: int = 0
     kept: int = 0
     bad: tuple[tuple[int, str], ...] = ()
     log_end: int = 0
+    sums: tuple[int, int] = (0, 0)
 
 
 class Crops(NamedTuple):
@@ -79,8 +84,12 @@ class Store:
     total: int
     size: int
 
-    def done(self) -> Done:
-        """What its finished blocks hold; nothing if there is no such store, or another one."""
+    def done(self, *, verify: bool = False) -> Done:
+        """What its finished blocks hold; nothing if there is no such store, or another one.
+
+        Args:
+            verify: read all of them and end before the first whose checksums differ.
+        """
         done = Done()
         try:
             lines = (self.folder / _LOG).read_bytes().splitlines(keepends=True)
@@ -94,8 +103,15 @@ class Store:
             block = _block(line, done)
             if block is None or block.kept > room or block.read > self.total:
                 break
+            if verify and self._sums(done.kept, block.kept) != block.sums:
+                break
             done = block
         return done
+
+    def _sums(self, start: int, end: int) -> tuple[int, int]:
+        """CRC-32 of the crops and of the boxes from row ``start`` to ``end``."""
+        images = _crc32(self.folder / _IMAGES, start * self._row, end * self._row)
+        return images, _crc32(self.folder / _BOXES, start * 4 * _BOX.itemsize, end * 4 * _BOX.itemsize)
 
     def open(self) -> Crops:
         """Its crops.
@@ -175,7 +191,7 @@ class Writer:
     """Writes crops to the end of a store.
 
     Args:
-        store: the store; what follows its finished blocks is cut off.
+        store: the store; what follows its finished blocks is written over.
 
     Attributes:
         read: how many samples were taken, good or bad.
@@ -187,22 +203,26 @@ class Writer:
     """
 
     def __init__(self, store: Store) -> None:
-        done = store.done()
-        self._directory = store.folder.parent
+        done = store.done(verify=True)
+        self._directory, self._total = store.folder.parent, store.total
         self.read, self.kept, self.bad = done.read, done.kept, done.bad
         self._committed = done.read
         self._block_bad: list[tuple[int, str]] = []
+        self._sums = {_IMAGES: 0, _BOXES: 0}
         _check_room(store.folder, (store.total - done.read) * store._row)
         sizes = {_IMAGES: done.kept * store._row, _BOXES: done.kept * 4 * _BOX.itemsize, _LOG: done.log_end}
-        self._files = {name: _cut_off(store.folder / name, size) for name, size in sizes.items()}
+        self._files = {name: _open_at(store.folder / name, size) for name, size in sizes.items()}
+        self._files[_LOG].truncate()
         if not done.log_end:
             self._files[_LOG].write(store.head)
 
     def add(self, crop: np.ndarray, box: Box) -> None:
         """Write the crop of the next sample; :class:`DataError` if the disk is full or gone."""
         with _explained(self._directory):
-            self._files[_IMAGES].write(np.ascontiguousarray(crop, dtype=np.uint8).data)
-            self._files[_BOXES].write(np.asarray(box, dtype=_BOX).tobytes())
+            for name, data in ((_IMAGES, np.asarray(crop, dtype=np.uint8)), (_BOXES, np.asarray(box, dtype=_BOX))):
+                content = data.tobytes()
+                self._files[name].write(content)
+                self._sums[name] = zlib.crc32(content, self._sums[name])
         self.kept += 1
         self._count()
 
@@ -218,10 +238,13 @@ class Writer:
         with _explained(self._directory):
             for name in (_IMAGES, _BOXES):
                 self._files[name].flush()
+                if self.read == self._total:
+                    self._files[name].truncate()
                 os.fsync(self._files[name].fileno())
-            self._files[_LOG].write(_line({"read": self.read, "kept": self.kept, "bad": self._block_bad}))
+            block = {"read": self.read, "kept": self.kept, "bad": self._block_bad, "crc32": list(self._sums.values())}
+            self._files[_LOG].write(_line(block | {"line": _line_sum(block)}))
             self._files[_LOG].flush()
-        self._committed, self._block_bad = self.read, []
+        self._committed, self._block_bad, self._sums = self.read, [], {_IMAGES: 0, _BOXES: 0}
 
     def close(self) -> None:
         """Close the files; what isn't committed is lost."""
@@ -316,21 +339,39 @@ def _block(line: bytes, before: Done) -> Done | None:
     """What a line of the log adds to those before it; None if it is damaged."""
     try:
         content = json.loads(line)
+        if content.pop("line") != _line_sum(content):
+            return None
         read, kept = int(content["read"]), int(content["kept"])
         bad = before.bad + tuple((int(i), str(reason)) for i, reason in content["bad"])
-    except (ValueError, KeyError, TypeError):
+        images, boxes = map(int, content["crc32"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not line.endswith(b"\n") or not read > before.read or kept < before.kept or kept + len(bad) != read:
         return None
-    return Done(read, kept, bad, before.log_end + len(line))
+    return Done(read, kept, bad, before.log_end + len(line), (images, boxes))
 
 
-def _cut_off(path: Path, size: int) -> Any:
-    """A file open for writing at its end, at most ``size`` bytes long."""
+def _line_sum(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content).encode())
+
+
+def _crc32(path: Path, start: int, end: int) -> int:
+    """That of a part of a file; of less where the file can't be read to there."""
+    found = 0
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(start)
+        while chunk := file.read(min(_CHUNK, end - file.tell())):
+            found = zlib.crc32(chunk, found)
+    return found
+
+
+def _open_at(path: Path, size: int) -> Any:
+    """A file open for writing from a place on; what follows is only written over, since somebody may have it mapped."""
     if size == 0:
         path.unlink(missing_ok=True)  # whoever has the old one mapped keeps it
-    file = path.open("ab")
-    file.truncate(size)
+        return path.open("wb")
+    file = path.open("r+b")
+    file.seek(size)
     return file
 
 

@@ -80,8 +80,9 @@ def build_cache(
     through the crop, so labelled and unlabelled readings of the same images may share a store.
 
     When building ends early (Ctrl-C, a bad file, a full disk, a killed process), the same call continues with what was there,
-    but for the last second's. Two processes that want the same store build it once: the second waits for the first, and
-    takes over if that one ends early. Memory doesn't grow with the number of images, but for the samples themselves.
+    but for the last second's. A store whose checksums differ was damaged since, and is decoded again from there on. Two
+    processes that want the same store build it once: the second waits for the first, and takes over if that one ends early.
+    Memory doesn't grow with the number of images, but for the samples themselves.
 
     Args:
         samples: what to decode.
@@ -109,7 +110,7 @@ def build_cache(
         if progress is not None:
             progress(done, len(samples))
 
-    done = store.done()
+    done = store.done(verify=True)
     if done.read < len(samples) or not done.kept:
         _build(store, samples, crop, workers=workers or default_workers(), bad=BadFiles(skip=skip_bad), progress=report)
     else:

@@ -75,7 +75,7 @@ def _locked(directory: Path, file: Path) -> Iterator[None]:
 
 def _remove_if_unused(place: Path, made: list[Path]) -> None:
     """Remove the folders that were made for a run that never began."""
-    if place in made and all(path.name == LOCK for path in place.iterdir()):
+    if place in made and place.is_dir() and all(path.name == LOCK for path in place.iterdir()):
         (place / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # somebody else has put something there
             for folder in made:

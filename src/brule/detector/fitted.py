@@ -17,6 +17,7 @@ from brule.detector.inputs import (
     items_one_by_one,
 )
 from brule.detector.landmarks import Landmarks, joined
+from brule.detector.parameters import Parameters
 from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions
 from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
@@ -26,6 +27,7 @@ from brule.detector.whereabouts import Whereabouts
 from brule.errors import BruleError, ConfigError, DataError
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, CropLandmarks, Decoder
+from brule.tensors import why_unusable
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.mirror import mirror_of
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from brule.evaluation import Measurement
 
 
-class FittedDetector:
+class FittedDetector(Parameters):
     """A detector's settings, and all that works once it is trained; :class:`LandmarkDetector` adds the training."""
 
     config_: TrainingConfig
@@ -249,4 +251,11 @@ class FittedDetector:
         return model
 
     def _device(self) -> str:
+        """Where to compute.
+
+        Raises:
+            ConfigError: the device that was asked for isn't there.
+        """
+        if self.device is not None and (reason := why_unusable(self.device)):
+            raise ConfigError(f"device: {self.device!r} can't be used here ({reason}); device='cpu' always can")
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from brule.data.sources import dataset_of
 from brule.data.training_data import TrainingData
 from brule.detector.exclusive import LOCK, sole_use
 from brule.detector.storage import CONFIG
@@ -32,6 +36,7 @@ class RunRecord:
         boxes: the files that boxes of the unlabelled images were read from.
         data: annotated images that the detector is measured on when training ends.
         examples: where the annotated images came from that show where the object is, and aren't learnt from otherwise.
+        working_directory: the folder that relative paths start from; empty where an earlier version wrote the record.
     """
 
     images: list[str]
@@ -44,6 +49,7 @@ class RunRecord:
     boxes: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+    working_directory: str = ""
 
     @contextmanager
     def kept(self, run: Path) -> Iterator[None]:
@@ -58,7 +64,7 @@ class RunRecord:
             try:
                 yield
             except BaseException:
-                if new and {path.name for path in run.iterdir()} <= {RECORD, CONFIG, LOCK}:
+                if new and run.is_dir() and {path.name for path in run.iterdir()} <= {RECORD, CONFIG, LOCK}:
                     for name in (RECORD, CONFIG):
                         (run / name).unlink(missing_ok=True)
                 raise
@@ -88,7 +94,20 @@ class RunRecord:
             boxes=list(boxes or ()),
             data=list(data or ()),
             examples=list(examples or ()),
+            working_directory=_working_directory(),
         )
+
+    def found_from_here(self) -> RunRecord:
+        """The same with paths that lead to the data from any working directory.
+
+        A relative path starts from the folder where the run was started. Where nothing is there any more, it is left as it is,
+        so that it starts from the present folder: somebody may have moved everything together.
+        """
+        if not self.working_directory:
+            return self
+        names = ("images", "labelled", "boxes", "data", "examples")
+        found: dict[str, Any] = {name: [_from(self.working_directory, one) for one in getattr(self, name)] for name in names}
+        return replace(self, **found)
 
     @classmethod
     def read(cls, run: Path) -> RunRecord | None:
@@ -101,6 +120,42 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{path}: damaged: {error}") from None
+            return _checked(cls(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path}: damaged: {error}; restore it from a copy, or remove it and give --images again"
+            ) from None
+
+
+def _checked(record: RunRecord) -> RunRecord:
+    like = RunRecord([], False, 0, [], "")
+    for name, value in vars(record).items():
+        wanted = type(getattr(like, name))
+        if type(value) is not wanted or (wanted is list and not all(isinstance(one, str) for one in value)):
+            raise TypeError(f"{name}: expected {'a list of texts' if wanted is list else wanted.__name__}")
+    return record
+
+
+def is_there(path: str) -> bool:
+    """Whether a path, a glob or a data set, as it was given on the command line, leads to anything."""
+    spelled = dataset_of(path)
+    place = path if spelled is None else str(spelled[2])
+    return os.path.exists(place) or any(True for _ in glob.iglob(place, recursive=True))
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # somebody has removed it
+        return ""
+
+
+def absolute(path: str, folder: str | None = None) -> str:
+    """A path, a glob or a data set with its place spelled from the root; ``folder``: where it starts, by default here."""
+    start, spelled = folder or _working_directory(), dataset_of(path)
+    return os.path.join(start, path) if spelled is None else ":".join((*spelled[:2], os.path.join(start, spelled[2])))
+
+
+def _from(folder: str, path: str) -> str:
+    there = absolute(path, folder)
+    return there if is_there(there) else path

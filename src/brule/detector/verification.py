@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError, ConfigError
+from brule.tensors import open_safetensors
 from brule.training.config import TrainingConfig
 from brule.training.run import build_decoder, build_model
 
@@ -44,14 +44,9 @@ def header_of(path: Path) -> Sizes:
     Raises:
         CheckpointError: the file is missing or damaged.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a saved file, there is none")
-    try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {name: (tuple(one.get_shape()), _DTYPES.get(one.get_dtype())) for name, one in slices.items()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or cut short ({error}); {_ADVICE}") from None
+    with open_safetensors(path, advice=_ADVICE) as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {name: (tuple(one.get_shape()), _DTYPES.get(one.get_dtype())) for name, one in slices.items()}
 
 
 def check_model_sizes(path: Path, config: TrainingConfig) -> None:

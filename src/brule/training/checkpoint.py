@@ -15,6 +15,8 @@ from brule.training.migration import current_state_name
 from brule.training.state import Progress
 
 FORMAT = "brule-checkpoint-1"
+_OPTIMIZER_FIELDS = {"step", "exp_avg", "exp_avg_sq"}
+_ADVICE = "it was damaged or changed; use an older copy, or start a new run"
 _OF_OPTIMIZER = "optimizer."  # before the name of one, so that it may be called like the network it moves
 
 
@@ -43,9 +45,12 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
         raise CheckpointError(f"{path}: expected a checkpoint of brule ({FORMAT}), got format {metadata.get('format')!r}")
     tensors = {current_state_name(name): tensor for name, tensor in tensors.items()}
     for name, module in modules.items():
-        load_module(module, _under(tensors, name), path)
+        own = _under(tensors, name)
+        load_module(module, own, path)
+        if wrong := [key for key, value in own.items() if value.is_floating_point() and not value.isfinite().all()]:
+            raise CheckpointError(f"{path}: '{name}/{wrong[0]}' holds numbers that aren't finite; {_ADVICE}")
     for name, optimizer in optimizers.items():
-        _load_optimizer(optimizer, _under(tensors, _OF_OPTIMIZER + name))
+        _load_optimizer(optimizer, _under(tensors, _OF_OPTIMIZER + name), path)
     try:
         stored = json.loads(metadata["progress"])
         pending = {str(name): [float(value) for value in values] for name, values in stored.get("pending", {}).items()}
@@ -59,13 +64,26 @@ def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fill an optimizer; AdamW keeps ``step`` and two running averages for each parameter, once it has moved it.
+
+    Raises:
+        CheckpointError: naming the first entry that is missing, unknown or of another shape.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         index, _, field = key.partition("/")
+        if not index.isdecimal() or int(index) >= len(parameters) or field not in _OPTIMIZER_FIELDS:
+            raise CheckpointError(f"{path}: {key!r} isn't part of its optimizer; {_ADVICE}")
         like = parameters[int(index)]
+        if value.shape != (torch.Size() if field == "step" else like.shape) or not value.is_floating_point():
+            found = f"{tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+            raise CheckpointError(f"{path}: {key!r} of its optimizer is {found}, which doesn't fit; {_ADVICE}")
         # A fused optimizer walks through parameter and state side by side in memory, so they have to lie alike.
-        laid = torch.empty_like(like, dtype=value.dtype).copy_(value) if value.shape == like.shape else value
+        laid = value if field == "step" else torch.empty_like(like, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[field] = laid
+    for number, fields in state.items():
+        if missing := _OPTIMIZER_FIELDS - fields.keys():
+            raise CheckpointError(f"{path}: '{number}/{min(missing)}' of its optimizer is missing; {_ADVICE}")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from brule.errors import OutputError
 from brule.model import BruleModel, Decoder
 from brule.plots import save_picture
 from brule.tensors import Images, resized, to_bytes, to_input
@@ -71,6 +72,8 @@ class Checkpointer:
     def after_iteration(self) -> None:
         """Save and draw if the iteration's number says so."""
         iteration, config = self.state.progress.iteration, self.state.config
+        if iteration % config.log_every == 0:
+            self._expect_folder()
         # A run that is killed in between draws the preview again; the other way round it would never be drawn.
         if config.preview_every and iteration % config.preview_every == 0:
             self._draw()
@@ -80,7 +83,9 @@ class Checkpointer:
     def save(self) -> None:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
         state = self.state
-        if not state.shape_model.indexed:
+        self._expect_folder()
+        # Untrained outputs have no order yet, and a run that starts from another has that one's.
+        if not state.shape_model.indexed and state.progress.iteration:
             main = state.distributed.main
             order = _barycenter_order(state.ema, self.images, state.config) if main else state.ema.order
             order = state.distributed.broadcast(order)
@@ -89,9 +94,22 @@ class Checkpointer:
         if self.on_checkpoint is not None and (state.progress.iteration or self.directory is not None):
             self.on_checkpoint(self.result())
         if self.directory is not None:
+            self._expect_folder()
             path = self.directory / CHECKPOINT
             state.progress.pending = self.log.pending
             save_checkpoint(path, progress=state.progress, modules=state.modules, optimizers=state.optimizers)
+
+    def _expect_folder(self) -> None:
+        """Stop if the folder has gone, rather than make it anew: its lock has gone too, and somebody else may take the name.
+
+        Raises:
+            OutputError: it was removed, or moved.
+        """
+        if self.directory is not None and not self.directory.is_dir():
+            raise OutputError(
+                f"{self.directory}: the run's folder was removed or moved while it was trained; if it was moved, "
+                f"go on from the last checkpoint there with --resume"
+            )
 
     def result(self) -> TrainingResult:
         """The averages of the moment."""

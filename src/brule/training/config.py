@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from importlib import resources
 from operator import attrgetter
@@ -46,7 +47,7 @@ class TrainingConfig(Section):
     """All settings of a run."""
 
     preset: str = Field("paper", description="The preset this came from.")
-    seed: int = Field(0, ge=0, description="Random seed.")
+    seed: int = Field(0, ge=0, le=2**62, description="Random seed.")
     iterations: int = Field(300_000, ge=1, description="Length of the run, in iterations.")
     time_limit: float = Field(
         0.0,
@@ -59,7 +60,7 @@ class TrainingConfig(Section):
     compile: bool = Field(
         False, description="Compile encoder and generator first. It takes a minute or two, which long runs on a GPU gain back."
     )
-    threads: int = Field(0, ge=0, description="CPU threads per process; 0 = PyTorch's choice.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads per process; 0 = PyTorch's choice.")
     split: int = Field(
         1,
         ge=1,
@@ -94,7 +95,7 @@ def preset_names() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_config(preset: str = "cpu", overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
+def load_config(preset: str | os.PathLike[str] = "cpu", overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
     """A preset with overrides.
 
     Args:
@@ -104,6 +105,9 @@ def load_config(preset: str = "cpu", overrides: Mapping[str, Any] | None = None)
     Raises:
         ConfigError: on an unknown preset, an unknown key (the nearest one is named), or a value out of range.
     """
+    if not isinstance(preset, (str, os.PathLike)):
+        raise ConfigError(f"preset: expected the name of one or the path of a .toml file, got {preset!r}")
+    preset = os.fspath(preset)
     settings = current_settings(_read_preset(preset))
     settings["preset"] = preset
     return _overridden(settings, overrides or {})

@@ -1,0 +1,177 @@
+"""``brule train --resume``: what goes on, and the options that can't apply to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brule.cli.output import note, say
+from brule.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from brule.data.samples import SampleList
+    from brule.data.training_data import TrainingData
+    from brule.detector import LandmarkDetector
+    from brule.detector.run_record import RunRecord
+    from brule.training.config import TrainingConfig
+
+_PLACES = {
+    "--images": "images",
+    "--labelled": "labelled",
+    "--boxes": "boxes",
+}  # options that name files, and where they are kept
+
+
+@dataclass(frozen=True)
+class ResumePlan:
+    """A run that is about to go on.
+
+    Attributes:
+        detector: as the run's folder holds it.
+        config: its settings, with the new length.
+        record: what it is trained on, as it will be kept.
+        material: the images, read.
+    """
+
+    detector: LandmarkDetector
+    config: TrainingConfig
+    record: RunRecord
+    material: TrainingData
+
+
+def plan_resume(
+    run: Path,
+    given: Mapping[str, Any],
+    *,
+    preset: str | None,
+    overrides: dict[str, Any],
+    data: list[str] | None,
+    skip_bad: bool,
+) -> ResumePlan:
+    """Read what a run needs to go on; nothing is written.
+
+    Args:
+        run: its folder.
+        given: the options about the run's data, by name, as they were given; empty or ``None`` where they weren't.
+        preset: of the command line.
+        overrides: settings of the command line.
+        data: annotated images to measure on at the end, in place of those of the run.
+        skip_bad: leave bad files out.
+
+    Raises:
+        CheckpointError: there is no run to go on with, or it doesn't know its images.
+        ConfigError: an option can't apply to a run that has begun.
+    """
+    from brule.detector import CHECKPOINT, LandmarkDetector
+    from brule.detector.run_record import RunRecord, absolute
+    from brule.training.config import lengthened
+
+    if not (run / CHECKPOINT).is_file():
+        raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without --resume")
+    detector = LandmarkDetector.load(run)
+    if preset is not None and preset != detector.config_.preset:
+        started = detector.config_.preset
+        raise ConfigError(f"--resume: the run was started with the preset {started!r}; leave --preset {preset} out")
+    config = lengthened(detector.config_, overrides)  # refuses whatever else would change
+    stored = RunRecord.read(run)
+    record = None if stored is None else stored.found_from_here()
+    _refuse_others(given, run, record)
+    if record is None and not (given["--images"] or given["--labelled"]):
+        raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
+    record = replace(
+        record or RunRecord([], False, 0, [], ""), **{key: given[one] for one, key in _PLACES.items() if given[one]}
+    )
+    material = _material(record, config, skip_bad=skip_bad)
+    _note_changes(record, material)
+    kept = _to_keep(stored, record, material)
+    return ResumePlan(detector, config, replace(kept, data=[absolute(one) for one in data]) if data else kept, material)
+
+
+def _refuse_others(given: Mapping[str, Any], run: Path, record: RunRecord | None) -> None:
+    """Refuse options that would be ignored, or would turn the run into another one.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    from brule.detector.run_record import is_there
+
+    for option, value in given.items():
+        if value is None or value is False:
+            continue
+        own = [] if record is None else getattr(record, _PLACES.get(option, ""), [])
+        lost = [path for path in own if not is_there(path)]
+        if option in _PLACES and (record is None or lost):  # nobody else can say where they are
+            continue
+        raise ConfigError(
+            f"{option}: --resume continues a run with its own weights, images and shapes; leave it out: "
+            f"brule train -o {run} --resume"
+        )
+
+
+def _material(record: RunRecord, config: TrainingConfig, *, skip_bad: bool) -> TrainingData:
+    from brule.data.training_data import TrainingData, shape_examples, training_images
+
+    reading = {"exclude_validation": record.exclude_validation, "skip_bad": skip_bad}
+    own_examples = record.examples and not record.labelled
+    return TrainingData(
+        training_images(record.images, boxes=record.boxes, **reading) if record.images else None,
+        _labelled(record, config, reading) if record.labelled else None,
+        examples=shape_examples(record.examples, record.shapes, skip_bad=skip_bad) if own_examples else None,
+    )
+
+
+def _labelled(record: RunRecord, config: TrainingConfig, reading: dict[str, bool]) -> SampleList:
+    """The annotated images of the run, also where others have joined them in their folder."""
+    from brule.data.training_data import labelled_images
+
+    found = labelled_images(record.labelled, n_labelled=None, seed=config.seed, **reading)
+    wanted, count = set(record.shapes), record.n_labelled or len(found)
+    own = [sample for sample in found if sample.name in wanted]
+    if len(own) != len(found) and len(own) == count:  # the shapes were theirs
+        return found.replaced(own)
+    return labelled_images(record.labelled, n_labelled=count, seed=config.seed, **reading) if len(found) != count else found
+
+
+def _note_changes(record: RunRecord, material: TrainingData) -> None:
+    count = len(material.images or ())
+    if record.n_images and count != record.n_images:
+        note(f"the run was started with {record.n_images} images, and now there are {count}: it goes on with these")
+
+
+def _to_keep(stored: RunRecord | None, record: RunRecord, material: TrainingData) -> RunRecord:
+    """The record with the paths as they were first given, unless they lead elsewhere now."""
+    from brule.detector.run_record import absolute
+
+    counted = replace(record, n_images=len(material.images or ()), n_labelled=len(material.labelled or ()))
+    if stored is None:
+        return replace(counted, shapes=material.shape_names)
+    here = stored.found_from_here()
+    moved = [key for key in _PLACES.values() if getattr(record, key) != getattr(here, key)]
+    places: dict[str, Any] = {key: [absolute(one) for one in getattr(record, key)] for key in moved}
+    return replace(stored, n_images=counted.n_images, n_labelled=counted.n_labelled, **places)
+
+
+def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
+    """Check that the checkpoint fits, and print what would go on; returns the exit code. Nothing is written."""
+    from brule.training.run import build_shape_model, start_run
+
+    detector, config, material = plan.detector, plan.config, plan.material
+    shape_model = build_shape_model(detector.barycenter_, detector.shapes_, config, indexed=material.labelled is not None)
+    state = start_run(shape_model, config, directory=run, resume=True)
+    done, share = state.progress, min(1.0, state.progress.fraction(config))
+    minutes = f" of {config.time_limit:g}" if config.time_limit else ""
+    say(f"run      {run}")
+    took = f"{done.elapsed / 60:.1f}{minutes} minutes"
+    say(f"done     {done.iteration} of {config.iterations} iterations, {took}: {100 * share:.0f} %")
+    say(f"images   {len(material.images or ())}")
+    say(f"labelled {len(material.labelled or ())}")
+    say(f"shapes   those of the run, of {len(detector.barycenter_)} landmarks")
+    say(f"device   {device}")
+    say(f"then     {'measured on ' + ', '.join(plan.record.data) if plan.record.data else 'nothing is measured'}")
+    if share >= 1:
+        note("nothing was written, and nothing is left to do: --set iterations=… or --time-limit … makes the run longer")
+    else:
+        note("nothing was written; leave --dry-run out to go on")
+    return 0
