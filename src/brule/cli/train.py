@@ -159,7 +159,11 @@ def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: Trai
 
         say()
         return evaluate(
-            run, data=record.data, only_validation=record.exclude_validation, device=how.device, skip_bad=how.skip_bad
+            run,
+            data=record.found_from_here().data,
+            only_validation=record.exclude_validation,
+            device=how.device,
+            skip_bad=how.skip_bad,
         )
     return 0
 
