@@ -1,6 +1,6 @@
 """``python -m benchmarks.fuzz --minutes N``: damaged files for every reader, and what it does with them.
 
-Sound files are written first: annotations in every format that brule writes, images, a preset, a detector, a run. Each trial
+Sound files are written first: annotations in every format that brule writes, images, settings, detectors, a run. Each trial
 damages one of them and reads it in a process of its own that is watched. brule may read the file or refuse it with an error of
 its own; anything else is a finding: a foreign exception, more than ten seconds, more than a gigabyte, a file opened outside.
 """
@@ -117,13 +117,11 @@ def _replace_number(data: bytearray, random_: random.Random) -> None:
 
 def targets(folder: Path) -> list[Target]:
     """Write sound files of every kind into a folder, and say how each is read."""
-    from brule import LandmarkDetector
     from brule.data import read_samples, read_shapes
     from brule.data.conversion import convert
     from brule.data.formats import FORMATS
     from brule.data.synthetic import synthetic_faces, write_synthetic_faces
     from brule.errors import BruleError
-    from brule.training.config import load_config
 
     faces = synthetic_faces(8, size=32, seed=1)
     write_synthetic_faces(folder / "faces", 3, size=32, seed=1)
@@ -133,39 +131,83 @@ def targets(folder: Path) -> list[Target]:
         place.mkdir()
         for image in sorted((folder / "faces").glob("*.[pj][np]g")):
             shutil.copy(image, place)
-        target = place / f"annotations{min(FORMATS[name].suffixes)}"
-        for one in (target, place):  # one file for all images, or one per image
-            with contextlib.suppress(BruleError):
-                convert(folder / "faces", one, write_as=name, force=True)
-                break
+        suffixes = FORMATS[name].suffixes
+        target = place / f"annotations{'.json' if '.json' in suffixes else min(suffixes)}"
+        with contextlib.suppress(BruleError):  # a format that is only read
+            convert(folder / "faces", target, write_as=name, force=True)
+        if target.is_dir():  # a file per image: they belong beside the images
+            shutil.rmtree(target)
+            convert(folder / "faces", place, write_as=name, force=True)
         written = sorted(path for path in place.rglob("*") if path.is_file() and path.suffix not in (".png", ".jpg"))
-        if not written:  # a format that is only read
+        if not written:
             continue
         found += [Target(f"samples {name}", place, str(written[0].relative_to(place)), lambda path: read_samples(path))]
         found += [Target(f"shapes {name}", place, str(written[0].relative_to(place)), lambda path: read_shapes(path))]
+    found += [*_images(folder / "images", faces.images[0]), *_settings(folder), *_runs(folder, faces)]
+    for target in found:
+        target.read(target.folder)  # damage to what can't be read anyway would show nothing
+    return found
+
+
+def _images(folder: Path, content: Any) -> list[Target]:
     from PIL import Image
 
-    picture = Image.fromarray(faces.images[0])
-    images = folder / "images"
-    images.mkdir()
+    folder.mkdir()
+    found = []
     for suffix in ("png", "jpg", "tif", "bmp", "gif", "webp"):
-        picture.save(images / f"a.{suffix}")
-        found.append(Target(f"image {suffix}", images, f"a.{suffix}", partial(_load_image, f"a.{suffix}")))
-    presets = folder / "presets"
-    presets.mkdir()
-    (presets / "mine.toml").write_text(
+        Image.fromarray(content).save(folder / f"a.{suffix}")
+        found.append(Target(f"image {suffix}", folder, f"a.{suffix}", partial(_load_image, f"a.{suffix}")))
+    return found
+
+
+def _settings(folder: Path) -> list[Target]:
+    """Files that people write: a preset, edges, an annotation project."""
+    from brule.annotating import Project, Settings
+    from brule.data import read_edges
+    from brule.training.config import load_config
+
+    place = folder / "settings"
+    place.mkdir()
+    (place / "mine.toml").write_text(
         'iterations = 10\nseed = 3\n[encoder]\nwidth = 16\nhead = "softmax"\n[loss]\nmirror = true\n'
     )
-    found.append(Target("preset", presets, "mine.toml", lambda path: load_config(str(path / "mine.toml"))))
-    run = folder / "run"
-    tiny: dict[str, Any] = {"encoder.width": 8, "encoder.depth": 1, "crop.image_size": 16, "iterations": 2, "batch_size": 4}
-    detector = LandmarkDetector(quiet=True, threads=1, split=1, preview_every=0, **tiny)
-    detector.fit(faces.images, shapes=faces.points[:4], directory=run)
-    for name in ("detector.json", "model.safetensors"):
-        found.append(Target(f"detector {name}", run, name, LandmarkDetector.load))
+    (place / "edges.json").write_text("[[0, 1], [1, 2], [2, 0]]")
+    Project(folder / "project", [folder / "faces"])
+    return [
+        Target("preset", place, "mine.toml", lambda path: load_config(str(path / "mine.toml"))),
+        Target("edges", place, "edges.json", lambda path: read_edges(str(path / "edges.json"))),
+        Target("project", folder / "project", "project.json", Settings.read),
+    ]
+
+
+def _runs(folder: Path, faces: Any) -> list[Target]:
+    """Runs and detectors: a small one that is resumed, and one with all the files that there can be."""
+    from brule import LandmarkDetector
+    from brule.data import read_samples
+    from brule.data.synthetic import write_synthetic_faces
+    from brule.detector.run_record import RunRecord
+    from brule.training.run_state import RunState
+
+    run, whole = folder / "run", folder / "whole"
+    tiny: dict[str, Any] = {
+        "encoder.width": 8, "encoder.depth": 1, "crop.image_size": 16, "iterations": 2, "batch_size": 4, "threads": 1,
+        "split": 1, "preview_every": 0,
+    }  # fmt: skip
+    LandmarkDetector(quiet=True, **tiny).fit(faces.images, shapes=faces.points[:4], directory=run)
+    (run / "data.json").write_text(json.dumps(asdict(RunRecord(["faces"], False, 8, ["a"], "cpu", working_directory="/"))))
+    found = [Target(f"detector {name}", run, name, LandmarkDetector.load) for name in ("detector.json", "model.safetensors")]
     for name in ("checkpoint.safetensors", "config.json", "metrics.jsonl"):
         found.append(Target(f"resume {name}", run, name, lambda path: _resume(path, faces.images)))
-    return found
+    found += [Target(f"watch {name}", run, name, RunState.read) for name in ("config.json", "metrics.jsonl")]
+    found.append(Target("run record", run, "data.json", RunRecord.read))
+    small = {"image_size": 16, "width": 2, "max_width": 8, "style_dim": 8, "noise_dim": 8, "mapping_depth": 2}
+    tiny |= {"gan.enabled": True, "gan.adversarial": 0, **{f"decoder.{key}": value for key, value in small.items()}}
+    write_synthetic_faces(folder / "calibrating", 12, size=32, seed=2, start=100)
+    detector = LandmarkDetector(quiet=True, **tiny).fit(faces.images, labelled=(faces.images, faces.points))
+    detector.calibrate(read_samples(folder / "calibrating"))
+    detector.save(whole)
+    names = ("decoder.safetensors", "locator.safetensors", "calibration.json", "training_images.json", "detector.json")
+    return found + [Target(f"whole {name}", whole, name, LandmarkDetector.load) for name in names]
 
 
 def _load_image(name: str, folder: Path) -> object:
