@@ -144,8 +144,8 @@ def targets(folder: Path) -> list[Target]:
         found += [Target(f"samples {name}", place, str(written[0].relative_to(place)), lambda path: read_samples(path))]
         found += [Target(f"shapes {name}", place, str(written[0].relative_to(place)), lambda path: read_shapes(path))]
     found += [*_images(folder / "images", faces.images[0]), *_settings(folder), *_runs(folder, faces)]
-    for target in found:
-        target.read(target.folder)  # damage to what can't be read anyway would show nothing
+    for one in found:
+        one.read(one.folder)  # damage to what can't be read anyway would show nothing
     return found
 
 
