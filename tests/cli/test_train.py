@@ -134,7 +134,7 @@ def test_resume_works_from_any_folder_and_where_everything_has_moved(
     assert json.loads((home / "run" / "data.json").read_text()) == record
     moved = home.rename(tmp_path / "moved")
     lost = brule("train", "-o", moved / "run", "--resume", "--set", "iterations=3")
-    assert lost.code == 2 and "no such file" in lost.err
+    assert lost.code == 2 and "images/*.png: nothing matches" in lost.err
     monkeypatch.chdir(moved)
     assert brule("train", "-o", "run", "--resume", "--quiet", "--set", "iterations=3").code == 0
     monkeypatch.chdir(other)
