@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,13 @@ def test_the_same_seed_learns_the_same(scenes: SyntheticScenes) -> None:
     images, points = list(scenes.images[:3]), [points[0] for points in scenes.points[:3]]
     one, other = (learn_locator(images, points, settings=FAST).filters[0].weights for _ in range(2))
     assert (one == other).all()
+
+
+def test_many_annotated_images_cost_no_more_than_some(scenes: SyntheticScenes) -> None:
+    images, points = list(scenes.images[:8]), [points[0] for points in scenes.points[:8]]
+    told: list[str] = []
+    learn_locator(images, points, settings=replace(FAST, annotated=3), progress=told.append)
+    assert "from 3 annotated images" in told[0]
 
 
 def test_too_few_annotated_images(scenes: SyntheticScenes) -> None:

@@ -74,7 +74,9 @@ def learn_locator(
     framing = _framing(images, found)
     box = typical_box(framing.aspect, cells=settings.cells, cell=settings.cell, context=settings.context)
     longest = search_size(framing, box, settings)
-    ten = [_annotated(image, places, longest) for image, places in zip(images, found, strict=True)]
+    # A linear filter gains little from the hundredth image on, and all of them are kept in memory.
+    drawn = range(len(found)) if len(found) <= settings.annotated else generator.permutation(len(found))[: settings.annotated]
+    ten = [_annotated(images[k], found[k], longest) for k in drawn]
     chosen = generator.permutation(len(unlabelled))[: settings.unlabelled]
     others = [grey_image(unlabelled[k], longest, f"unlabelled image {k}") for k in chosen]
     symmetric = _symmetric(annotations) if mirror is None else mirror

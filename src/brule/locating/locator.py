@@ -39,6 +39,7 @@ class LocatorSettings:
         regularization: ``λ`` of :func:`brule.locating.filters.max_margin`.
         copies: examples made of each annotated object (twice as many if it is mirrored), jittered but for the first.
         rounds: rounds of self-training.
+        annotated: largest number of annotated images that are used, drawn with the seed.
         unlabelled: largest number of unlabelled images that are used.
         angle_step: degrees between the filters for turned objects.
     """
@@ -53,6 +54,7 @@ class LocatorSettings:
     regularization: float = 0.03
     copies: int = 4
     rounds: int = 2
+    annotated: int = 100
     unlabelled: int = 300
     angle_step: float = 20.0
 
