@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from brule.annotating.folders import inside
 from brule.annotating.marks import GONE, Mark, Marks
+from brule.annotating.outlines import keep_outlines
 from brule.annotating.project import Project
 from brule.annotating.template import Template, numbered
 from brule.data.conversion import collect
 from brule.data.discovery import find_annotations, is_project
 from brule.data.formats import Annotation, Annotations
+from brule.data.formats.record import Outline
 from brule.data.samples import BadFiles
 from brule.errors import DataError
 
@@ -27,11 +29,13 @@ class Imported:
     Args:
         n_images: images whose annotation was taken over.
         kept: images that were annotated in the project already, and stay as they are.
+        outlined: images with polygons or polylines, which :mod:`brule.annotating.outlines` turns into contours.
         left_out: what couldn't be taken over, one plain sentence each.
     """
 
     n_images: int = 0
     kept: int = 0
+    outlined: int = 0
     left_out: list[str] = field(default_factory=list)
 
 
@@ -39,7 +43,7 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
     """Take annotations over, as finished ones; their images are added to the project where they aren't in it.
 
     A project without landmarks gets those of the annotations. A landmark that isn't there in an otherwise annotated image
-    is taken to be absent.
+    is taken to be absent. Polygons and polylines are kept for :func:`brule.annotating.outlines.contour_from_outlines`.
 
     Args:
         project: to add to.
@@ -60,8 +64,30 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
             imported.left_out.append(str(error))
             continue
         imported.left_out.extend(str(one) for one in bad)
+        _add_images(project, found)
         imported = _taken_over(project, path, found, imported=imported)
+        imported = replace(imported, outlined=imported.outlined + _keep_outlines(project, found))
     return imported
+
+
+def _add_images(project: Project, found: Annotations) -> None:
+    """Add the images that are there and that the project doesn't have."""
+    used = [item.image for item in found.items if item.labelled or item.outlines]
+    missing = [image for image in used if os.path.isfile(image) and not _known(project, image)]
+    if missing:
+        project.add(sorted({os.path.dirname(image) for image in missing}))
+
+
+def _keep_outlines(project: Project, found: Annotations) -> int:
+    by_path = {os.path.abspath(entry.path): entry.name for entry in project.entries.values()}
+    outlines: dict[str, list[Outline]] = {}
+    for item in found.items:
+        name = by_path.get(os.path.abspath(item.image))
+        if item.outlines and name is not None:
+            outlines.setdefault(name, []).extend(item.outlines)
+    if outlines:
+        keep_outlines(project, outlines)
+    return len(outlines)
 
 
 def _taken_over(project: Project, source: Path, found: Annotations, *, imported: Imported) -> Imported:
@@ -73,9 +99,6 @@ def _taken_over(project: Project, source: Path, found: Annotations, *, imported:
         template = numbered(count, edges=found.layout.edges, names=names or None)
         project.set_template(project.settings.version, template)
     order = _order(project.template, names, count, source=source)
-    missing = [item.image for item in found.items if os.path.isfile(item.image) and not _known(project, item.image)]
-    if missing:
-        project.add(sorted({os.path.dirname(image) for image in missing}))
     by_path = {os.path.abspath(entry.path): image for image, entry in project.entries.items()}
     n_images, kept, left_out = imported.n_images, imported.kept, list(imported.left_out)
     done: set[str] = set()
@@ -94,7 +117,7 @@ def _taken_over(project: Project, source: Path, found: Annotations, *, imported:
             n_images += 1
         if image is not None:
             done.add(image)
-    return Imported(n_images, kept, left_out)
+    return replace(imported, n_images=n_images, kept=kept, left_out=left_out)
 
 
 def _order(template: Template, names: tuple[str, ...], count: int, *, source: Path) -> list[int]:

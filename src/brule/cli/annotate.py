@@ -23,6 +23,7 @@ def annotate(
     host: str = "127.0.0.1",
     port: int | None = None,
     open_: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
+    outline_points: int | None = None,
     predict: Path | None = None,
     export: str | None = None,
     target: Path | None = None,
@@ -53,6 +54,8 @@ def annotate(
             address that is printed.
         port: The port to listen at; by default the first free one from 8421 on.
         open_: Open the page in a browser.
+        outline_points: Turn the polygons and polylines of the annotations into contours, each label into that many evenly
+            spaced landmarks. The page offers the same under Set up.
         predict: The folder of a run, or of a saved detector: find the landmarks of all images of the project, for the page to
             show for review, and end.
         export: Write the finished annotations in this format and end: `pts`, `tps`, `coco`, `dlc`, `labelme`, `cvat`, …, as
@@ -68,6 +71,8 @@ def annotate(
     if export is not None:
         return _export(project, export, target)
     _import(project, images or [])
+    if outline_points is not None:
+        _place_outlines(project, outline_points)
     _need_web()
     from brule.web.serving import AlreadyOpen, serve
 
@@ -98,10 +103,24 @@ def _import(project: Project, paths: list[str]) -> None:
     found = import_annotations(project, paths)
     if found.n_images:
         note(f"imported the annotations of {found.n_images} images")
+    if found.outlined:
+        note(f"found outlines in {found.outlined} images: --outline-points N, or Set up in the page, makes contours of them")
     for text in found.left_out[:SHOWN_BAD_FILES]:
         note(f"left out: {text}")
     if len(found.left_out) > SHOWN_BAD_FILES:
         note(f"… and {len(found.left_out) - SHOWN_BAD_FILES} more")
+
+
+def _place_outlines(project: Project, count: int) -> None:
+    from brule.annotating.outlines import contour_from_outlines, outline_labels
+
+    labels = outline_labels(project)
+    if not labels:
+        raise ConfigError("--outline-points: none of the annotations holds a polygon or polyline")
+    known = {contour.name for contour in project.template.contours}
+    for one in labels:
+        placed = contour_from_outlines(project, one.label, count=None if one.label in known else count)
+        note(f"contour {one.label!r}: {count} landmarks placed in {placed.n_images} images")
 
 
 def _export(project: Project, format: str, target: Path | None) -> int:

@@ -42,7 +42,7 @@ def as_upright(annotation: Annotation, size: tuple[int, int], orientation: int) 
         size: width and height of the upright image.
         orientation: of the image file's EXIF data, 1 to 8.
     """
-    if orientation == 1 or (annotation.points is None and annotation.box is None):
+    if orientation == 1 or (annotation.points is None and annotation.box is None and not annotation.outlines):
         return Turned(annotation)
     stated = None if annotation.upwards else annotation.size
     swapped = orientation >= _SWAPS and size[0] != size[1]
@@ -103,7 +103,8 @@ def _turned(annotation: Annotation, size: tuple[int, int], orientation: int) -> 
     if points is not None:
         points = turn_points(points + np.array([0, shift], dtype=points.dtype), size, orientation)
     box = annotation.box if annotation.box is None else _turned_box(annotation.box, size, orientation)
-    return replace(annotation, points=points, box=box, size=size)
+    outlines = tuple(replace(one, corners=turn_points(one.corners, size, orientation)) for one in annotation.outlines)
+    return replace(annotation, points=points, box=box, size=size, outlines=outlines)
 
 
 def _turned_box(box: Box, size: tuple[int, int], orientation: int) -> Box:
@@ -117,4 +118,5 @@ def _inside(annotation: Annotation, size: tuple[int, int]) -> bool:
     points = np.empty((0, 2)) if annotation.points is None else annotation.points
     places = [*points[np.isfinite(points).all(axis=1)].tolist()]
     places += [annotation.box[:2], annotation.box[2:]] if annotation.box is not None else []
+    places += [corner for one in annotation.outlines for corner in one.corners.tolist()]
     return all(left <= x <= right and top <= y <= bottom for x, y in places)

@@ -69,6 +69,7 @@ def routes(page: Page) -> list[Route | Mount]:
         Route("/api/project/settings", endpoint(project.set_settings), methods=["PUT"]),
         Route("/api/project/folders", endpoint(project.add_folders), methods=["POST"]),
         Route("/api/project/pairs", endpoint(help.pairs), methods=["POST"]),
+        Route("/api/project/contours", endpoint(project.place_outlines), methods=["POST"]),
         Route("/api/shape", endpoint(help.shape)),
         Route("/api/curve", endpoint(help.curve), methods=["POST"]),
         Route("/api/landmarks/{index:int}", endpoint(help.landmark)),

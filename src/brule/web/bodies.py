@@ -110,6 +110,14 @@ class CurveBody(Strict):
     closed: bool = False
 
 
+class OutlinesBody(Strict):
+    """Imported outlines that are to become a contour."""
+
+    label: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    n: Annotated[int, Field(ge=2, le=MAX_LANDMARKS)] | None = None
+    start: Literal["aligned", "drawn"] = "aligned"
+
+
 def marks_of(points: Sequence[PointBody | None], template: Template) -> dict[str, Mark]:
     """Marks by the landmarks' names.
 

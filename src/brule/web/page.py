@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
+from typing import Any
 
 import anyio
 
 from brule.annotating import Project
 from brule.annotating.folders import ImageEntry, inside
 from brule.annotating.hints import hints
+from brule.annotating.outlines import FILE, outline_labels
 from brule.annotating.records import Record
 from brule.web.choices import Choices
 from brule.web.errors import Refused
@@ -42,6 +45,7 @@ class Page:
         self.choices = Choices(project, self.hub)
         self.redrawing = Redrawings(project)
         self._hints: dict[str, tuple[tuple[int, int], int]] = {}
+        self._outlines: tuple[object, list[dict[str, Any]]] = (None, [])
         self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
         project.listen(self.hub.publish)
 
@@ -75,6 +79,17 @@ class Page:
         """
         self.entry(image)
         return self.project.record(image, layer)
+
+    def outlines(self) -> list[dict[str, Any]]:
+        """The labels of the imported outlines, as the page shows them."""
+        try:
+            stamp = (self.project.folder / FILE).stat().st_mtime_ns
+        except OSError:
+            return []
+        key = (stamp, id(self.project.entries))
+        if self._outlines[0] != key:
+            self._outlines = (key, [asdict(one) for one in outline_labels(self.project)])
+        return self._outlines[1]
 
     def neighbours(self, image: str) -> tuple[str | None, str | None]:
         """The images before and after one, in the order of their names."""

@@ -8,7 +8,7 @@ import pytest
 from brule.data import Annotation, Annotations
 from brule.data.formats.grouping import Grouping, LooseBox, Mark
 from brule.data.formats.outlines import evenly_spaced, with_outline_points
-from brule.data.formats.record import NamedPoints
+from brule.data.formats.record import NamedPoints, Outline
 from brule.data.formats.values import turned_box
 from brule.errors import ConfigError, DataError
 
@@ -68,17 +68,20 @@ def test_points_along_a_square() -> None:
     square = np.array([(0, 0), (4, 0), (4, 4), (0, 4)])
     np.testing.assert_allclose(evenly_spaced(square, 8), [(0, 0), (2, 0), (4, 0), (4, 2), (4, 4), (2, 4), (0, 4), (0, 2)])
     np.testing.assert_allclose(evenly_spaced(square, 2), [(0, 0), (4, 4)])
+    line = [(0, 0), (3, 0), (4, 1), (4, 4)]  # of length 3 + √2 + 3
+    ends = evenly_spaced(np.array(line), 3, closed=False)
+    np.testing.assert_allclose(ends, [(0, 0), (3.5, 0.5), (4, 4)])
     with pytest.raises(DataError, match="in one place"):
         evenly_spaced(np.array([(1, 1), (1, 1)]), 3)
 
 
 def test_outlines_become_landmarks_behind_the_points() -> None:
     square = np.array([(0, 0), (4, 0), (4, 4), (0, 4)], dtype=np.float64)
-    item = Annotation("a.png", None, outlines=(("wing", square),))
+    item = Annotation("a.png", None, outlines=(Outline("wing", square),))
     found = with_outline_points(Annotations([item]), 4)
     assert found.layout.names == ("wing/0", "wing/1", "wing/2", "wing/3")
     np.testing.assert_allclose(found.items[0].points, square)
-    two = with_outline_points(Annotations([Annotation("a.png", outlines=(("w", square), ("w", square + 9)))]), 4)
+    two = with_outline_points(Annotations([Annotation("a.png", outlines=(Outline("w", square), Outline("w", square + 9)))]), 4)
     assert len(two) == 2 and two.items[1].points[0].tolist() == [9, 9]
     with pytest.raises(ConfigError, match="at least 2"):
         with_outline_points(Annotations([item]), 1)

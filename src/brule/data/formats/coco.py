@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from brule.coordinates import box_edges, box_from_edges
+from brule.coordinates import box_edges, box_from_edges, from_corner
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
-from brule.data.formats.record import Annotation, Annotations, Problems, unless_numbers
+from brule.data.formats.record import Annotation, Annotations, Outline, Problems, unless_numbers
 from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, shown, size, text, tidy
 from brule.data.samples import Box, Layout, landmark_box
 from brule.errors import DataError
@@ -130,8 +130,9 @@ def _pair(where: str, pair: object) -> tuple[int, int]:
 def _item(where: str, one: dict[str, Any], image: _Image, *, layout: Layout, marks: MissingMarks) -> Annotation:
     found = None if one.get(_OWN_BOX) else _box(one.get("bbox"), where)
     values = one.get("keypoints")
+    outlines = _outlines(one.get("segmentation"), layout.kind)
     if not values:
-        return Annotation(image.name, box=found, size=image.size)
+        return Annotation(image.name, box=found, size=image.size, outlines=outlines)
     values = _flat(as_list(values, f"{where}: keypoints", "x, y, visibility"))
     count = len(layout.names) if layout.names else len(values) // 3
     if len(values) != 3 * count:
@@ -150,7 +151,17 @@ def _item(where: str, one: dict[str, Any], image: _Image, *, layout: Layout, mar
             if not marks.missing(*place, f"{name} of {image.name}"):
                 points[i] = place
                 occluded[i] = visibility == 1
-    return Annotation(image.name, points, found, image.size, occluded if occluded.any() else None)
+    return Annotation(image.name, points, found, image.size, occluded if occluded.any() else None, outlines=outlines)
+
+
+def _outlines(value: object, label: str) -> tuple[Outline, ...]:
+    """The longest polygon of a segmentation: further ones are parts of the same object behind something else."""
+    polygons = [one for one in value if isinstance(one, list)] if isinstance(value, list) else []  # else a mask
+    longest = max(polygons, key=len, default=[])
+    if len(longest) < 6 or len(longest) % 2 or not all(isinstance(edge, (int, float)) for edge in longest):
+        return ()
+    corners = np.array(longest, dtype=np.float64).reshape(-1, 2)
+    return (Outline(label, from_corner(corners)),) if np.isfinite(corners).all() else ()
 
 
 def _flat(values: list[Any]) -> list[Any]:

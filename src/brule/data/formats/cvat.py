@@ -18,10 +18,12 @@ from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.outlines import outline_notes
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import box, load_xml, number, parse_xml, point, shown, size, text, tidy, turned_box, xml_text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
+
+_OUTLINES = ("polygon", "polyline")
 
 
 def _recognises(root: ET.Element) -> bool:
@@ -44,9 +46,11 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
             name = text(image.get("name"), where, "an image's 'name'")
             start = NamedPoints(name, size(image.get("width"), image.get("height"), where))
             objects += _objects(image, start, contours, grouping=grouping, where=f"{where} ({name})")
-        others += sum(child.tag not in ("points", "skeleton", "box", "tag", "polygon") for child in image)
+        others += sum(child.tag not in ("points", "skeleton", "box", "tag", *_OUTLINES) for child in image)
     items, layout = from_named(objects, stated, layout)
-    notes = outline_notes(objects, others, "points, skeletons, boxes nor polygons") + grouping.notes() + contours.notes()
+    notes = (
+        outline_notes(objects, others, "points, skeletons, boxes, polygons nor polylines") + grouping.notes() + contours.notes()
+    )
     notes += outside_notes((item.image, item.points, item.box) for item in items)
     return Annotations(items, layout, problems, notes)
 
@@ -98,7 +102,7 @@ def _objects(
     marks: list[Mark] = []
     boxes: list[LooseBox] = []
     whole: list[tuple[str | None, NamedPoints]] = []  # skeletons, and contours that are an object each
-    outlines: list[tuple[str, np.ndarray]] = []
+    outlines: list[Outline] = []
     for element in image:
         group = element.get("group_id") or None
         label = element.get("label") or ""
@@ -113,8 +117,9 @@ def _objects(
                 marks += own
         elif element.tag == "box" and (found := _box(where, element)) is not None:
             boxes.append(LooseBox(label[:60], found, group))
-        elif element.tag == "polygon":
-            outlines.append((label[:60] or "outline", from_corner(np.array(_places(where, element)))))
+        elif element.tag in _OUTLINES:
+            corners = from_corner(np.array(_places(where, element)))
+            outlines.append(Outline(label[:60] or "outline", corners, closed=element.tag == "polygon"))
     objects = _with_boxes(whole, marks, boxes, grouping=grouping, start=start, where=where) or [start]
     objects[0].outlines += outlines
     return objects

@@ -22,7 +22,7 @@ from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.meant import meant_image
 from brule.data.formats.outlines import outline_notes
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, tidy
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
@@ -30,6 +30,7 @@ from brule.errors import DataError
 VERSION = "5.5.0"
 OWN = "brule"
 UNFINISHED = ("new", "draft", "rejected")
+_OUTLINES = ("polygon", "linestrip", "line")
 
 
 def _recognises(content: Any) -> bool:
@@ -70,14 +71,14 @@ class _Shapes:
 
     marks: list[Mark] = field(default_factory=list)
     boxes: list[LooseBox] = field(default_factory=list)
-    outlines: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    outlines: list[Outline] = field(default_factory=list)
     others: int = 0
     scores: int = 0
 
     def add(self, shape: dict[str, Any], where: str) -> None:
         """Add a shape; one of another kind is counted."""
         kind = shape.get("shape_type", "polygon")
-        if kind not in ("point", "rectangle", "polygon", "rotation"):
+        if kind not in ("point", "rectangle", "rotation", *_OUTLINES):
             self.others += 1
             return
         corners = [_corner(pair, where) for pair in as_list(shape.get("points"), f"{where}: points", "[x, y]")]
@@ -91,10 +92,10 @@ class _Shapes:
             hidden = isinstance(flags, dict) and flags.get("occluded") is True
             x, y = from_corner(np.array(corners[0])).tolist()
             self.marks.append(Mark(label, (x, y), group, hidden))
-        elif kind == "polygon":
+        elif kind in _OUTLINES:
             if len(corners) < 2:
-                raise DataError(f"{where}: expected a polygon of two corners or more, got {len(corners)}")
-            self.outlines.append((label, from_corner(np.array(corners))))
+                raise DataError(f"{where}: expected a {kind} of two corners or more, got {len(corners)}")
+            self.outlines.append(Outline(label, from_corner(np.array(corners)), closed=kind == "polygon"))
         elif (edges := _edges(corners, where)) is not None:
             self.boxes.append(LooseBox(label, edges, group))
 

@@ -21,7 +21,7 @@ from brule.data.formats.format import FEATURES, Format, SizeOf, size_needed
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.labelme import stated_content, stated_layout
 from brule.data.formats.outlines import outline_notes
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, turned_box
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
@@ -158,7 +158,7 @@ class _Results:
         self._points: list[tuple[dict[str, Any], str, tuple[float, float]]] = []
         self._boxes: list[tuple[dict[str, Any], LooseBox]] = []
         self._box_ids: set[str] = set()
-        self._outlines: list[tuple[str, np.ndarray]] = []
+        self._outlines: list[Outline] = []
         self._related: dict[str, str] = {}
         self._order: dict[str, None] = {}
         self._turned = False
@@ -178,7 +178,7 @@ class _Results:
             corners = [as_list(one, self._where, "x, y") for one in as_list(value.get("points"), self._where, "corners")]
             if len(corners) > 1 and all(len(one) == 2 for one in corners):
                 places = [self._pixels(one[0], one[1], result) for one in corners]
-                self._outlines.append((self._label(value) or "outline", np.array(places)))
+                self._outlines.append(Outline(self._label(value) or "outline", np.array(places)))
         elif kind == "labels" and isinstance(value, dict) and "x" not in value:
             return
         else:

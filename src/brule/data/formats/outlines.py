@@ -1,4 +1,4 @@
-"""Polygons → evenly spaced points: landmarks along the outline of an object."""
+"""Polygons and polylines → evenly spaced points: landmarks along the outline of an object."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ def outline_notes(objects: Sequence[NamedPoints], others: int, kinds: str) -> li
         others: how many shapes of other kinds there were.
         kinds: what is read, as the remark calls it.
     """
-    polygons = sum(len(one.outlines) for one in objects)
-    notes = [f"{counted(polygons, 'polygon')} passed over; {ADVICE}"] if polygons else []
+    closed = [outline.closed for one in objects for outline in one.outlines]
+    what = "polygon" if all(closed) else "outline"
+    notes = [f"{counted(len(closed), what)} passed over; {ADVICE}"] if closed else []
     return notes + ([f"{counted(others, 'shape')} passed over: neither {kinds}"] if others else [])
 
 
-def evenly_spaced(polygon: np.ndarray, count: int) -> np.ndarray:
-    """Points along a closed polygon at equal distances, from its first corner on, in its direction.
+def evenly_spaced(corners: np.ndarray, count: int, *, closed: bool = True) -> np.ndarray:
+    """Points along an outline at equal distances, from its first corner on, in its direction.
 
     Args:
-        polygon: ``(M, 2)``, M ≥ 2; the last corner is joined to the first.
+        corners: ``(M, 2)``, M ≥ 2.
         count: how many points.
+        closed: whether the last corner is joined to the first; otherwise the points run from the first corner to the last.
 
     Returns:
         ``(count, 2)`` float32.
@@ -40,23 +42,23 @@ def evenly_spaced(polygon: np.ndarray, count: int) -> np.ndarray:
     Raises:
         DataError: all corners are in one place.
     """
-    closed = np.concatenate([polygon, polygon[:1]]).astype(np.float64)
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    line = (np.concatenate([corners, corners[:1]]) if closed else corners).astype(np.float64)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     if not along[-1] > 0:
-        raise DataError("a polygon whose corners are all in one place; remove it")
-    wanted = np.arange(count) / count * along[-1]
-    return np.stack([np.interp(wanted, along, closed[:, i]) for i in (0, 1)], axis=1).astype(np.float32)
+        raise DataError("an outline whose corners are all in one place; remove it")
+    wanted = np.arange(count) / (count if closed else max(1, count - 1)) * along[-1]
+    return np.stack([np.interp(wanted, along, line[:, i]) for i in (0, 1)], axis=1).astype(np.float32)
 
 
 def with_outline_points(annotations: Annotations, count: int) -> Annotations:
-    """The same records with evenly spaced points in the place of each polygon, named ``label/0``, ``label/1`` and so on.
+    """The same records with evenly spaced points in the place of each outline, named ``label/0``, ``label/1`` and so on.
 
-    Points that an object has beside its polygons keep their names and come first. Polygons of one label in an image are
+    Points that an object has beside its outlines keep their names and come first. Outlines of one label in an image are
     objects of their own, unless the file groups them.
 
     Raises:
         ConfigError: ``count`` is below 2.
-        DataError: a polygon has no length.
+        DataError: an outline has no length.
     """
     if count < 2:
         raise ConfigError(f"expected at least 2 points along an outline, got {count}")
@@ -67,7 +69,7 @@ def with_outline_points(annotations: Annotations, count: int) -> Annotations:
 
 
 def _objects(item: Annotation, annotations: Annotations, count: int) -> list[NamedPoints]:
-    labels = [label for label, _ in item.outlines]
+    labels = [outline.label for outline in item.outlines]
     repeated = len(set(labels)) < len(labels)
     first = NamedPoints(item.image, item.size, box=item.box)
     if item.points is not None:
@@ -77,9 +79,9 @@ def _objects(item: Annotation, annotations: Annotations, count: int) -> list[Nam
             if np.isfinite((x, y)).all():
                 first.add(name, (x, y), item.image, occluded=behind)
     found = [first] if first.points or not item.outlines or not repeated else []
-    for label, polygon in item.outlines:
+    for outline in item.outlines:
         if repeated:
             found.append(NamedPoints(item.image, item.size))
-        for i, (x, y) in enumerate(evenly_spaced(polygon, count).tolist()):
-            found[-1].add(f"{label}/{i}", (x, y), item.image)
+        for i, (x, y) in enumerate(evenly_spaced(outline.corners, count, closed=outline.closed).tolist()):
+            found[-1].add(f"{outline.label}/{i}", (x, y), item.image)
     return found

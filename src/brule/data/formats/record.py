@@ -17,6 +17,21 @@ MAX_EMPTY = 4_000_000  # cells of a table of objects by landmarks, below which n
 
 
 @dataclass(frozen=True, eq=False)
+class Outline:
+    """A polygon or polyline that an annotation file holds.
+
+    Args:
+        label: its name in the file.
+        corners: ``(M, 2)`` float64 in pixels, the centre of the first one at (0, 0).
+        closed: whether the last corner is joined to the first.
+    """
+
+    label: str
+    corners: np.ndarray
+    closed: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class Annotation:
     """One object in one image, as an annotation file describes it.
 
@@ -31,7 +46,7 @@ class Annotation:
         scale: length of a pixel in the unit of the object, if known (TPS).
         upwards: y was counted from the lower edge of the image, whose height was needed for that: ``size`` is then the
             image's own, and nothing that the file states.
-        outlines: polygons by their label, each ``(M, 2)`` in pixels (:mod:`brule.data.formats.outlines`).
+        outlines: polygons and polylines (:mod:`brule.data.formats.outlines`).
     """
 
     image: str
@@ -41,7 +56,7 @@ class Annotation:
     occluded: np.ndarray | None = None
     scale: float | None = None
     upwards: bool = False
-    outlines: tuple[tuple[str, np.ndarray], ...] = ()
+    outlines: tuple[Outline, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -113,7 +128,7 @@ class NamedPoints:
         occluded: the names of hidden ones.
         box: in pixels.
         missing: the names of landmarks that the file marks as missing.
-        outlines: polygons by their label.
+        outlines: polygons and polylines.
     """
 
     image: str
@@ -122,7 +137,7 @@ class NamedPoints:
     occluded: set[str] = field(default_factory=set)
     box: Box | None = None
     missing: set[str] = field(default_factory=set)
-    outlines: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    outlines: list[Outline] = field(default_factory=list)
 
     def add(self, name: str, point: tuple[float, float], where: str, *, occluded: bool = False) -> None:
         """Add a landmark.

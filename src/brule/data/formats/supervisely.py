@@ -17,7 +17,7 @@ import numpy as np
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.outlines import outline_notes
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, load_json, point, shown, size, text, tidy
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import Box, Layout
@@ -95,7 +95,7 @@ class _Objects:
         self._graphs: list[tuple[str | None, NamedPoints]] = []
         self._marks: list[Mark] = []
         self._boxes: list[LooseBox] = []
-        self._outlines: list[tuple[str, np.ndarray]] = []
+        self._outlines: list[Outline] = []
         self.kinds: set[str] = set()
         self.others = 0
 
@@ -115,8 +115,9 @@ class _Objects:
             edges: Box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
             if (found := box(edges, where)) is not None:
                 self._boxes.append(LooseBox(label, found, group))
-        elif kind == "polygon":
-            self._outlines.append((label, np.array(self._exterior(one, where, None))))
+        elif kind in ("polygon", "line"):
+            corners = np.array(self._exterior(one, where, None))
+            self._outlines.append(Outline(label, corners, closed=kind == "polygon"))
         else:
             self.others += 1
 

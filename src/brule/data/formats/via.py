@@ -21,7 +21,7 @@ from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.marks import MissingMarks
 from brule.data.formats.outlines import outline_notes
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import Table, as_dict, box, load_content, number, point, shown, text, tidy
 from brule.data.samples import Layout
 from brule.errors import DataError
@@ -149,7 +149,7 @@ class _Image:
         self._marks: list[Mark] = []
         self._counts: Counter[str | None] = Counter()
         self._boxes: list[LooseBox] = []
-        self._outlines: list[tuple[str, np.ndarray]] = []
+        self._outlines: list[Outline] = []
 
     def add(self, shape: dict[str, Any], attributes: dict[str, Any]) -> bool:
         """Add a region; False if it is of another kind."""
@@ -171,9 +171,10 @@ class _Image:
                 self._boxes.append(LooseBox(label, box_from_edges(found), group))
         elif kind in ("polygon", "polyline") and isinstance(shape.get("all_points_x"), list):
             corners = list(zip(shape["all_points_x"], shape.get("all_points_y") or (), strict=False))
-            if kind == "polyline" or len(corners) < 2:
+            if len(corners) < 2:
                 return False
-            self._outlines.append((label, np.array([point(x, y, self._where) for x, y in corners])))
+            places = np.array([point(x, y, self._where) for x, y in corners])
+            self._outlines.append(Outline(label, places, closed=kind == "polygon"))
         else:
             return False
         return True

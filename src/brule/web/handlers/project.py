@@ -9,6 +9,7 @@ from typing import Any
 from brule.annotating.exporting import described_formats
 from brule.annotating.folders import image_id
 from brule.annotating.importing import import_annotations
+from brule.annotating.outlines import contour_from_outlines
 from brule.annotating.project import UPLOADS
 from brule.annotating.template import BUILT_IN, template_from
 from brule.coordinates import pixels_to_unit
@@ -16,7 +17,7 @@ from brule.data.images import IMAGE_SUFFIXES, image_size
 from brule.data.samples import crop_box, landmark_box
 from brule.errors import DataError
 from brule.files import atomic_write, make_folder
-from brule.web.bodies import FoldersBody, SettingsBody, TemplateBody
+from brule.web.bodies import FoldersBody, OutlinesBody, SettingsBody, TemplateBody
 from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.handlers.help import pairs_of
@@ -53,6 +54,7 @@ def described(page: Page) -> dict[str, Any]:
         "choice": page.choices.state(),
         "formats": described_formats(),
         "measurements": measurements_of(project).model_dump(mode="json"),
+        "outlines": page.outlines(),
     }
 
 
@@ -101,7 +103,21 @@ def add_folders(call: Call) -> dict[str, Any]:
     paths = [Path(path).expanduser() for path in call.body(FoldersBody).paths]
     added = project.add(paths)
     found = import_annotations(project, paths)
-    return {"added": added, "n_images": len(project.entries), "imported": found.n_images, "left_out": found.left_out[:20]}
+    return {
+        "added": added,
+        "n_images": len(project.entries),
+        "imported": found.n_images,
+        "kept": found.kept,
+        "outlined": found.outlined,
+        "left_out": found.left_out[:20],
+    }
+
+
+def place_outlines(call: Call) -> dict[str, Any]:
+    """``POST /api/project/contours``."""
+    body = call.body(OutlinesBody)
+    placed = contour_from_outlines(call.page.project, body.label, count=body.n, start=body.start)
+    return {"placed": placed.n_images, "kept": placed.kept, "template": template_json(call.page)}
 
 
 def upload(call: Call) -> dict[str, Any]:

@@ -27,7 +27,7 @@ export class ApiError extends Error {
 
 /** What a server that can do less leaves out. */
 const NOTHING_YET = {
-  formats: [], runs: [], measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
+  formats: [], runs: [], outlines: [], measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
   can: { add_folders: false, start_from: false, redraw: false },
   guess: { ready: false, source: null, trained_on: 0, held_out: null },
   train: { state: "idle", run: null, share: null, seconds: 0, seconds_left: null, iteration: 0, curve: {}, preview: null, message: null, command: "" },
@@ -103,8 +103,16 @@ export class Api {
   }
 
   /**
+   * @param {{label: string, n?: number, start: "aligned" | "drawn"}} outlines
+   * @returns {Promise<{placed: number, kept: number}>}
+   */
+  placeOutlines(outlines) {
+    return this.json("POST", "/api/project/contours", outlines);
+  }
+
+  /**
    * @param {string[]} paths
-   * @returns {Promise<{added: number, n_images: number}>}
+   * @returns {Promise<{added: number, n_images: number, imported: number, kept: number, outlined: number, left_out: string[]}>}
    */
   addFolders(paths) {
     return this.json("POST", "/api/project/folders", { paths });

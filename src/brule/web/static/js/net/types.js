@@ -20,12 +20,14 @@
  * @typedef {{name: string, finished: boolean, trained_on: number, held_out: HeldOut | null, decoder: boolean}} Run
  * @typedef {{name: string, landmarks: number[]}} Measure
  * @typedef {{distances: Measure[], angles: Measure[]}} Measurements
+ * @typedef {{label: string, n_images: number, closed: boolean}} OutlineLabel
  * @typedef {{name: string, title: string, one_image: boolean, loses: string[]}} ExportFormat
  *
  * @typedef {{name: string, folder: string, images: string[], n_images: number, empty: boolean,
  *   counts: {[status in Status]: number}, template: Template, annotator: string | null, annotators: string[],
  *   formats: ExportFormat[], train: Training, guess: Guessing, choice: {ready: boolean, ids: string[]}, runs: Run[],
- *   can: {add_folders: boolean, start_from: boolean, redraw: boolean}, measurements: Measurements}} Project
+ *   can: {add_folders: boolean, start_from: boolean, redraw: boolean}, measurements: Measurements,
+ *   outlines: OutlineLabel[]}} Project
  *
  * @typedef {{id: string, name: string, status: Status, version: number, placed: number, uncertainty: number | null,
  *   expected_px: number | null, proposed: number | null, predicted: boolean, repeated: boolean}} Item

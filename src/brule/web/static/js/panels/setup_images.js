@@ -1,6 +1,7 @@
 /** Which images the project has; folders and files can be added. */
 
 import { button, field, fill, h } from "../lib/dom.js";
+import { chosenFiles, droppedFiles, imagesAmong } from "../lib/dropped.js";
 import { plural } from "../lib/format.js";
 
 export class ImagesCard {
@@ -11,13 +12,23 @@ export class ImagesCard {
     this.path = h("input", { type: "text", placeholder: "/home/me/photos", spellcheck: false });
     const form = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.addFolder(event) }, field("Add a folder on this computer", this.path), h("button", { type: "submit" }, "Add"));
     this.form = form;
-    this.files = h("input", { type: "file", multiple: true, accept: "image/*", class: "visually-hidden", tabIndex: -1, "aria-label": "Image files to add", onchange: () => void this.upload([...(this.files.files ?? [])]) });
-    const drop = h("div", { class: "drop" }, "Drop images here, or ", button("choose files", () => this.files.click(), { class: "link" }), this.files);
+    const chooser = (/** @type {string} */ label, /** @type {boolean} */ folder) => {
+      const input = h("input", { type: "file", multiple: true, ...(folder ? { webkitdirectory: true } : { accept: "image/*" }), class: "visually-hidden", tabIndex: -1, "aria-label": label });
+      input.addEventListener("change", () => {
+        void this.upload(chosenFiles(input.files));
+        input.value = "";
+      });
+      return input;
+    };
+    const files = chooser("Image files to add", false);
+    const folder = chooser("Folder of images to add", true);
+    this.progress = h("p", { class: "note", role: "status", hidden: true });
+    const drop = h("div", { class: "drop" }, "Drop images or a folder here, or ", button("choose images", () => files.click(), { class: "link" }), " or ", button("a folder", () => folder.click(), { class: "link" }), ".", files, folder, this.progress);
     drop.addEventListener("dragover", (event) => this.over(event, drop, true));
     drop.addEventListener("dragleave", (event) => this.over(event, drop, false));
     drop.addEventListener("drop", (event) => {
       this.over(event, drop, false);
-      void this.upload([...(event.dataTransfer?.files ?? [])]);
+      void droppedFiles(event.dataTransfer).then((dropped) => this.upload(dropped));
     });
     this.element = h("section", { class: "card" }, h("h2", {}, "1  Images"), this.about, form, drop,
       h("p", { class: "note" }, "A folder of annotations in any format that brulè reads, or of predictions, can be added the same way."));
@@ -41,7 +52,7 @@ export class ImagesCard {
     const answer = await this.app.attempt(this.app.api.addFolders([path]));
     if (!answer) return;
     this.path.value = "";
-    this.app.say(`${plural(answer.added, "image")} added.`);
+    this.app.say(addedText(answer));
     await this.app.refresh();
   }
 
@@ -55,13 +66,38 @@ export class ImagesCard {
     drop.classList.toggle("over", on);
   }
 
-  /** @param {File[]} files */
-  async upload(files) {
-    let added = 0;
-    for (const file of files) {
-      if (await this.app.attempt(this.app.api.upload(file.name, file))) added += 1;
+  /**
+   * Copy images into the project.
+   * @param {import("../lib/dropped.js").Dropped[]} dropped
+   */
+  async upload(dropped) {
+    const { images, others } = imagesAmong(dropped);
+    if (!images.length) return this.app.fail(new Error(others ? "No images among these files. Name the folder of annotations by its path, above." : "This folder holds no images."));
+    let done = 0;
+    const problems = [];
+    this.progress.hidden = false;
+    for (const { path, file } of images) {
+      this.progress.textContent = `Copying ${plural(images.length, "image")}: ${done + problems.length + 1}, ${path}`;
+      try {
+        await this.app.api.upload(path, file);
+        done += 1;
+      } catch (error) {
+        problems.push(/** @type {Error} */ (error).message);
+        if (/** @type {any} */ (error).code === "disk_full" || /** @type {any} */ (error).code === "offline") break;
+      }
     }
-    if (added) this.app.say(`${plural(added, "image")} added.`);
+    this.progress.hidden = true;
+    const passed = others ? ` ${plural(others, "other file")} passed over.` : "";
+    if (problems.length) this.app.fail(new Error(`${plural(done, "image")} added, ${problems.length} not: ${problems[0]}`));
+    else this.app.say(`${plural(done, "image")} added.${passed}`);
     await this.app.refresh();
   }
+}
+
+/** @param {{added: number, imported: number, kept: number, outlined: number, left_out: string[]}} answer */
+function addedText({ added, imported, kept, outlined, left_out: left }) {
+  const parts = [added || !(imported + kept + outlined) ? `${plural(added, "image")} added` : "", imported ? `${plural(imported, "annotation")} taken over` : "",
+    kept ? `${plural(kept, "image")} annotated here already, left as they are` : "", outlined ? `outlines found in ${plural(outlined, "image")}: see Contours` : ""];
+  const problem = left.length ? ` Left out: ${left[0]}${left.length > 1 ? ` (and ${left.length - 1} more)` : ""}` : "";
+  return `${parts.filter(Boolean).join(", ")}.${problem}`;
 }

@@ -3,6 +3,7 @@
 import { button, field, fill, h } from "../lib/dom.js";
 import { formatPairs, formatRange, parsePairs, parseRange } from "../core/ranges.js";
 import { edgesWith } from "../core/template.js";
+import { Outlines } from "./setup_outlines.js";
 
 /** @typedef {import("../net/types.js").Contour} Contour */
 /** @typedef {import("../net/types.js").Template} Template */
@@ -16,11 +17,13 @@ export class LinesCard {
     this.edges = h("textarea", { rows: 2, spellcheck: false, placeholder: "1-2, 2-3", onchange: () => void this.putEdges() });
     this.pairsFrom = h("span", { class: "note" });
     this.shown = "";
+    this.outlines = new Outlines(app);
     this.element = h(
       "section",
       { class: "card" },
       h("h2", {}, "3  Contours and pairs"),
       h("p", { class: "note" }, "Optional. A contour is drawn in one stroke and becomes evenly spaced landmarks. Name its landmarks in order, such as 1-17."),
+      this.outlines.element,
       this.contours,
       button("Add a contour", () => void this.addContour(), { class: "small" }),
       field("Left–right pairs", this.pairs),
@@ -30,11 +33,12 @@ export class LinesCard {
   }
 
   update() {
-    const { template } = this.app.project.value;
-    const key = JSON.stringify([template.version, template.pairs, template.contours]);
+    const { template, outlines } = this.app.project.value;
+    this.outlines.update();
+    const key = JSON.stringify([template.version, template.pairs, template.contours, outlines.length]);
     if (key === this.shown) return;
     this.shown = key;
-    this.element.hidden = template.names.length < 2;
+    this.element.hidden = template.names.length < 2 && !outlines.length;
     fill(this.contours, template.contours.map((contour, k) => this.row(contour, k)));
     this.pairs.value = template.pairs ? formatPairs(template.pairs) : "";
     this.edges.value = formatPairs(template.edges);
