@@ -103,3 +103,15 @@ def test_exporting_from_the_command_line(
     assert (project.folder / "exports" / "measures.csv").is_file()
     assert main(["annotate", "-o", str(project.folder), "--export", "nonsense"]) == 2
     assert "one of" in capsys.readouterr().err
+
+
+def test_the_projects_scale_is_that_of_images_without_their_own(annotated: Browser, project: Project) -> None:
+    images = annotated.ids()
+    record = annotated.json("GET", f"/api/images/{images['a/1.png']}")
+    bare = {"version": record["version"], "points": record["points"], "scale": None}
+    annotated.json("PUT", f"/api/images/{images['a/1.png']}", bare)
+    assert annotated.json("PUT", "/api/project/settings", {"scale": 0.25})["project"]["scale"] == 0.25
+    assert annotated.send("PUT", "/api/project/settings", {"scale": 0}).status_code == 400
+    again = Project(project.folder)
+    scales = {entry.name: again.scale(again.record(image).marks) for image, entry in again.entries.items()}
+    assert scales == {"a/1.png": 0.25, "b/1.png": 0.5, "ü 2.png": 0.5}

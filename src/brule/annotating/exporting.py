@@ -52,7 +52,7 @@ def collected(project: Project) -> Annotations:
                 marks.box,
                 record.image_size(),
                 hidden if hidden.any() else None,
-                marks.scale,
+                project.scale(marks),
             )
         )
     if not items:
@@ -122,7 +122,7 @@ def measured(project: Project, measurements: Measurements) -> list[tuple[str, li
     for image in project.accepted():
         record = project.record(image)
         points = record.marks.array(project.template.names)
-        found.append((record.entry.shown, measurements.of(points, record.marks.scale)))
+        found.append((record.entry.shown, measurements.of(points, project.scale(record.marks))))
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from brule.annotating.statistics import Pose, ShapeStatistics, similarity
 from brule.coordinates import from_corner, to_corner
 from brule.errors import BruleError
 from brule.locating import Locator, learn_locator
+
+if TYPE_CHECKING:
+    from brule.annotating.features import FeatureModel, LearntFeatures
 
 MIN_IMAGES = 3
 MAX_IMAGES = 60  # the newest of them: more take longer and help little
@@ -30,6 +34,7 @@ _RIDGE = 1.5  # of the features' mean variance: the surroundings of ten faces sa
 _ANCHORS = 48  # landmarks whose surroundings are looked at, at most
 _PATCH = 3  # places across a patch
 _TRIES = 9  # starts of one guess
+_REFINING, _NEAR = 2, 0.3  # the first step that refines what features found, and how far from it the starts are, in _SD
 _SD = np.array([0.18, 0.18, 0.1, 0.15])  # standard deviations of a start's place (x, y), logarithm of size, and angle
 
 
@@ -165,7 +170,7 @@ class GuessModel:
             return None
         given = list(used)  # the locator mirrors by itself
         if pairs:
-            used += [_mirrored(one, pairs) for one in used]
+            used += [mirrored(one, pairs) for one in used]
         statistics = ShapeStatistics.of(np.stack([np.asarray(one.points, dtype=np.float64) for one in used]))
         if statistics is None or len(statistics.poses) != len(used):
             return None
@@ -186,14 +191,26 @@ class GuessModel:
             stages.append(stage)
         return cls(statistics, whereabouts, locator=locator, anchors=anchors, stages=stages)
 
-    def guess(self, example: Example) -> Guess:
-        """Find the landmarks of an image."""
+    def guess(self, example: Example, features: FeatureModel | None = None) -> Guess:
+        """Find the landmarks of an image.
+
+        Args:
+            example: the image.
+            features: finds them first; the last steps of the cascade then refine them.
+        """
         pose = self.found_pose(example)
-        maps = _maps(example, pose.scale)
         rng = np.random.default_rng(0)
         offsets = np.concatenate([np.zeros((1, 4)), 0.7 * rng.standard_normal((_TRIES - 1, 4))])
-        shapes = np.stack([_jittered(pose, own * _SD)(self.statistics.mean) for own in offsets])
-        for stage in self._stages:
+        if features is None:
+            shapes = np.stack([_jittered(pose, own * _SD)(self.statistics.mean) for own in offsets])
+            stages = self._stages
+        else:
+            found = features.guess(example, pose)
+            pose = similarity(self.statistics.mean, found) or pose
+            shapes = np.stack([_jittered(pose, _NEAR * own * _SD)(pose.back(found)) for own in offsets])
+            stages = self._stages[_REFINING:]
+        maps = _maps(example, pose.scale)
+        for stage in stages:
             poses = _poses(shapes, self.statistics)
             values = _View([maps] * len(shapes), self._anchors, stage.level, stage.half).features(shapes, poses)
             steps = ((values - stage.mean) @ stage.weights).reshape(shapes.shape)
@@ -215,23 +232,39 @@ def mean_guess(statistics: ShapeStatistics, whereabouts: Whereabouts, size: tupl
 
 
 def held_out_errors(
-    examples: Sequence[Example], *, pairs: Sequence[tuple[int, int]] | None = None, folds: int = 3
+    examples: Sequence[Example],
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    folds: int = 3,
+    learnt: LearntFeatures | None = None,
 ) -> dict[str, list[float]]:
     """The mean error in pixels on each annotated image, of guesses that haven't seen it.
 
+    Args:
+        examples: annotated.
+        pairs: landmarks that change places in a mirror image.
+        folds: how many parts the images are divided into.
+        learnt: what ImageNet features show of the examples, in their order, where they are installed.
+
     Returns:
-        ``mean`` and ``model``, for the examples in their order; NaN where there are too few others.
+        ``mean``, ``model`` and, with ``learnt``, ``features``, for the examples in their order; NaN where there are too few
+        others.
     """
-    found = {"mean": [np.nan] * len(examples), "model": [np.nan] * len(examples)}
+    names = ("mean", "model", "features") if learnt is not None else ("mean", "model")
+    found = {name: [np.nan] * len(examples) for name in names}
     folds = min(folds, len(examples))
     for fold in range(folds):
-        model = GuessModel.fit([one for k, one in enumerate(examples) if k % folds != fold], pairs=pairs)
+        others = [k for k in range(len(examples)) if k % folds != fold]
+        model = GuessModel.fit([examples[k] for k in others], pairs=pairs)
+        features = None if learnt is None or model is None else learnt.model(model.statistics, others)
         for k, one in enumerate(examples):
             if k % folds != fold or one.points is None or model is None:
                 continue
             constant = mean_guess(model.statistics, model.whereabouts, one.size)
             found["mean"][k] = point_error(constant, one.points)
             found["model"][k] = point_error(model.guess(one).points, one.points)
+            if features is not None:
+                found["features"][k] = point_error(model.guess(one, features).points, one.points)
     return found
 
 
@@ -325,7 +358,8 @@ def _completed(points: np.ndarray, statistics: ShapeStatistics) -> np.ndarray:
     return points if pose is None else np.where(np.isfinite(points), points, pose(statistics.mean))
 
 
-def _mirrored(example: Example, pairs: Sequence[tuple[int, int]]) -> Example:
+def mirrored(example: Example, pairs: Sequence[tuple[int, int]]) -> Example:
+    """The mirror image of an annotated image, with left and right exchanged."""
     assert example.points is not None
     order = np.arange(len(example.points))
     for a, b in pairs:

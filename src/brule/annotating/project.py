@@ -40,6 +40,7 @@ class Settings:
         version: of the template; goes up with every change of it.
         annotator: who annotates.
         measurements: distances and angles between landmarks, by :class:`brule.annotating.measuring.Measurements`.
+        scale: millimetres per pixel of all images that have no scale of their own.
         renaming: landmarks' old and new names, while the annotations are being brought to a new template.
     """
 
@@ -49,6 +50,7 @@ class Settings:
     version: int = 1
     annotator: str | None = None
     measurements: dict[str, Any] = field(default_factory=dict)
+    scale: float | None = None
     renaming: dict[str, str] | None = None
 
     def write(self, project: Path) -> None:
@@ -66,6 +68,8 @@ class Settings:
             "version": self.version,
             "template": self.template.model_dump(mode="json"),
         }
+        if self.scale is not None:
+            content["scale"] = self.scale
         if self.renaming is not None:
             content["renaming"] = self.renaming
         write_durably(project / PROJECT_FILE, json.dumps(content, ensure_ascii=True, indent=1) + "\n")
@@ -85,7 +89,7 @@ class Settings:
         if not isinstance(folders, list):
             raise DataError(f"{path}: damaged: expected a list of folders as 'images'; restore it")
         measurements, renaming = content.get("measurements"), content.get("renaming")
-        annotator, version = content.get("annotator"), content.get("version")
+        annotator, version, scale = content.get("annotator"), content.get("version"), content.get("scale")
         return cls(
             str(content.get("name") or project.name),
             tuple(ImageFolder.from_json(folder, project) for folder in folders),
@@ -93,6 +97,7 @@ class Settings:
             version if isinstance(version, int) else 1,
             annotator if isinstance(annotator, str) else None,
             measurements if isinstance(measurements, dict) else {},
+            float(scale) if isinstance(scale, int | float) and 0 < scale < float("inf") else None,
             renaming if isinstance(renaming, dict) else None,
         )
 
@@ -219,6 +224,10 @@ class Project:
             image, version, layer, act=lambda record: record.redo(self.template) if redo else record.undo(self.template)
         )
 
+    def scale(self, marks: Marks) -> float | None:
+        """Millimetres per pixel of an image: its own scale, or the project's; None if neither is known."""
+        return self.settings.scale if marks.scale is None else marks.scale
+
     def set_template(self, version: int, template: Template, kept: Sequence[int | None] | None = None) -> None:
         """Change the landmarks, and bring all annotations to them.
 
@@ -245,7 +254,7 @@ class Project:
         self._tell("project", {})
 
     def set_settings(self, **changes: Any) -> None:
-        """Change the project's name, annotator or measurements.
+        """Change the project's name, annotator, measurements or scale.
 
         Raises:
             OutputError: that can't be written.

@@ -17,6 +17,7 @@ from brule.annotating.guessing import Whereabouts, mean_guess, point_error
 from brule.annotating.predictions import Predictions
 from brule.annotating.project import RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
+from brule.annotating.template import Template
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
 from brule.training.run_state import DESCRIPTION, RunState
@@ -70,6 +71,18 @@ def finished(run: Path) -> bool:
 def has_detector(run: Path) -> bool:
     """Whether a run holds a detector, of its end or of a checkpoint."""
     return (run / DESCRIPTION).is_file()
+
+
+def detects(run: Path, template: Template) -> bool:
+    """Whether a run holds a detector of these landmarks."""
+    try:
+        content = json.loads((run / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not isinstance(content, dict):
+        return False
+    names = content.get("names")
+    return names == list(template.names) if names else content.get("landmarks") == len(template.names)
 
 
 def training_words(

@@ -94,6 +94,7 @@ class SettingsBody(Strict):
 
     annotator: Name | None = None
     name: Name | None = None
+    scale: Annotated[float, Field(gt=0, le=LARGEST)] | None = None
 
 
 class FoldersBody(Strict):

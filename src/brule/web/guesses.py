@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from brule.annotating import Project
+from brule.annotating.features import FeatureModel, LearntFeatures
 from brule.annotating.guessing import Example, GuessModel, Whereabouts, held_out_errors, mean_guess
+from brule.annotating.project import StaleTemplate
 from brule.annotating.statistics import ShapeStatistics, conditioned
+from brule.annotating.symmetry import project_pairs
 from brule.data.images import image_size, load_reduced
 from brule.errors import DataError
 from brule.web.background import Latest
@@ -23,6 +26,7 @@ NEWEST = 200  # shapes that the statistics are made of
 LEARNT = 60  # images that the model is fitted to
 SIDE = 512  # pixels of an image that it looks at
 KEPT = 100  # such images in memory
+MIN_PAIRED = 5  # images that left–right pairs are found from
 _SURE = (0.15, 0.08, 0.08)  # of a model's pose: place, size, angle
 
 
@@ -35,6 +39,7 @@ class Fitted:
         statistics: of the shapes; None before the first.
         whereabouts: of the objects.
         model: the cascade; None before the third image.
+        features: what finds the landmarks first, from ImageNet features; None where these aren't installed.
         trained_on: how many images there are.
         held_out: mean error in pixels on annotated images that were left out, by source.
     """
@@ -43,6 +48,7 @@ class Fitted:
     statistics: ShapeStatistics | None = None
     whereabouts: Whereabouts | None = None
     model: GuessModel | None = None
+    features: FeatureModel | None = None
     trained_on: int = 0
     held_out: dict[str, float | None] = field(default_factory=dict)
 
@@ -51,8 +57,20 @@ class Fitted:
         """What guesses come from."""
         if self.statistics is None:
             return None
-        model, mean = self.held_out.get("model"), self.held_out.get("mean")
+        model, mean = self.model_error, self.held_out.get("mean")
         return "model" if self.model is not None and (model is None or mean is None or model < mean) else "mean"
+
+    @property
+    def model_error(self) -> float | None:
+        """Held-out error of the model, with features or without, whichever is smaller."""
+        known = [self.held_out.get(name) for name in ("model", "features")]
+        return min((value for value in known if value is not None), default=None)
+
+    @property
+    def used_features(self) -> FeatureModel | None:
+        """The features, where guesses that begin with them are better on images that were left out."""
+        without, using = self.held_out.get("model"), self.held_out.get("features")
+        return self.features if without is not None and using is not None and using < without else None
 
 
 class Guesses:
@@ -72,6 +90,8 @@ class Guesses:
         self._guard = threading.Lock()
         self._seen: OrderedDict[str, Example] = OrderedDict()
         self._known: frozenset[tuple[str, int]] = frozenset()
+        self._learnt: LearntFeatures | None = None
+        self._paired_at = 0  # images from which pairs were last looked for
         self.fitted = Fitted()
         self.detector_error: Callable[[], float | None] = lambda: None
         self.work = Latest(self._fit, name="guesses")
@@ -81,7 +101,7 @@ class Guesses:
     def state(self) -> dict[str, Any]:
         """What the page shows of it."""
         fitted, error = self.fitted, self.detector_error()
-        known = {"mean": fitted.held_out.get("mean"), "model": fitted.held_out.get("model"), "detector": error}
+        known = {"mean": fitted.held_out.get("mean"), "model": fitted.model_error, "detector": error}
         return {
             "ready": fitted.source is not None,
             "source": "detector" if fitted.source is not None and self.beaten_by(error) else fitted.source,
@@ -91,7 +111,7 @@ class Guesses:
 
     def beaten_by(self, error: float | None) -> bool:
         """Whether a detector with this held-out error, in pixels, is better than all guesses."""
-        own = [value for value in (self.fitted.held_out.get("model"), self.fitted.held_out.get("mean")) if value is not None]
+        own = [value for value in (self.fitted.model_error, self.fitted.held_out.get("mean")) if value is not None]
         return error is not None and (not own or error < min(own))
 
     def guess(
@@ -117,7 +137,7 @@ class Guesses:
         if wanted == "detector" and prediction is not None:
             return "detector", conditioned(prediction, fixed, statistics, pose_sd=_SURE), None
         if wanted == "model" and fitted.model is not None:
-            found = fitted.model.guess(self.example(image))
+            found = fitted.model.guess(self.example(image), fitted.used_features)
             return "model", conditioned(found.points, fixed, statistics, pose_sd=_SURE), found.uncertainty
         prior = mean_guess(statistics, whereabouts, image_size(entry.path))
         return "mean", conditioned(prior, fixed, statistics, pose_sd=whereabouts.pose_sd), None
@@ -151,24 +171,51 @@ class Guesses:
         if known == self._known:
             return
         self._known = known
+        self._find_pairs(len(ids))
         pairs = project.template.pairs
         before = self.fitted
         statistics = ShapeStatistics.of(shapes, pairs=pairs) if ids else None
         if statistics is None or len(statistics.poses) != len(ids):
             self._publish(Fitted(before.version + 1, trained_on=len(ids)))
             return
-        now = Fitted(before.version + 1, statistics, Whereabouts(statistics, sizes), before.model, len(ids), before.held_out)
+        usual = Whereabouts(statistics, sizes)
+        now = replace(before, version=before.version + 1, statistics=statistics, whereabouts=usual, trained_on=len(ids))
         if before.statistics is not None and len(before.statistics.mean) != len(statistics.mean):
-            now = replace(now, model=None, held_out={})  # of other landmarks
+            now = replace(now, model=None, features=None, held_out={})  # of other landmarks
         self._publish(now)
         chosen = list(zip(ids, shapes, strict=True))[-LEARNT:]
         examples = [self.example(image, points) for image, points in chosen]
         now = replace(now, version=now.version + 1, model=GuessModel.fit(examples, pairs=pairs))
         self._publish(now)
         if now.model is not None:
-            errors = held_out_errors(examples, pairs=pairs)
+            learnt = self._learnt_features()
+            if learnt is not None:
+                learnt.learn(examples, [(image, project.record(image).version) for image, _ in chosen], pairs)
+                now = replace(now, features=learnt.model(now.model.statistics))
+            errors = held_out_errors(examples, pairs=pairs, learnt=learnt)
             means = {name: float(np.nanmean(values)) for name, values in errors.items() if np.isfinite(values).any()}
             self._publish(replace(now, held_out=dict(means)))
+
+    def _learnt_features(self) -> LearntFeatures | None:
+        """What keeps the features of the annotated images; None where they aren't installed."""
+        if self._learnt is None:
+            from brule.annotating.imagenet import Features, available
+
+            if available():
+                self._learnt = LearntFeatures(Features.load())
+        return self._learnt
+
+    def _find_pairs(self, n_images: int) -> None:
+        """Find the left–right pairs, unless a person has set them: after five images, then whenever there are twice as many."""
+        project = self._project
+        version, template = project.settings.version, project.template
+        if template.pairs is not None or n_images < max(MIN_PAIRED, 2 * self._paired_at):
+            return
+        self._paired_at = n_images
+        found = project_pairs(project)
+        if found:
+            with suppress(StaleTemplate):  # then the landmarks have just been changed
+                project.set_template(version, template.model_copy(update={"pairs": found, "pairs_from": "found"}))
 
     def _readable(self) -> tuple[list[str], np.ndarray, list[tuple[int, int]]]:
         """The finished images that are there, their shapes and sizes."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from brule.annotating.project import RUNS
 from brule.annotating.rounds import (
     HeldOut,
     describe,
-    finished,
+    detects,
     has_detector,
     held_out,
     next_round,
@@ -25,11 +28,12 @@ from brule.annotating.rounds import (
     training_words,
 )
 from brule.errors import ConfigError, DataError
-from brule.training.run_state import RunState
+from brule.training.run_state import DESCRIPTION, RunState
 from brule.web.events import Hub
 
 MAX_CURVE = 300  # points of a term's curve
 PAUSE = 1.0  # seconds between looks at what runs
+INTERIM, MAX_INTERIM = 240.0, 300  # seconds between predictions by the detector under training; images that are few enough
 MIN_HELD_OUT = 3  # images that say whether a detector is better than a guess
 
 
@@ -48,6 +52,8 @@ class Training:
         self._predictions: dict[str, tuple[int, Predictions]] = {}
         self._errors: dict[str, tuple[tuple[int, int], HeldOut | None]] = {}
         self._guard = threading.Lock()
+        self._tried: dict[str, int] = {}  # by round: of which detector all images were predicted last
+        self._last = time.monotonic()
         self._ending = threading.Event()
         threading.Thread(target=self._watch, name="training", daemon=True).start()
 
@@ -60,9 +66,7 @@ class Training:
         if self._train.running:
             raise ConfigError("a training is running already; stop it first, or wait for its end")
         run = next_round(self._project)
-        last = next((path for path in reversed(rounds(self._project)) if has_detector(path)), None)
-        if start_from and not can_start_from():
-            raise ConfigError("this version of brule train can't start from an earlier run; train anew")
+        last = self.last_detector()
         words = training_words(
             self._project,
             run,
@@ -74,6 +78,10 @@ class Training:
         note_round(self._project, run)
         self._train.start(words, run=run.name)
         return self.state()
+
+    def last_detector(self) -> Path | None:
+        """The newest round that has a detector of the project's landmarks, which another round can start from."""
+        return next((path for path in reversed(rounds(self._project)) if detects(path, self._project.template)), None)
 
     def resume(self) -> dict[str, Any]:
         """Go on with the round that was stopped.
@@ -98,7 +106,7 @@ class Training:
         facts = self._train.facts
         found: dict[str, Any] = {
             "state": "idle", "run": facts.get("run"), "share": None, "seconds": 0, "seconds_left": None, "iteration": 0,
-            "curve": {}, "preview": None, "message": None, "command": " ".join(facts.get("command", [])),
+            "curve": {}, "preview": None, "message": None, "command": shlex.join(facts.get("command", [])),
         }  # fmt: skip
         if not facts.get("run"):
             return found
@@ -228,28 +236,37 @@ class Training:
             return found
 
     def _watch(self) -> None:
-        """Tell the page of every change, and predict when a round has ended."""
+        """Publish every change; predict with the detector under training, and again when a round has ended."""
         before: tuple[Any, Any] = (None, None)
         while not self._ending.wait(PAUSE):
             now = (self.state(), self.predicting())
             if now[0] != before[0]:
                 self._hub.publish("train", now[0])
-                ended = before[0] is not None and before[0]["state"] in ("running", "stopping")
-                run = now[0]["run"]
-                if run and now[0]["state"] == "finished" and (ended or before[0] is None) and self._read(run) is None:
-                    self._predict_quietly(run)
             if now[1] != before[1]:
                 self._hub.publish("predict", now[1])
                 if before[1] is not None and now[1]["state"] == "finished":
                     self._hub.publish("project", {})
+            if now[0]["run"] and now[1]["state"] != "running":
+                self._keep_predicted(now[0]["run"], now[0]["state"])
             before = now
 
-    def _predict_quietly(self, run: str) -> None:
-        if finished(self._project.folder / RUNS / run) and self._predict.facts.get("run") != run:
-            try:
-                self.predict(run)
-            except ConfigError:
-                return
+    def _keep_predicted(self, name: str, state: str) -> None:
+        """Predict with a round whose detector is newer than its predictions: at its end, and now and then before it."""
+        run = self._project.folder / RUNS / name
+        newest = _stamp(run / DESCRIPTION)
+        if newest is None or newest <= max(_stamp(predictions_file(self._project, name)) or 0, self._tried.get(name, 0)):
+            return
+        if state != "finished" and not (state == "running" and self._time_for_another()):
+            return
+        self._tried[name] = newest
+        self._last = time.monotonic()
+        with suppress(ConfigError):
+            self.predict(name)
+
+    def _time_for_another(self) -> bool:
+        """Whether predicting all images with the detector under training would take little of the training's time."""
+        few = len(self._project.entries) <= MAX_INTERIM
+        return few and time.monotonic() - self._last > INTERIM
 
 
 def curves(state: RunState) -> dict[str, list[list[float]]]:
@@ -262,14 +279,11 @@ def curves(state: RunState) -> dict[str, list[list[float]]]:
     return {name: _thinned(points) for name, points in found.items()}
 
 
-def can_start_from() -> bool:
-    """Whether this ``brule train`` can start from an earlier run."""
-    import importlib.util
-    from pathlib import Path as Place
-
-    spec = importlib.util.find_spec("brule")
-    root = Place(spec.submodule_search_locations[0]) if spec is not None and spec.submodule_search_locations else None
-    return root is not None and "start_from" in (root / "cli" / "train.py").read_text(encoding="utf-8")
+def _stamp(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:

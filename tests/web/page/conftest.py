@@ -156,7 +156,7 @@ class Visitor:
         return self.opened(name)
 
     def opened(self, name: str | None = None) -> Visitor:
-        """Wait until an image is open, its picture and what lies ready on it, too."""
+        """Wait until an image is open, with its picture and its suggestion."""
         self.page.wait_for_function(
             """name => { const page = brule.page(), editor = page?.editor;
                  return editor && (!name || editor.record.name === name) && page.stage?.canvasStage.record?.id === editor.id

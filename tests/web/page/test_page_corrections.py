@@ -1,4 +1,4 @@
-"""How many actions a person needs where the mean shape lies ready, and how quick a drag is with 500 landmarks."""
+"""How many actions a person needs who begins with the mean shape, and how quick a drag is with 500 landmarks."""
 
 from __future__ import annotations
 
@@ -55,17 +55,21 @@ def test_few_drags_correct_the_mean_shape(
     _measure(draw, serve, visit, marks, tmp_path, images=1)
 
 
+# The constants of the shapes' statistics were chosen with seed 0; the other seeds draw faces that nothing was chosen with.
 @pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 20, 40, 60])
 def test_forty_actions_at_the_median_correct_the_mean_shape(
-    draw: Callable, serve: Callable, visit: Callable, marks: Callable, tmp_path: Path
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, tmp_path: Path, seed: int
 ) -> None:
-    _measure(draw, serve, visit, marks, tmp_path, images=10)
+    _measure(draw, serve, visit, marks, tmp_path, images=10, seed=seed)
 
 
-def _measure(draw: Callable, serve: Callable, visit: Callable, marks: Callable, folder: Path, *, images: int) -> None:
-    known = draw(10, size=512, seed=0, landmarks=range(68), folder="known")
+def _measure(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, folder: Path, *, images: int, seed: int = 0
+) -> None:
+    known = draw(10, size=512, seed=seed, landmarks=range(68), folder="known")
     mean = mean_shape(known.points)
-    unseen = draw(3 * images, size=512, seed=1, landmarks=range(68), folder="unseen")
+    unseen = draw(3 * images, size=512, seed=seed + 1, landmarks=range(68), folder="unseen")
     errors = [np.linalg.norm(best_similarity(mean, truth) - truth, axis=1).mean() for truth in unseen.points]
     hard = [k for k, error in enumerate(errors) if error >= HARD][:images]
     assert len(hard) == images
@@ -90,7 +94,7 @@ def _measure(draw: Callable, serve: Callable, visit: Callable, marks: Callable, 
         placed = found.array(project.template.names)
         assert np.linalg.norm(placed - unseen.points[k], axis=1).max() <= WITHIN + 0.01
         assert found.status == "accepted"
-    print("actions:", counts)
+    print(f"seed {seed}, actions: median {np.median(counts):g}, {sorted(counts)}")
     assert np.median(counts) <= MOST, counts
 
 

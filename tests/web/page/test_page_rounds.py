@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brule.annotating import Project, Template
+from brule.annotating import Mark, Marks, Project, Template
 
 TINY = "encoder.width=8\ncrop.image_size=32\nbatch_size=4\ncheckpoint_every=2\npreview_every=2\niterations=4"
 LONG_MS = 400_000
@@ -79,6 +79,8 @@ def test_a_person_annotates_trains_corrects_and_exports(
     train(person)
     second_round = "() => brule.app.api.runs().then((answer) => answer.runs.some((run) => run.name === 'round-2'))"
     person.page.wait_for_function(second_round, timeout=120_000)
+    command = person.ask("() => brule.app.api.training().then((train) => train.command)")
+    assert f"--start-from {project.folder / 'runs' / 'round-1'}" in command  # later rounds start from the last detector
 
     person.goto("measure")
     person.page.select_option("select[aria-label='Format']", "labelme")
@@ -88,6 +90,31 @@ def test_a_person_annotates_trains_corrects_and_exports(
     archive = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))
     assert len([name for name in archive.namelist() if name.endswith(".json")]) == 12
     assert not (tmp_path / "project" / "nothing").exists()
+
+
+@pytest.mark.long
+def test_a_training_is_stopped_and_resumed(
+    draw: Callable, serve: Callable, visit: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    faces = draw(6)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    for image, entry in list(project.entries.items())[:4]:
+        places = zip(twelve.names, (Mark.at(x, y) for x, y in faces.named(entry.name)), strict=True)
+        project.change(image, 0, Marks(dict(places), "accepted"))
+    person = visit(serve(project)).goto("train")
+    person.page.click("summary:has-text('More settings')")
+    person.page.fill("textarea", TINY.replace("iterations=4", "iterations=300"))
+    person.page.click("button:has-text('Start training')")
+    begun = "() => brule.app.api.training().then((train) => train.iteration >= 2)"
+    person.page.wait_for_function(begun, timeout=LONG_MS)
+    person.page.click("button:has-text('Stop')")
+    person.page.wait_for_selector("h2:has-text('Stopped')", timeout=LONG_MS)
+    at = person.ask("() => brule.app.api.training().then((train) => train.iteration)")
+    assert 2 <= at < 300
+    person.reload()
+    person.page.click("button:has-text('Resume')")
+    person.page.wait_for_selector("text=Review the predictions", timeout=LONG_MS)
+    assert person.ask("() => brule.app.api.training().then((train) => [train.run, train.iteration])") == ["round-1", 300]
 
 
 def test_the_pages_have_no_serious_fault_for_people_who_cannot_see_or_point(

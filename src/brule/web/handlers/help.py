@@ -8,16 +8,11 @@ import numpy as np
 
 from brule.annotating.hints import hints
 from brule.annotating.marks import Marks
-from brule.annotating.template import found_pairs
-from brule.coordinates import pixels_to_unit
-from brule.data.samples import crop_box, landmark_box
-from brule.errors import DataError
-from brule.geometry import complete_shapes, evenly_spaced
+from brule.annotating.symmetry import project_pairs
+from brule.geometry import evenly_spaced
 from brule.web.bodies import CurveBody, PointsBody, finite, marks_of
 from brule.web.calls import Call
 from brule.web.errors import Refused
-
-MAX_PAIRED = 20  # shapes that pairs are found from
 
 
 def guess(call: Call) -> dict[str, Any]:
@@ -84,25 +79,8 @@ def shape(call: Call) -> dict[str, Any]:
 
 def pairs(call: Call) -> dict[str, Any]:
     """``POST /api/project/pairs``."""
-    found = pairs_of(call)
+    found = project_pairs(call.page.project)
     return {"pairs": None if found is None else [list(pair) for pair in found]}
-
-
-def pairs_of(call: Call) -> tuple[tuple[int, int], ...] | None:
-    """The left–right pairs that the annotated shapes show."""
-    _, shapes = call.page.project.annotated(MAX_PAIRED)
-    units = []
-    for points in shapes:
-        try:
-            units.append(pixels_to_unit(points, crop_box(landmark_box(points))))
-        except DataError:
-            continue
-    if not units:
-        return None
-    import torch
-
-    whole = complete_shapes([torch.from_numpy(np.asarray(unit)) for unit in units])
-    return found_pairs(whole.numpy())
 
 
 def landmark(call: Call) -> dict[str, Any]:

@@ -11,19 +11,20 @@ from brule.annotating.folders import image_id
 from brule.annotating.importing import import_annotations
 from brule.annotating.outlines import contour_from_outlines
 from brule.annotating.project import UPLOADS
+from brule.annotating.symmetry import project_pairs
 from brule.annotating.template import BUILT_IN, template_from
 from brule.coordinates import pixels_to_unit
 from brule.data.images import IMAGE_SUFFIXES, image_size
 from brule.data.samples import crop_box, landmark_box
+from brule.data.synthetic.shape import N_LANDMARKS
+from brule.data.synthetic.shape import TEMPLATE as FACE
 from brule.errors import DataError
 from brule.files import atomic_write, make_folder
 from brule.web.bodies import FoldersBody, OutlinesBody, SettingsBody, TemplateBody
 from brule.web.calls import Call
 from brule.web.errors import Refused
-from brule.web.handlers.help import pairs_of
 from brule.web.handlers.results import measurements_of
 from brule.web.page import Page
-from brule.web.training import can_start_from
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
@@ -46,11 +47,16 @@ def described(page: Page) -> dict[str, Any]:
         "template": template_json(page),
         "annotator": settings.annotator,
         "annotators": [settings.annotator] if settings.annotator else [],
+        "scale": settings.scale,
         "guess": page.guesses.state(),
         "train": page.training.state(),
         "predict": page.training.predicting(),
         "runs": page.training.runs(),
-        "can": {"add_folders": page.local, "start_from": can_start_from(), "redraw": page.redrawing.run is not None},
+        "can": {
+            "add_folders": page.local,
+            "start_from": page.training.last_detector() is not None,
+            "redraw": page.redrawing.run is not None,
+        },
         "choice": page.choices.state(),
         "formats": described_formats(),
         "measurements": measurements_of(project).model_dump(mode="json"),
@@ -62,10 +68,12 @@ def template_json(page: Page) -> dict[str, Any]:
     """The landmarks, as the page shows them."""
     settings = page.project.settings
     statistics = page.guesses.fitted.statistics
-    shape = None
+    known = None
     if statistics is not None and len(statistics.mean) == len(settings.template.names):
-        left, top, right, bottom = crop_box(landmark_box(statistics.mean))
-        shape = pixels_to_unit(statistics.mean, (left, top, right, bottom)).round(5).tolist()
+        known = statistics.mean
+    elif settings.template.names == BUILT_IN["face68"][1].names:
+        known = FACE[:N_LANDMARKS, :2]  # before anything is annotated, a drawn face
+    shape = None if known is None else pixels_to_unit(known, crop_box(landmark_box(known))).round(5).tolist()
     return {"version": settings.version, **settings.template.model_dump(mode="json"), "shape": shape}
 
 
@@ -74,7 +82,7 @@ def set_template(call: Call) -> dict[str, Any]:
     body = call.body(TemplateBody)
     template = template_from(body.template(), "the landmarks")
     if template.pairs is None and template.names == call.page.project.template.names:
-        found = pairs_of(call)
+        found = project_pairs(call.page.project)
         template = template.model_copy(update={} if found is None else {"pairs": found, "pairs_from": "found"})
     call.page.project.set_template(body.version, template, body.kept)
     return {"template": template_json(call.page)}

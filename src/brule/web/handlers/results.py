@@ -71,7 +71,7 @@ def measure(call: Call) -> dict[str, Any]:
     rows = []
     for image in accepted[offset : offset + limit]:
         record = project.record(image)
-        values = own.of(record.marks.array(project.template.names), record.marks.scale)
+        values = own.of(record.marks.array(project.template.names), project.scale(record.marks))
         rows.append({"id": image, "name": record.entry.shown, "values": finite(values)})
     return {"columns": own.columns, "total": len(accepted), "offset": offset, "rows": rows}
 

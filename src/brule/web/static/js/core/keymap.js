@@ -12,7 +12,7 @@ export const BINDINGS = [
   { group: "Points", command: "confirm-point", keys: ["F"], text: "The landmark is right where it is" },
   { group: "Points", command: "hidden", keys: ["H"], text: "Hidden: something covers the landmark" },
   { group: "Points", command: "absent", keys: ["X"], text: "Absent: it isn't in this image" },
-  { group: "Points", command: "clear-point", keys: ["Delete"], text: "Take the landmark away" },
+  { group: "Points", command: "clear-point", keys: ["Delete"], text: "Remove the landmark" },
   { group: "Points", command: "through", keys: ["L"], text: "This landmark in all images" },
   { group: "Shape", command: "tool-shape", keys: ["S"], text: "Move, turn and scale the whole shape" },
   { group: "Shape", command: "turn-left", keys: ["["], text: "Turn the whole shape left by 1°", repeat: true },

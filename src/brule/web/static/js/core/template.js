@@ -67,6 +67,26 @@ export function allLines({ edges, contours }) {
   return edgesWith(edges, [], contours);
 }
 
+const MIN_GROUPED = 12; // landmarks; a shorter list is read at a glance
+
+/**
+ * The landmarks in groups, by the contours that they are on: one group for each run of neighbours.
+ * @param {{names: string[], contours: Contour[]}} template
+ * @returns {{name: string, first: number, count: number}[]} none for few landmarks, or without contours
+ */
+export function groupsOf({ names, contours }) {
+  if (names.length < MIN_GROUPED || !contours.length) return [];
+  /** @type {{name: string, first: number, count: number}[]} */
+  const groups = [];
+  names.forEach((_, i) => {
+    const name = contours.find((contour) => contour.points.includes(i))?.name ?? "other landmarks";
+    const last = groups[groups.length - 1];
+    if (last?.name === name) last.count += 1;
+    else groups.push({ name, first: i, count: 1 });
+  });
+  return groups.length > 1 ? groups : [];
+}
+
 /**
  * Names for n landmarks, such as those of an object that has none yet.
  * @param {string[]} names

@@ -27,7 +27,7 @@ export class ApiError extends Error {
 
 /** What a server that can do less leaves out. */
 const NOTHING_YET = {
-  formats: [], runs: [], outlines: [], measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
+  formats: [], runs: [], outlines: [], scale: null, measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
   can: { add_folders: false, start_from: false, redraw: false },
   guess: { ready: false, source: null, trained_on: 0, held_out: null },
   train: { state: "idle", run: null, share: null, seconds: 0, seconds_left: null, iteration: 0, curve: {}, preview: null, message: null, command: "" },
@@ -97,7 +97,7 @@ export class Api {
     return this.json("POST", "/api/project/pairs", {});
   }
 
-  /** @param {{annotator?: string, name?: string}} settings */
+  /** @param {{annotator?: string, name?: string, scale?: number | null}} settings */
   putSettings(settings) {
     return this.json("PUT", "/api/project/settings", settings);
   }

@@ -25,7 +25,7 @@
  *
  * @typedef {{name: string, folder: string, images: string[], n_images: number, empty: boolean,
  *   counts: {[status in Status]: number}, template: Template, annotator: string | null, annotators: string[],
- *   formats: ExportFormat[], train: Training, guess: Guessing, choice: {ready: boolean, ids: string[]}, runs: Run[],
+ *   scale: number | null, formats: ExportFormat[], train: Training, guess: Guessing, choice: {ready: boolean, ids: string[]}, runs: Run[],
  *   can: {add_folders: boolean, start_from: boolean, redraw: boolean}, measurements: Measurements,
  *   outlines: OutlineLabel[]}} Project
  *

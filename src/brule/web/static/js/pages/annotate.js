@@ -1,6 +1,6 @@
 /** The page on which a person sets landmarks. */
 
-import { announce, h, isTyping } from "../lib/dom.js";
+import { announce, fill, h, isTyping } from "../lib/dom.js";
 import { chains } from "../core/curves.js";
 import { NumberEntry, moveOf } from "../core/keymap.js";
 import { ABSENT, EMPTY, HIDDEN, STATE_NAMES, hasPosition, isDecided, nextUndecided } from "../core/points.js";
@@ -9,6 +9,7 @@ import { toWire } from "../core/wire.js";
 import { viewUrl } from "../net/api.js";
 import { Editor } from "../state/editor.js";
 import { forgetEditor, keepEditor, keptEditor } from "../state/editors.js";
+import { emptyState } from "../panels/empty.js";
 import { ImageList } from "../panels/image_list.js";
 import { SidePanels } from "../panels/side.js";
 import { Toolbar } from "../panels/toolbar.js";
@@ -76,7 +77,7 @@ export class AnnotatePage {
   async open(id) {
     const { app } = this;
     const wanted = id || (await this.firstImage());
-    if (!wanted) return;
+    if (!wanted) return this.showEmpty();
     this.wanted = wanted;
     const record = await app.attempt(app.api.image(wanted, { layer: this.layer }));
     if (!record || this.wanted !== wanted) return;
@@ -89,6 +90,10 @@ export class AnnotatePage {
     await this.fillIn(editor);
     if (this.editor === editor) this.settledFor = editor.id;
     this.prefetch(record);
+  }
+
+  showEmpty() {
+    if (!this.app.project.value.n_images) fill(this.element, emptyState("No images yet", "Add a folder of photographs, and name the landmarks that you want to find.", { href: "#/setup", text: "Set up" }));
   }
 
   /** @param {Editor} editor */
@@ -209,7 +214,7 @@ export class AnnotatePage {
     this.stage.update();
     if (editor.before) return; // under way: the canvas alone follows, so that every frame is quick
     this.toolbar.update(editor, this.stage.tool, { zoom: this.stage.zoom, contour: this.contour()?.name ?? null, typed: this.numbers.digits });
-    this.side.update(editor);
+    this.side.update(editor, this.back);
   }
 
   /** @param {import("../net/types.js").ImageRecord} record */
@@ -304,7 +309,7 @@ export class AnnotatePage {
       "grey": () => this.toggle("grey", "Shown in grey", "Shown in colour"),
       "invert": () => this.toggle("invert", "Shown inverted", "Shown as it is"),
       "undo": () => this.undone(editor.undo(), "Undone", "There is nothing to undo."),
-      "redo": () => this.undone(editor.redo(), "Done again", "There is nothing to do again."),
+      "redo": () => this.undone(editor.redo(), "Redone", "There is nothing to redo."),
       "leave": () => stage.escape(),
       "pan": () => stage.hold("pan", true),
       "loupe": () => stage.hold("loupe", true),

@@ -32,7 +32,7 @@ export class LandmarkPage {
     this.element = h(
       "div",
       { class: "page" },
-      h("div", { class: "review-head" }, h("h1", {}, "One landmark through all images"), choice, button("Back", () => history.back())),
+      h("div", { class: "page-head" }, h("h1", {}, "One landmark through all images"), choice, button("Back", () => history.back())),
       this.status, this.grid, this.more,
     );
     void this.load();

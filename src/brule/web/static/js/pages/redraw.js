@@ -24,7 +24,7 @@ export class RedrawPage {
       "div",
       { class: "page redraw" },
       h("h1", {}, "Redraw"),
-      h("p", { class: "lead" }, "Drag landmarks: the detector's decoder draws the image anew from them. Nothing of the project is changed."),
+      h("p", { class: "lead" }, "Drag landmarks: the detector's decoder redraws the image from them. The project isn't changed."),
       h("div", { class: "row" }, field("Image", this.image), field("In the style of", this.style), button("Move the whole shape", () => this.stage.use("shape"))),
       h("div", { class: "redraw-pair" }, this.stage.element, h("div", { class: "redraw-out" }, this.output)),
     );

@@ -3,6 +3,7 @@
 import { announce, button, fill, h, isTyping } from "../lib/dom.js";
 import { decimal, plural } from "../lib/format.js";
 import { viewUrl } from "../net/api.js";
+import { emptyState } from "../panels/empty.js";
 import { sketch } from "../panels/sketch.js";
 
 /** @typedef {import("../state/app.js").App} App */
@@ -28,12 +29,15 @@ export class ReviewPage {
     this.status = h("p", { class: "note", role: "status" });
     this.large = h("aside", { class: "review-large", "aria-label": "The selected image" });
     this.predict = button("Predict all images again", () => void this.predictAgain(), { class: "small" });
+    this.again = h("a", { href: "#/train", class: "button" }, "Train again");
+    this.empty = emptyState("No predictions yet", "Train a detector first. It predicts the landmarks of all images, and they appear here, the most uncertain first.", { href: "#/train", text: "Train" });
+    this.body = h("div", { class: "review-body" }, h("div", { class: "review-main" }, this.grid, this.more), this.large);
     this.element = h(
       "div",
       { class: "page review" },
-      h("div", { class: "review-head" }, h("h1", {}, "Review"), this.predict, h("a", { href: "#/train", class: "button" }, "Train again")),
+      h("div", { class: "page-head" }, h("h1", {}, "Review"), this.predict, this.again),
       this.status,
-      h("div", { class: "review-body" }, h("div", { class: "review-main" }, this.grid, this.more), this.large),
+      this.empty, this.body,
     );
     this.seen = new IntersectionObserver((entries) => this.inSight(entries), { rootMargin: "400px" });
     app.saver.refused.onChange((refused) => refused && app.fail(new Error(refused.message)));
@@ -80,8 +84,16 @@ export class ReviewPage {
   describe() {
     const left = this.cards.filter((card) => !card.done).length;
     const accepted = this.cards.filter((card) => card.done === "accepted").length;
-    this.status.textContent = !this.cards.length
-      ? "No predictions yet. Train a detector first; its predictions of all images appear here."
+    const any = this.cards.length > 0;
+    const reviewed = !any && this.loaded === this.total && this.app.project.value.runs.length > 0;
+    this.empty.hidden = any || reviewed || this.wasBusy;
+    this.body.hidden = !any;
+    this.again.hidden = !any && !reviewed;
+    this.predict.hidden = this.again.hidden;
+    this.again.classList.toggle("primary", this.again.hidden === false && !this.cards.some((card) => !card.done));
+    this.status.textContent = !any
+      ? reviewed && !this.wasBusy ? "Every image with a prediction is accepted. Train again, or export under Measure and export." : ""
+      : !left && this.more.hidden ? `Everything is reviewed: ${plural(accepted, "image")} accepted. Train again to learn from them.`
       : `${plural(left, "image")} to review${this.more.hidden ? "" : " on this page"}, ${accepted} accepted now. Enter accepts, Backspace rejects, E opens the image to correct it, U takes the last decision back.`;
   }
 

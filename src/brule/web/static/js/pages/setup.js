@@ -10,14 +10,19 @@ export class SetupPage {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
     const cards = [new ImagesCard(app), new LandmarksCard(app), new LinesCard(app), new ChoiceCard(app)];
+    const go = h("a", { class: "button primary", href: "#/annotate" }, "Start annotating");
     this.element = h(
       "div",
       { class: "page setup" },
-      h("h1", {}, "Set up"),
-      h("p", { class: "lead" }, "Name the landmarks (keypoints) you want to find, then annotate about ten images. brulè learns the rest from images without annotations."),
+      h("div", { class: "page-head" }, h("h1", {}, "Set up"), go),
+      h("p", { class: "lead" }, "Add your images, name the landmarks (keypoints) to find, and annotate about ten images. brulè learns the rest from the images without annotations."),
       h("div", { class: "cards" }, cards.map((card) => card.element)),
     );
     this.endings = cards.map((card) => app.project.watch(() => card.update()));
+    this.endings.push(app.project.watch(({ n_images: n, template, counts }) => {
+      go.hidden = !n || !template.names.length;
+      go.textContent = counts.accepted + counts.draft ? "Continue annotating" : "Start annotating";
+    }));
   }
 
   leave() {

@@ -11,7 +11,7 @@ const ENOUGH = 10;
 const MIN = 3;
 const TOTAL = new Set(["loss", "total"]); // drawn first
 const POLL_MS = 3000;
-const STATES = { idle: "Not started", running: "Training", stopping: "Stopping after this step…", stopped: "Stopped", finished: "Finished", failed: "Failed" };
+const STATES = { idle: "Not started", running: "Training", stopping: "Stopping after the current step…", stopped: "Stopped", finished: "Finished", failed: "Failed" };
 
 export class TrainPage {
   /** @param {App} app */
@@ -29,9 +29,11 @@ export class TrainPage {
     this.command = h("code");
     this.preset = h("input", { type: "text", placeholder: "cpu", spellcheck: false });
     this.set = h("textarea", { rows: 2, spellcheck: false, placeholder: "key=value, one per line" });
-    const settings = h("section", { class: "card" }, h("h2", {}, "A detector from your annotations"), this.advice, field("Train for", this.minutes), this.againRow, this.controls,
-      h("details", {}, h("summary", {}, "More settings"), field("Preset", this.preset), field("Settings, as of brule train --set", this.set)),
-      h("details", {}, h("summary", {}, "The same on the command line"), h("p", { class: "command" }, this.command)));
+    this.timeRow = field("Train for", this.minutes);
+    this.settings = h("details", {}, h("summary", {}, "More settings"), field("Preset", this.preset), field("Settings, one per line, as in brule train --set", this.set));
+    this.commandRow = h("details", {}, h("summary", {}, "The same on the command line"), h("p", { class: "command" }, this.command));
+    const settings = h("section", { class: "card" }, h("h2", {}, "A detector from your annotations"), this.advice, this.timeRow, this.againRow, this.controls,
+      this.settings, this.commandRow);
     this.element = h("div", { class: "page train" }, h("h1", {}, "Train"), h("div", { class: "cards" }, settings, this.status, this.curve, this.preview, this.rounds));
     this.endings = [app.project.watch(() => this.update())];
     this.timer = setInterval(() => void this.poll(), POLL_MS);
@@ -59,10 +61,14 @@ export class TrainPage {
     const { train, counts, can, runs, template } = this.app.project.value;
     const n = counts.accepted;
     this.advice.textContent = !template.names.length || n < MIN
-      ? `Accept ${MIN} images at least before you train; ten give a good detector. So far: ${n}.`
-      : n < ENOUGH ? `${plural(n, "image")} accepted. You can train now; ten give a better detector.` : `${plural(n, "image")} accepted. The other images are used, too, without annotations.`;
-    this.againRow.hidden = !can.start_from;
+      ? `Annotate at least ${MIN} images before you train; about ten give a good detector. Accepted so far: ${n}.`
+      : n < ENOUGH ? `${plural(n, "image")} accepted. You can train now; about ten give a better detector.` : `${plural(n, "image")} accepted. Training also uses the other images, without annotations.`;
+    const running = train.state === "running" || train.state === "stopping";
+    this.againRow.hidden = !can.start_from || running;
+    this.timeRow.hidden = running;
+    this.settings.hidden = running;
     this.command.textContent = train.command;
+    this.commandRow.hidden = !train.command;
     this.showControls(train, n);
     this.showStatus(train);
     this.showCurve(train);
@@ -81,7 +87,7 @@ export class TrainPage {
       ? [button("Stop", () => this.act(api.train("/stop")), { disabled: train.state === "stopping" })]
       : [
           button(train.state === "idle" ? "Start training" : "Train again", start, { class: "primary", disabled: accepted < MIN }),
-          (train.state === "stopped" || train.state === "failed") && train.run !== null && button("Go on where it stopped", () => this.act(api.train("/resume"))),
+          (train.state === "stopped" || train.state === "failed") && train.run !== null && button("Resume", () => this.act(api.train("/resume"))),
         ];
     const key = `${train.state} ${accepted >= MIN} ${train.run}`;
     if (this.controls.dataset.key === key) return; // a button that is in focus stays
@@ -114,10 +120,11 @@ export class TrainPage {
       this.status,
       h("h2", {}, STATES[train.state], train.run && ` · ${train.run}`),
       h("progress", { max: 1, value: share, "aria-label": "Progress of the training" }),
-      h("p", {}, `${Math.round(100 * share)} % · ${plural(train.iteration, "step")} · ${duration(train.seconds)} so far`, train.state === "running" && train.seconds_left !== null && ` · about ${duration(train.seconds_left)} left`),
+      train.state === "running" && train.iteration === 0 && h("p", {}, "Preparing the images; the first step takes a moment."),
+      h("p", {}, `${Math.round(100 * share)} % · ${plural(train.iteration, "step")} · ${duration(train.seconds)}${train.state === "running" ? " so far" : ""}`, train.state === "running" && train.seconds_left !== null && ` · about ${duration(train.seconds_left)} left`),
       train.message && h("p", { class: train.state === "failed" ? "error" : "note" }, train.message),
       train.state === "finished" && h("p", {}, h("a", { href: "#/review", class: "button primary" }, "Review the predictions")),
-      train.state === "running" && h("p", { class: "note" }, "You can close this page; the training goes on. You can also go on annotating."),
+      train.state === "running" && h("p", { class: "note" }, "The training continues when you close this page. You can annotate in the meantime."),
     );
   }
 
@@ -126,12 +133,12 @@ export class TrainPage {
     const terms = Object.keys(train.curve).sort((a, b) => Number(TOTAL.has(b)) - Number(TOTAL.has(a)));
     const series = terms.slice(0, 4).map((name) => ({ name: name.replaceAll("_", " "), points: train.curve[name] }));
     const key = `${train.run} ${series.map((own) => own.points.length).join()} ${train.preview}`;
-    this.curve.hidden = !series.length;
+    this.curve.hidden = !series.some((own) => own.points.length > 1);
     this.preview.hidden = !train.preview;
     if (key === this.shownCurve) return;
     this.shownCurve = key;
     if (series.length) fill(this.curve, h("h2", {}, "Learning curve"), lineChart(series, { x: "step", y: "loss (lower is better)", whole: true }));
-    if (train.preview) fill(this.preview, h("h2", {}, "What the detector sees now"), h("img", { src: train.preview, alt: "Landmarks of the detector under training on a few images", class: "preview" }));
+    if (train.preview) fill(this.preview, h("h2", {}, "Preview"), h("img", { src: train.preview, alt: "Landmarks that the detector finds in a few images", class: "preview" }));
   }
 
   /** @param {import("../net/types.js").Run[]} runs */
@@ -140,12 +147,12 @@ export class TrainPage {
     this.rounds.hidden = !runs.length;
     fill(
       this.rounds,
-      h("h2", {}, "From round to round"),
-      h("p", { class: "note" }, "The error is measured on accepted images that the detector was not trained with."),
+      h("h2", {}, "Error from round to round"),
+      h("p", { class: "note" }, "The error is measured on accepted images that the detector was not trained on."),
       measured.length > 0 && lineChart(
         [
           { name: "this detector", points: measured.map(({ held, k }) => [k + 1, held.error_px]), dots: true },
-          { name: "the mean shape, for comparison", points: measured.flatMap(({ held, k }) => (held.mean_shape_px === null ? [] : [/** @type {[number, number]} */ ([k + 1, held.mean_shape_px])])), dashed: true },
+          { name: "the mean shape, for comparison", points: measured.flatMap(({ held, k }) => (held.mean_shape_px === null ? [] : [/** @type {[number, number]} */ ([k + 1, held.mean_shape_px])])), dashed: true, dots: true },
         ],
         { x: "round", y: "mean error in px", zero: true, whole: true },
       ),

@@ -32,7 +32,7 @@ export function dialog(title, content, buttons, { wide = false, closable = true 
             close();
             run?.();
           },
-          { class: primary ? "primary" : "" },
+          { class: primary ? "primary" : "", autofocus: Boolean(primary) },
         ),
       ),
     ),
@@ -103,7 +103,7 @@ export function chooseVersion({ change, current, keepMine, takeTheirs }, templat
     `${current.name} was changed in another window`,
     [
       h("p", {}, "Nothing is lost yet. Which landmarks should the project keep?"),
-      h("div", { class: "two-versions" }, side("Yours, in this window", change.points), side("Saved by the other window", current.points)),
+      h("div", { class: "two-versions" }, side("Your version, in this window", change.points), side("Saved by the other window", current.points)),
     ],
     [{ text: "Keep mine", primary: true, run: keepMine }, { text: "Take the other one", run: takeTheirs }],
     { wide: true, closable: false },

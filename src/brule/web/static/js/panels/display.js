@@ -1,4 +1,4 @@
-/** How images and landmarks are shown, and what lies ready on a new image. Nothing here changes the project. */
+/** How images and landmarks are shown, and what a new image starts with. Nothing here changes the project. */
 
 import { button, field, h } from "../lib/dom.js";
 import { DEFAULTS } from "../state/settings.js";
@@ -14,16 +14,16 @@ export function displayPanel(settings) {
     h("div", { class: "checks" }, check(settings, "grey", "Grey (B)"), check(settings, "invert", "Inverted (I)")),
     slider(settings, "pointSize", "Size of the points", 2, 12),
     choice(settings, "numbers", "Numbers", { selected: "of the selected landmark", all: "of all", none: "none" }),
-    choice(settings, "start", "Ready on a new image", { best: "the best suggestion", mean: "the mean shape", none: "nothing" }),
+    choice(settings, "start", "A new image starts with", { best: "the best suggestion", mean: "the mean shape", none: "nothing" }),
     h(
       "div",
       { class: "checks" },
       check(settings, "edges", "Lines between landmarks"),
       check(settings, "follow", "Unset neighbours follow a drag"),
       check(settings, "keepZoom", "Keep the zoom (Z)"),
-      check(settings, "offset", "Set points beside the pointer"),
+      check(settings, "offset", "Offset points from the pointer"),
     ),
-    button("As it was", () => settings.change({ ...DEFAULTS, theme: settings.value.theme }), { class: "small" }),
+    button("Reset", () => settings.change({ ...DEFAULTS, theme: settings.value.theme }), { class: "small" }),
   ];
   return h("details", { class: "panel display-panel" }, h("summary", {}, "Display"), content);
 }

@@ -11,7 +11,7 @@ export class ExamplesPanel {
   constructor(app) {
     this.app = app;
     this.row = h("div", { class: "examples" });
-    this.element = h("section", { class: "panel", hidden: true }, h("h2", {}, "This landmark elsewhere"), this.row);
+    this.element = h("section", { class: "panel", hidden: true }, h("h2", {}, "This landmark in other images"), this.row);
     this.shown = "";
   }
 

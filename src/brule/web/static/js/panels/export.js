@@ -3,6 +3,8 @@
 import { button, fill, h } from "../lib/dom.js";
 import { plural } from "../lib/format.js";
 
+const USUAL = "coco"; // holds names, lines and hidden landmarks, and most programs read it
+
 export class ExportCard {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
@@ -20,9 +22,12 @@ export class ExportCard {
       h("div", { class: "row" }, this.format, button("Export the annotations", () => void this.export(), { class: "primary" })),
       this.loses, this.result,
       h("h3", {}, "The detector"),
-      h("div", { class: "row" }, button("Export the detector (ONNX)", () => void this.exportDetector())),
+      app.project.value.runs.length
+        ? h("div", { class: "row" }, button("Export the detector (ONNX)", () => void this.exportDetector()))
+        : h("p", { class: "note" }, "Train a detector first; then you can export it as an ONNX file, for other programs and devices."),
       this.detector,
     );
+    if (formats.some((own) => own.name === USUAL)) this.format.value = USUAL;
     this.describe();
   }
 

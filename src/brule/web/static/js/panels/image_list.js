@@ -9,8 +9,8 @@ import { viewUrl } from "../net/api.js";
 const ROW = 60; // CSS pixels; as in the style sheet
 const PAGE = 100;
 const ORDERS = { name: "by name", proposed: "proposed first", uncertainty: "most uncertain first", changed: "last changed first", worst_hint: "most hints first" };
-const STATUSES = { "": "all images", new: "not begun", draft: "begun", accepted: "accepted", rejected: "rejected" };
-export const STATUS_WORDS = { new: "not begun", draft: "begun", accepted: "accepted", rejected: "rejected" };
+const STATUSES = { "": "all images", new: "not started", draft: "in progress", accepted: "accepted", rejected: "rejected" };
+export const STATUS_WORDS = { new: "not started", draft: "in progress", accepted: "accepted", rejected: "rejected" };
 
 export class ImageList {
   /**

@@ -2,6 +2,7 @@
 
 import { fill, h } from "../lib/dom.js";
 import { indexColours } from "../core/colours.js";
+import { groupsOf } from "../core/template.js";
 import { STATE_NAMES, decidedCount } from "../core/points.js";
 
 /** @typedef {import("../state/editor.js").Editor} Editor */
@@ -9,9 +10,15 @@ import { STATE_NAMES, decidedCount } from "../core/points.js";
 const MARKS = ["", "○", "●", "◌", "✕"];
 
 export class LandmarkList {
-  /** @param {(i: number) => void} choose */
-  constructor(choose) {
+  /**
+   * @param {(i: number) => void} choose
+   * @param {() => import("../net/types.js").Template} template
+   */
+  constructor(choose, template) {
     this.choose = choose;
+    this.template = template;
+    /** @type {{first: number, count: number, element: HTMLElement, heading: HTMLElement, about: HTMLElement}[]} */
+    this.groups = [];
     /** @type {{row: HTMLElement, mark: HTMLElement, state: number}[]} */
     this.rows = [];
     this.names = /** @type {string[] | null} */ (null);
@@ -20,6 +27,8 @@ export class LandmarkList {
     this.count = h("span", { class: "landmark-count" });
     this.element = h("section", { class: "panel landmark-list" }, h("h2", {}, "Landmarks ", this.count), this.list);
   }
+
+  built = "";
 
   /** @param {string[]} names */
   build(names) {
@@ -36,12 +45,28 @@ export class LandmarkList {
       return { row, mark, state: -1 };
     });
     this.selected = -1;
-    fill(this.list, this.rows.map(({ row }) => row));
+    const rows = this.rows.map(({ row }) => row);
+    this.groups = groupsOf(this.template()).map((own) => this.group(own, rows));
+    fill(this.list, this.groups.length ? this.groups.map(({ element }) => element) : rows);
+  }
+
+  /**
+   * @param {{name: string, first: number, count: number}} own
+   * @param {HTMLElement[]} rows
+   */
+  group({ name, first, count }, rows) {
+    const about = h("span", { class: "landmark-count" });
+    const heading = h("div", { class: "landmark-group", "aria-hidden": "true" }, h("span", {}, name), about);
+    const element = h("div", { role: "group", "aria-label": name }, heading, rows.slice(first, first + count));
+    heading.addEventListener("click", () => element.classList.toggle("closed"));
+    return { first, count, element, heading, about };
   }
 
   /** @param {Editor} editor */
   update(editor) {
-    if (this.names !== editor.names) this.build(editor.names);
+    const key = `${editor.names.join()}|${JSON.stringify(this.template().contours)}`;
+    if (this.built !== key) this.build(editor.names);
+    this.built = key;
     this.rows.forEach((own, i) => {
       const state = editor.shape.state[i];
       if (own.state === state) return;
@@ -51,6 +76,11 @@ export class LandmarkList {
       own.mark.title = STATE_NAMES[state];
       own.mark.setAttribute("aria-label", STATE_NAMES[state]);
     });
+    for (const { first, count, about } of this.groups) {
+      let set = 0;
+      for (let i = first; i < first + count; i++) set += editor.shape.state[i] > 1 ? 1 : 0;
+      about.textContent = `${set} of ${count}`;
+    }
     this.count.textContent = `${decidedCount(editor.shape)} of ${editor.n} set`;
     this.select(editor.selected.value);
   }
@@ -63,8 +93,10 @@ export class LandmarkList {
     const row = this.rows[i]?.row;
     if (!row) return;
     row.setAttribute("aria-selected", "true");
+    row.parentElement?.classList.remove("closed");
     this.list.setAttribute("aria-activedescendant", row.id);
-    const [top, bottom] = [row.offsetTop, row.offsetTop + row.offsetHeight]; // within the list, which is positioned
+    const covered = this.groups[0]?.heading.offsetHeight ?? 0; // by the group's name, which stays at the top
+    const [top, bottom] = [row.offsetTop - covered, row.offsetTop + row.offsetHeight]; // within the list, which is positioned
     if (top < this.list.scrollTop) this.list.scrollTop = top;
     else if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight;
   }

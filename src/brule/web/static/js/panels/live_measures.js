@@ -9,7 +9,7 @@ export class LiveMeasures {
   constructor(app) {
     this.app = app;
     this.list = h("dl", { class: "measured" });
-    this.element = h("section", { class: "panel", hidden: true }, h("h2", {}, "Measured here"), this.list);
+    this.element = h("section", { class: "panel", hidden: true }, h("h2", {}, "Measurements of this image"), this.list);
   }
 
   /** @param {import("../state/editor.js").Editor} editor */
@@ -17,8 +17,9 @@ export class LiveMeasures {
     const { distances, angles } = this.app.project.value.measurements;
     this.element.hidden = !distances.length && !angles.length;
     if (this.element.hidden) return;
+    const scale = record.scale ?? this.app.project.value.scale;
     /** @type {(px: number | null) => string} */
-    const length = (px) => (record.scale && px !== null ? `${decimal(px * record.scale, 2)} mm` : `${decimal(px)} px`);
+    const length = (px) => (scale && px !== null ? `${decimal(px * scale, 2)} mm` : `${decimal(px)} px`);
     const rows = [
       ...distances.map(({ name, landmarks: [a, b] }) => [name, length(distance(shape, a, b))]),
       ...angles.map(({ name, landmarks: [a, vertex, b] }) => [name, `${decimal(angle(shape, a, vertex, b))}°`]),

@@ -22,8 +22,8 @@ export class MeasureCard {
       "section",
       { class: "card wide" },
       h("h2", {}, "Measurements"),
-      h("p", { class: "note" }, "In pixels, and in millimetres for images whose scale bar you have measured (Scale bar, above the image). Centroid size is always there."),
-      names.length < 2 ? h("p", {}, "Name the landmarks first, under Set up.") : [this.form("distances"), this.form("angles"), this.list],
+      h("p", { class: "note" }, "In pixels, and in millimetres for images whose scale bar you have measured (Scale bar, above the image). Centroid size is always included."),
+      names.length < 2 ? h("p", {}, "Name the landmarks first, under ", h("a", { href: "#/setup" }, "Set up"), ".") : [this.form("distances"), this.form("angles"), this.list],
       this.table, this.pager,
     );
     this.showList();

@@ -15,11 +15,14 @@ export function askScale(app, editor, pixels) {
     const length = Number(input.value);
     if (!(length > 0) || !(pixels > 0)) return app.say("The scale bar needs a length above 0.");
     setScale(app, editor, length / pixels);
+    if (all.checked) void setForAll(app, length / pixels);
   };
+  const all = h("input", { type: "checkbox" });
   const form = h("form", { method: "dialog", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
-    h("p", {}, `The line you drew is ${pixels.toFixed(1)} px long.`), field("Its length in millimetres", input));
+    h("p", {}, `The line you drew is ${pixels.toFixed(1)} px long.`), field("Its length in millimetres", input),
+    h("label", { class: "check" }, all, "Use it for all images that have no scale of their own"));
   const buttons = [
-    { text: "Set the scale of this image", primary: true, run: save },
+    { text: "Set the scale", primary: true, run: save },
     { text: "Cancel" },
   ];
   const window_ = dialog("Scale bar", [form], buttons);
@@ -39,4 +42,13 @@ function setScale(app, editor, scale) {
   editor.record = { ...record, scale };
   app.saver.add(change);
   app.say(`1 px is ${scale.toPrecision(3)} mm in this image.`);
+}
+
+/**
+ * @param {import("../state/app.js").App} app
+ * @param {number} scale millimetres of a pixel
+ */
+async function setForAll(app, scale) {
+  if (await app.attempt(app.api.putSettings({ scale }))) app.say(`1 px is ${scale.toPrecision(3)} mm in all images without a scale of their own.`);
+  await app.refresh();
 }

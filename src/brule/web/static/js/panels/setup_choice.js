@@ -11,14 +11,12 @@ export class ChoiceCard {
     this.app = app;
     this.grid = h("div", { class: "choice" });
     this.text = h("p", { class: "note" });
-    this.go = h("a", { class: "button primary", href: "#/annotate" }, "Start annotating");
-    this.element = h("section", { class: "card" }, h("h2", {}, "4  Which images to annotate"), this.text, this.grid, this.go);
+    this.element = h("section", { class: "card" }, h("h2", {}, "4  Which images to annotate"), this.text, this.grid);
   }
 
   update() {
-    const { choice, n_images: n, template } = this.app.project.value;
+    const { choice, n_images: n } = this.app.project.value;
     this.element.hidden = !n;
-    this.go.hidden = !template.names.length;
     const ready = choice.ready && choice.ids.length > 0;
     this.text.textContent = ready ? "These images are as different from each other as possible. Annotate them first." : "brulè is choosing images that differ from each other…";
     fill(this.grid, ready && choice.ids.slice(0, SHOWN).map((id, k) =>

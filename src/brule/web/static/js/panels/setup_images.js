@@ -31,7 +31,7 @@ export class ImagesCard {
       void droppedFiles(event.dataTransfer).then((dropped) => this.upload(dropped));
     });
     this.element = h("section", { class: "card" }, h("h2", {}, "1  Images"), this.about, form, drop,
-      h("p", { class: "note" }, "A folder of annotations in any format that brulè reads, or of predictions, can be added the same way."));
+      h("p", { class: "note" }, "Annotations in a folder that you add by its path (COCO, TPS, CVAT, labelme, DeepLabCut, .pts, …) are imported. Dropped images are copied into the project."));
   }
 
   update() {
@@ -39,7 +39,7 @@ export class ImagesCard {
     this.form.hidden = !can.add_folders;
     fill(
       this.about,
-      h("p", {}, n ? h("strong", {}, plural(n, "image")) : "No images yet.", n > 0 && ` · ${counts.accepted} accepted, ${counts.draft} begun, ${counts.rejected} rejected`),
+      h("p", {}, n ? h("strong", {}, plural(n, "image")) : "No images yet.", n > 0 && ` · ${counts.accepted} accepted, ${counts.draft} in progress, ${counts.rejected} rejected`),
       images.length > 0 && h("ul", { class: "paths" }, images.map((folder) => h("li", {}, folder))),
     );
   }
@@ -96,8 +96,8 @@ export class ImagesCard {
 
 /** @param {{added: number, imported: number, kept: number, outlined: number, left_out: string[]}} answer */
 function addedText({ added, imported, kept, outlined, left_out: left }) {
-  const parts = [added || !(imported + kept + outlined) ? `${plural(added, "image")} added` : "", imported ? `${plural(imported, "annotation")} taken over` : "",
-    kept ? `${plural(kept, "image")} annotated here already, left as they are` : "", outlined ? `outlines found in ${plural(outlined, "image")}: see Contours` : ""];
+  const parts = [added || !(imported + kept + outlined) ? `${plural(added, "image")} added` : "", imported ? `${plural(imported, "annotation")} imported` : "",
+    kept ? `${plural(kept, "image")} annotated here already and left as they are` : "", outlined ? `outlines found in ${plural(outlined, "image")}: see Contours` : ""];
   const problem = left.length ? ` Left out: ${left[0]}${left.length > 1 ? ` (and ${left.length - 1} more)` : ""}` : "";
   return `${parts.filter(Boolean).join(", ")}.${problem}`;
 }

@@ -9,27 +9,32 @@ import { shapePicture } from "./shape_picture.js";
 
 /** @typedef {{name: string, from: number | null}} Landmark */
 
+const FILE = "file";
+
 export class LandmarksCard {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
     this.app = app;
     this.templates = h("select", { onchange: () => void this.useTemplate() }, h("option", { value: "" }, "Choose…"));
     this.kind = h("select", { onchange: () => void this.put(this.landmarks()) });
+    this.file = h("input", { type: "file", accept: ".json", class: "visually-hidden", tabIndex: -1, "aria-label": "Template file", onchange: () => void this.readFile() });
+    this.save = h("p", { class: "note" }, "Use the same landmarks in other projects: ", button("save them as a template", () => this.saveFile(), { class: "link" }), ".");
     this.list = h("ol", { class: "names" });
     this.picture = h("div");
     this.shown = "";
     this.count = h("input", { type: "number", min: 1, max: 2000, "aria-label": "How many landmarks" });
     const countForm = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.setCount(event) }, field("How many landmarks", this.count), h("button", { type: "submit" }, "Set"));
-    const add = h("input", { type: "text", placeholder: "left wing tip" });
-    const addForm = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.add(event, add) }, field("Add a landmark (or several, one per comma)", add), h("button", { type: "submit" }, "Add"));
-    this.element = h("section", { class: "card tall" }, h("h2", {}, "2  Landmarks"), field("Start from a template", this.templates), this.picture, this.list, addForm, countForm);
+    const add = h("input", { type: "text", placeholder: "left wing tip, right wing tip" });
+    const addForm = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.add(event, add) }, field("Add landmarks, separated by commas", add), h("button", { type: "submit" }, "Add"));
+    this.element = h("section", { class: "card tall" }, h("h2", {}, "2  Landmarks"), field("Start from a template", this.templates), this.file, this.picture, this.list, addForm, countForm,
+      this.save);
     void this.fetchTemplates();
   }
 
   async fetchTemplates() {
     const answer = await this.app.attempt(this.app.api.templates());
     this.known = answer?.templates ?? [];
-    this.templates.append(...this.known.map(({ id, title }) => h("option", { value: id }, title)));
+    this.templates.append(...this.known.map(({ id, title }) => h("option", { value: id }, title)), h("option", { value: FILE }, "A template file (JSON)…"));
   }
 
   /** @type {import("../net/types.js").KnownTemplate[]} */
@@ -44,6 +49,7 @@ export class LandmarksCard {
     const colours = indexColours(template.names.length);
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.id : "";
     fill(this.list, template.names.map((name, i) => this.row(name, i, colours[i], template.names.length)));
+    this.save.hidden = !template.names.length;
     this.count.value = String(template.names.length || "");
     document.getElementById(focused)?.focus();
   }
@@ -98,7 +104,7 @@ export class LandmarksCard {
     const { counts } = this.app.project.value;
     const begun = counts.accepted + counts.draft;
     const name = this.landmarks()[i].name;
-    const text = `It is taken out of ${plural(begun, "annotated image")}, too. Undo on each of these images still has it.`;
+    const text = `It will be removed from ${plural(begun, "annotated image")} as well; undo in an image brings it back there.`;
     if (begun && !(await confirmed(`Remove “${name}”?`, text, "Remove"))) return;
     await this.put(this.landmarks().filter((_, k) => k !== i));
   }
@@ -124,18 +130,46 @@ export class LandmarksCard {
     if (!(n >= 1) || n === before.length) return;
     const { counts } = this.app.project.value;
     const fewer = n < before.length && counts.accepted + counts.draft > 0;
-    if (fewer && !(await confirmed(`Keep the first ${n} landmarks only?`, "The others are taken out of the annotated images, too.", "Remove the others"))) return;
+    if (fewer && !(await confirmed(`Keep the first ${n} landmarks only?`, "The others will be removed from the annotated images as well.", "Remove the others"))) return;
     const names = withCount(before.map((landmark) => landmark.name), n);
     await this.put(names.map((name, i) => before[i] ?? { name, from: null }));
   }
 
   async useTemplate() {
-    const chosen = this.known.find((template) => template.id === this.templates.value);
+    const { value } = this.templates;
     this.templates.value = "";
-    if (!chosen) return;
+    if (value === FILE) return this.file.click();
+    const chosen = this.known.find((template) => template.id === value);
+    if (chosen) await this.use(chosen);
+  }
+
+  async readFile() {
+    const file = this.file.files?.[0];
+    this.file.value = "";
+    if (!file) return;
+    try {
+      const content = JSON.parse(await file.text());
+      const { kind = "object", names, edges = [], contours = [], pairs = null } = content.template ?? content;
+      if (!Array.isArray(names)) throw new SyntaxError("no names");
+      await this.use({ title: file.name, kind, names, edges, contours, pairs });
+    } catch (error) {
+      this.app.fail(error instanceof SyntaxError ? new Error(`${file.name} is no template: expected JSON with “names”, and optionally “edges”, “contours” and “pairs”.`) : error);
+    }
+  }
+
+  saveFile() {
+    const { kind, names, edges, contours, pairs } = this.app.project.value.template;
+    const text = JSON.stringify({ kind, names, edges, contours, pairs }, null, 1);
+    const link = h("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: `${kind}-template.json` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  /** @param {{title: string} & Pick<import("../net/types.js").Template, "kind" | "names" | "edges" | "contours" | "pairs">} chosen */
+  async use(chosen) {
     const { template, counts } = this.app.project.value;
     const begun = counts.accepted + counts.draft > 0;
-    if (begun && !(await confirmed(`Use “${chosen.title}”?`, "Landmarks whose names aren't in the template are taken out of the annotated images.", "Use it"))) return;
+    if (begun && !(await confirmed(`Use “${chosen.title}”?`, "Landmarks whose names aren't in the template will be removed from the annotated images.", "Use it"))) return;
     const { kind, names, edges, contours, pairs } = chosen;
     await this.send({ version: template.version, kind, names, edges, contours, pairs });
   }

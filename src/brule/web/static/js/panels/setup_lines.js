@@ -28,7 +28,7 @@ export class LinesCard {
       button("Add a contour", () => void this.addContour(), { class: "small" }),
       field("Left–right pairs", this.pairs),
       h("p", {}, button("Find them from the annotated shapes", () => void this.findPairs(), { class: "small" }), " ", this.pairsFrom),
-      h("details", {}, h("summary", {}, "Lines between landmarks"), field("Lines, drawn for the eye only", this.edges)),
+      h("details", {}, h("summary", {}, "Lines between landmarks"), field("Lines (display only)", this.edges)),
     );
   }
 

@@ -18,7 +18,7 @@ export class SidePanels {
   constructor(app, choose, stage) {
     this.app = app;
     this.shape = new ShapePanel();
-    this.landmarks = new LandmarkList(choose);
+    this.landmarks = new LandmarkList(choose, () => app.project.value.template);
     this.state = new StatePanel(app);
     this.measures = new LiveMeasures(app);
     this.examples = new ExamplesPanel(app);
@@ -31,9 +31,12 @@ export class SidePanels {
     );
   }
 
-  /** @param {import("../state/editor.js").Editor} editor */
-  update(editor) {
-    this.state.update(editor);
+  /**
+   * @param {import("../state/editor.js").Editor} editor
+   * @param {string} [back] the page that the image was opened from
+   */
+  update(editor, back) {
+    this.state.update(editor, back);
     this.landmarks.update(editor);
     this.shape.update(this.app.project.value.template, editor.selected.value);
     this.examples.update(editor.selected.value, editor.id);

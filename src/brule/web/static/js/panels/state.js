@@ -4,9 +4,9 @@ import { fill, h } from "../lib/dom.js";
 import { STATUS_WORDS } from "./image_list.js";
 
 const SOURCES = {
-  mean: "The mean shape lies ready.",
-  model: "The points that aren't set are a guess, learnt from the images you have annotated.",
-  detector: "The points that aren't set are the detector's.",
+  mean: "Suggestion: the mean shape of your annotations.",
+  model: "Suggestion: a guess learnt from your annotations.",
+  detector: "Suggestion: the detector’s prediction.",
 };
 
 export class StatePanel {
@@ -17,11 +17,15 @@ export class StatePanel {
     this.shown = "";
   }
 
-  /** @param {import("../state/editor.js").Editor} editor */
-  update({ record, source, layer, shape }) {
+  /**
+   * @param {import("../state/editor.js").Editor} editor
+   * @param {string} [back] the page that the image was opened from
+   */
+  update({ record, source, layer, shape }, back = "") {
     const suggested = shape.state.includes(1);
-    const scale = record.scale ? `1 px is ${record.scale.toPrecision(3)} mm` : "";
-    const key = [record.id, record.status, record.name, suggested && source, scale, layer].join("|");
+    const own = record.scale ?? this.app.project.value.scale;
+    const scale = own ? `1 px is ${own.toPrecision(3)} mm` : "";
+    const key = [record.id, record.status, record.name, suggested && source, scale, layer, back].join("|");
     if (key === this.shown) return;
     this.shown = key;
     const link = layer
@@ -34,6 +38,7 @@ export class StatePanel {
         ` · ${record.width} × ${record.height} px`, scale && ` · ${scale}`),
       suggested && source && h("p", { class: "source" }, SOURCES[source]),
       link && h("p", {}, link),
+      back === "review" && h("p", {}, h("a", { href: "#/review" }, "Back to the review")),
     );
   }
 }

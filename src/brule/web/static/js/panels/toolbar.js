@@ -45,6 +45,7 @@ export class Toolbar {
     this.redo.disabled = !editor.history.canRedo() && editor.above < 1;
     const missing = editor.n === 0 || editor.shape.state.includes(EMPTY);
     this.accept.disabled = missing;
+    this.accept.textContent = editor.record.status === "accepted" ? "Next image" : "Accept";
     this.accept.title = missing ? "Set every landmark first; X marks one that isn't in the image" : "Accept the image and go to the next (Enter)";
     this.zoom.textContent = `${Math.round(100 * zoom)} %`;
     fill(this.prompt, prompt(editor, tool, contour, typed));
@@ -68,8 +69,8 @@ function prompt(editor, tool, contour, typed) {
   const i = editor.target < 0 ? editor.selected.value : editor.target;
   const landmark = [h("span", { class: "chip", style: { backgroundColor: indexColours(editor.n)[i] ?? "" } }), h("strong", {}, `${i + 1} ${editor.names[i] ?? ""}`)];
   if (!editor.n) return ["Name the landmarks first, under Set up."];
-  if (decidedCount(editor.shape) === editor.n) return [editor.record.status === "accepted" ? "Accepted. Drag any landmark to correct it." : "All landmarks are set. Press Enter to accept the image."];
+  if (decidedCount(editor.shape) === editor.n) return [editor.record.status === "accepted" ? "Accepted. Press Enter for the next image, or drag a landmark to correct it." : "All landmarks are set. Press Enter to accept the image."];
   if (editor.shape.state[i] === EMPTY) return ["Click on ", ...landmark, ` (${decidedCount(editor.shape)} of ${editor.n} set)`];
-  if (editor.untouched) return ["A suggestion lies ready. Drag what is off; its neighbours follow. Press Enter when all is right."];
-  return [isDecided(editor.shape, i) ? "Set: " : "Drag, or click on the right place of ", ...landmark, ". Press Enter when all is right."];
+  if (editor.untouched) return ["Drag what is off in the suggested shape; its neighbours follow. Press Enter when everything is right."];
+  return [isDecided(editor.shape, i) ? "Set: " : "Drag, or click on the right place of ", ...landmark, ". Press Enter when everything is right."];
 }

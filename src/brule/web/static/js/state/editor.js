@@ -345,4 +345,4 @@ export class Editor {
   }
 }
 
-const STATE_LABELS = ["take away", "suggest", "show", "hide", "mark absent"];
+const STATE_LABELS = ["remove", "suggest", "show", "hide", "mark absent"];

@@ -12,7 +12,7 @@ export const DEFAULTS = {
   keepZoom: false,
   offset: false, // hold points beside the pointer
   follow: true, // neighbours that aren't set follow a drag
-  start: /** @type {"best" | "mean" | "none"} */ ("best"), // what lies ready on a new image
+  start: /** @type {"best" | "mean" | "none"} */ ("best"), // what a new image starts with
   brightness: 100,
   contrast: 100,
   grey: false,
