@@ -121,7 +121,8 @@ def contour_from_outlines(project: Project, label: str, *, count: int | None = N
     template = _with_contour(project, label, count, closed=_mostly_closed(outlines.values()))
     contour = next(one for one in template.contours if one.name == label)
     names = [template.names[index] for index in contour.points]
-    lines = _sampled(outlines, project, len(names) * _FINE if start == "aligned" else len(names), contour.closed)
+    n = len(names) * _FINE if start == "aligned" else len(names)
+    lines = _sampled(outlines, project, n=n, closed=contour.closed)
     if start == "aligned":
         lines = _aligned(lines, _annotated(project, names, contour.closed), contour.closed)
     if template != project.template:
@@ -167,7 +168,7 @@ def _mostly_closed(outlines: Iterable[Outline]) -> bool:
     return 2 * sum(closed) > len(closed)
 
 
-def _sampled(outlines: Mapping[str, Outline], project: Project, n: int, closed: bool) -> dict[str, np.ndarray]:
+def _sampled(outlines: Mapping[str, Outline], project: Project, *, n: int, closed: bool) -> dict[str, np.ndarray]:
     lines = {}
     for image, one in outlines.items():
         try:
