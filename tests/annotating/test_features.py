@@ -86,7 +86,9 @@ def test_it_finds_what_features_show() -> None:
     model = FeatureModel(Grey(), sums, statistics)  # type: ignore[arg-type]
     for one in pictures(9)[6:]:
         off = Pose(np.eye(2) * 25, one.annotated().mean(0) + np.array((6, -5)))
-        assert point_error(model.guess(one, off), one.annotated()) < 1.5 < point_error(off(statistics.mean), one.annotated())
+        assert point_error(model.guess(one, [off]), one.annotated()) < 1.5 < point_error(off(statistics.mean), one.annotated())
+        away = Pose(np.eye(2) * 25, np.array([30.0, 30.0]))  # where nothing is
+        assert point_error(model.guess(one, [away, off]), one.annotated()) < 1.5
 
 
 def test_sums_add_up() -> None:

@@ -162,14 +162,29 @@ class FeatureModel:
         scaled = covariance / np.outer(sd, sd) + _RIDGE * np.eye(len(sd))
         self._weights = np.linalg.solve(scaled, shared / sd[:, None]) / sd[:, None]
 
-    def guess(self, example: Example, pose: Pose) -> np.ndarray:
-        """Find the landmarks of an image, from where a locator sees the object: ``(N, 2)`` in pixels."""
-        points = pose(self._statistics.mean)
-        for windows in (_WINDOWS, _WINDOWS[2:]):  # the second time in a part of the image about what was found
-            found = similarity(self._statistics.mean, points) or pose
-            frame = Frame.about(points, found.scale)
-            points = self._read(self._heat(example, frame), frame, points, windows=windows)
-        return points
+    def guess(self, example: Example, poses: Sequence[Pose]) -> np.ndarray:
+        """Find the landmarks of an image.
+
+        Args:
+            example: the image.
+            poses: where a locator sees objects; that one is taken at which the heatmaps are highest.
+
+        Returns:
+            ``(N, 2)`` in pixels.
+        """
+        tried = [self._at(example, pose(self._statistics.mean), pose.scale) for pose in poses]
+        points, _ = max(tried, key=lambda one: one[1])
+        found = similarity(self._statistics.mean, points) or poses[0]
+        return self._at(example, points, found.scale, windows=_WINDOWS[2:])[0]  # in a part about what was found
+
+    def _at(
+        self, example: Example, start: np.ndarray, radius: float, *, windows: Sequence[float] = _WINDOWS
+    ) -> tuple[np.ndarray, float]:
+        """The landmarks about a start, and how high the heatmaps are there."""
+        frame = Frame.about(start, radius)
+        heat = self._heat(example, frame)
+        points = self._read(heat, frame, start, windows=windows)
+        return points, float((heat * blobs(frame.cells(points))).sum(0).mean())
 
     def _heat(self, example: Example, frame: Frame) -> np.ndarray:
         """``(CELLS², N)``, at least 0."""

@@ -34,6 +34,7 @@ _RIDGE = 1.5  # of the features' mean variance: the surroundings of ten faces sa
 _ANCHORS = 48  # landmarks whose surroundings are looked at, at most
 _PATCH = 3  # places across a patch
 _TRIES = 9  # starts of one guess
+_PLACES = 4  # where features look for the object
 _REFINING, _NEAR = 2, 0.3  # the first step that refines what features found, and how far from it the starts are, in _SD
 _SD = np.array([0.18, 0.18, 0.1, 0.15])  # standard deviations of a start's place (x, y), logarithm of size, and angle
 
@@ -198,14 +199,15 @@ class GuessModel:
             example: the image.
             features: finds them first; the last steps of the cascade then refine them.
         """
-        pose = self.found_pose(example)
+        poses = self.found_poses(example, 1 if features is None else _PLACES)
+        pose = poses[0]
         rng = np.random.default_rng(0)
         offsets = np.concatenate([np.zeros((1, 4)), 0.7 * rng.standard_normal((_TRIES - 1, 4))])
         if features is None:
             shapes = np.stack([_jittered(pose, own * _SD)(self.statistics.mean) for own in offsets])
             stages = self._stages
         else:
-            found = features.guess(example, pose)
+            found = features.guess(example, poses)
             pose = similarity(self.statistics.mean, found) or pose
             shapes = np.stack([_jittered(pose, _NEAR * own * _SD)(pose.back(found)) for own in offsets])
             stages = self._stages[_REFINING:]
@@ -218,12 +220,12 @@ class GuessModel:
         points = np.median(shapes, axis=0)
         return Guess(points, np.sqrt(((shapes - points) ** 2).sum(-1).mean(0)))
 
-    def found_pose(self, example: Example) -> Pose:
-        """Where the locator sees the object; where objects usually are, if it sees none."""
-        found = self._locator.locate([example.grey], most=1)
-        if not len(found):
-            return self.whereabouts.pose(example.size)
-        return _pose_in(example.unseen(found.boxes[0].reshape(2, 2)), float(found.angle[0]), self.statistics.mean)
+    def found_poses(self, example: Example, most: int = 1) -> list[Pose]:
+        """Where the locator sees objects, the surest first; where objects usually are, if it sees fewer."""
+        found = self._locator.locate([example.grey], most=most)
+        corners = [example.unseen(box.reshape(2, 2)) for box in found.boxes]
+        poses = [_pose_in(own, float(angle), self.statistics.mean) for own, angle in zip(corners, found.angle, strict=True)]
+        return [*poses, self.whereabouts.pose(example.size)][:most]
 
 
 def mean_guess(statistics: ShapeStatistics, whereabouts: Whereabouts, size: tuple[int, int]) -> np.ndarray:

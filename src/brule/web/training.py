@@ -76,6 +76,7 @@ class Training:
             start_from=last if start_from else None,
         )
         note_round(self._project, run)
+        self._last = time.monotonic()
         self._train.start(words, run=run.name)
         return self.state()
 
