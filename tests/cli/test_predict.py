@@ -41,6 +41,27 @@ def test_all_formats_agree_with_the_detector(brule, trained: Path, faces: Path, 
     assert not [name for name in files(out) if ".part" in name]
 
 
+def test_heatmaps_stand_beside_their_crops(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    """On the left the crop with its landmarks, on the right lines through the same places."""
+    out = tmp_path / "out"
+    asked = ["predict", trained, faces / "test" / "sub", "-o", out, "--format", "json", "--no-overlays"]
+    found = brule(*asked, "--heatmaps")
+    assert found.code == 0, found.err
+    assert {name for name in files(out) if name.endswith(".png")} == {f"heatmaps/face_00030{i}.png" for i in range(2)}
+    row = json.loads((out / "landmarks.json").read_text())["images"][0]
+    points = np.array(row["points"])
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = 1.3 * (high - low).max()
+    place = 256 * ((points - (low + high) / 2) / side + 0.5) - 0.5
+    picture = np.asarray(Image.open(out / "heatmaps" / f"{Path(row['path']).stem}.png").convert("L")).astype(float)
+    gap = (picture.shape[1] - 2 * 256) // 3
+    lines = picture[gap : gap + 256, 2 * gap + 256 : -gap]
+    at = lines[place[:, 1].round().astype(int), place[:, 0].round().astype(int)]
+    assert at.min() > 200 and np.median(lines) < 100
+    again = brule("predict", trained, out, "-o", out, "--format", "json", "--no-overlays")
+    assert again.code == 2  # its own pictures aren't images to predict
+
+
 def test_formats_and_overlays_can_be_chosen(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
     out, image = tmp_path / "out", faces / "test" / "face_000200.png"
     assert brule("predict", trained, image, "-o", out, "--format", "csv", "--no-overlays").code == 0

@@ -20,7 +20,7 @@ def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: P
     assert found.code == 0, found.err
     assert "| without R_g |" in found.out and found.err.count("NME") == 2
     assert {path.name for path in (tmp_path / "study").glob("*.*")} == {"ablation.json", "ablation.md", "ablation.svg"}
-    scores = json.loads((tmp_path / "study" / "ablation.json").read_text())
+    scores = json.loads((tmp_path / "study" / "ablation.json").read_text())["runs"]
     found_runs = [(score["arm"], score["seed"], len(score["errors"])) for score in scores]
     assert found_runs == [("full loss", 0, 6), ("without R_g", 0, 6)]
     again = brule(*words(faces, tmp_path / "study", *chosen))
@@ -50,14 +50,18 @@ def test_how_many_shapes_are_enough(brule, faces: Path, tmp_path: Path) -> None:
 
 def test_a_sweep_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
     data = ["--images", faces / "images", "--shapes", faces / "shapes", "--data", faces / "test", "--n-shapes", 4, "--seeds", 0]
-    asked = ["study", "sweep", "R_g", *data, "-o", tmp_path, "--quiet", "--set", *SETTINGS, *SMALL, "--values", 0, 1]
+    settings = [*SETTINGS, *SMALL, "encoder.stacks=1"]
+    asked = ["study", "sweep", "R_g", *data, "-o", tmp_path, "--preset", "paper-small", "--quiet", "--values", 0, 1]
+    asked += ["--set", *settings]
     found = brule(*asked)
     assert found.code == 0, found.err
-    assert "R_g (loss.equivariance)" in found.out and found.err.count("NME") == 2
+    assert "R_g (loss.geometric)" in found.out and "preset paper-small" in found.out and found.err.count("NME") == 2
     assert {path.name for path in tmp_path.glob("*.*")} == {"sweep.json", "sweep.md", "sweep.svg", "predictions.png"}
     assert brule(*asked).out == found.out
     found = brule(*asked[:2], "R_q", *asked[3:])
     assert found.code == 2 and "R_b, R_g" in found.err
+    found = brule(*asked[:2], "L_g", *asked[3:], "gan.enabled=false")
+    assert found.code == 2 and "gan.enabled is False" in found.err
 
 
 def test_labels_alone_and_with_unlabelled_images(brule, faces: Path, tmp_path: Path) -> None:

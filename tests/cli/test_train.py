@@ -360,4 +360,45 @@ def test_training_ends_with_a_report_where_it_can(brule, words, faces: Path, tmp
     run = tmp_path / "run"
     found = brule(*words(faces, run, 2, "--quiet"), "--data", faces / "test")
     assert found.code == 0 and "NME" in found.out, found.err
-    assert (run / "evaluation" / "test" / "index.html").is_file()
+    assert "During training" in (run / "evaluation" / "test" / "index.html").read_text(encoding="utf-8")
+
+
+def test_annotated_images_are_measured_while_training_goes_on(brule, words, faces: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = brule(*words(faces, run, 4, "--quiet"), "--data", faces / "test", "--measure-every", 3)
+    assert found.code == 0, found.err
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows if "validation NME" in row] == [3, 4]
+    assert "validation W1" in brule("watch", run, "--once").out
+    assert json.loads((run / "data.json").read_text())["measure_every"] == 3
+    longer = brule("train", "-o", run, "--resume", "--quiet", "--set", "iterations=6")
+    assert longer.code == 0, longer.err
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows if "validation NME" in row] == [3, 4, 6]
+
+    none = brule(*words(faces, tmp_path / "none", 2, "--quiet"), "--data", faces / "test", "--measure-every", 0)
+    assert none.code == 0 and "validation" not in (tmp_path / "none" / "metrics.jsonl").read_text()
+    refused = brule(*words(faces, tmp_path / "x", 2), "--measure-every", 2)
+    assert refused.code == 2 and "nothing to measure on" in refused.err
+    refused = brule(*words(faces, tmp_path / "x", 2), "--data", tmp_path / "gone")
+    assert refused.code == 2 and not (tmp_path / "x").exists()
+
+
+def test_an_earlier_run_gives_weights_and_shapes(brule, words, tiny, faces: Path, trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    asked = ["train", "--images", faces / "images", "--start-from", trained, "-o", run, "--set", *tiny, "iterations=2"]
+    plan = brule(*asked, "--dry-run")
+    assert plan.code == 0 and "shapes   5 of 68 landmarks" in plan.out, plan.err
+    assert not run.exists()
+    found = brule(*asked, "--quiet")
+    assert found.code == 0, found.err
+    record = json.loads((run / "data.json").read_text())
+    assert record["start_from"] == str(trained) and len(record["shapes"]) == 5
+    origin = json.loads((run / "detector.json").read_text())["started_from"]
+    assert origin["folder"] == str(trained)
+    again = brule("train", "-o", run, "--resume", "--quiet", "--set", "iterations=3")
+    assert again.code == 0, again.err
+    assert json.loads((run / "data.json").read_text())["start_from"] == str(trained)
+    assert json.loads((run / "detector.json").read_text())["started_from"] == origin
+    refused = brule(*asked[:4], tmp_path / "gone", *asked[5:6], tmp_path / "other")
+    assert refused.code == 2 and "gone" in refused.err

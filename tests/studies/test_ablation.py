@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 
 import brule.studies.runs as runs
 from brule.errors import CheckpointError
-from brule.studies import Arm, Score, StudyMaterial, ablation_arms, report_ablation, run_arm, run_arms
+from brule.studies import Arm, Protocol, Score, StudyMaterial, ablation_arms, report_ablation, run_arm, run_arms
 from brule.training.config import load_config
+
+ABLATED = {"loss.barycenter": 0, "loss.tied": False}
 
 
 def test_arms_leave_out_one_part_each() -> None:
     paper = load_config("paper")
     names = [arm.name for arm in ablation_arms(paper)]
-    assert names[:4] == ["full loss", "without R_g", "without R_b", "without GAN and reconstruction"]
+    parts = ["R_g", "R_b", "GAN and reconstruction", "L_rec^I", "L_rec^L", "discriminator", "L_style"]
+    assert set(names) == {"full loss", "R_g without its l1 norm", *(f"without {part}" for part in parts)}
     for arm in ablation_arms(paper):
         changed = load_config("paper", arm.overrides)
         left = {
@@ -25,13 +29,15 @@ def test_arms_leave_out_one_part_each() -> None:
             "R_g": changed.loss.geometric > 0,
             "GAN": changed.gan.enabled,
         }
-        expected = {"R_b": "R_b" not in arm.name, "R_g": "R_g" not in arm.name, "GAN": "GAN" not in arm.name}
+        expected = {part: not arm.name.startswith(f"without {part}") for part in left}
         assert left == expected, arm.name
 
 
-def test_every_arm_of_every_preset_trains(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
-    for arm in ablation_arms(load_config("cpu", tiny)):
-        score = run_arm(tmp_path, arm, 0, material=material, preset="cpu", overrides=tiny, quiet=True)
+@pytest.mark.parametrize("preset", ["cpu", "paper-small"])
+def test_every_arm_of_a_preset_trains(preset: str, material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    tiny = tiny | {"encoder.stacks": 1, "decoder.style_dim": 8, "decoder.noise_dim": 8}
+    for arm in ablation_arms(load_config(preset, tiny)):
+        score = run_arm(tmp_path, arm, 0, material=material, preset=preset, overrides=tiny, quiet=True)
         assert score is not None
         assert score.iterations == 2
         assert len(score.errors) == 8
@@ -61,6 +67,30 @@ def test_a_study_goes_on_where_it_was(
     assert {score.seed for score in both} == {0, 1}
 
 
+def test_an_arm_that_was_killed_is_taken_up_again(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    settings = {**tiny, "iterations": 4, "checkpoint_every": 2, "encoder.stacks": 1, "gan.enabled": False}
+    options: dict[str, Any] = {"preset": "paper-small", "overrides": settings, "quiet": True}
+    whole = run_arm(tmp_path / "whole", Arm("without R_b", ABLATED), 1, material=material, **options)
+    first: list[int] = []
+
+    def kill(detector: Any) -> None:
+        first.append(detector.progress_.iteration)
+        if detector.progress_.iteration == 4:
+            raise KeyboardInterrupt  # the checkpoint of iteration 2 is there, this one isn't yet
+
+    with pytest.raises(KeyboardInterrupt):
+        run_arm(tmp_path / "killed", Arm("without R_b", ABLATED), 1, material=material, watch=kill, **options)
+    later: list[int] = []
+    again = run_arm(
+        tmp_path / "killed", Arm("without R_b", ABLATED), 1, material=material,
+        watch=lambda own: later.append(own.progress_.iteration),
+        **options,
+    )  # fmt: skip
+    assert whole is not None and again is not None
+    assert (first, 2 in later, later[-1]) == ([2, 4], False, 4)
+    assert again.errors == whole.errors
+
+
 def test_another_setting_needs_another_folder(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
     run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
     with pytest.raises(CheckpointError, match="iterations=2, now it is 3"):
@@ -85,9 +115,17 @@ def test_the_table_says_median_and_difference(tmp_path: Path) -> None:
         score("without R_g", 0, [5.0, 7.0]),
         score("without R_g", 1, [9.0, 11.0]),
     ]
-    table = report_ablation(tmp_path, scores)
+    protocol = Protocol("paper-small", {"iterations": "100"}, 1793, 0, 10, 2, 64)
+    table = report_ablation(tmp_path, scores, protocol=protocol)
     assert "| full loss | 5.00, 7.00 | 6.00 | 1.00 |  | 100 |" in table
     assert "| without R_g | 6.00, 10.00 | 8.00 | 1.00 | +2.00 (+2.00 to +2.00) | 100 |" in table  # (1 + 3) / 2 on each image
     assert (tmp_path / "ablation.md").read_text(encoding="utf-8") == table
-    assert len(json.loads((tmp_path / "ablation.json").read_text(encoding="utf-8"))) == 4
-    assert (tmp_path / "ablation.svg").stat().st_size > 1000
+    assert len(json.loads((tmp_path / "ablation.json").read_text(encoding="utf-8"))["runs"]) == 4
+    told = (
+        "Protocol: preset paper-small with iterations=100; crops of 64 px; learnt from 1793 unlabelled images, 10 annotated "
+        "shapes per seed; measured on 2 images, boxes given. Seeds 0, 1; 100 iterations."
+    )
+    assert told in table
+    chart = ElementTree.fromstring((tmp_path / "ablation.svg").read_text(encoding="utf-8"))
+    words = " ".join(one.text or "" for one in chart.iter("{http://www.w3.org/2000/svg}text"))
+    assert told in words

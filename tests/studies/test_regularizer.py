@@ -13,7 +13,7 @@ from brule.data import read_folder
 from brule.data.synthetic import write_synthetic_faces
 from brule.detector import LandmarkDetector
 from brule.errors import CheckpointError, DataError
-from brule.studies import CurvePoint, LearningCurve, Score, StudyMaterial, report_regularizer, run_regularizer
+from brule.studies import CurvePoint, LearningCurve, Protocol, Score, StudyMaterial, report_regularizer, run_regularizer
 from brule.studies.regularizer import ALONE, CURVE, REGULARIZED, read_curve, regularizer_table
 
 
@@ -94,7 +94,7 @@ def test_the_table_says_how_far_apart_the_errors_are(tmp_path: Path) -> None:
         curve(REGULARIZED, 0, [4.0, 6.0], [(7.0, 6.0), (5.0, 4.0)]),
         curve(REGULARIZED, 1, [6.0, 8.0], [(8.0, 6.0), (7.0, 4.0)]),
     ]
-    table = report_regularizer(tmp_path, curves)
+    table = report_regularizer(tmp_path, curves, protocol=Protocol("cpu", {}, 5, 4, None, 6, 64))
     assert "| labels alone | 6.00, 8.00 | 7.00 | 1.50 | 5.50 | 6.75 |  | 20 |" in table  # gaps 5 and 6, lowest 5.5 and 8
     assert "| labels with BRULÈ | 5.00, 7.00 | 6.00 | 4.00 | 2.00 | 6.00 | -1.00 (-1.00 to -1.00) | 20 |" in table
     assert (tmp_path / "regularizer.md").read_text(encoding="utf-8") == table

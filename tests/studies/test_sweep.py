@@ -11,22 +11,53 @@ from PIL import Image
 
 from brule.errors import ConfigError
 from brule.plots import titled_sheets
-from brule.studies import Score, StudyMaterial, Sweep, report_sweep, resolve_sweep, run_arms
+from brule.studies import Protocol, Score, StudyMaterial, Sweep, report_sweep, resolve_sweep, run_arms
 from brule.studies.sweep import TERMS, sweep_table
+from brule.studies.switches import NEEDS
 from brule.training.config import dotted_keys
 
 
-def test_names_of_the_paper_mean_its_own_weights() -> None:
-    for term, keys in TERMS.items():
-        assert set(keys) <= set(dotted_keys())
-        assert resolve_sweep(term, ["1", "2"], preset="paper", overrides={}).key == keys[0]
+@pytest.mark.parametrize("preset", ["paper", "paper-small"])
+def test_names_of_the_paper_mean_its_own_weights(preset: str) -> None:
+    for term, key in TERMS.items():
+        assert key in dotted_keys()
+        assert resolve_sweep(term, ["1", "2"], preset=preset, overrides={}).key == key
 
 
-def test_where_the_paper_s_weight_is_zero_its_stand_in_is_meant() -> None:
-    assert resolve_sweep("R_b", [1, 2], preset="cpu", overrides={}).key == "loss.shape_prior"
-    assert resolve_sweep("R_b", [1, 2], preset="cpu", overrides={"loss.shape_prior": 0}).key == "loss.barycenter"
-    assert resolve_sweep("L_rec^I", [1, 2], preset="cpu", overrides={}).key == "loss.image_reconstruction"  # none stands in
-    assert resolve_sweep("loss.barycenter", [1, 2], preset="cpu", overrides={}).key == "loss.barycenter"
+@pytest.mark.parametrize(
+    ("term", "overrides", "message"),
+    [
+        ("R_b", {}, r"R_b \(loss.barycenter\) is switched off.*preset cpu.*paper-small.*in its place: loss.shape_prior"),
+        ("R_b", {"loss.shape_prior": 0}, "is switched off.*paper-small\\)$"),
+        ("R_g", {}, "in its place: loss.equivariance"),
+        ("L_g", {}, "loss.adversarial has no effect.*gan.enabled is False.*--set gan.enabled=…"),
+        ("L_g", {"gan.enabled": True}, "L_g .*is switched off"),
+        ("L_g", {"gan.enabled": True, "gan.adversarial": 0}, "since gan.adversarial is 0.0"),
+        ("lambda", {}, "gan.penalty has no effect"),
+        ("loss.coordinates", {}, "since loss.geometric is 0.0"),
+        ("loss.affine", {}, "since loss.barycenter is 0.0"),
+        ("decoder.width", {}, "since gan.enabled is False"),
+        ("labelled.distance", {}, "learn from no annotated images"),
+    ],
+)
+def test_what_the_preset_has_switched_off_is_refused(term: str, overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_sweep(term, [16, 32], preset="cpu", overrides=overrides)
+
+
+def test_a_key_may_switch_something_on() -> None:
+    assert resolve_sweep("loss.barycenter", [0, 2], preset="cpu", overrides={}).key == "loss.barycenter"
+    assert resolve_sweep("gan.enabled", [False, True], preset="cpu", overrides={}).values == (False, True)
+    assert resolve_sweep("teacher.noise", [0, 0.1], preset="cpu", overrides={}).key == "teacher.noise"
+    with pytest.raises(ConfigError, match=r"teacher\.enabled is False"):
+        resolve_sweep("teacher.noise", [0, 0.1], preset="paper-small", overrides={})
+
+
+def test_every_switch_is_a_setting() -> None:
+    sections = {key.partition(".")[0] for key in dotted_keys()}
+    for key, needed in NEEDS.items():
+        assert key in dotted_keys() or key in sections
+        assert set(needed) <= set(dotted_keys())
 
 
 @pytest.mark.parametrize("name", ["R_g", "rg", "r_G", "R_{g}"])
@@ -62,17 +93,18 @@ def test_what_can_t_be_swept_is_refused(term: str, values: list[Any], overrides:
 
 
 def test_a_sweep_down_to_nothing_is_told_with_pictures(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
-    found = resolve_sweep("R_b", [0, 0.1], preset="cpu", overrides=tiny)
-    scores = run_arms(
-        tmp_path, found.arms, [0], material=material, preset="cpu", overrides=tiny, quiet=True, say=lambda text: None
-    )
+    tiny = tiny | {"encoder.stacks": 1, "decoder.style_dim": 8, "decoder.noise_dim": 8}
+    found = resolve_sweep("R_g", [0, 1500], preset="paper-small", overrides=tiny)
+    options = {"preset": "paper-small", "overrides": tiny}
+    scores = run_arms(tmp_path, found.arms, [0], material=material, **options, quiet=True, say=lambda text: None)
     assert scores is not None
-    table = report_sweep(tmp_path, found, scores, measured=material.measured)
-    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| 0.0", "| 0.1"]
+    table = report_sweep(tmp_path, found, scores, measured=material.measured, protocol=Protocol.of(material, **options))
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:4]] == ["| 0.0", "| 1500.0"]
     assert (tmp_path / "sweep.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
-    assert (content["setting"], content["values"], len(content["runs"])) == ("loss.shape_prior", [0, 0.1], 2)
-    assert (tmp_path / "sweep.svg").stat().st_size > 1000
+    assert (content["setting"], content["values"], len(content["runs"])) == ("loss.geometric", [0, 1500], 2)
+    chart = (tmp_path / "sweep.svg").read_text(encoding="utf-8")
+    assert "preset paper-small" in chart and "Seeds 0; 2" in chart
     with Image.open(tmp_path / "predictions.png") as picture:
         assert picture.width > 3 * picture.height  # two rows of eight images
 
@@ -94,3 +126,16 @@ def test_titles_stand_above_their_sheets() -> None:
     assert whole.getpixel((25, band)) == whole.getpixel((25, band + 19)) == (255, 0, 0)
     assert whole.getpixel((25, whole.height - 1)) == (0, 0, 255)
     assert whole.getpixel((49, band - 1)) not in ((255, 0, 0), (0, 0, 255))
+
+
+def test_barycenters_of_other_sizes_are_swept(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+    """34 or 100 points against 68 landmarks: R_b pulls them all the same, and W₁ is reported beside the NME."""
+    pytest.importorskip("ot")
+    tiny = tiny | {"encoder.stacks": 1, "gan.enabled": False}
+    found = resolve_sweep("loss.barycenter_points", [34, 100, 0], preset="paper-small", overrides=tiny)
+    options = {"preset": "paper-small", "overrides": tiny}
+    scores = run_arms(tmp_path, found.arms, [0], material=material, **options, quiet=True, say=lambda text: None)
+    assert scores is not None
+    assert len({score.w1 for score in scores}) == 3  # each size trains another encoder
+    assert all(0 < score.w1 <= score.nme for score in scores)
+    assert "mean W₁ (%)" in sweep_table(found, scores)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,8 @@ import torch
 
 from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
-from brule.errors import CheckpointError, ConfigError
+from brule.detector import Origin, read_detector, shapes_of_detector
+from brule.errors import CheckpointError, ConfigError, DataError
 
 FACES = synthetic_faces(12, size=32)
 TINY = {
@@ -65,3 +69,38 @@ def test_a_run_can_not_be_resumed_and_started_anew(first: Path) -> None:
 def test_there_must_be_a_detector_to_start_from(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="found no"):
         detector().fit(FACES.images, shapes=FACES.points[:5], start_from=tmp_path)
+
+
+def test_where_the_weights_came_from_is_kept(first: Path, tmp_path: Path) -> None:
+    run = tmp_path / "second"
+    found = detector(iterations=1).fit(FACES.images, start_from=first, directory=run)
+    weights = hashlib.sha256((first / "model.safetensors").read_bytes()).hexdigest()
+    assert found.origin_ == Origin(str(first), "cpu", 3, weights)
+    assert LandmarkDetector.load(run).origin_ == found.origin_
+    assert LandmarkDetector.load(first).origin_ is None
+    longer = detector(iterations=2).fit(FACES.images, directory=run, resume=True)
+    assert longer.origin_ == found.origin_
+    longer.save(tmp_path / "copy")
+    assert LandmarkDetector.load(tmp_path / "copy").origin_ == found.origin_
+    content = json.loads((run / "detector.json").read_text(encoding="utf-8"))
+    (run / "detector.json").write_text(json.dumps(content | {"started_from": {"folder": "x"}}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"detector\.json: started_from: damaged"):
+        LandmarkDetector.load(run)
+
+
+def test_the_earlier_shapes_lie_in_the_crops_of_the_new_run(first: Path) -> None:
+    """A crop twice as wide about the same centre: what was 0.3 of the crop away from it is 0.15 away."""
+    stored = read_detector(first)
+    assert stored.shapes is not None
+    same = shapes_of_detector(stored, first, scale=stored.config.crop.scale)
+    assert len(same) == 5 and np.allclose(same.points[2], stored.shapes[2].numpy())
+    wider = shapes_of_detector(stored, first, scale=2 * stored.config.crop.scale)
+    assert np.allclose(wider.points[0] - 0.5, (same.points[0] - 0.5) / 2)
+    assert same.edges == stored.edges
+    with pytest.raises(DataError, match="keeps no annotated shapes"):
+        shapes_of_detector(replace(stored, shapes=None), first, scale=1.3)
+
+
+def test_images_that_the_earlier_detector_saw_are_still_seen(first: Path) -> None:
+    found = detector(iterations=1).fit(FACES.images[4:], start_from=first)
+    assert found.seen_.images == LandmarkDetector.load(first).seen_.images

@@ -164,8 +164,16 @@ def _write_report(
         facts=facts,
         details=details,
         commands=commands([("These figures again", words)]),
+        course=_course(Path(words[1])),
     )
     say(f"page: {folder / PAGE_FILE}")
+
+
+def _course(run: Path) -> list[tuple[int, float, float]]:
+    """What was measured during training; nothing of a detector without a log."""
+    from brule.training.run_state import LOG, RunState
+
+    return RunState.read(run).validation if (run / LOG).is_file() else []
 
 
 def _shown_name(path: str) -> str:

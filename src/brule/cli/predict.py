@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
+from brule.cli.prediction_pictures import draw_heatmap, draw_overlay
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write
@@ -24,12 +25,11 @@ from brule.files import atomic_write
 if TYPE_CHECKING:
     import numpy as np
 
-    from brule.data import Annotation, Edges, SampleList
+    from brule.data import Annotation, SampleList
     from brule.data import Format as AnnotationFormat
     from brule.detector import LandmarkDetector
 
 DEFAULT_FORMATS = ("pts", "csv", "json")
-OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
 
 
 def predict(
@@ -40,6 +40,7 @@ def predict(
     output: Annotated[Path, Output],
     format: Annotated[list[str], Parameter(name="--format")] = list(DEFAULT_FORMATS),  # noqa: B006
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
+    heatmaps: bool = False,
     boxes: Annotated[list[str] | None, Many] = None,
     objects: Literal["best", "all"] = "best",
     reading: Reading = Reading(),
@@ -77,6 +78,8 @@ def predict(
         format: What to write: `pts`, `csv`, `json`, or any format of `brule data convert` (`coco`, `cvat`, `labelme`, …: files
             `landmarks-coco.json` and so on, or a folder for formats with one file per image); repeat the option for several.
         overlays: Draw the landmarks on every image, coloured by index, joined along their contours.
+        heatmaps: Draw the crop of every object beside its skeleton heatmap, as the losses and the decoder see it:
+            `heatmaps/NAME.png`.
         boxes: Files with the object's box in each image: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
         objects: `best`: the surest object of each image; `all`: every object that is found.
@@ -90,13 +93,13 @@ def predict(
     further = _further_formats(format)
     detector = LandmarkDetector.load(run, device=checked_device(device))
     written = _written_before(paths, output)
-    found = [path for path in find_images(paths) if not _is_under(path, written)]
+    found = [path for path in find_images(paths) if not _is_under(path, *written)]
     if not found:
         raise DataError(f"{', '.join(paths)}: no image but those in {output}, where predictions are written to")
     names = output_names(found, common_folder(paths, found))
     if "pts" in format:
         _refuse_overwriting(names, output)
-    annotations = [path for path in find_annotations(paths) if not _is_under(path, written)]
+    annotations = [path for path in find_annotations(paths) if not _is_under(path, *written)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
     log_missing_boxes(samples, detector.whereabouts_.describe())
@@ -110,6 +113,7 @@ def predict(
         formats=set(format),
         further=further,
         overlays=overlays,
+        heatmaps=heatmaps,
         options={"objects": objects, **asdict(reading)},
     )
     note_bad(detector.bad_files_)
@@ -169,6 +173,7 @@ def _write_all(
     formats: set[str],
     further: list[AnnotationFormat],
     overlays: bool,
+    heatmaps: bool,
     options: dict[str, Any],
 ) -> Counts:
     """Predict a batch at a time and write it at once."""
@@ -200,7 +205,10 @@ def _write_all(
                 if further and answer.found:
                     items.append(Annotation(os.path.abspath(sample.path), points, size=image_size(sample.path)))
                 if overlays and answer.found:
-                    _draw(sample.path, points, target=output / "overlays" / f"{name}.jpg", edges=detector.edges_)
+                    draw_overlay(sample.path, points, target=output / "overlays" / f"{name}.jpg", edges=detector.edges_)
+                if heatmaps and answer.found:
+                    target = output / "heatmaps" / f"{name}.png"
+                    draw_heatmap(sample.path, points, target=target, edges=detector.edges_, config=detector.config_)
             ranking.add(batch, landmarks, numbers)
             progress(int(landmarks.image.max()) + 1 if len(landmarks) else 0, len(samples))
     for one in further if items else ():
@@ -348,25 +356,17 @@ def _csv_line(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def _draw(image: Path, points: np.ndarray, *, target: Path, edges: Edges) -> None:
-    from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
-    from brule.data.images import image_size, load_reduced
-    from brule.plots import draw_landmarks, save_picture
-
-    picture = load_reduced(image, OVERLAY_SIDE)
-    unit = pixels_to_unit(points, image_box(*image_size(image)))
-    save_picture(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size)), edges=edges), target)
-
-
 def _roots(paths: Sequence[str]) -> list[str]:
     return [os.path.abspath(path if os.path.isdir(path) else _fixed_part(path)) for path in paths]
 
 
-def _written_before(paths: Sequence[str], output: Path) -> str:
-    """The folder whose pictures are results of an earlier call rather than images to predict."""
+def _written_before(paths: Sequence[str], output: Path) -> list[str]:
+    """The folders whose pictures are results of an earlier call rather than images to predict."""
+    from brule.data.predictions import PICTURES
+
     folder = os.path.abspath(output)
     asked_for = any(_is_under(Path(root), folder) or root == folder for root in _roots(paths))
-    return os.path.join(folder, "overlays") if asked_for else folder
+    return [os.path.join(folder, name) for name in PICTURES] if asked_for else [folder]
 
 
 def _fixed_part(path: str) -> str:
@@ -382,8 +382,8 @@ def _relative(path: Path, base: str) -> Path:
     return Path(os.path.relpath(absolute, base)) if _is_under(path, base) else Path(path.name)
 
 
-def _is_under(path: Path, folder: str) -> bool:
-    return os.path.abspath(path).startswith(os.path.join(folder, ""))
+def _is_under(path: Path, *folders: str) -> bool:
+    return os.path.abspath(path).startswith(tuple(os.path.join(folder, "") for folder in folders))
 
 
 def _refuse_overwriting(names: dict[Path, Path], output: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from brule.cli.dry_run import print_plan
 from brule.cli.launching import COMMAND, launch
+from brule.cli.measuring import check_measuring, validation_images
 from brule.cli.options import Output, checked_device
 from brule.cli.output import INTERRUPTED, commands, is_main_process, note_bad, progress_bar, say, say_commands
 from brule.cli.resuming import plan_resume, print_resume
@@ -59,7 +60,7 @@ def train(
             length may change (`--time-limit`, `--set iterations=…`), and where it is computed. `--images`, `--labelled` and
             `--boxes` are for data that has moved.
         start_from: Folder of another run, or of a saved detector, of the same landmarks: training begins with its weights,
-            with a new schedule, on these images.
+            with a new schedule, on these images. Without `--shapes`, the shapes of that detector are used.
         edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single
             line; indices from 0), or a JSON file `[[0, 1], …]`. By default the edges of the annotations, else the contours
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
@@ -68,7 +69,7 @@ def train(
         quiet: No progress bar.
     """
     from brule.data import read_edges
-    from brule.detector.run_record import RunRecord
+    from brule.detector.run_record import EVERY_CHECKPOINT, RunRecord
 
     overrides = settings.overrides()
     if settings.list_settings:
@@ -85,14 +86,17 @@ def train(
     if resume:
         return _resume(run, sources, how, dry_run=dry_run)
     config = settings.config()
+    check_measuring(sources.measure_every, sources.data)
     refuse_existing(run)
-    material = sources.read(config, check_images=dry_run)
+    material = sources.read(config, check_images=dry_run, start_from=start_from)
     if dry_run:
         return print_plan(run, config, material, edges=lines)
     record = RunRecord.of(
         material, images=sources.images, labelled=sources.labelled, exclude_validation=sources.exclude_validation,
         device=how.device or default_device(), boxes=sources.boxes, data=sources.data, examples=sources.shapes,
     )  # fmt: skip
+    every = EVERY_CHECKPOINT if sources.measure_every is None else sources.measure_every
+    record = replace(record, start_from=str(start_from or ""), measure_every=every)
     return train_run(run, material, record, how=how)
 
 
@@ -133,6 +137,7 @@ def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: Trai
     from brule.training.distributed import leave_distributed
 
     detector = LandmarkDetector(how.preset or PRESET, quiet=how.quiet, device=how.device, **how.overrides)
+    measured = validation_images(record, how.skip_bad) if is_main_process() else None
     kept = record.kept(run) if is_main_process() else nullcontext()
     with kept, progress_bar("reading images", quiet=how.quiet) as progress:
         detector.fit(
@@ -144,6 +149,8 @@ def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: Trai
             directory=run,
             resume=how.resume,
             start_from=how.start_from,
+            validation=measured,
+            measure_every=record.measure_every if record.measure_every > 0 else None,
             skip_bad=how.skip_bad,
             progress=lambda done, total: progress(done, total),
         )
@@ -196,10 +203,13 @@ def _resume(run: Path, sources: Sources, how: TrainOptions, *, dry_run: bool) ->
         "--exclude-validation": sources.exclude_validation,
     }  # fmt: skip
     plan = plan_resume(run, given, preset=how.preset, overrides=how.overrides, data=sources.data, skip_bad=how.skip_bad)
+    check_measuring(sources.measure_every, plan.record.data)
     device = how.device or default_device()
     if dry_run:
         return print_resume(run, plan, device)
-    return train_run(run, plan.material, replace(plan.record, device=device), how=replace(how, preset=plan.config.preset))
+    every = plan.record.measure_every if sources.measure_every is None else sources.measure_every
+    record = replace(plan.record, device=device, measure_every=every)
+    return train_run(run, plan.material, record, how=replace(how, preset=plan.config.preset))
 
 
 def _list_settings(config: TrainingConfig) -> int:

@@ -14,6 +14,8 @@ from brule.cli.output import note
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from brule.data import Edges
     from brule.data.training_data import TrainingData
     from brule.training.config import TrainingConfig
@@ -40,7 +42,10 @@ class Sources:
         boxes: Files with the object's box in each of `--images`: a CSV with the columns `image,left,top,right,bottom`
             (pixels), or any annotation format that holds boxes.
         data: Annotated images to measure the detector on when training ends, as `brule evaluate` does; the run gets its report
-            page. With --exclude-validation only their validation tenth.
+            page. With --exclude-validation only their validation tenth. Before, their NME and W₁, given boxes, are
+            measured every --measure-every iterations, for `brule watch` and the report; training isn't changed by it.
+        measure_every: Iterations between two measurements on --data during training; 0 for none before the end. By default
+            those between checkpoints.
         exclude_validation: Leave out every image, and every shape, whose image's name falls into the validation tenth
             (SHA-256 of the file name); `brule evaluate --only-validation` then measures on images never seen.
     """
@@ -52,15 +57,17 @@ class Sources:
     n_labelled: int | None = None
     boxes: Annotated[list[str] | None, Many] = None
     data: Annotated[list[str] | None, Many] = None
+    measure_every: int | None = None
     exclude_validation: bool = False
     skip_bad: SkipBad = False
 
-    def read(self, config: TrainingConfig, *, check_images: bool) -> TrainingData:
+    def read(self, config: TrainingConfig, *, check_images: bool, start_from: Path | None = None) -> TrainingData:
         """Read it, as far as that can be done without decoding images.
 
         Args:
             config: the run's settings.
             check_images: look into every image file, too.
+            start_from: a detector that training begins with, whose shapes are taken where no others are given.
 
         Raises:
             ConfigError: nothing to learn from was given.
@@ -70,7 +77,7 @@ class Sources:
 
         if not self.labelled:
             required(self.images, "--images", "folders, files or globs of images")
-            required(self.shapes, "--shapes", "about ten annotated shapes")
+            required(self.shapes or start_from, "--shapes", "about ten annotated shapes")
         reading = {"exclude_validation": self.exclude_validation, "skip_bad": self.skip_bad}
         drawn: dict[str, Any] = {"n_shapes": self.n_shapes, "seed": config.seed, "scale": config.crop.scale}
         material = TrainingData(
@@ -78,6 +85,11 @@ class Sources:
             labelled_images(self.labelled, n_labelled=self.n_labelled, seed=config.seed, **reading) if self.labelled else None,
             annotated_shapes(self.shapes, **drawn, **reading) if self.shapes else None,
         )
+        if start_from is not None and not self.shapes and not self.labelled:
+            from brule.detector import read_detector, shapes_of_detector
+
+            earlier = shapes_of_detector(read_detector(start_from), start_from, scale=config.crop.scale)
+            material = replace(material, shapes=earlier)
         if self.shapes and material.shapes is not None and not self.labelled:
             examples = shape_examples(self.shapes, material.shapes.names, skip_bad=self.skip_bad)
             material = replace(material, examples=examples)

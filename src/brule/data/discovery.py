@@ -16,7 +16,7 @@ from pathlib import Path
 from brule.data.formats import ANNOTATION_SUFFIXES
 from brule.data.formats.foreign import FOREIGN_SUFFIXES, way_out
 from brule.data.images import IMAGE_SUFFIXES
-from brule.data.predictions import OVERLAYS, prediction_table
+from brule.data.predictions import PICTURES, prediction_table
 from brule.errors import DataError
 
 PROJECT_FILE, PROJECT_FORMAT, PROJECT_ANNOTATIONS = "project.json", "brule-project-1", "annotations"
@@ -172,5 +172,5 @@ def _walk(root: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) 
         files, folders = visible(folder, suffixes)
         found += files
         # The pictures that `brule predict` draws are no images to work with.
-        waiting += [one for one in folders[::-1] if one.name != OVERLAYS or prediction_table(folder) is None]
+        waiting += [one for one in folders[::-1] if one.name not in PICTURES or prediction_table(folder) is None]
     return found

@@ -17,7 +17,7 @@ from brule.data.samples import Layout
 from brule.errors import DataError
 
 TABLES = ("landmarks.json", "landmarks.csv")  # of a folder of predictions, the one with the names first
-OVERLAYS = "overlays"
+PICTURES = ("overlays", "heatmaps")  # its folders of pictures, which are no images to learn from
 NOTE = "predictions, not labels: a list of `brule predict`"
 
 

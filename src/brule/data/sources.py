@@ -52,7 +52,7 @@ def read_samples(
     if files or not parts:
         reading = {"require_points": require_points, "check_images": check_images, "skip_bad": skip_bad}
         parts.append(read_folder(files, also=also, **reading))
-    return parts[0] if len(parts) == 1 else _joined(parts, BadFiles(skip=skip_bad))
+    return parts[0] if len(parts) == 1 else _joined(parts, BadFiles(skip=skip_bad), one_count=require_points)
 
 
 def plain_paths(paths: Paths) -> list[Path]:
@@ -65,8 +65,10 @@ def _texts(paths: Paths) -> list[str]:
     return [os.fspath(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
-def _joined(parts: list[SampleList], bad: BadFiles) -> SampleList:
-    samples = reject_odd_counts([sample for part in parts for sample in part], bad)
+def _joined(parts: list[SampleList], bad: BadFiles, *, one_count: bool) -> SampleList:
+    samples = [sample for part in parts for sample in part]
+    if one_count:  # where landmarks are learnt from; where they only give boxes, data sets of five and of 68 go together
+        samples = reject_odd_counts(samples, bad)
     bad.extend(one for part in parts for one in part.bad)
     counts = {name: count for part in parts for name, count in part.counts.items()}
     notes = [note for part in parts for note in part.notes]

@@ -28,7 +28,9 @@ from brule.detector.inputs import (
 )
 from brule.detector.predicting import PredictOptions
 from brule.detector.seen import Seen, image_keys
-from brule.detector.storage import CONFIG, Stored, check_vacant, read_detector
+from brule.detector.starting import Earlier
+from brule.detector.storage import CONFIG, Stored, check_vacant
+from brule.detector.validation import Validation
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
@@ -71,6 +73,7 @@ class LandmarkDetector(FittedDetector):
             until that was called.
         whereabouts_: how large objects are in whole images, and the locator that finds them; empty without annotated images.
         seen_: keys of the images that training saw.
+        origin_: where the first weights came from, if training began with those of another detector.
 
     Example:
         >>> from brule.data.synthetic import synthetic_faces
@@ -93,6 +96,8 @@ class LandmarkDetector(FittedDetector):
         directory: Path | str | None = None,
         resume: bool = False,
         start_from: Path | str | None = None,
+        validation: Any = None,
+        measure_every: int | None = None,
         skip_bad: bool = False,
         progress: Callable[[int, int], object] | None = None,
         on_checkpoint: Callable[[LandmarkDetector], object] | None = None,
@@ -122,7 +127,11 @@ class LandmarkDetector(FittedDetector):
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
             resume: go on with the run in ``directory``, with its own settings and shapes.
             start_from: the folder of another run or detector of the same landmarks: training begins with its weights, with a
-                new schedule, and on these images. By default ``shapes`` are those of that detector.
+                new schedule, and on these images. Without ``shapes`` and ``labelled``, its shapes are taken; without annotated
+                images, its locator.
+            validation: annotated images that aren't learnt from, in any form of ``labelled``: NME and W₁ on them, given boxes,
+                go to the log while training goes on, and change nothing in it.
+            measure_every: iterations between two of these measurements; by default those between checkpoints.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
             progress: called as ``progress(done, total)`` while image files are decoded.
             on_checkpoint: called with the detector in its current state, every ``checkpoint_every`` iterations and at the end.
@@ -141,22 +150,18 @@ class LandmarkDetector(FittedDetector):
         processes = join_distributed(self._device())
         run = Path(directory) if directory is not None else None
         annotated = None if labelled is None else as_annotated(labelled, skip_bad)
-        if resume and start_from is not None:
-            raise ConfigError("fit: resume continues a run with its own weights; leave start_from out, or start a new run")
-        start = None if start_from is None else read_detector(Path(start_from))
-        if resume:
-            self._take_up(run)
-        else:
-            self._begin(run, shapes, annotated, skip_bad=skip_bad, start=start)
+        earlier = None if start_from is None else Earlier.read(Path(start_from))
+        self._prepare(run, shapes, annotated, resume=resume, skip_bad=skip_bad, earlier=earlier)
         if annotated is not None:
             annotated = annotated.in_order(self.landmark_names_)
             self.bad_files_.extend(annotated.bad)
         if edges is not None:
             self.edges_ = checked_edges(edges, len(self.barycenter_))
         check_shares(self.config_, processes)
+        measure = self._validation(validation, measure_every) if processes.main else None
         own = as_annotated(examples, skip_bad) if examples is not None else annotated
         with processes.local_main_first():
-            unlabelled = self._unlabelled(images, boxes, own, skip_bad=skip_bad, learn=not resume)
+            unlabelled = self._unlabelled(images, boxes, own, skip_bad=skip_bad, learn=not resume, earlier=earlier)
             cache, taught = self._crops(unlabelled, annotated, skip_bad, progress=progress if processes.main else None)
         if cache is not None and not resume:
             self.config_ = with_batch_for(self.config_, len(cache), processes=processes.count)
@@ -172,9 +177,11 @@ class LandmarkDetector(FittedDetector):
             resume=resume,
             quiet=self.quiet,
             device=self._device(),
-            start_from=None if start is None else partial(_take_weights, start.trained, Path(str(start_from))),
+            start_from=None if earlier is None else partial(_take_weights, earlier),
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
             preview=lambda crops, points, redrawn: preview_sheet(crops, points, 4, redrawn=redrawn, edges=self.edges_),
+            measure=measure,
+            measure_every=measure_every,
         )
         self._take(trained)
         if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
@@ -190,17 +197,35 @@ class LandmarkDetector(FittedDetector):
             self._take(trained)
             then(self)
 
+    def _prepare(
+        self,
+        run: Path | None,
+        shapes: Any,
+        annotated: Annotated | None,
+        *,
+        resume: bool,
+        skip_bad: bool,
+        earlier: Earlier | None,
+    ) -> None:
+        """Settings, shapes and barycenter: those of the run that is taken up, or of a new one."""
+        if not resume:
+            self._begin(run, shapes, annotated, skip_bad=skip_bad, earlier=earlier)
+        elif earlier is None:
+            self._take_up(run)
+        else:
+            raise ConfigError("fit: resume continues a run with its own weights; leave start_from out, or start a new run")
+
     def _begin(
-        self, run: Path | None, shapes: Any, annotated: Annotated | None, *, skip_bad: bool, start: Stored | None = None
+        self, run: Path | None, shapes: Any, annotated: Annotated | None, *, skip_bad: bool, earlier: Earlier | None = None
     ) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None:
             check_vacant(run)
         self.config_ = load_config(self.preset, self.overrides)
         self.bad_files_ = BadFiles(skip=skip_bad)
-        scale = self.config_.crop.scale
-        if start is not None and start.shapes is not None and shapes is None and annotated is None:
-            shapes = list(start.shapes.numpy())
+        scale, start = self.config_.crop.scale, None if earlier is None else earlier.stored
+        if earlier is not None and shapes is None and annotated is None:
+            shapes = earlier.shapes(scale=scale)
         given = shapes_of(annotated, scale) if shapes is None and annotated is not None else as_shapes(shapes, scale, skip_bad)
         self.bad_files_.extend(given.bad)
         ready = ready_shapes(given, scale=scale)
@@ -210,6 +235,7 @@ class LandmarkDetector(FittedDetector):
         stated = all(max(edge) < len(self.barycenter_) for edge in given.edges)
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
         self.whereabouts_, self.seen_ = Whereabouts(), Seen()
+        self.origin_ = None if earlier is None else earlier.origin
         names = given.landmarks or (None if annotated is None else annotated.names)
         self.landmark_names_ = names if names is not None and len(names) == len(self.barycenter_) else None
         if start is not None and start.names and self.landmark_names_ and start.names != self.landmark_names_:
@@ -224,7 +250,7 @@ class LandmarkDetector(FittedDetector):
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
         self.whereabouts_, self.seen_ = replace(stored.whereabouts_, scorer=None), stored.seen_
-        self.landmark_names_ = stored.landmark_names_
+        self.landmark_names_, self.origin_ = stored.landmark_names_, stored.origin_
         self.bad_files_ = BadFiles()
 
     def _crops(
@@ -250,27 +276,43 @@ class LandmarkDetector(FittedDetector):
         return True
 
     def _unlabelled(
-        self, images: Any, boxes: Any, examples: Annotated | None, *, skip_bad: bool, learn: bool
+        self, images: Any, boxes: Any, examples: Annotated | None, *, skip_bad: bool, learn: bool, earlier: Earlier | None
     ) -> Unlabelled | None:
         """Unlabelled images with the boxes that are known or can be found; the locator is learnt before, on a new run."""
         given = None if images is None else Unlabelled.of(images, boxes, skip_bad=skip_bad)
         if learn:
-            self._learn_where(examples, given)
+            self._learn_where(examples, given, None if earlier is None else earlier.stored)
         if given is None:
             return None
+        fitter = self._box_fitter()
+        given, fitted = fitter.unlabelled(given)
+        if fitted and fitter.fit is not None:
+            self._tell(f"{fitted} boxes are for other landmarks; each is made {fitter.fit.describe()}")
         scale, tell = self.config_.crop.scale, self._tell
         framed = with_boxes(given, self.whereabouts_, self._frame(), scale=scale, device=self._device(), tell=tell)
         self.whereabouts_ = replace(self.whereabouts_, boxed=not len(framed.boxless))
         return framed
 
-    def _learn_where(self, examples: Annotated | None, unlabelled: Unlabelled | None) -> None:
+    def _learn_where(self, examples: Annotated | None, unlabelled: Unlabelled | None, start: Stored | None) -> None:
         settings, seed = self.config_.locator, self.config_.seed
-        self.whereabouts_ = learn_whereabouts(
-            examples, unlabelled, settings, seed=seed, device=self._device(), tell=self._tell
-        )  # fmt: skip
+        if examples is None and start is not None:
+            self.whereabouts_ = replace(start.whereabouts, scorer=None)  # other answers need another scorer
+        else:
+            self.whereabouts_ = learn_whereabouts(
+                examples, unlabelled, settings, seed=seed, device=self._device(), tell=self._tell
+            )  # fmt: skip
         annotated = [] if examples is None else examples.sources
         others = [] if unlabelled is None else unlabelled.sources
-        self.seen_ = Seen(frozenset(image_keys(others)), frozenset(image_keys(annotated)), recorded=True)
+        seen = Seen(frozenset(image_keys(others)), frozenset(image_keys(annotated)), recorded=True)
+        self.seen_ = seen if start is None else seen | start.seen
+
+    def _validation(self, data: Any, every: int | None) -> Validation | None:
+        """What measures on annotated images while training goes on."""
+        if every is not None and every < 1:
+            raise ConfigError(f"measure_every: expected at least 1, got {every}")
+        if data is None:
+            return None
+        return Validation.of(data, self.config_, names=self.landmark_names_, landmarks=len(self.barycenter_))
 
     def _tell(self, text: str) -> None:
         if not self.quiet:
@@ -286,5 +328,6 @@ class LandmarkDetector(FittedDetector):
         return LabelledImages(cache.images, points)
 
 
-def _take_weights(trained: TrainingResult, source: Path, state: TrainingState) -> None:
-    take_weights(state, trained.model, trained.decoder, source=source)
+def _take_weights(earlier: Earlier, state: TrainingState) -> None:
+    trained = earlier.stored.trained
+    take_weights(state, trained.model, trained.decoder, source=earlier.folder)

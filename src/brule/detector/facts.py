@@ -45,6 +45,7 @@ def report_facts(detector: FittedDetector, record: RunRecord | None, measured: M
         ("training images", seen),
         ("preset, seed", f"{config.preset}, {config.seed}"),
         ("training", f"{done.iteration} iterations, {done.elapsed / 60:.1f} minutes on {record.device if record else '?'}"),
+        *([("begun with the weights of", detector.origin_.describe())] if detector.origin_ is not None else []),
     ]
 
 

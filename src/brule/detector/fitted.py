@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from brule.data import BadFiles, Box, Edges, Sample
+from brule.detector.boxes import BoxFitter
 from brule.detector.edges import usual_edges
 from brule.detector.inputs import (
     in_batches,
@@ -21,6 +23,7 @@ from brule.detector.parameters import Parameters
 from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions
 from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
+from brule.detector.starting import Origin
 from brule.detector.storage import Stored, read_detector, write_detector
 from brule.detector.uncertainty import Calibration, Reader, joined_crops
 from brule.detector.whereabouts import Whereabouts
@@ -56,6 +59,7 @@ class FittedDetector(Parameters):
     calibration_: Calibration | None
     whereabouts_: Whereabouts
     seen_: Seen
+    origin_: Origin | None = None
     _shape_model: ShapeModel | None
 
     def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
@@ -130,7 +134,10 @@ class FittedDetector(Parameters):
         how = PredictOptions(**options)
         finder = self.finder(how)
         self.bad_files_ = BadFiles(skip=skip_bad)
-        for items in in_batches(items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding), how.batch_size):
+        fitter = self._box_fitter()
+        found = items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding)
+        fitted = (replace(item, sample=fitter.sample(item.sample)) for item in found)
+        for items in in_batches(fitted, how.batch_size):
             rows, landmarks = finder.find(items, how)
             yield [item.sample for item in rows], landmarks
 
@@ -204,7 +211,7 @@ class FittedDetector(Parameters):
         self._write(Path(directory), trained, calibration=self.calibration_)
 
     def _write(self, directory: Path, trained: TrainingResult, *, calibration: Calibration | None = None) -> None:
-        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_)
+        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_, self.origin_)
         write_detector(directory, Stored(self.config_, trained, self.shapes_, calibration, *known))
 
     @classmethod
@@ -227,13 +234,18 @@ class FittedDetector(Parameters):
         detector.landmark_names_ = stored.names
         detector._take(stored.trained)
         detector.calibration_ = stored.calibration
-        detector.whereabouts_, detector.seen_ = stored.whereabouts, stored.seen
+        detector.whereabouts_, detector.seen_, detector.origin_ = stored.whereabouts, stored.seen, stored.origin
         return detector
 
     def _take(self, trained: TrainingResult) -> None:
         self.model_, self.decoder_ = trained.model, trained.decoder
         self.progress_, self.finished_ = trained.progress, trained.finished
         self.calibration_ = self._shape_model = None  # other weights err elsewhere
+
+    def _box_fitter(self) -> BoxFitter:
+        """What makes boxes for other landmarks fit the detector's."""
+        shapes = self.barycenter_[None] if self.shapes_ is None else self.shapes_
+        return BoxFitter(self.config_.crop.fit_boxes, shapes.cpu())
 
     def _frame(self) -> CropFrame:
         return CropFrame.of(self.barycenter_[None] if self.shapes_ is None else self.shapes_)

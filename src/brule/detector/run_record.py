@@ -19,6 +19,7 @@ from brule.errors import CheckpointError
 from brule.files import write_text
 
 RECORD = "data.json"
+EVERY_CHECKPOINT = -1
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class RunRecord:
         data: annotated images that the detector is measured on when training ends.
         examples: where the annotated images came from that show where the object is, and aren't learnt from otherwise.
         working_directory: the folder that relative paths start from; empty where an earlier version wrote the record.
+        start_from: the earlier run or detector whose weights training began with; empty where they were drawn.
+        measure_every: iterations between two measurements on ``data`` while training goes on; 0 for none,
+            :data:`EVERY_CHECKPOINT` for those between checkpoints.
     """
 
     images: list[str]
@@ -50,6 +54,8 @@ class RunRecord:
     data: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     working_directory: str = ""
+    start_from: str = ""
+    measure_every: int = EVERY_CHECKPOINT
 
     @contextmanager
     def kept(self, run: Path) -> Iterator[None]:

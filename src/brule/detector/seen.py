@@ -32,6 +32,10 @@ class Seen:
     labelled: frozenset[str] = frozenset()
     recorded: bool = False
 
+    def __or__(self, other: Seen) -> Seen:
+        """The images that either saw."""
+        return Seen(self.images | other.images, self.labelled | other.labelled, self.recorded or other.recorded)
+
     def overlap(self, keys: Iterable[str]) -> tuple[int, int]:
         """How many of the images training saw without and with their landmarks."""
         own = set(keys)

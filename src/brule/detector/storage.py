@@ -12,6 +12,7 @@ from torch import Tensor
 from brule.data import Edges, checked_edges
 from brule.data.names import checked_name
 from brule.detector.seen import Seen
+from brule.detector.starting import Origin
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, read_json
 from brule.detector.whereabouts import Whereabouts
@@ -44,6 +45,7 @@ class Stored:
         names: of the landmarks, where the annotations have them.
         whereabouts: where objects are in images without a box.
         seen: keys of the images that training saw, see :func:`brule.detector.seen.image_keys`.
+        origin: where the first weights came from; ``None`` if they were drawn from the seed.
     """
 
     config: TrainingConfig
@@ -54,6 +56,7 @@ class Stored:
     names: tuple[str, ...] | None = None
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
     seen: Seen = field(default_factory=Seen)
+    origin: Origin | None = None
 
 
 def check_vacant(directory: Path) -> None:
@@ -99,6 +102,8 @@ def write_detector(directory: Path, stored: Stored) -> None:
         description["edges"] = stored.edges
     if stored.names is not None:
         description["names"] = stored.names
+    if stored.origin is not None:
+        description["started_from"] = stored.origin.facts()
     if known.boxed:
         description["boxed"] = True
     if known.framing is not None:
@@ -130,8 +135,15 @@ def read_detector(folder: Path) -> Stored:
     trained = TrainingResult(model, progress, finished, _read_decoder(folder, config))
     count, path = len(model.barycenter), folder / DESCRIPTION
     edges, names = _checked(description.get("edges"), count, path), _checked_names(description.get("names"), count, path)
-    known = _read_whereabouts(folder, description)
-    return Stored(config, trained, shapes, calibration, edges, names, known, Seen.read(folder))
+    known, origin = _read_whereabouts(folder, description), _read_origin(description.get("started_from"), path)
+    return Stored(config, trained, shapes, calibration, edges, names, known, Seen.read(folder), origin)
+
+
+def _read_origin(facts: object, path: Path) -> Origin | None:
+    try:
+        return None if facts is None else Origin.from_facts(facts)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _read_whereabouts(folder: Path, description: dict[str, Any]) -> Whereabouts:

@@ -27,7 +27,7 @@ class SynchronizedWarp:
     .. math:: g^{-1}(q) = s + u(s), \qquad s = A^{-1}(q - c - t) + c
 
     with ``c`` the centre of the square. The picture at ``q`` shows what was at ``g^{-1}(q)``; a point at ``p`` goes to
-    ``g(p)``, found by fixed-point iteration. BRULÈ (arXiv 2006.11643), §3.2.
+    ``g(p)``, found by fixed-point iteration. BRULÈ (arXiv 2006.11643).
 
     Attributes:
         inverse: ``(B, 2, 2)``, ``A^{-1}``, applied to column vectors.

@@ -3,8 +3,9 @@
 from brule.studies.ablation import ablation_arms, report_ablation
 from brule.studies.barycenter_report import PowerLaw, SizeLaws, fit_power_law, report_barycenter_size
 from brule.studies.barycenter_size import Draw, SizeStudy, run_barycenter_size
+from brule.studies.labels import label_counts, report_labels, run_labels
 from brule.studies.regularizer import CurvePoint, LearningCurve, report_regularizer, run_regularizer
-from brule.studies.runs import Arm, Score, StudyMaterial, run_arm, run_arms
+from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, run_arm, run_arms
 from brule.studies.sweep import Sweep, report_sweep, resolve_sweep
 from brule.studies.table import QUOTED, MeasuredRow, QuotedRow, measured_table, quoted_table, read_rows, report_table
 
@@ -16,6 +17,7 @@ __all__ = [
     "LearningCurve",
     "MeasuredRow",
     "PowerLaw",
+    "Protocol",
     "QuotedRow",
     "Score",
     "SizeLaws",
@@ -24,11 +26,13 @@ __all__ = [
     "Sweep",
     "ablation_arms",
     "fit_power_law",
+    "label_counts",
     "measured_table",
     "quoted_table",
     "read_rows",
     "report_ablation",
     "report_barycenter_size",
+    "report_labels",
     "report_regularizer",
     "report_sweep",
     "report_table",
@@ -36,5 +40,6 @@ __all__ = [
     "run_arm",
     "run_arms",
     "run_barycenter_size",
+    "run_labels",
     "run_regularizer",
 ]

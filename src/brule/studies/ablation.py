@@ -10,8 +10,8 @@ from statistics import mean, median
 
 from brule.files import write_text
 from brule.plots import save_picture
-from brule.plots.svg import ablation_chart
-from brule.studies.runs import Arm, Score, paired_difference, scores_by_arm
+from brule.plots.svg import ablation_chart, captioned
+from brule.studies.runs import Arm, Protocol, Score, paired_difference, scores_by_arm
 from brule.training.config import TrainingConfig
 
 FULL = "full loss"
@@ -33,6 +33,8 @@ def ablation_arms(config: TrainingConfig) -> list[Arm]:
         Arm("without R_g", {"loss.geometric": 0, "loss.equivariance": 0}),
         Arm("without R_b", shape | {"teacher.centre": False, "teacher.noise": 0}),
     ]
+    if loss.geometric and loss.coordinates:
+        arms.append(Arm("R_g without its l1 norm", {"loss.coordinates": 0}))
     if not gan.enabled:
         return arms
     arms.append(Arm("without GAN and reconstruction", {"gan.enabled": False}))
@@ -42,21 +44,25 @@ def ablation_arms(config: TrainingConfig) -> list[Arm]:
         arms.append(Arm("without L_rec^L", {"loss.landmark_reconstruction": 0, "loss.drawn": 0}))
     if gan.adversarial:
         arms.append(Arm("without discriminator", {"gan.adversarial": 0}))
+    if gan.style:
+        arms.append(Arm("without L_style", {"gan.style": 0}))
     return arms
 
 
-def report_ablation(directory: Path, scores: Sequence[Score]) -> str:
+def report_ablation(directory: Path, scores: Sequence[Score], *, protocol: Protocol) -> str:
     """Write ``ablation.json``, ``ablation.md`` and ``ablation.svg``.
 
     Returns:
-        The table, as Markdown.
+        The table, as Markdown, and the protocol below it.
     """
-    table = ablation_table(scores)
-    write_text(directory / "ablation.json", json.dumps([asdict(score) for score in scores], indent=1) + "\n")
+    told = protocol.describe(scores)
+    table = f"{ablation_table(scores)}\n{told}\n"
+    content = {"protocol": asdict(protocol), "runs": [asdict(score) for score in scores]}
+    write_text(directory / "ablation.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "ablation.md", table)
     by_arm = scores_by_arm(scores)
     figure = ablation_chart({name: [score.nme for score in found] for name, found in by_arm.items()})
-    save_picture(figure, directory / "ablation.svg")
+    save_picture(captioned(figure, told), directory / "ablation.svg")
     return table
 
 

@@ -17,8 +17,8 @@ from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import make_folder, wrap_oserror, write_text
 from brule.plots import save_picture
-from brule.plots.svg import learning_curves_chart
-from brule.studies.runs import Arm, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
+from brule.plots.svg import captioned, learning_curves_chart
+from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
 
 ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
 PARTS = ("held-out images", "images learnt from")
@@ -119,7 +119,7 @@ def run_regularizer(
         DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.
         CheckpointError: the directory holds runs with other settings, or damaged ones.
     """
-    _check_apart(material)
+    check_apart(material)
     found = []
     for seed in seeds:
         learnt = material.drawn_labels(seed)
@@ -163,21 +163,23 @@ def read_curve(path: Path) -> list[CurvePoint]:
     return [points[iteration] for iteration in sorted(points)]
 
 
-def report_regularizer(directory: Path, curves: Sequence[LearningCurve]) -> str:
+def report_regularizer(directory: Path, curves: Sequence[LearningCurve], *, protocol: Protocol) -> str:
     """Write ``regularizer.json``, ``regularizer.md`` and the learning curves, ``regularizer.svg``.
 
     Returns:
-        The table, as Markdown.
+        The table, as Markdown, and the protocol below it.
     """
-    table = regularizer_table(curves)
-    write_text(directory / "regularizer.json", json.dumps([asdict(curve) for curve in curves], indent=1) + "\n")
+    told = protocol.describe([curve.score for curve in curves])
+    table = f"{regularizer_table(curves)}\n{told}\n"
+    content = {"protocol": asdict(protocol), "runs": [asdict(curve) for curve in curves]}
+    write_text(directory / "regularizer.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "regularizer.md", table)
     drawn: dict[str, list[list[tuple[float, float, float]]]] = {}
     for curve in curves:
         points = [(float(point.iteration), point.held_out, point.learnt) for point in curve.points]
         drawn.setdefault(curve.score.arm, []).append(points)
     floor = median(curve.score.floor_nme for curve in curves)
-    save_picture(learning_curves_chart(drawn, parts=PARTS, floor=floor), directory / "regularizer.svg")
+    save_picture(captioned(learning_curves_chart(drawn, parts=PARTS, floor=floor), told), directory / "regularizer.svg")
     return table
 
 
@@ -226,12 +228,17 @@ def _mean_error(detector: LandmarkDetector, cache: CropCache) -> float:
     return float(normalized_mean_error(found, truth, distance=normaliser(truth)[1]).mean())
 
 
-def _check_apart(material: StudyMaterial) -> None:
+def check_apart(material: StudyMaterial) -> None:
+    """Check that there is something to learn from in both ways, and that nothing of it is measured on.
+
+    Raises:
+        DataError: it isn't so.
+    """
     if not material.labelled or not material.images:
-        raise DataError("regularizer: expected annotated images to learn from, and unlabelled ones beside them")
+        raise DataError("expected annotated images to learn from, and unlabelled ones beside them")
     if material.n_labelled is not None and not 1 <= material.n_labelled <= len(material.labelled):
         raise DataError(
-            f"regularizer: expected to draw from 1 to {len(material.labelled)} annotated images, as many as there are, got "
+            f"expected to draw from 1 to {len(material.labelled)} annotated images, as many as there are, got "
             f"{material.n_labelled}"
         )
     learnt = {sample.path.resolve() for sample in material.labelled}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from brule.detector import CHECKPOINT, LandmarkDetector, measure_detector
 from brule.errors import CheckpointError
 from brule.evaluation import compare_errors
 from brule.files import write_text
+from brule.training.config import load_config
 
 SCORE = "score.json"
 Watch = Callable[[LandmarkDetector], object]
@@ -53,6 +54,7 @@ class StudyMaterial:
         measured: annotated images that no run learns from.
         labelled: annotated images to learn from; every seed draws its own.
         n_labelled: how many of these a run gets; ``None`` for all.
+        start_from: an earlier run or detector whose weights every run begins with.
     """
 
     images: SampleList | None
@@ -61,6 +63,7 @@ class StudyMaterial:
     measured: SampleList
     labelled: SampleList | None = None
     n_labelled: int | None = None
+    start_from: Path | None = None
 
     def drawn(self, seed: int) -> Shapes | None:
         """The shapes of a seed."""
@@ -103,6 +106,54 @@ class Score:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How the runs of a study were made, for its table and below its chart.
+
+    Attributes:
+        preset: where settings start.
+        settings: what all arms have changed in it.
+        images: unlabelled ones learnt from.
+        labelled: annotated ones that a run learns from.
+        shapes: annotated ones that a run gets; ``None`` for those of the annotated images.
+        measured: images measured on.
+        image_size: side of the crops, px.
+        start_from: an earlier run or detector whose weights every run begins with.
+    """
+
+    preset: str
+    settings: dict[str, str]
+    images: int
+    labelled: int
+    shapes: int | None
+    measured: int
+    image_size: int
+    start_from: str | None = None
+
+    @classmethod
+    def of(cls, material: StudyMaterial, *, preset: str, overrides: Mapping[str, Any]) -> Protocol:
+        """That of runs on this material."""
+        shapes = None if material.shapes is None else material.n_shapes or len(material.shapes)
+        labelled = len(material.labelled or ()) if material.n_labelled is None else material.n_labelled
+        settings = {key: str(value) for key, value in overrides.items()}
+        size = load_config(preset, overrides).crop.image_size
+        start = None if material.start_from is None else str(material.start_from)
+        return cls(preset, settings, len(material.images or ()), labelled, shapes, len(material.measured), size, start)
+
+    def describe(self, scores: Sequence[Score]) -> str:
+        """In words, with the seeds and iterations of the runs that were made."""
+        learnt = [f"{self.images} unlabelled images"] if self.images else []
+        learnt += [f"{self.labelled} annotated images"] if self.labelled else []
+        learnt += [f"{self.shapes} annotated shapes per seed"] if self.shapes is not None else []
+        changed = ", ".join(f"{key}={value}" for key, value in self.settings.items())
+        return (
+            f"Protocol: preset {self.preset}{f' with {changed}' if changed else ''}; crops of {self.image_size} px; "
+            f"{f'begun with the weights of {self.start_from}; ' if self.start_from else ''}"
+            f"learnt from {', '.join(learnt)}; measured on {self.measured} images, boxes given. "
+            f"Seeds {_distinct(score.seed for score in scores)}; {_distinct(score.iterations for score in scores)} iterations."
+        )
+
+
 def run_arm(
     directory: Path,
     arm: Arm,
@@ -134,8 +185,9 @@ def run_arm(
     """
     folder = arm.run(directory, seed)
     settings = {**overrides, **arm.overrides, "seed": seed}
+    known = settings if material.start_from is None else settings | {"start_from": str(material.start_from)}
     if (folder / SCORE).is_file():
-        return read_score(folder, settings)
+        return read_score(folder, known)
     resume = (folder / CHECKPOINT).exists()
     detector = LandmarkDetector(preset, quiet=quiet, **settings)
     detector.fit(
@@ -144,6 +196,7 @@ def run_arm(
         labelled=material.drawn_labels(seed),
         directory=folder,
         resume=resume,
+        start_from=None if resume else material.start_from,
         skip_bad=True,
         on_checkpoint=watch,
     )
@@ -159,7 +212,7 @@ def run_arm(
         [float(error) for error in found.errors],
         detector.progress_.iteration,
         detector.progress_.elapsed,
-        {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in settings.items()},
+        {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in known.items()},
     )
     write_text(folder / SCORE, json.dumps(asdict(score), indent=1) + "\n")
     return score
@@ -222,6 +275,10 @@ def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
             f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
         )
     return score
+
+
+def _distinct(values: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(set(values))))
 
 
 def scores_by_arm(scores: Sequence[Score]) -> dict[str, list[Score]]:

@@ -17,21 +17,23 @@ from brule.detector import LandmarkDetector
 from brule.errors import ConfigError
 from brule.files import write_text
 from brule.plots import preview_sheet, save_picture, titled_sheets
-from brule.plots.svg import sweep_chart
-from brule.studies.runs import Arm, Score, scores_by_arm
+from brule.plots.svg import captioned, sweep_chart
+from brule.studies.runs import Arm, Protocol, Score, scores_by_arm
+from brule.studies.switches import switched_off
 from brule.training.config import TrainingConfig, dotted_keys, load_config, setting
 
-# The paper's names: first its own weight, then what replaces it where a preset has that at 0.
-TERMS: dict[str, tuple[str, ...]] = {
-    "R_b": ("loss.barycenter", "loss.shape_prior"),
-    "R_g": ("loss.geometric", "loss.equivariance"),
-    "L_rec^I": ("loss.image_reconstruction",),
-    "L_rec^L": ("loss.landmark_reconstruction", "loss.drawn"),
-    "L_g": ("loss.adversarial",),
-    "L_style": ("gan.style",),
-    "lambda": ("gan.penalty",),
-    "sigma": ("loss.sigma",),
+# The paper's names, and what some presets have in the place of three of them.
+TERMS: dict[str, str] = {
+    "R_b": "loss.barycenter",
+    "R_g": "loss.geometric",
+    "L_rec^I": "loss.image_reconstruction",
+    "L_rec^L": "loss.landmark_reconstruction",
+    "L_g": "loss.adversarial",
+    "L_style": "gan.style",
+    "lambda": "gan.penalty",
+    "sigma": "loss.sigma",
 }
+STAND_INS = {"R_b": "loss.shape_prior", "R_g": "loss.equivariance", "L_rec^L": "loss.drawn"}
 PICTURES = 8
 
 
@@ -63,9 +65,9 @@ class Sweep:
 def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: Mapping[str, Any]) -> Sweep:
     """Find the setting that a term means, and check its values, before anything is trained.
 
-    A name of the paper (those of :data:`TERMS`; case, ``_`` and ``^`` don't matter) means the paper's own weight, or, where the
-    settings have that at 0, what replaces it: ``R_b`` is ``loss.barycenter`` in the preset ``paper`` and
-    ``loss.shape_prior`` in ``cpu``. A dotted key means itself.
+    A name of the paper (those of :data:`TERMS`; case, ``_`` and ``^`` don't matter) means the paper's own weight, and is
+    refused where the settings have that at 0. A dotted key means itself, also where it is 0; but neither may be a setting that
+    counts for nothing because another is switched off.
 
     Args:
         term: a name of the paper, or a dotted key.
@@ -74,8 +76,8 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
         overrides: settings that all runs share.
 
     Raises:
-        ConfigError: the term is unknown, a value is out of range, there are fewer than two different ones, or the overrides
-            set what is to be swept.
+        ConfigError: the term is unknown or switched off, a value is out of range, there are fewer than two different ones, or
+            the overrides set what is to be swept.
     """
     config = load_config(preset, overrides)
     key = _key(term, config)
@@ -83,6 +85,7 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
         raise ConfigError(f"--set {key}: this is the setting that the study sweeps; give its values with --values")
     if key in ("seed", "iterations", "time_limit"):
         raise ConfigError(f"sweep: {key} can't be swept: all runs have the same iterations, and each seed is a run of its own")
+    _refuse_without_effect(term, key, config)
     found = [setting(load_config(preset, {**overrides, key: value}), key) for value in values]
     distinct = list(dict.fromkeys(found))
     if len(distinct) < 2:
@@ -91,7 +94,7 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
     return Sweep(term, key, tuple(sorted(distinct) if numbers else distinct))
 
 
-def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, measured: SampleList) -> str:
+def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, measured: SampleList, protocol: Protocol) -> str:
     """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.svg``, and ``predictions.png``.
 
     The last shows predictions on some of the measured images, evenly spread, of the runs with the first seed: at the lowest
@@ -102,17 +105,25 @@ def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, meas
         sweep: what was swept.
         scores: of all runs.
         measured: the images they were measured on.
+        protocol: how the runs were made.
 
     Returns:
-        The table, as Markdown.
+        The table, as Markdown, and the protocol below it.
     """
-    table = sweep_table(sweep, scores)
-    content = {"term": sweep.term, "setting": sweep.key, "values": sweep.values, "runs": [asdict(score) for score in scores]}
+    told = protocol.describe(scores)
+    table = f"{sweep_table(sweep, scores)}\n{told}\n"
+    content = {
+        "term": sweep.term,
+        "setting": sweep.key,
+        "values": sweep.values,
+        "protocol": asdict(protocol),
+        "runs": [asdict(score) for score in scores],
+    }
     write_text(directory / "sweep.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "sweep.md", table)
     errors = {value: [score.nme for score in own] for value, own in _by_value(sweep, scores).items()}
     floor = median(score.floor_nme for score in scores)
-    save_picture(sweep_chart(errors, name=sweep.name, floor=floor), directory / "sweep.svg")
+    save_picture(captioned(sweep_chart(errors, name=sweep.name, floor=floor), told), directory / "sweep.svg")
     save_picture(_pictures(directory, sweep, scores, measured=measured), directory / "predictions.png")
     return table
 
@@ -132,16 +143,42 @@ def sweep_table(sweep: Sweep, scores: Sequence[Score]) -> str:
 
 
 def _key(term: str, config: TrainingConfig) -> str:
-    plain = {_plain(name): keys for name, keys in TERMS.items()}
-    keys = plain.get(_plain(term))
-    if keys is not None:
-        return next((key for key in keys if setting(config, key)), keys[0])
+    name = _name(term)
+    if name is not None:
+        return TERMS[name]
     if term not in dotted_keys():
         try:
             load_config(config.preset, {term: 0})  # says which setting is nearest
         except ConfigError as error:
             raise ConfigError(f"{error}; of the paper's terms there are {', '.join(TERMS)}") from None
     return term
+
+
+def _name(term: str) -> str | None:
+    """The paper's name that a term is another spelling of."""
+    return next((name for name in TERMS if _plain(name) == _plain(term)), None)
+
+
+def _refuse_without_effect(term: str, key: str, config: TrainingConfig) -> None:
+    """A sweep of what the settings have switched off would train the same run again and again, or another method."""
+    where = f"with these settings of the preset {config.preset}"
+    if key.startswith("labelled."):
+        raise ConfigError(f"sweep: {key} has no effect: the runs of a sweep learn from no annotated images")
+    switch = switched_off(key, config)
+    if switch is not None:
+        raise ConfigError(
+            f"sweep: {key} has no effect {where}, since {switch} is {setting(config, switch)}; switch it on "
+            f"(--set {switch}=…), or take a preset that has it (--preset paper-small)"
+        )
+    name = _name(term)
+    if name is None or setting(config, key):
+        return
+    stand_in = STAND_INS.get(name, "")
+    used = f", or sweep what this preset has in its place: {stand_in}" if stand_in and setting(config, stand_in) else ""
+    raise ConfigError(
+        f"sweep: {name} ({key}) is switched off {where}: its weight is 0; take a preset that has it "
+        f"(--preset paper-small){used}"
+    )
 
 
 def _plain(name: str) -> str:

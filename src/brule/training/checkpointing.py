@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,9 @@ class TrainingResult:
     decoder: Decoder | None = None
 
 
+# The averaged model, its output in the barycenter's order → figures by name. It must not change the model.
+Measure = Callable[[BruleModel], dict[str, float]]
+
 # Draws crops (B, S, S, C) bytes with landmarks (B, N, 2) in the unit square, and beside them the same redrawn from those
 # landmarks, where there is a decoder.
 Preview = Callable[[np.ndarray, np.ndarray, np.ndarray | None], Image.Image]
@@ -60,6 +64,8 @@ class Checkpointer:
         log: of the run.
         on_checkpoint: called before a checkpoint is written and at the end, with the averages.
         preview: draws the previews.
+        measure: measures the averages on validation images.
+        measure_every: iterations between two measurements; the last iteration is measured in any case.
     """
 
     state: TrainingState
@@ -68,17 +74,23 @@ class Checkpointer:
     log: RunLog
     on_checkpoint: Callable[[TrainingResult], object] | None = None
     preview: Preview | None = None
+    measure: Measure | None = None
+    measure_every: int = 1
 
-    def after_iteration(self) -> None:
-        """Save and draw if the iteration's number says so."""
+    def after_iteration(self) -> float:
+        """Save, draw and measure if the iteration's number says so; returns the seconds that measuring took."""
         iteration, config = self.state.progress.iteration, self.state.config
         if iteration % config.log_every == 0:
             self._expect_folder()
+        ended = self.state.progress.fraction(config) >= 1
+        # Before the checkpoint: a run that is killed in between measures again, and no measurement is ever left out.
+        spent = self._measure() if iteration % self.measure_every == 0 or ended else 0.0
         # A run that is killed in between draws the preview again; the other way round it would never be drawn.
         if config.preview_every and iteration % config.preview_every == 0:
             self._draw()
         if iteration % config.checkpoint_every == 0:
             self.save()
+        return spent
 
     def save(self) -> None:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
@@ -115,6 +127,18 @@ class Checkpointer:
         """The averages of the moment."""
         state = self.state
         return TrainingResult(state.ema, state.progress, state.progress.fraction(state.config) >= 1, state.decoder_ema)
+
+    def _measure(self) -> float:
+        if self.measure is None:
+            return 0.0
+        began, state = time.monotonic(), self.state
+        before = state.ema.order.clone()
+        if not state.shape_model.indexed:
+            state.ema.set_order(_barycenter_order(state.ema, self.images, state.config).to(before.device))
+        figures = self.measure(state.ema)
+        state.ema.set_order(before)  # training goes on as if nobody had looked
+        self.log.measured(state.progress.iteration, figures, seconds=round(state.progress.elapsed, 1))
+        return time.monotonic() - began
 
     def _draw(self) -> None:
         if self.preview is None or self.directory is None:

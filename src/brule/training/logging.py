@@ -105,6 +105,23 @@ class RunLog:
                 self._board.add_scalar(name, value, iteration)
         self._show(iteration, progress, means)
 
+    def measured(self, iteration: int, figures: Mapping[str, float], *, seconds: float) -> None:
+        """Write a line of figures that were measured at an iteration.
+
+        Args:
+            iteration: counted from one.
+            figures: by name.
+            seconds: of training by then.
+        """
+        if self._file:
+            with wrap_oserror(Path(self._file.name)):
+                self._file.write(json.dumps({"iteration": iteration, **figures, "seconds": seconds}) + "\n")
+                self._file.flush()
+        if self._board:
+            for name, value in figures.items():
+                self._board.add_scalar(name, value, iteration)
+        self.say(f"iteration {iteration}  " + "  ".join(f"{name} {value:.2f} %" for name, value in figures.items()))
+
     def picture(self, iteration: int, path: Path) -> None:
         """Show a preview, a picture in a file, on TensorBoard."""
         if self._board:

@@ -18,7 +18,7 @@ from brule.files import make_folder
 from brule.networks import split_batches
 from brule.tensors import Images
 from brule.training.batches import Batch, BatchSource, LabelledImages
-from brule.training.checkpointing import Checkpointer, Preview, TrainingResult
+from brule.training.checkpointing import Checkpointer, Measure, Preview, TrainingResult
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
@@ -46,6 +46,8 @@ def train(
     start_from: Callable[[TrainingState], object] | None = None,
     on_checkpoint: Callable[[TrainingResult], object] | None = None,
     preview: Preview | None = None,
+    measure: Measure | None = None,
+    measure_every: int | None = None,
 ) -> TrainingResult:
     """Train an encoder on unlabelled crops, on annotated ones, or on both.
 
@@ -63,6 +65,9 @@ def train(
         start_from: called with the state of a new run, to give it the weights of another (:func:`take_weights`).
         on_checkpoint: called in the main process before a checkpoint is written and at the end, with the averages.
         preview: draws crops with landmarks, in the main process; see :data:`Preview`.
+        measure: measures the averaged model, in the main process; its figures go to the log. It changes nothing, and its
+            time counts for no limit.
+        measure_every: iterations between two measurements; by default those between checkpoints.
 
     Returns:
         The averaged model. Ctrl-C, SIGTERM and SIGHUP end the run early, with a checkpoint.
@@ -88,7 +93,7 @@ def train(
         distributed.share(state.modules.values())
         synchronize_norms(state.model, distributed)
         if not distributed.main:
-            directory, on_checkpoint, preview, quiet = None, None, None, True
+            directory, on_checkpoint, preview, measure, quiet = None, None, None, None, True
         if directory is not None:
             make_folder(directory)
         # Where processes share a batch, their cores are busy as it is, and threads could exchange statistics in any order.
@@ -100,7 +105,8 @@ def train(
             BatchSource(images, labelled, shape_model, config=config, distributed=distributed) as source,
             split_batches(state.model.encoder, state.ema.encoder, parts=parts),
         ):
-            return _run(source, Checkpointer(state, shown, directory, log, on_checkpoint, preview))
+            every = measure_every or config.checkpoint_every
+            return _run(source, Checkpointer(state, shown, directory, log, on_checkpoint, preview, measure, every))
 
 
 def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
@@ -122,7 +128,7 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
             state.progress.elapsed = state.distributed.clock(time.monotonic() - began)
             progress = state.progress.fraction(config)
             checkpointer.log.add(state.progress.iteration, progress, terms, seconds=round(state.progress.elapsed, 1))
-            checkpointer.after_iteration()
+            began += checkpointer.after_iteration()
         checkpointer.save()
         if progress < 1:
             kept = (

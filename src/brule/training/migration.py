@@ -92,6 +92,8 @@ def current_settings(settings: Mapping[str, Any], *, stored: bool = False) -> di
             if new != old:
                 renamed.append((old, new))
     renamed += _with_schedules(current)
+    if stored and "crop" in current:
+        current["crop"].setdefault("fit_boxes", "never")  # what runs did before there was a choice
     _warn(
         [] if stored else renamed,
         cut,

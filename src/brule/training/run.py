@@ -22,6 +22,7 @@ from brule.training.config import TrainingConfig
 from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
 from brule.training.state import TrainingState
+from brule.transport import free_support_barycenter
 
 CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
@@ -106,7 +107,16 @@ def build_shape_model(
             "does without an index"
         )
     known = indexed or (prior is not None and loss.shape_prior > 0)
-    return ShapeModel(barycenter[None].float(), prior, mirror, known)
+    return ShapeModel(barycenter[None].float(), prior, mirror, known, _resized(barycenter, shapes, config))
+
+
+def _resized(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Tensor | None:
+    """The barycenter ``(1, M, 2)`` of another number of points that ``R_b`` compares with, where the settings want one."""
+    count = config.loss.barycenter_points
+    if not config.loss.barycenter or count in (0, len(barycenter)):
+        return None
+    sets = [barycenter] if shapes is None else list(shapes)
+    return free_support_barycenter(sets, n_points=count, seed=config.seed).points[None].float()
 
 
 def start_run(

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from brule.errors import DataError
 
 LOG, SETTINGS, DESCRIPTION, PREVIEWS = "metrics.jsonl", "config.json", "detector.json", "previews"
+VALIDATION_NME, VALIDATION_W1 = "validation NME", "validation W1"  # terms of the log, in %: lines of their own
 _RECENT = 20  # lines of the log that the speed is measured over
 
 
@@ -106,6 +107,12 @@ class RunState:
                 if name not in ("iteration", "seconds") and _is_finite(value):
                     found.setdefault(name, []).append(float(value))
         return found
+
+    @property
+    def validation(self) -> list[tuple[int, float, float]]:
+        """Iteration, NME and W₁ in % of every measurement on validation images, in order."""
+        pairs = [(one, one.get(VALIDATION_NME), one.get(VALIDATION_W1)) for one in self.records]
+        return [(int(one["iteration"]), nme, w1) for one, nme, w1 in pairs if _is_finite(nme) and _is_finite(w1)]
 
 
 def _records(log: Path) -> list[dict[str, Any]]:

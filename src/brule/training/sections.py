@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import core_schema as schema
 
 from brule.networks import BACKBONES, HEADS
@@ -103,6 +104,22 @@ class Crop(Section):
         le=2,
         description="Factor by which stored crops are wider, so that warps show real surroundings rather than padding.",
     )
+    fit_boxes: Literal["auto", "never"] | tuple[float, float, float] = Field(
+        "auto",
+        description="Boxes for other landmarks than those of the shapes: boxes of five points of a face are made into boxes of "
+        "68, as the shapes show (auto), or left (never); or a scale and a shift for all boxes, [2, 0, 0.12], in longer "
+        "sides of the box.",
+    )
+
+    @field_validator("fit_boxes", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        if value in ("auto", "never"):
+            return value
+        numbers = isinstance(value, list | tuple) and all(isinstance(one, int | float) and math.isfinite(one) for one in value)
+        if not numbers or len(value) != 3 or not value[0] > 0:
+            raise ValueError("expected auto, never, or [scale, x, y] with a positive scale")
+        return tuple(value)
 
 
 class Locating(Section):

@@ -46,6 +46,12 @@ class Loss(Section):
     translation: float = Field(1.0, ge=0, description="Weight of the shift in R_b: its c1.")
     affine: float = Field(2.0, ge=0, description="Weight of the affine map in R_b: its c2.")
     warp: float = Field(4.0, ge=0, description="Weight of the rest, the non-affine deformation, in R_b: its c3.")
+    barycenter_points: int = Field(
+        0,
+        ge=0,
+        description="Number of points of the barycenter in R_b, which may differ from that of the landmarks (the paper's §2); "
+        "0 = the same. Another number needs POT.",
+    )
     geometric: Weight = Field(
         Weight(1500.0),
         description="Weight of R_g, which compares the landmarks of a warped image with the warped landmarks: c4 of "
@@ -153,7 +159,7 @@ def skeletons(step: Step, *sets: Tensor) -> Iterator[Tensor]:
 
 
 def _barycenter(found: EncoderPass) -> Tensor:
-    loss, barycenter = found.step.config.loss, found.step.shape_model.barycenter
+    loss, barycenter = found.step.config.loss, found.step.shape_model.reference
     weights = {"translation": loss.translation, "affine": loss.affine, "warp": loss.warp}
     fits = [fit.result() for fit in found.fits]
     return over_stages(

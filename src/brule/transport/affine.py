@@ -12,7 +12,7 @@ from brule.transport.plan import paired
 def translation_to(x: Tensor, target: Tensor) -> Tensor:
     """The shift ``T`` that moves the centre of mass of ``x`` to that of ``target``.
 
-    BRULÈ (arXiv 2006.11643), §3.1: the best translation in ``W_2``.
+    BRULÈ (arXiv 2006.11643): the best translation in ``W_2``.
 
     Args:
         x: ``(B, N, 2)`` points.

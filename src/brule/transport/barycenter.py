@@ -40,7 +40,7 @@ def free_support_barycenter(
 
     .. math:: \bar X = \arg\min_X \sum_k \lambda_k W_2^2(X, X_k)
 
-    BRULÈ (arXiv 2006.11643), §3.1; the algorithm is Cuturi & Doucet (2014), free support: alternate the plans to all sets
+    BRULÈ (arXiv 2006.11643); the algorithm is Cuturi & Doucet (2014), free support: alternate the plans to all sets
     and the barycentric projection of every point, which can't raise the objective.
 
     Args:

@@ -14,7 +14,7 @@ from brule.transport.plan import paired, transport_plan
 
 @dataclass(frozen=True, eq=False)
 class BarycenterFit:
-    """The shift, the affine map and the plans by which landmarks go to the barycenter. BRULÈ (arXiv 2006.11643), §3.1.
+    """The shift, the affine map and the plans by which landmarks go to the barycenter. BRULÈ (arXiv 2006.11643).
 
     Attributes:
         shift: ``T``, ``(B, 2)``.

@@ -15,7 +15,7 @@ from brule.errors import DataError
 
 if TYPE_CHECKING:
     from brule.data import SampleList
-    from brule.studies import Arm, Score, StudyMaterial
+    from brule.studies import Arm, Protocol, Score, StudyMaterial
 
 SEEDS = (0, 1, 2)
 
@@ -30,7 +30,7 @@ class Runs:
         data: Annotated images to measure on.
         output: The study's folder.
         seeds: Seeds of the runs; by default 0 1 2.
-        preset: Base settings: `cpu`, `gpu`, `paper`, or a `.toml` file.
+        preset: Base settings: `cpu`, `gpu`, `paper`, `paper-small` (the paper's terms on two cores), or a `.toml` file.
         set_: Settings that all runs share, as `key=value`. A time limit would let them differ in iterations, so there is none
             unless it is set here.
         exclude_validation: Learn from images outside the validation tenth, and measure on that tenth of `--data`.
@@ -67,6 +67,51 @@ class Runs:
     def options(self) -> dict[str, Any]:
         """How the runs are trained, as arguments of :func:`brule.studies.run_arms`."""
         return {"preset": self.preset, "overrides": self.overrides(), "quiet": self.quiet, "say": note}
+
+    def protocol(self, material: StudyMaterial) -> Protocol:
+        """How the runs on this material are made, for tables and charts."""
+        from brule.studies import Protocol
+
+        return Protocol.of(material, preset=self.preset, overrides=self.overrides())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LabelRuns(Runs):
+    """The runs of a study that learn from annotated images, alone and beside unlabelled ones.
+
+    Args:
+        labelled: Annotated images to learn from.
+        shapes: The annotated shapes; by default those of the annotated images that a run gets.
+        n_shapes: Shapes a run gets, drawn with its seed.
+        start_from: An earlier run, or a saved detector, that all runs begin with: fine-tuning.
+    """
+
+    labelled: Annotated[list[str], Many]
+    shapes: Annotated[list[str] | None, Many] = None
+    n_shapes: int | None = None
+    start_from: Path | None = None
+
+    def material(self, n_labelled: int | None = None) -> StudyMaterial:
+        """What the runs learn from and are measured on.
+
+        Args:
+            n_labelled: how many annotated images a run gets; by default all.
+
+        Raises:
+            DataError: nothing there.
+        """
+        from brule.data.training_data import annotated_shapes, labelled_images
+        from brule.studies import StudyMaterial
+
+        reading = {"exclude_validation": self.exclude_validation, "skip_bad": False}
+        outlines = None
+        if self.shapes:
+            outlines = annotated_shapes(self.shapes, n_shapes=None, seed=0, warn=self.n_shapes is None, **reading)
+        learnt = labelled_images(self.labelled, n_labelled=None, seed=0, **reading)
+        return StudyMaterial(
+            self.unlabelled(), outlines, self.n_shapes, self.measured(), learnt, n_labelled, self.start_from
+        )  # fmt: skip
 
 
 @Parameter(name="*")

@@ -19,14 +19,15 @@ def sweep(term: str, /, *, values: Annotated[list[str], Many], runs: ShapeRuns) 
 
     **Examples**
 
-        brule study sweep R_b --values 0 0.01 0.1 1 10 --images photos/ --shapes annotated/ --data annotated-test/ -o studies/rb
+        brule study sweep R_g --values 0 150 1500 15000 --preset paper-small --images photos/ --shapes annotated/
+            --data annotated-test/ -o studies/rg
 
         brule study sweep warp.bends --values 0 1 2 --images 300w --shapes 300w --data 300w --exclude-validation -o studies/bend
 
     Args:
         term: A setting (`brule train --list-settings` shows all), or a name of the paper: R_b, R_g, L_rec^I, L_rec^L, L_g,
-            L_style, lambda, sigma. Where the preset has the paper's own weight at 0, our replacement is swept; the
-            table names the setting.
+            L_style, lambda, sigma. A term that the preset has switched off is refused: the presets `paper` and
+            `paper-small` have them all.
         values: The values of the setting.
     """
     from brule.studies import report_sweep, resolve_sweep
@@ -36,5 +37,6 @@ def sweep(term: str, /, *, values: Annotated[list[str], Many], runs: ShapeRuns) 
     scores = runs.run(found.arms, material)
     if scores is None:
         return stopped()
-    say(report_sweep(runs.output, found, scores, measured=material.measured))
+    protocol = runs.protocol(material)
+    say(report_sweep(runs.output, found, scores, measured=material.measured, protocol=protocol))
     return 0

@@ -24,6 +24,7 @@ from brule.plots.svg import (
     confidence_chart,
     landmark_map,
     landmark_overlay,
+    learning_curves_chart,
     region_chart,
     risk_coverage_chart,
 )
@@ -65,6 +66,7 @@ def write_evaluation(
     facts: Sequence[tuple[str, str]],
     details: Mapping[str, Any],
     commands: Sequence[tuple[str, str]] = (),
+    course: Sequence[tuple[int, float, float]] = (),
 ) -> list[Path]:
     """Write ``metrics.json``, ``per_image.csv`` and the page ``index.html``, each whole or not at all.
 
@@ -77,12 +79,15 @@ def write_evaluation(
         facts: what has to be known about the figures: (name, value).
         details: the same and more for ``metrics.json``.
         commands: how to go on: (what it does, the command).
+        course: what was measured during training, for :func:`evaluation_page`.
 
     Returns:
         The paths.
     """
     folder, measured = Path(directory), Measurement.of(found)
-    text = evaluation_page(measured, title=title, summary=summary, crop=crop, facts=facts, commands=commands, files=True)
+    text = evaluation_page(
+        measured, title=title, summary=summary, crop=crop, facts=facts, commands=commands, course=course, files=True
+    )  # fmt: skip
     content = {
         METRICS_FILE: metrics_json({**measured.to_dict(), **details}),
         PER_IMAGE_FILE: per_image_csv(measured),
@@ -103,6 +108,7 @@ def evaluation_page(
     eyebrow: str = "Landmarks, measured",
     pictures: Sequence[tuple[Any, str]] = (),
     commands: Sequence[tuple[str, str]] = (),
+    course: Sequence[tuple[int, float, float]] = (),
     files: bool = False,
 ) -> str:
     """One HTML page that needs no other file and no network: figures, where the errors are, confidence, pictures.
@@ -116,6 +122,7 @@ def evaluation_page(
         eyebrow: a few words above the title.
         pictures: further ones, with their captions.
         commands: how to go on: (what it does, the command).
+        course: iteration, NME and W₁ in % of each measurement during training, given boxes.
         files: ``metrics.json`` and ``per_image.csv`` lie beside the page: link to them.
     """
     measured = Measurement.of(found)
@@ -125,6 +132,7 @@ def evaluation_page(
         _where(measured.detail),
         *([_confidence(measured.first)] if measured.first.doubt is not None else []),
         _pictures(measured.first, crop, pictures),
+        *([_course(course)] if course else []),
         _facts(measured.first, facts, files),
         *([html.section("Going on", html.commands(commands))] if commands else []),
     ]
@@ -323,6 +331,11 @@ def _facts(evaluation: Evaluation, facts: Sequence[tuple[str, str]], files: bool
     return html.section("How this was measured", html.facts(known), *tail)
 
 
+def _course(course: Sequence[tuple[int, float, float]]) -> Markup:
+    chart = learning_curves_chart({"validation": [course]}, parts=("NME", "W₁"))
+    return html.section("During training", html.chart(chart, _COURSE_CAPTION))
+
+
 def _interval(figure: Estimate, factor: float = 1.0, digits: int = 2) -> str:
     low, high = (signed(factor * value, digits) for value in figure[1:])
     return f"95 %: {low} to {high}"
@@ -335,6 +348,10 @@ def _ratio(value: float, floor: float) -> str:
 _CED_CAPTION = (
     "What share of the images has at most a given error; further to the upper left is better. The band is the 95 % interval. "
     "AUC is the area under the curve up to a marked limit, failures are the images beyond."
+)
+_COURSE_CAPTION = (
+    "The mean NME and W₁ on validation images, inside the true boxes, over the iterations. W₁ doesn't ask which landmark is "
+    "which, so where the two part, landmarks have changed places."
 )
 _MAP_CAPTION = (
     "Each landmark of the barycenter in the colour of its mean error; the disc about it is as large as that error, true to "

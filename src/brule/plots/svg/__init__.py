@@ -5,6 +5,7 @@ they follow its light and dark scheme; on their own they are drawn for a light b
 """
 
 from brule.plots.svg.bars import Triple, ablation_chart, difference_chart, region_chart
+from brule.plots.svg.canvas import captioned
 from brule.plots.svg.curves import ced_chart, risk_coverage_chart
 from brule.plots.svg.points import confidence_chart, landmark_map, landmark_overlay, two_shapes_chart
 from brule.plots.svg.studies import learning_curves_chart, sample_size_chart, sweep_chart
@@ -12,6 +13,7 @@ from brule.plots.svg.studies import learning_curves_chart, sample_size_chart, sw
 __all__ = [
     "Triple",
     "ablation_chart",
+    "captioned",
     "ced_chart",
     "confidence_chart",
     "difference_chart",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +20,8 @@ FLOOR = "var(--floor,#8a929c)"
 _SERIES = ("#2f62c9", "#d4622a", "#1f9270", "#9a4bbb", "#b08c10", "#c93c67")
 WIDTH = 400  # of a chart in its own units: about 14 pixels a letter on a screen, still readable on a telephone
 FONT = 12
+_VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+_LINE, _LETTER = 14, 5.4  # height of a line of a caption and mean width of its letters, in units of the chart
 
 
 def series_colour(index: int) -> str:
@@ -39,7 +43,7 @@ class Canvas:
     def __init__(self, width: float, height: float, label: str = "", *, decorative: bool = False) -> None:
         self.width, self.height = width, height
         self._label, self._decorative = label, decorative
-        self._parts: list[str] = []
+        self.parts: list[str] = []
 
     def add(self, tag: str, content: str | None = None, *, hint: str | None = None, **attributes: object) -> None:
         """An element.
@@ -56,7 +60,7 @@ class Canvas:
             if value is not None
         )
         inside = ("" if hint is None else f"<title>{escape(hint)}</title>") + escape(content or "")
-        self._parts.append(f"<{tag}{words}>{inside}</{tag}>" if inside else f"<{tag}{words}/>")
+        self.parts.append(f"<{tag}{words}>{inside}</{tag}>" if inside else f"<{tag}{words}/>")
 
     def path(self, points: ArrayLike, **attributes: object) -> None:
         """A line through points ``(n, 2)``."""
@@ -74,7 +78,7 @@ class Canvas:
         title = "" if self._decorative else f"<title>{escape(self._label)}</title>"
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_written(self.width)} {_written(self.height)}" {told} '
-            f'font-family="system-ui, sans-serif">{title}{"".join(self._parts)}</svg>'
+            f'font-family="system-ui, sans-serif">{title}{"".join(self.parts)}</svg>'
         )
 
 
@@ -207,6 +211,22 @@ def draw_legend(canvas: Canvas, legend: Sequence[LegendEntry]) -> None:
         canvas.text(30, y, shortened(entry.name, 38 if entry.figure else 56))
         if entry.figure:
             canvas.text(canvas.width, y, entry.figure, text_anchor="end", font_weight=600)
+
+
+def captioned(svg: str, text: str) -> str:
+    """A chart with lines of small text beneath it.
+
+    Args:
+        svg: the text of a chart.
+        text: plain; broken into lines of the chart's width.
+    """
+    width, height = (float(side) for side in _VIEW_BOX.search(svg).groups())  # type: ignore[union-attr]
+    lines = textwrap.wrap(text, int(width / _LETTER))
+    taller = _VIEW_BOX.sub(f'viewBox="0 0 {_written(width)} {_written(height + _LINE * len(lines) + 8)}"', svg, count=1)
+    below = Canvas(width, 0)
+    for row, line in enumerate(lines):
+        below.text(0, height + 8 + _LINE * (row + 0.7), line, fill=SOFT, font_size=10)
+    return taller.removesuffix("</svg>") + "".join(below.parts) + "</svg>"
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -115,7 +115,7 @@ def encoder_step(step: Step) -> dict[str, float]:
     # Alg. 2, lines 5–9: R_b, R_g, L_g, L_rec^I, L_rec^L. The transport of R_b is solved aside, while a GPU works on the others.
     with ThreadPoolExecutor(1, thread_name_prefix="brule-transport") as aside:
         if "R_b" in {term.name for term in active}:
-            found.fits.extend(aside.submit(fit_barycenter, x.detach(), step.shape_model.barycenter) for x in found.view1)
+            found.fits.extend(aside.submit(fit_barycenter, x.detach(), step.shape_model.reference) for x in found.view1)
         running_mean = found.running_mean
         terms, weights = computed(active, found)
     # Alg. 2, line 10: E descends the sum of c_k times each term.
