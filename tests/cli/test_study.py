@@ -79,6 +79,32 @@ def test_labels_alone_and_with_unlabelled_images(brule, faces: Path, tmp_path: P
     assert found.code == 2 and "learnt from and measured on" in found.err
 
 
+def test_shares_of_the_labels(brule, faces: Path, trained: Path, tmp_path: Path) -> None:
+    data = ["--labelled", faces / "shapes", "--images", faces / "images", "--data", faces / "test", "--shares", 0.4]
+    asked = [
+        "study",
+        "labels",
+        *data,
+        "--seeds",
+        0,
+        "-o",
+        tmp_path / "study",
+        "--quiet",
+        "--set",
+        *SETTINGS,
+        "gan.enabled=false",
+    ]
+    found = brule(*asked)
+    assert found.code == 0, found.err
+    assert "| 40 %, 2 |" in found.out and "Protocol: preset cpu" in found.out and found.err.count("NME") == 2
+    assert {path.name for path in (tmp_path / "study").glob("*.*")} == {f"labels.{end}" for end in ("json", "md", "svg")}
+    assert brule(*asked).out == found.out
+    begun = brule(*asked, "--start-from", trained)
+    assert begun.code == 2 and "start_from" in begun.err  # the folder holds runs that began with random weights
+    wrong = brule(*asked, "--shares", 2)
+    assert wrong.code == 2 and "--shares" in wrong.err
+
+
 def test_a_finished_evaluation_is_a_row(brule, faces: Path, trained: Path, tmp_path: Path) -> None:
     done = tmp_path / "report"
     assert brule("evaluate", trained, "--data", faces / "test", "-o", done).code == 0
