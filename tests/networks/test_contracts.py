@@ -57,6 +57,27 @@ def test_in_evaluation_an_image_is_read_alone(backbone: str, head: str) -> None:
 
 
 @every_encoder
+@pytest.mark.parametrize("stem_stride", [2, 4])
+def test_landmarks_can_take_another_order(backbone: str, head: str, stem_stride: int) -> None:
+    """All stages and spreads are the same in another order, also where the maps are as small as 4 × 4 or feed a next stack."""
+    if backbone == "compact" and stem_stride == 4:
+        stem_stride = 1
+    stacks = 2 if backbone == "hourglass" else 1
+    torch.manual_seed(3)
+    size = {"backbone": backbone, "head": head, "width": 8, "stacks": stacks, "depth": 2, "stem_stride": stem_stride}
+    network = shaken(LandmarkEncoder(BARYCENTER, image_size=16, **size)).eval()
+    pictures = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
+    before = network(pictures)
+    network.reorder(order)
+    after = network(pictures)
+    for one, other in zip(before.stages, after.stages, strict=True):
+        assert torch.allclose(other, one[:, order], atol=1e-5)
+    assert torch.allclose(after.spread, before.spread[:, order], atol=1e-5)
+    assert not torch.allclose(after.points, before.points, atol=1e-2)
+
+
+@every_encoder
 def test_it_is_saved_and_loaded(backbone: str, head: str, tmp_path: Path) -> None:
     network, other = shaken(encoder(backbone, head)).eval(), encoder(backbone, head, seed=1).eval()
     write_safetensors(tmp_path / "weights.safetensors", dict(network.state_dict()), {})

@@ -104,3 +104,20 @@ def test_the_earlier_shapes_lie_in_the_crops_of_the_new_run(first: Path) -> None
 def test_images_that_the_earlier_detector_saw_are_still_seen(first: Path) -> None:
     found = detector(iterations=1).fit(FACES.images[4:], start_from=first)
     assert found.seen_.images == LandmarkDetector.load(first).seen_.images
+
+
+def test_a_detector_trained_without_an_index_can_be_fine_tuned_with_labels(tmp_path: Path) -> None:
+    """Its outputs come in an order of their own; annotated images teach in the order of the annotation."""
+    small = {"encoder.stacks": 1, "gan.enabled": False, "warp.elastic": 0.0}
+    own = LandmarkDetector("paper-small", quiet=True, **(TINY | small))
+    own.fit(FACES.images, shapes=FACES.points[:5], directory=tmp_path / "unsupervised")
+    order = torch.arange(68).roll(7)
+    own.model_.set_order(order)
+    own.save(tmp_path / "turned")
+    still = {"optimizer.learning_rate": 1e-12, "iterations": 1}
+    tuned = LandmarkDetector("paper-small", quiet=True, **(TINY | small | still))
+    tuned.fit(FACES.images, labelled=(FACES.images[:6], FACES.points[:6]), start_from=tmp_path / "turned")
+    assert tuned.model_.order.tolist() == list(range(68))
+    before, after = (dict(one.model_.encoder.named_parameters()) for one in (own, tuned))
+    for name in ("heads.0.prior", "hourglass.maps.0.weight", "hourglass.maps.0.bias"):
+        assert torch.allclose(after[name], before[name][order], atol=1e-6), name

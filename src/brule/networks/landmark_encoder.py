@@ -107,6 +107,21 @@ class LandmarkEncoder(nn.Module):
             answers = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
         return EncoderOutput(tuple(points for points, _ in answers), answers[-1][1])
 
+    @torch.no_grad()
+    def reorder(self, order: Tensor) -> None:
+        """Give the landmarks another order, and change nothing else: output ``i`` becomes what ``order[i]`` was.
+
+        Args:
+            order: a permutation ``(N,)``.
+        """
+        for maps in self.hourglass.get_submodule("maps").children():
+            for parameter in maps.parameters():
+                parameter.copy_(parameter[order])
+        for back in getattr(self.hourglass, "maps_back", ()):  # where a stack's maps are fed into the next
+            back.weight.copy_(back.weight[:, order])
+        for head in self.heads:
+            head.reorder(order)  # type: ignore[operator]
+
 
 class SoftmaxHead(nn.Module):
     """Score maps → their centres of mass: ``x = Σ_q softmax(s)_q q``.
@@ -141,6 +156,11 @@ class SoftmaxHead(nn.Module):
         mean = torch.stack([along_x @ self._places, along_y @ self._places], -1)
         return mean + self.offset, _spread(along_x.detach(), along_y.detach(), self._places)
 
+    def reorder(self, order: Tensor) -> None:
+        """Follow score maps in another order ``(N,)``."""
+        for own in (self.prior, self.offset):
+            own.copy_(own[order])
+
 
 class ConvolutionHead(nn.Module):
     """Score maps → coordinates by stride-2 convolutions down to 4×4 and a linear layer: the paper's head.
@@ -169,6 +189,17 @@ class ConvolutionHead(nn.Module):
         heatmap = scores.detach().flatten(2).softmax(-1).view(scores.shape)
         places = pixel_centres(1, scores.shape[-1], device=scores.device).view(-1, 2)[:, 0]
         return points, _spread(heatmap.sum(-2), heatmap.sum(-1), places)
+
+    def reorder(self, order: Tensor) -> None:
+        """Follow score maps in another order ``(N,)``: what reads them, and what gives the coordinates."""
+        n, last = len(order), self.coordinates
+        first = next((layer for layer in self.body.modules() if isinstance(layer, nn.Conv2d)), None)
+        if first is not None:
+            first.weight.copy_(first.weight[:, order])
+        else:  # the maps are so small that the linear layer reads them itself
+            last.weight.copy_(last.weight.view(2 * n, n, -1)[:, order].flatten(1))
+        last.weight.copy_(last.weight.view(n, 2, -1)[order].flatten(0, 1))
+        last.bias.copy_(last.bias.view(n, 2)[order].flatten())
 
 
 @torch.no_grad()

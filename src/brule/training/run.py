@@ -162,7 +162,7 @@ def take_weights(state: TrainingState, model: BruleModel, decoder: Decoder | Non
         source: the other run's folder, for messages.
 
     Raises:
-        ConfigError: the other detector finds another number of landmarks, or in an order that annotated images contradict.
+        ConfigError: the other detector finds another number of landmarks.
         CheckpointError: its networks are others than those of the settings.
     """
     ours, theirs = len(state.model.barycenter), len(model.barycenter)
@@ -171,16 +171,12 @@ def take_weights(state: TrainingState, model: BruleModel, decoder: Decoder | Non
             f"start_from: the detector in {source} finds {theirs} landmarks, and the shapes have {ours}; give shapes of the "
             "same landmarks, or train without it"
         )
-    order = model.order.to(state.model.order.device)
-    if state.shape_model.indexed and not torch.equal(order, torch.arange(ours, device=order.device)):
-        raise ConfigError(
-            f"start_from: the detector in {source} was trained without an index, so its outputs are in an order of their own, "
-            "which annotated images and the shape prior contradict; start from one that was trained with either"
-        )
     advice = "start from a run with the same encoder (and decoder) settings"
     for own in (state.model, state.ema):
         load_module(own.encoder, model.encoder.state_dict(), source, advice=advice)
-        own.set_order(order)
+        # Outputs of a detector that was trained without an index come in an order of their own; labels know one order alone.
+        own.encoder.reorder(model.order.to(own.order.device))
+        own.set_order(torch.arange(ours))
     for drawing in (state.decoder, state.decoder_ema) if decoder is not None else ():
         if drawing is not None and decoder is not None:
             load_module(drawing, decoder.state_dict(), source, advice=advice)
