@@ -55,10 +55,10 @@ PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(PR
 PAGE_TOOLS := tests/web/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-fast bench lint lint-page format clean
+.PHONY: help setup demo test test-long test-fast bench coverage lint lint-page format docs notebooks release-check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make the virtual environment .venv and install brule into it, for development
 
@@ -77,6 +77,9 @@ test-fast: $(STAMP) ## run the tests that aren't marked slow
 bench: $(STAMP) ## time every part of the library on this machine: bench.json (about 10 minutes; see docs/bench.md)
 	$(BIN)/python -m benchmarks -o bench.json
 
+coverage: $(STAMP) ## run the tests and show which share of the code they reach
+	$(PYTEST) -m "not long" --cov --cov-report=term
+
 lint: $(STAMP) ## check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -94,8 +97,17 @@ format: $(STAMP) ## mend style and formatting where that can be done automatical
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.stamp-docs ## build the documentation's site, strictly: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+notebooks: $(VENV)/.stamp-notebooks ## execute the notebooks, from the first cell to the last
+	$(PYTEST) -n 0 tests/test_notebooks.py
+
+release-check: $(VENV)/.stamp-release ## build both archives; install the wheel without the checkout, and use it there
+	$(BIN)/python tools/release_check.py
+
 clean: ## remove caches, builds and the demo's run; .venv stays
-	rm -rf build dist demo-run .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site demo-run .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -130,4 +142,9 @@ endif
 	@echo "Installing brule with everything its tests need"
 	@$(INSTALL) $(CONSTRAINTS) -e ".[dev]"
 	@echo $(TORCH) > $(VENV)/.torch
+	@touch $@
+
+# Tools that `make test` doesn't need come with an extra each.
+$(VENV)/.stamp-%: pyproject.toml | $(STAMP)
+	@$(INSTALL) $(CONSTRAINTS) -e ".[$*]"
 	@touch $@

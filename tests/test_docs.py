@@ -11,6 +11,7 @@ from brule.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+SUFFIXES = {".py", ".html", ".js", ".yml", ".ipynb", ".svg"}
 HIDDEN = {"bench"}  # explains where it is now
 COMMANDS = sorted(name for name in app if not name.startswith("-") and name not in HIDDEN)
 
@@ -54,7 +55,18 @@ def test_contributing_lists_the_packages_that_there_are() -> None:
 
 def test_messages_name_a_package_that_helps() -> None:
     """``brule`` on the package index is another project."""
-    files = [*(ROOT / "src").rglob("*.py"), *PAGES, ROOT / "README.md", ROOT / "pyproject.toml"]
+    folders = [ROOT / name for name in ("src", "notebooks", "tools", "docs/site", ".github")]
+    sources = [path for folder in folders for path in folder.rglob("*") if path.suffix in SUFFIXES]
+    files = [
+        *sources,
+        *PAGES,
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "pyproject.toml",
+        ROOT / "Makefile",
+        ROOT / "Dockerfile",
+    ]
+    assert len(files) > 200
     old = re.compile(r"(?<![\w-])brule\[|pip install (-U )?'?brule(?![\w-])")
     assert not [str(path.relative_to(ROOT)) for path in files if old.search(path.read_text(encoding="utf-8"))]
 
