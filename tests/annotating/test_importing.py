@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from brule.annotating import Project, Template
 from brule.annotating.exporting import collected
 from brule.annotating.importing import import_annotations
+from brule.annotating.predictions import Predictions
 from brule.data.annotations import write_annotations
 from brule.data.formats import FORMATS, Annotation, Annotations
 from brule.data.samples import Layout
@@ -93,3 +95,25 @@ def test_an_annotation_file_brings_its_images_along(photos: Path, tmp_path: Path
 
 def test_images_alone_are_nothing_to_import(photos: Path, tmp_path: Path) -> None:
     assert import_annotations(Project(tmp_path / "project", [photos]), [photos]).n_images == 0
+
+
+def test_predictions_are_reviewed_and_never_become_labels(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    folder.mkdir()
+    entries = [
+        {"path": str(photos / name), "points": (POINTS[:2] + k).tolist(), "spread": [k + 1, k + 3], "flagged": k == 1}
+        for k, name in enumerate(("a.png", "sub/b.png"))
+    ]
+    (folder / "landmarks.json").write_text(json.dumps({"landmarks": 2, "names": ["tip", "left"], "images": entries}))
+    project = Project(tmp_path / "project")
+    found = import_annotations(project, [folder])
+    assert (found.n_images, found.predicted, found.left_out) == (0, 2, [])
+    assert project.template.names == ("tip", "left") and project.summaries.counts()["new"] == 2
+    kept = Predictions(project.folder / "predictions" / "found.jsonl")
+    second = next(entry.name for entry in project.entries.values() if entry.name.endswith("b.png"))
+    own = kept.of(second)
+    assert own is not None and own.flagged and kept.uncertainty[second] == 3
+    np.testing.assert_array_equal(own.points, POINTS[:2] + 1)
+    other = Project(tmp_path / "other", [photos], template=Template(names=NAMES))
+    with pytest.raises(DataError, match="predictions of 2 landmarks; the project has 3"):
+        import_annotations(other, [folder])

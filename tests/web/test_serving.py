@@ -121,6 +121,7 @@ def test_kill_9_loses_nothing_that_was_saved(folder: Path, seed: int) -> None:
                 while True:
                     _edit(server, known, rng)
             killer.wait()
+    print(f"{kills} kills, {sum(one['version'] for one in known.values())} changes")
     project = Project(folder)
     for image, saved in known.items():
         record = project.record(image)
@@ -157,6 +158,7 @@ def test_twenty_thousand_images_open_in_three_seconds(tmp_path: Path) -> None:
     started = time.monotonic()
     again = Project(project.folder)
     opened = time.monotonic() - started
+    print(f"20,000 images: made in {first:.2f} s, opened in {opened:.2f} s")
     assert len(again.entries) == 20_000
     assert max(first, opened) < 3.0, (first, opened)
     from starlette.testclient import TestClient

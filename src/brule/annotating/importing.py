@@ -12,12 +12,14 @@ import numpy as np
 from brule.annotating.folders import inside
 from brule.annotating.marks import GONE, Mark, Marks
 from brule.annotating.outlines import keep_outlines
+from brule.annotating.predictions import keep_predictions
 from brule.annotating.project import Project
 from brule.annotating.template import Template, numbered
 from brule.data.conversion import collect
 from brule.data.discovery import find_annotations, is_project
 from brule.data.formats import Annotation, Annotations
 from brule.data.formats.record import Outline
+from brule.data.predictions import prediction_table
 from brule.data.samples import BadFiles
 from brule.errors import DataError
 
@@ -30,12 +32,14 @@ class Imported:
         n_images: images whose annotation was taken over.
         kept: images that were annotated in the project already, and stay as they are.
         outlined: images with polygons or polylines, which :mod:`brule.annotating.outlines` turns into contours.
+        predicted: images with predictions of ``brule predict``, which are to be reviewed.
         left_out: what couldn't be taken over, one plain sentence each.
     """
 
     n_images: int = 0
     kept: int = 0
     outlined: int = 0
+    predicted: int = 0
     left_out: list[str] = field(default_factory=list)
 
 
@@ -43,7 +47,8 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
     """Take annotations over, as finished ones; their images are added to the project where they aren't in it.
 
     A project without landmarks gets those of the annotations. A landmark that isn't there in an otherwise annotated image
-    is taken to be absent. Polygons and polylines are kept for :func:`brule.annotating.outlines.contour_from_outlines`.
+    is taken to be absent. Predictions of ``brule predict`` never become labels: they are kept for review. Polygons and
+    polylines are kept for :func:`brule.annotating.outlines.contour_from_outlines`.
 
     Args:
         project: to add to.
@@ -65,9 +70,22 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
             continue
         imported.left_out.extend(str(one) for one in bad)
         _add_images(project, found)
+        table = prediction_table(path)
+        if table is not None:
+            imported = _predictions(project, table, found, imported=imported)
+            continue
         imported = _taken_over(project, path, found, imported=imported)
         imported = replace(imported, outlined=imported.outlined + _keep_outlines(project, found))
     return imported
+
+
+def _predictions(project: Project, table: Path, found: Annotations, *, imported: Imported) -> Imported:
+    count = found.n_points or 0
+    if not project.template.names:
+        project.set_template(project.settings.version, numbered(count, names=found.layout.names))
+    if count != len(project.template.names):
+        raise DataError(f"{table}: predictions of {count} landmarks; the project has {len(project.template.names)}")
+    return replace(imported, predicted=imported.predicted + keep_predictions(project, table, found.items))
 
 
 def _add_images(project: Project, found: Annotations) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from brule.annotating.project import PREDICTIONS, Project
+from brule.data.formats.record import Annotation
+from brule.data.formats.values import load_json
 from brule.errors import DataError
-from brule.files import atomic_write
+from brule.files import atomic_write, write_text
 
 FORMAT = "brule-predictions-1"
 _BATCH = 32
@@ -139,6 +142,46 @@ def predict_project(
             if done % _BATCH == 0 or done == total:
                 progress(done, total)
     return target
+
+
+def keep_predictions(project: Project, table: Path, items: Sequence[Annotation]) -> int:
+    """Keep what ``brule predict`` wrote, for the page to show for review; named after its folder.
+
+    Args:
+        project: whose images they are of.
+        table: the list that the predictions were read from.
+        items: what was read, images by their absolute path; a prediction of another image is left out.
+
+    Returns:
+        How many were kept.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    names = {os.path.abspath(entry.path): entry.name for entry in project.entries.values()}
+    found = {names[item.image]: item for item in items if item.points is not None and item.image in names}
+    listed = _listed(table)
+    head = {"format": FORMAT, "landmarks": len(project.template.names), "calibrated": False}
+    lines = [json.dumps(head)]
+    for name, item in found.items():
+        own = listed.get(os.path.basename(item.image), {})
+        spread = np.array(own.get("spread") or [np.nan] * len(item.points), dtype=np.float64)  # type: ignore[arg-type]
+        doubt = float(np.nanmean(spread)) if np.isfinite(spread).any() else 0.0
+        prediction = Prediction(np.asarray(item.points, dtype=np.float64), spread, doubt, None, bool(own.get("flagged")))
+        lines.append(json.dumps({"name": name, **_content(prediction, False)}))
+    target = predictions_file(project, table.parent.name or "predictions")
+    write_text(target, "".join(f"{line}\n" for line in lines))
+    return len(found)
+
+
+def _listed(table: Path) -> dict[str, dict[str, Any]]:
+    """The entries of a list of predictions by their image's name, where that is in one folder alone."""
+    if table.suffix != ".json":
+        return {}
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for entry in load_json(table)["images"]:
+        entries.setdefault(os.path.basename(entry["path"]), []).append(entry)
+    return {name: own[0] for name, own in entries.items() if len(own) == 1}
 
 
 def predictions_file(project: Project, name: str) -> Path:

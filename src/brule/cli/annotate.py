@@ -103,6 +103,8 @@ def _import(project: Project, paths: list[str]) -> None:
     found = import_annotations(project, paths)
     if found.n_images:
         note(f"imported the annotations of {found.n_images} images")
+    if found.predicted:
+        note(f"imported the predictions of {found.predicted} images, for review")
     if found.outlined:
         note(f"found outlines in {found.outlined} images: --outline-points N, or Set up in the page, makes contours of them")
     for text in found.left_out[:SHOWN_BAD_FILES]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,41 @@ def test_dragging_among_500_landmarks_is_quick(
     print("frames", len(frames), "p50, p95, max:", np.percentile(frames, [50, 95, 100]).round(2))
     assert len(frames) >= 40
     assert np.percentile(frames, 95) <= 8
+
+
+@pytest.mark.long
+def test_twenty_thousand_images_open_at_once_and_the_next_one_too(
+    draw: Callable, serve: Callable, visit: Callable, tmp_path: Path
+) -> None:
+    """The page of 20,000 images is there within 3 s, and the next image within 100 ms (median), as the page's clock has it."""
+    faces = draw(8, size=256)
+    for k in range(20_000 - 8):
+        place = faces.folder / f"{k // 1000:02d}"
+        place.mkdir(exist_ok=True)
+        (place / f"copy_{k:05d}.png").hardlink_to(faces.folder / f"face_{k % 8:03d}.png")
+    started = time.monotonic()
+    project = Project(tmp_path / "project", [faces.folder], template=Template(names=("a", "b", "c")))
+    person = visit(serve(project)).goto("annotate").opened()
+    opened = time.monotonic() - started
+    person.page.select_option("select[aria-label='Order of the images']", "name")
+    person.page.wait_for_function("() => brule.page().images.item(0)")
+    person.page.locator(".stage-points").focus()
+    person.ask(
+        """() => { window.took = []; const shown = () => brule.page().stage.canvasStage;
+            addEventListener('keydown', (event) => { if (event.key !== 'n') return;
+              const [before, start] = [shown().record?.id, performance.now()];
+              const look = () => shown().record?.id !== before && shown().picture.preview
+                ? took.push(performance.now() - start) : requestAnimationFrame(look); look(); }, true); }"""
+    )
+    for k in range(20):
+        person.press("n")
+        person.page.wait_for_function("k => took.length > k", arg=k)
+        person.page.wait_for_timeout(300)  # a person looks at it; the one after it is fetched meanwhile
+    took = np.array(person.ask("() => took"))
+    print(
+        f"20,000 images: page there after {opened:.2f} s; next image: median {np.median(took):.0f} ms, {took.max():.0f} at most"
+    )
+    assert opened <= 3 and np.median(took) <= 100
 
 
 def frame_times(trace: Any) -> Any:

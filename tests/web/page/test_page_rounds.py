@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,14 @@ def train(person: Any) -> None:
     person.page.fill("textarea", TINY)
     person.page.click("button.primary:has-text('Train again'), button:has-text('Start training')")
     person.page.wait_for_selector("text=Review the predictions", timeout=LONG_MS)
+
+
+def until(person: Any, expression: str) -> None:
+    """Wait for something that the page has to ask the server for: `wait_for_function` takes a promise for true."""
+    end = time.monotonic() + LONG_MS / 1000
+    while not person.ask(expression):
+        assert time.monotonic() < end, expression
+        time.sleep(0.3)
 
 
 def review(person: Any) -> None:
@@ -78,7 +87,7 @@ def test_a_person_annotates_trains_corrects_and_exports(
 
     train(person)
     second_round = "() => brule.app.api.runs().then((answer) => answer.runs.some((run) => run.name === 'round-2'))"
-    person.page.wait_for_function(second_round, timeout=120_000)
+    until(person, second_round)
     command = person.ask("() => brule.app.api.training().then((train) => train.command)")
     assert f"--start-from {project.folder / 'runs' / 'round-1'}" in command  # later rounds start from the last detector
 
@@ -86,7 +95,7 @@ def test_a_person_annotates_trains_corrects_and_exports(
     person.page.select_option("select[aria-label='Format']", "labelme")
     person.page.click("text=Export the annotations")
     with person.page.expect_download() as download:
-        person.page.click("a:has-text('Download') >> nth=-1")
+        person.page.click("p:has-text('12 images exported') >> a:has-text('Download')")
     archive = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))
     assert len([name for name in archive.namelist() if name.endswith(".json")]) == 12
     assert not (tmp_path / "project" / "nothing").exists()
@@ -106,7 +115,7 @@ def test_a_training_is_stopped_and_resumed(
     person.page.fill("textarea", TINY.replace("iterations=4", "iterations=300"))
     person.page.click("button:has-text('Start training')")
     begun = "() => brule.app.api.training().then((train) => train.iteration >= 2)"
-    person.page.wait_for_function(begun, timeout=LONG_MS)
+    until(person, begun)
     person.page.click("button:has-text('Stop')")
     person.page.wait_for_selector("h2:has-text('Stopped')", timeout=LONG_MS)
     at = person.ask("() => brule.app.api.training().then((train) => train.iteration)")

@@ -117,6 +117,7 @@ def add_folders(call: Call) -> dict[str, Any]:
         "imported": found.n_images,
         "kept": found.kept,
         "outlined": found.outlined,
+        "predicted": found.predicted,
         "left_out": found.left_out[:20],
     }
 

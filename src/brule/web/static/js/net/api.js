@@ -112,7 +112,7 @@ export class Api {
 
   /**
    * @param {string[]} paths
-   * @returns {Promise<{added: number, n_images: number, imported: number, kept: number, outlined: number, left_out: string[]}>}
+   * @returns {Promise<{added: number, n_images: number, imported: number, kept: number, outlined: number, predicted: number, left_out: string[]}>}
    */
   addFolders(paths) {
     return this.json("POST", "/api/project/folders", { paths });

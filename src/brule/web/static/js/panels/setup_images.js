@@ -31,7 +31,7 @@ export class ImagesCard {
       void droppedFiles(event.dataTransfer).then((dropped) => this.upload(dropped));
     });
     this.element = h("section", { class: "card" }, h("h2", {}, "1  Images"), this.about, form, drop,
-      h("p", { class: "note" }, "Annotations in a folder that you add by its path (COCO, TPS, CVAT, labelme, DeepLabCut, .pts, …) are imported. Dropped images are copied into the project."));
+      h("p", { class: "note" }, "Annotations in a folder that you add by its path (COCO, TPS, CVAT, labelme, DeepLabCut, .pts, …) are imported, and so are the predictions of brule predict, for review. Dropped images are copied into the project."));
   }
 
   update() {
@@ -94,10 +94,10 @@ export class ImagesCard {
   }
 }
 
-/** @param {{added: number, imported: number, kept: number, outlined: number, left_out: string[]}} answer */
-function addedText({ added, imported, kept, outlined, left_out: left }) {
-  const parts = [added || !(imported + kept + outlined) ? `${plural(added, "image")} added` : "", imported ? `${plural(imported, "annotation")} imported` : "",
-    kept ? `${plural(kept, "image")} annotated here already and left as they are` : "", outlined ? `outlines found in ${plural(outlined, "image")}: see Contours` : ""];
+/** @param {{added: number, imported: number, kept: number, outlined: number, predicted: number, left_out: string[]}} answer */
+function addedText({ added, imported, kept, outlined, predicted, left_out: left }) {
+  const parts = [added || !(imported + kept + outlined + predicted) ? `${plural(added, "image")} added` : "", imported ? `${plural(imported, "annotation")} imported` : "",
+    kept ? `${plural(kept, "image")} annotated here already and left as they are` : "", predicted ? `predictions of ${plural(predicted, "image")} imported: see Review` : "", outlined ? `outlines found in ${plural(outlined, "image")}: see Contours` : ""];
   const problem = left.length ? ` Left out: ${left[0]}${left.length > 1 ? ` (and ${left.length - 1} more)` : ""}` : "";
   return `${parts.filter(Boolean).join(", ")}.${problem}`;
 }
