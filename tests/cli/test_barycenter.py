@@ -21,7 +21,7 @@ def test_writes_a_file_that_is_read_as_shapes_again(brule, faces: Path, tmp_path
     assert again.names == direct.names
     np.testing.assert_allclose(again.points, direct.points, atol=1e-9)
     assert Image.open(tmp_path / "b.png").size[0] > 200
-    assert "objective" in found.out and "spread" in found.out and "29 pairs" in found.out
+    assert "mean squared W₂" in found.out and "spread" in found.out and "29 pairs" in found.out
 
 
 def test_draws_with_the_seed_and_names_the_picture(brule, faces: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_by_what_a_run_sees_with_copies(brule, trained: Path, faces: Path, tmp_p
     listed = (tmp_path / "out" / "chosen.txt").read_text().splitlines()
     assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {Path(name).name for name in listed}
     assert (tmp_path / "out" / "chosen.png").is_file()
-    assert "true shapes" in found.out and "mean shape" in found.out and "what the encoder of" in found.out
+    assert "true shapes" in found.out and "mean shape" in found.out and "features of the encoder of" in found.out
 
 
 def test_labels_do_not_decide(brule, own_faces: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_inspect_counts_missing_points(brule, tmp_path: Path) -> None:
     found = brule("data", "inspect", tmp_path, "-o", tmp_path / "sheet.jpg")
     assert found.code == 0
     assert "landmarks   3: nose, eye, ear" in found.out and "missing     1 points: ear (1)" in found.out
-    assert "b.png: 1 landmarks lie outside" in found.out
+    assert "b.png: 1 landmarks are outside" in found.out
 
 
 def test_nothing_there(brule, tmp_path: Path) -> None:

@@ -88,8 +88,8 @@ def _tell(ready: ReadyShapes, found: Barycenter) -> None:
     from brule.geometry import mirror_permutation
 
     say(f"barycenter of {len(ready.sets)} shapes, {len(found.points)} landmarks")
-    say(f"objective   {found.objective:.6f} (mean squared W₂), after {len(found.history) - 1} iterations")
-    say(f"spread      {100 * found.objective**0.5:.2f} % of the crop: how far a landmark typically is from its place here")
+    say(f"spread      {100 * found.objective**0.5:.2f} % of the crop: how far landmarks typically are from their place here")
+    say(f"            (mean squared W₂ {found.objective:.6f}, after {len(found.history) - 1} iterations)")
     indexed = ready.whole is not None and ready.whole.shape[1] == len(found.points)
     mirror = mirror_permutation(
         ready.whole if ready.whole is not None and indexed else found.points

@@ -88,7 +88,7 @@ def choose(
     listed, sheet = (output, output.with_suffix(".png")) if as_list else (output / LIST, output / SHEET)
     write_text(listed, "".join(f"{sample.path}\n" for sample in chosen))
     _draw(chosen, sheet, detector)
-    say(f"{count} of {len(cache)} images, by {'their thumbnails' if run is None else f'what the encoder of {run} sees'}")
+    say(f"{count} of {len(cache)} images, by {'their thumbnails' if run is None else f'features of the encoder of {run}'}")
     _print_choice(choice, score)
     note_bad(cache.bad)
     say(f"list: {listed}")

@@ -171,7 +171,7 @@ def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> 
         say(total)
         return 0
     busy = [store.folder for store in stores if not clear_store(store.folder)]
-    say(f"removed: {total}" if not busy else f"removed, but for {len(busy)} that are in use or can't be removed: {total}")
+    say(f"removed: {total}" if not busy else f"removed, except {len(busy)} that are in use or can't be removed: {total}")
     return 0
 
 
@@ -189,7 +189,7 @@ def _tell(found: Inspection) -> None:
         say(f"same name   {', '.join(map(str, paths))}")
     _count("same name", len(found.doubles))
     for path, count in list(found.points_outside.items())[:SHOWN]:
-        say(f"outside     {path}: {count} landmarks lie outside the image")
+        say(f"outside     {path}: {count} landmarks are outside the image")
     _count("outside", len(found.points_outside))
     for path in found.boxes_outside[:SHOWN]:
         say(f"outside     {path}: the box reaches outside the image")

@@ -68,10 +68,10 @@ class Ranking:
         """Print the first of them."""
         if not self.calibrated:
             note(
-                "this detector isn't calibrated: it says which images it uncertainties most, but not how far it may be off; "
-                "brule calibrate teaches it that"
+                "this detector isn't calibrated: the order shows which images are least certain, but not how large their "
+                "errors are; brule calibrate adds that"
             )
-        say("look at these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
+        say("check these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
         for uncertainty, name, number, pixels, _ in self.ordered()[:SHOWN]:
             figures = f"{100 * uncertainty:6.2f} %  {pixels:7.1f} px  " if self.calibrated else "  "
             say(f"{figures}{name}{f' (object {number})' if number > 1 else ''}")

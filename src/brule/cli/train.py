@@ -230,7 +230,7 @@ def _print_end(run: Path, detector: LandmarkDetector, hints: bool) -> None:
     how = "trained" if detector.finished_ else "stopped after"
     say(f"{how} {done.iteration} iterations in {done.elapsed / 60:.1f} minutes; the detector is in {run}")
     if not detector.finished_:
-        say_commands(commands([("To go on", ["train", "-o", str(run), "--resume"])]))
+        say_commands(commands([("To continue", ["train", "-o", str(run), "--resume"])]))
     elif hints:
         say_commands(
             commands(

@@ -87,7 +87,7 @@ def learn_locator(
     tell(f"learnt {len(angles)} filters from {len(ten)} annotated images")
     for share in _SHARES[: settings.rounds] if len(others) else ():
         locator = learner.again(locator, ten, others, share=share)
-        tell(f"learnt again with the surest answers in {share:.0%} of {len(others)} unlabelled images")
+        tell(f"trained again on the most certain answers in {share:.0%} of {len(others)} unlabelled images")
     return learner.calibrated(locator, ten, others)
 
 

@@ -143,7 +143,7 @@ def _own_styles(redrawer: Redrawer, rows: Rows, count: int) -> Columns:
     reason = "this run learnt no random styles, for want of the adversarial term (gan.adversarial=0)"
     if not crops:
         raise ConfigError(f"{reason}: --style-from IMAGES takes styles from images")
-    note(f"{reason}: the columns have those of the images themselves; --style-from IMAGES takes others")
+    note(f"{reason}: the columns have the styles of the images themselves; choose others with --style-from IMAGES")
     return Columns(
         redrawer.styles_of(np.stack([crop for crop, _ in crops])), [name for _, name in crops], [c for c, _ in crops]
     )
