@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brule.data import Box
-
 UPRIGHT = 0.0
 
 
@@ -80,8 +78,3 @@ def nothing_found(images: Sequence[int], landmarks: int) -> Landmarks:
 def joined(parts: Sequence[Landmarks]) -> Landmarks:
     """The objects of several results, one after the other."""
     return Landmarks(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Landmarks)))
-
-
-def boxes_tensor(boxes: Sequence[Box]) -> Tensor:
-    """Boxes as ``(M, 4)`` float32."""
-    return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
