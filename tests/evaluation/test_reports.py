@@ -95,7 +95,7 @@ def test_page_without_spread_and_with_missing_points(measured: Measured, drawn: 
     truth[:, 0] = truth[3, :17] = np.nan
     bare = replace(result, spread=None, truth=truth, mean_shape=None, mean_errors=None)
     page = Page(evaluation_page(bare, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[]))
-    assert "Does it know" not in page.text and "barycenter (floor)" in page.text
+    assert "Does its uncertainty" not in page.text and "barycenter (floor)" in page.text
     assert f"{24 + 16} landmarks, left out of all means" in page.text and "missing everywhere" in page.text
     assert "nan" not in page.text.lower()
 

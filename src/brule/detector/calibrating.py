@@ -36,7 +36,7 @@ class Quality:
         views: how often each image was looked at.
         error: the mean error of the predictions.
         correlation: Spearman's ρ of expected and true error over images.
-        risk: the true error of what is kept if the least sure images are laid aside.
+        risk: the true error of the remaining images if the least certain ones are set aside.
         groups: expected and true mean error of four groups of images, from the surest to the least sure.
     """
 

@@ -66,7 +66,7 @@ def measure_detector(
     Args:
         detector: a trained one.
         data: images annotated as the detector's shapes were: a folder, files, globs, or samples.
-        boxes: ``"none"``: predict whole images, with no box from anyone; ``"given"``: inside the true boxes; ``"both"``.
+        boxes: ``"none"``: predict on whole images, without boxes; ``"given"``: inside the true boxes; ``"both"``.
         normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
         regions: names of regions with the indices of their landmarks.
         batch_size: images at a time.

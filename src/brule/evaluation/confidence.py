@@ -15,7 +15,7 @@ from brule.evaluation.intervals import Estimate, estimate
 
 @dataclass(frozen=True, eq=False)
 class RiskCoverage:
-    """The mean error of the images that one keeps if the least sure ones are laid aside.
+    """The mean error of the images that remain if the least certain ones are set aside.
 
     Attributes:
         coverage: ``(B,)``, the share of images kept: 1/B … 1.

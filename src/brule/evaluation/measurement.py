@@ -19,7 +19,7 @@ class Measurement:
     """The evaluations of one detector on one set of annotated images.
 
     Attributes:
-        whole: on whole images, with no box from anyone: what a user gets; ``None`` if it wasn't asked for.
+        whole: on whole images, without boxes: what a user gets; ``None`` if it wasn't asked for.
         given: inside the true boxes, which users don't have; ``None`` if it wasn't measured.
         objects: precision, recall and counts where images hold several objects or none; empty otherwise.
         repeat: error between two annotations of the same images, ``{"nme": …, "nme_px": …, "n": …}``; empty if there are none.

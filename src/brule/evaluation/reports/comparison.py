@@ -189,16 +189,16 @@ def comparison_page(report: ComparisonReport, *, facts: Sequence[tuple[str, str]
 def verdict(report: ComparisonReport) -> str:
     """What the comparison says, in a sentence or two."""
     best = min(report.candidates, key=lambda one: one.scores.nme)
-    told = f"On {len(report.names):,} images, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
+    best_of = f"On {len(report.names):,} images, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
     open_pairs = [one for one in report.differences["nme"] if best.name in (one.first, one.second) and not _is_certain(one)]
     if not open_pairs:
-        return f"{told} For each other one, the 95 % interval of the difference excludes zero."
+        return f"{best_of} For each other one, the 95 % interval of the difference excludes zero."
     others = ", ".join(one.first if one.second == best.name else one.second for one in open_pairs)
-    return f"{told} Between it and {others} these images can't decide: the 95 % interval of the difference includes zero."
+    return f"{best_of} Between it and {others} these images can't decide: the 95 % interval of the difference includes zero."
 
 
 def p_text(value: float) -> str:
-    """A p-value as people write it."""
+    """A p-value as text."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -252,8 +252,8 @@ def _figures(report: ComparisonReport) -> Markup:
         html.table(header, rows, label="Figures of each detector", compact=True),
         html.side_by_side(drawn, *_regions(report)),
         lead=f"Measured on {report.measured}. The best of each column is bold. The floor is the constant answer of the "
-        "run's own annotated shapes. Two intervals may overlap and the difference still be certain: that is what the "
-        "next section is for.",
+        "run's own annotated shapes. The intervals of two detectors may overlap although their difference is significant: "
+        "the next section shows it.",
     )
 
 
@@ -293,7 +293,7 @@ def _differences(report: ComparisonReport) -> Markup:
             html.chart(difference_chart(drawn), _DIFFERENCE_CAPTION),
         ),
         lead="Each image is compared with itself, so that hard and easy images cancel. In percent points; negative means that "
-        "the second one is better; bold where the 95 % interval leaves zero out.",
+        "the second one is better; bold where the 95 % interval excludes zero.",
     )
 
 
@@ -321,5 +321,5 @@ def _regions(report: ComparisonReport) -> list[Markup]:
     return [table]
 
 
-_CED_CAPTION = "What share of the images has at most a given error; further to the upper left is better."
-_DIFFERENCE_CAPTION = "Difference of the NME with its 95 % interval. Left of zero the second one is better."
+_CED_CAPTION = "The share of images with at most a given error; further to the upper left is better."
+_DIFFERENCE_CAPTION = "Difference of the NME with its 95 % interval. Left of zero, the second one is better."

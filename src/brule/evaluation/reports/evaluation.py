@@ -157,14 +157,14 @@ def chosen_images(errors: Array, each: int = _EACH) -> dict[str, list[int]]:
     return {
         "The best": order[:each].tolist(),
         "About the median": order[middle : middle + each].tolist(),
-        "The worst, the very worst first": order[::-1][:each].tolist(),
+        "The worst, largest error first": order[::-1][:each].tolist(),
     }
 
 
 def _tiles(measured: Measurement) -> Markup:
     first, mine = measured.first, measured.first.scores
     floor = mine.floor_nme
-    place = "on whole images, no box from anyone" if first.boxes == "none" else "inside the true boxes"
+    place = "on whole images, without boxes" if first.boxes == "none" else "inside the true boxes"
     items = [
         Tile("Mean error (NME)", shown(mine, "nme")[0], f"{place}; {_interval(mine.estimate('nme'))}"),
         Tile("Found", shown(mine, "found")[0], "objects with an error below the floor"),
@@ -204,8 +204,9 @@ def _figures(measured: Measurement) -> Markup:
         label="NME by other distances", compact=True,
     )  # fmt: skip
     lead = (
-        f"The floor is an answer that costs nothing: the {first.floor_name} of the annotated shapes, laid into the true box of "
-        "every object. A detector is worth what it is better than that. In brackets: 95 % intervals (bootstrap over images)."
+        f"The floor is a constant answer (a baseline): the {first.floor_name} of the annotated shapes, placed in the true box "
+        "of every object. What a detector has learnt is its advantage over that. In brackets: 95 % intervals (bootstrap over "
+        "images)."
     )
     if not first.beats_floor:
         lead = "This detector is no better than a constant answer. " + lead
@@ -223,7 +224,7 @@ def _remarks(measured: Measurement) -> list[str]:
         again = measured.repeat
         remarks.append(
             f"{again['n']:.0f} images are annotated twice: the two annotations differ by {again['nme']:.2f} % "
-            f"({again['nme_px']:.1f} pixels). No detector can be measured more closely than that."
+            f"({again['nme_px']:.1f} pixels). No detector can be measured more precisely than that."
         )
     if measured.objects:
         found = measured.objects
@@ -275,11 +276,11 @@ def _where(evaluation: Evaluation) -> Markup:
 def _confidence(evaluation: Evaluation) -> Markup:
     curve, known = evaluation.risk_coverage, evaluation.rank_correlation
     assert curve is not None and known is not None and evaluation.doubt is not None
-    title = "Does it know when it errs?"
+    title = "Does its uncertainty predict its errors?"
     if not known.low > 0:
         return html.section(
             title,
-            lead="Not on these images: its uncertainty doesn't order them by their error better than chance, so no ranking "
+            lead="Not on these images: the uncertainty orders them by error no better than chance, so no ranking "
             "is shown. Train longer, or calibrate it on annotated images (brule calibrate).",
         )
     scatter = confidence_chart(evaluation.mean_spread, evaluation.errors) if evaluation.mean_spread is not None else None
@@ -346,7 +347,7 @@ def _ratio(value: float, floor: float) -> str:
 
 
 _CED_CAPTION = (
-    "What share of the images has at most a given error; further to the upper left is better. The band is the 95 % interval. "
+    "The share of images with at most a given error; further to the upper left is better. The band is the 95 % interval. "
     "AUC is the area under the curve up to a marked limit, failures are the images beyond."
 )
 _COURSE_CAPTION = (
@@ -360,6 +361,6 @@ _MAP_CAPTION = (
 _REGION_CAPTION = "The mean over the landmarks of a region, then over the images."
 _SPREAD_CAPTION = "The mean spread of an image's landmarks against its error. A useful spread rises with the error."
 _RISK_CAPTION = (
-    "The mean error of the images that stay when the least sure ones are laid aside, for a second look by a person, say. The "
-    "nearer to the best possible curve, the better."
+    "The mean error of the remaining images when the least certain ones are set aside, for example for a person to check. The "
+    "closer to the best possible curve, the better."
 )

@@ -1,4 +1,4 @@
-"""An evaluation as files that other programs read, and that a later comparison starts from."""
+"""An evaluation as files for other programs, and for later comparisons."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StoredEvaluation:
 
     @classmethod
     def of(cls, found: Evaluation | Measurement, run: str) -> StoredEvaluation:
-        """That of a measurement at hand."""
+        """The stored form of a measurement."""
         measured = Measurement.of(found)
         first = measured.first
         regions = region_errors(first.landmark_errors, first.regions)

@@ -21,7 +21,7 @@ from brule.plots.checks import as_image
 
 
 class Tile(NamedTuple):
-    """A figure that is seen first: what it is, its value, and a line of small print."""
+    """A figure at the top of the page: what it is, its value, and a line of small print."""
 
     label: str
     value: str
@@ -41,12 +41,12 @@ def page(title: str, *, eyebrow: str, summary: str, body: Iterable[Markup]) -> s
 
 
 def section(title: str, *parts: Markup, lead: str = "") -> Markup:
-    """A heading, a sentence that says how to read what follows, and what follows."""
+    """A heading, a sentence on how to read the section, and its content."""
     return _fill("section", title, parts, lead)
 
 
 def tiles(items: Sequence[Tile]) -> Markup:
-    """The figures that are seen first."""
+    """The figures at the top of the page."""
     return _fill("tiles", items)
 
 
@@ -78,7 +78,7 @@ def side_by_side(*parts: Markup) -> Markup:
 
 
 def column(*parts: Markup) -> Markup:
-    """Parts below each other, to stand beside others."""
+    """Parts below each other, to be placed beside others."""
     return _fill("group", "column", parts)
 
 
@@ -114,7 +114,7 @@ def facts(items: Sequence[tuple[str, str]]) -> Markup:
 
 
 def commands(items: Sequence[tuple[str, str]]) -> Markup:
-    """Commands, each under what it does."""
+    """Commands, each with what it does."""
     return _fill("commands", items)
 
 
@@ -144,7 +144,7 @@ def _file(name: str) -> str:
 
 
 def _inline(svg: str) -> Markup:
-    """SVG within HTML, where the namespace goes without saying."""
+    """SVG within HTML, where the namespace is implied."""
     return Markup(svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1))
 
 

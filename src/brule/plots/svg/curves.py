@@ -73,7 +73,7 @@ def ced_end(errors: Sequence[Array], limits: Sequence[float] = (8.0, 10.0)) -> f
 
 
 def risk_coverage_chart(coverage: ArrayLike, risk: ArrayLike, oracle: ArrayLike) -> str:
-    """The mean error of the images that are kept when the least sure ones are laid aside.
+    """The mean error of the images that remain when the least certain ones are set aside.
 
     Args:
         coverage: ``(B,)``, the share of images kept, rising to 1.
