@@ -1,4 +1,4 @@
-"""What every loss has in common: one number a sample, smallest at its optimum, with gradients that lead there."""
+"""What every loss has in common: one number per sample, smallest at its optimum, with gradients that lead there."""
 
 from __future__ import annotations
 

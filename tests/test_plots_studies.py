@@ -45,7 +45,7 @@ def test_bars_of_an_ablation_end_at_the_median() -> None:
     assert (x[3] - x[2]) == pytest.approx(5 * (x[2] - x[0]), abs=0.1)  # 10 − 5 and 5 − 4
     assert "5.00 %" in texts(svg)
     for wrong in ({}, {"a": []}, {"a": [np.nan]}):
-        with pytest.raises(DataError, match="at least one arm"):
+        with pytest.raises(DataError, match="at least one variant"):
             ablation_chart(wrong)
 
 

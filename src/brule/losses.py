@@ -1,4 +1,4 @@
-"""The terms of BRULÈ's objective: tensors in, one number a sample out; no weights of the sum, no modules, no logging."""
+"""The terms of BRULÈ's objective: tensors in, one number per sample out; no weights of the sum, no modules, no logging."""
 
 from __future__ import annotations
 

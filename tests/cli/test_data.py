@@ -38,7 +38,7 @@ def test_convert_tells_what_is_lost_and_refuses_to_overwrite(brule, faces: Path,
     assert found.code == 0 and "dlib imglab XML can't hold fractions of a pixel" in found.err
     before = target.read_bytes()
     again = brule(*words)
-    assert again.code == 2 and "is there already" in again.err and "--force" in again.err
+    assert again.code == 2 and "exists already" in again.err and "--force" in again.err
     assert brule(*words, "--force").code == 0 and target.read_bytes() == before
 
 

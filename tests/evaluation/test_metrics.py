@@ -106,7 +106,7 @@ def test_normaliser_takes_one_number_for_each_image():
 def test_normaliser_refuses():
     with pytest.raises(DataError, match=r"unknown normaliser 'iod'.*outer-eye-corners"):
         normaliser(face68(), "iod")
-    with pytest.raises(DataError, match="needs 68 points an image, got 5"):
+    with pytest.raises(DataError, match="needs 68 points per image, got 5"):
         normaliser(np.zeros((1, 5, 2)), "pupils")
     with pytest.raises(DataError, match="zero or missing in image 1:"):
         normaliser(np.stack([face68()[0], np.full((68, 2), 4.0)]))

@@ -98,7 +98,7 @@ def test_exporting_from_the_command_line(
     target = tmp_path / "out" / "shapes.tps"
     assert main(["annotate", "-o", str(project.folder), "--export", "tps", "--target", str(target)]) == 0
     assert target.read_text(encoding="utf-8").count("LM=3") == 3 and "SCALE=0.5" in target.read_text(encoding="utf-8")
-    assert main(["annotate", "-o", str(project.folder), "--export", "tps", "--target", str(target)]) == 2  # is there already
+    assert main(["annotate", "-o", str(project.folder), "--export", "tps", "--target", str(target)]) == 2  # exists already
     assert main(["annotate", "-o", str(project.folder), "--export", "measures"]) == 0
     assert (project.folder / "exports" / "measures.csv").is_file()
     assert main(["annotate", "-o", str(project.folder), "--export", "nonsense"]) == 2

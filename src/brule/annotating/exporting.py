@@ -66,18 +66,18 @@ def export_project(project: Project, format: str, target: Path | None = None) ->
     Args:
         project: the project.
         format: one of :data:`brule.data.formats.FORMATS`.
-        target: the file to write; the folder, for a format with a file an image. By default in the project's ``exports``,
+        target: the file to write; the folder, for a format with one file per image. By default in the project's ``exports``,
             where an earlier export is replaced.
 
     Raises:
-        ConfigError: the format isn't known, or ``target`` is there already.
+        ConfigError: the format isn't known, or ``target`` exists already.
         DataError: nothing is finished, or the format can't hold a record.
         OutputError: it can't be written.
     """
     into = format_named(format)
     found = collected(project)
     place = target or default_target(project, into)
-    if not into.one_image:  # those with a file an image name it from each file
+    if not into.one_image:  # those with one file per image name it from each file
         items = [replace(item, image=relative_name(Path(item.image), place.parent)) for item in found.items]
         found = replace(found, items=items)
     files = write_annotations(place, found, format=into, force=target is None)

@@ -162,7 +162,7 @@ def _copy(chosen: list[Sample], folder: Path) -> None:
         used.add(name.lower())
         target = folder / name
         if target.exists() and not target.samefile(sample.path) and target.read_bytes() != sample.path.read_bytes():
-            raise DataError(f"{target}: is there already and another image; choose another folder")
+            raise DataError(f"{target}: exists already and is another image; choose another folder")
         if not target.exists():
             with atomic_write(target) as temporary:
                 shutil.copyfile(sample.path, temporary)

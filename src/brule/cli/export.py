@@ -60,7 +60,7 @@ def export(
         overwrite: Replace an earlier file.
     """
     if output.exists() and not overwrite:
-        raise ConfigError(f"{output}: is there already; choose another name, or replace it with --overwrite")
+        raise ConfigError(f"{output}: exists already; choose another name, or replace it with --overwrite")
     from brule.detector import LandmarkDetector
     from brule.export import check_packages, export_detector
 

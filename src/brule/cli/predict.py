@@ -390,6 +390,6 @@ def _refuse_overwriting(names: dict[Path, Path], output: Path) -> None:
     for path, name in names.items():
         if os.path.abspath(output / name.parent) == os.path.abspath(path.parent):
             raise ConfigError(
-                f"-o {output}: predictions would lie beside the images, where they count as annotations (and replace "
+                f"-o {output}: predictions would be beside the images, where they count as annotations (and replace "
                 "those that are there); choose another folder, or leave pts out: --format csv --format json"
             )

@@ -49,8 +49,8 @@ def write_annotations(
     """Write annotations; missing folders are made.
 
     Args:
-        path: the file to write; the folder, for a format with a file an image: there, the images' names decide.
-        annotations: the records; their images' names are written as they are, but for one file an image: there, they are
+        path: the file to write; the folder, for a format with one file per image: there, the images' names decide.
+        annotations: the records; their images' names are written as they are, but for one file per image: there, they are
             names of files relative to ``path``.
         format: the format; by default from the suffix.
         force: replace files that are there.
@@ -72,7 +72,7 @@ def write_annotations(
         texts += [(path / name, text) for name, text in format.companions(annotations).items()]
     if taken := [file for file, _ in texts if file.exists()]:
         if not force:
-            raise ConfigError(f"{taken[0]}: is there already; choose another name, or replace it with --force (force=True)")
+            raise ConfigError(f"{taken[0]}: exists already; choose another name, or replace it with --force (force=True)")
         if directories := [file for file in taken if file.is_dir()]:
             raise ConfigError(f"{directories[0]}: expected the name of a file to write, this is a folder")
     for file, text in texts:
@@ -100,7 +100,7 @@ def _text(path: Path, annotations: Annotations, format: Format) -> str:
 
 
 def _one_each(folder: Path, annotations: Annotations, format: Format) -> list[tuple[Path, Annotations]]:
-    """A file an image, named as the image is, in the same folders below ``folder``."""
+    """One file per image, named as the image is, in the same folders below ``folder``."""
     by_image: dict[str, list[Annotation]] = {}
     for item in annotations.items:
         if item.labelled or item.box is not None:

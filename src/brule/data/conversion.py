@@ -59,7 +59,7 @@ def convert(
 
     Args:
         source: an annotation file, or a folder of images and annotations.
-        target: the file to write; for formats with a file an image, the folder to write them to. Images are named by their
+        target: the file to write; for formats with one file per image, the folder to write them to. Images are named by their
             path from there, where they are found.
         read_as: the name of the format to read; by default recognised by suffix and content.
         write_as: the name of the format to write; by default from the suffix of ``target``.

@@ -13,7 +13,7 @@ _TWELVE_BITS = 16  # the upper byte of values of up to 12 bits is below
 
 
 def deep_colour(image: Image.Image) -> np.ndarray | None:
-    """The values of an image of 16 bits a channel that holds no more than 12; loads the image.
+    """The values of an image of 16 bits per channel that holds no more than 12; loads the image.
 
     Args:
         image: an open file.
@@ -40,7 +40,7 @@ def deep_colour(image: Image.Image) -> np.ndarray | None:
 def _source(image: Image.Image) -> Any:
     name = getattr(image, "filename", "")
     if not name:
-        raise ValueError("an image of 16 bits a channel that is no file")
+        raise ValueError("an image of 16 bits per channel that is no file")
     return name
 
 

@@ -49,7 +49,7 @@ class Sources:
     """Annotation files that were read together.
 
     Args:
-        files: one a file, those given first.
+        files: one per file, those given first.
         layout: names and edges of the landmarks.
         notes: what was passed over on purpose.
         spoilt: the images, by absolute path, whose own annotation can't be used.

@@ -35,7 +35,7 @@ class Shapes:
 
     Args:
         points: one ``(N_i, 2)`` float64 array a shape, NaN where a point is missing.
-        names: where each comes from, one a shape.
+        names: where each comes from, one per shape.
         bad: the files that were left out.
         placed: the numbers of those whose crop doesn't follow from their points, because the object's box was known.
         edges: which landmarks are joined by lines, if the files have that.

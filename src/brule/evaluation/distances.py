@@ -41,7 +41,7 @@ def normaliser(truth: ArrayLike, kind: str | ArrayLike = "auto") -> tuple[str, A
     needed, measure = _KINDS[kind]
     if needed is not None and points.shape[1] != needed and not (kind == "eyes" and points.shape[1] >= 2):
         raise DataError(
-            f"normaliser {kind!r} needs {needed} points an image, got {points.shape[1]}: use 'auto' or 'box-diagonal'."
+            f"normaliser {kind!r} needs {needed} points per image, got {points.shape[1]}: use 'auto' or 'box-diagonal'."
         )
     distance = measure(points)
     bad = np.flatnonzero(~(np.isfinite(distance) & (distance > 0)))

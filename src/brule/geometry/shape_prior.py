@@ -12,7 +12,7 @@ from brule.errors import BruleError
 from brule.geometry.symmetry import mirrored
 
 _JITTER = 0.004  # of the crop: keeps the factor regular where ten shapes span no direction
-_FIELD_SIZE = 17  # control points a side; the kernel below is smoother than their spacing
+_FIELD_SIZE = 17  # control points per side; the kernel below is smoother than their spacing
 _FIELD_LENGTH = 0.15  # length scale of the kernel that carries displacements from points to the grid, in units of the crop
 _RIDGE = 1e-2
 

@@ -102,7 +102,7 @@ def between(first: Tensor, second: Tensor, share: float) -> Tensor:
     z_1, z_2 = _complex(first - centre_1), _complex(second - centre_2)
     s_1, s_2 = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (z_1, z_2))
     if not (bool((s_1 > _NO_SIZE).all()) and bool((s_2 > _NO_SIZE).all())):
-        raise BruleError("interpolation: all landmarks of a set lie in one place, which has no size and no direction")
+        raise BruleError("interpolation: all landmarks of a set are in one place, so it has no size and no direction")
     z_1, z_2 = z_1 / s_1, z_2 / s_2
     theta = torch.angle((z_1.conj() * z_2).sum(-1, keepdim=True))
     shape = (1 - share) * z_1 + share * z_2 * _turn(-theta)

@@ -56,7 +56,7 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
         pending = {str(name): [float(value) for value in values] for name, values in stored.get("pending", {}).items()}
         return Progress(int(stored["iteration"]), float(stored["elapsed"]), pending)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path}: says nothing of how far the run came ({error}); use an older copy") from None
+        raise CheckpointError(f"{path}: holds no progress of the run ({error}); use an older copy") from None
 
 
 def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

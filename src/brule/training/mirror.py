@@ -24,7 +24,7 @@ def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig)
     if not pairs:
         return mirror_permutation(barycenter if shapes is None else shapes) if wanted else None
     if not wanted:
-        raise ConfigError("loss.mirror_pairs says which landmarks change places, but nothing is mirrored: set loss.mirror=true")
+        raise ConfigError("loss.mirror_pairs names landmarks that change places, but nothing is mirrored: set loss.mirror=true")
     try:
         return paired_permutation(pairs, len(barycenter))
     except BruleError as error:

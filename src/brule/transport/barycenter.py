@@ -193,5 +193,5 @@ def _checked(points: Tensor, k: int) -> Tensor:
 def _shares(weights: Sequence[float] | None, count: int) -> np.ndarray:
     share = np.full(count, 1.0 / count) if weights is None else np.asarray(weights, dtype=np.float64)
     if share.shape != (count,) or not np.isfinite(share).all() or (share < 0).any() or share.sum() <= 0:
-        raise BruleError(f"weights: expected {count} numbers ≥ 0, one a shape, with a positive sum, got {weights}")
+        raise BruleError(f"weights: expected {count} numbers ≥ 0, one per shape, with a positive sum, got {weights}")
     return share / share.sum()

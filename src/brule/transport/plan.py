@@ -138,7 +138,7 @@ def _masses(weights: Tensor | None, points: Tensor, name: str) -> np.ndarray:
         return np.full((batch, n), 1.0 / n)
     given = torch.as_tensor(weights).detach().cpu().double().numpy()
     if given.shape not in ((batch, n), (1, n), (n,)):
-        raise BruleError(f"{name}: expected masses of shape ({batch}, {n}), one a point, got {given.shape}")
+        raise BruleError(f"{name}: expected masses of shape ({batch}, {n}), one per point, got {given.shape}")
     masses = np.broadcast_to(given, (batch, n))
     if (masses < 0).any() or not np.allclose(masses.sum(-1), 1.0, atol=1e-4):
         raise BruleError(f"{name}: expected masses ≥ 0 that sum to one, got sums {np.unique(masses.sum(-1).round(4))}")

@@ -82,7 +82,7 @@ def test_folders(tmp_path: Path, case: Case) -> None:
 
 
 def png_of_16_bits(values: np.ndarray) -> bytes:
-    """Colour of 16 bits a channel, which Pillow doesn't write."""
+    """Colour of 16 bits per channel, which Pillow doesn't write."""
     import struct
     import zlib
 

@@ -148,7 +148,7 @@ def test_a_file_is_not_replaced_unasked(folder: Path) -> None:
     given = Annotations([Annotation("a.png", np.ones((2, 2), dtype=np.float32))])
     target = folder / "kept.tps"
     target.write_text("mine")
-    with pytest.raises(ConfigError, match=r"kept\.tps: is there already.*--force"):
+    with pytest.raises(ConfigError, match=r"kept\.tps: exists already.*--force"):
         write_annotations(target, replace(given, items=[replace(given.items[0], size=SIZE)]))
     assert target.read_text() == "mine"
     with pytest.raises(ConfigError, match=r"a\.json: several formats end in \.json.*coco, labelme, labelstudio"):

@@ -173,7 +173,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise ConfigError(f"-o {output}: expected a folder, and there is a file of that name")
     there = list(_written_before(output))
     if there and not overwrite:
-        raise ConfigError(f"{there[0]}: is there already; choose another folder, or replace it with --overwrite")
+        raise ConfigError(f"{there[0]}: exists already; choose another folder, or replace it with --overwrite")
 
 
 def _written_before(output: Path) -> Iterator[Path]:

@@ -66,7 +66,7 @@ class Rows:
         if edits.points is not None and max(edits.points) >= n:
             raise ConfigError(f"--points: expected landmarks from 0 to {n - 1}, got {max(edits.points)}")
         if edits.points is not None and not edits:
-            raise ConfigError("--points says which landmarks to edit: give --move, --turn or --scale too")
+            raise ConfigError("--points names the landmarks to edit: give --move, --turn or --scale too")
         if not edits:
             return self
         points = scaled(self.points, edits.scale, indices=edits.points)

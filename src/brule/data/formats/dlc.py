@@ -1,4 +1,4 @@
-"""DeepLabCut's CSV of labelled frames: rows of header (scorer, individuals, body parts, coords), then one row an image.
+"""DeepLabCut's CSV of labelled frames: rows of header (scorer, individuals, body parts, coords), then one row per image.
 
 The image is named by one column with its path, or by three with its parts (``labeled-data``, video, file). Pixels count
 from the centre of the first one. Missing points are empty cells. Of several animals, each that has a point is an
@@ -59,7 +59,7 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
         with problems.caught():
             image = text("/".join(cell for cell in row[: head.first] if cell), where, "the image's path")
             if image in items:
-                raise DataError(f"{where}: {image} has a row already; expected one row an image")
+                raise DataError(f"{where}: {image} has a row already; expected one row per image")
             items[image] = []
             items[image] = list(_objects(f"{where} ({image})", image, row, head=head, marks=marks))
     notes = marks.notes()

@@ -66,7 +66,7 @@ class Format:
     file_name: str | None = None
 
     def own_file(self, image: Path) -> Path:
-        """Where the annotation of an image is, in a format with a file an image; beside the image."""
+        """Where the annotation of an image is, in a format with one file per image; beside the image."""
         name = self.file_name or f"{{stem}}{self.suffixes[0]}"
         return image.with_name(name.replace("{stem}", image.stem).replace("{name}", image.name))
 

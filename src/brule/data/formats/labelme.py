@@ -1,4 +1,4 @@
-"""labelme: a JSON file an image, with shapes that have a label. Points count from the corner of the image.
+"""labelme: one JSON file per image, with shapes that have a label. Points count from the corner of the image.
 
 A missing landmark is simply absent. labelme carries keys that it doesn't know along: we keep the landmarks' order and
 edges in two of them, ``landmarks`` and ``skeleton``, and the millimetres per pixel in ``scale``. In files of an

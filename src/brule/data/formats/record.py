@@ -143,7 +143,7 @@ class NamedPoints:
         """Add a landmark.
 
         Raises:
-            DataError: it is there already.
+            DataError: it exists already.
         """
         if name in self.points:
             raise DataError(f"{where}: two points are called {name!r} in one object; expected each landmark once")

@@ -1,4 +1,4 @@
-"""Supervisely: a JSON file an image in ``ann``, the image in ``img`` beside it; points, graphs (skeletons), rectangles.
+"""Supervisely: one JSON file per image in ``ann``, the image in ``img`` beside it; points, graphs (skeletons), rectangles.
 
 Pixels count from the centre of the first one. A graph is an object, its nodes are named in ``meta.json`` above; single
 points are called as their class, and all of an image (or of one ``instance``) make an object. A graph is written.

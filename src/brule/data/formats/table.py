@@ -1,7 +1,7 @@
 """Plain CSV. Pixels count from the centre of the first one; an empty cell, ``nan`` or ``NA`` is a missing point.
 
-Wide, one row an object: ``image,x0,y0,x1,y1,…`` or ``image,nose_x,nose_y,…``, if you like with
-``left,top,right,bottom`` (box) and ``width,height`` (of the image). Long, one row a point: ``image,point,x,y``. The
+Wide, one row per object: ``image,x0,y0,x1,y1,…`` or ``image,nose_x,nose_y,…``, if you like with
+``left,top,right,bottom`` (box) and ``width,height`` (of the image). Long, one row per point: ``image,point,x,y``. The
 wide form is written. Other headings are understood too (:mod:`brule.data.formats.columns`), among them those of
 ml-morph, which counts y from the lower edge.
 """

@@ -1,4 +1,4 @@
-"""YOLO-pose: a text file an image, one line an object: class, box by centre and size, then x, y and perhaps visibility a point.
+"""YOLO-pose: one text file per image, one line per object: class, box (centre and size), x, y and perhaps visibility of points.
 
 All lengths are fractions of the image's size, from its corner. Images are those of the same name in the same folder, or
 in the folder ``images`` in the place of ``labels``. ``data.yaml`` above states ``kpt_shape`` and perhaps names
@@ -33,7 +33,7 @@ _LOOKED_AT = 20  # lines
 
 @dataclass(frozen=True)
 class _Shape:
-    """How many points an object has, how many numbers a point, and what ``data.yaml`` calls them."""
+    """How many points an object has, how many numbers per point, and what ``data.yaml`` calls them."""
 
     count: int
     numbers: int

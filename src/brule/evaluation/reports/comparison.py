@@ -141,7 +141,7 @@ def write_comparison(directory: Path | str, report: ComparisonReport, *, facts: 
     """Write ``comparison.json``, ``per_image.csv`` (NME and W₁ of every candidate) and the page ``index.html``.
 
     Args:
-        directory: where to; it is made. A comparison that is there already is replaced.
+        directory: where to; it is made. An existing comparison is replaced.
         report: what was found.
         facts: what has to be known: (name, value).
 

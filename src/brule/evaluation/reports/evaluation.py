@@ -71,7 +71,7 @@ def write_evaluation(
     """Write ``metrics.json``, ``per_image.csv`` and the page ``index.html``, each whole or not at all.
 
     Args:
-        directory: where to; it is made. An evaluation that is there already is replaced.
+        directory: where to; it is made. An existing evaluation is replaced.
         found: the figures.
         title: of the page.
         summary: a sentence or two under the title.

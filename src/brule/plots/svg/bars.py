@@ -123,7 +123,7 @@ def ablation_chart(errors: Mapping[str, Sequence[float]]) -> str:
         DataError: no runs, or an error that isn't finite.
     """
     if not errors or not all(values and all(map(math.isfinite, values)) for values in errors.values()):
-        raise DataError("an ablation needs at least one arm, and a finite error for each of its runs.")
+        raise DataError("an ablation needs at least one variant, and a finite error for each of its runs.")
     left, height = 150, 10 + _ROW * len(errors)
     middle = {name: median(values) for name, values in errors.items()}
     label = ", ".join(f"{name} {value:.2f} %" for name, value in middle.items())
