@@ -80,7 +80,7 @@ def whole_path(brule: Callable, tiny: tuple[str, ...], folder: Path, out: Path, 
     return json.loads((out / "m.json").read_text())
 
 
-@pytest.mark.parametrize("n", [3, 4, 5, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [3, 4, 5, pytest.param(500, marks=pytest.mark.long)])
 def test_from_3_to_500_points(n: int, brule, tiny: tuple[str, ...], tmp_path: Path) -> None:
     began = time.process_time()
     metrics = whole_path(brule, tiny, draw(tmp_path / "objects", n), tmp_path / "out", n)

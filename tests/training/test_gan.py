@@ -291,7 +291,7 @@ def test_in_bfloat16_too() -> None:
     assert "L_rec^L" in bench.learn()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_papers_iteration_runs_at_its_real_size() -> None:
     """256 px, two stacks of 256 channels, all five networks, all terms: one iteration of both algorithms (of two images)."""
     config = load_config("paper", {"iterations": 1, "batch_size": 2, "preview_every": 0})
@@ -314,7 +314,7 @@ def test_the_papers_iteration_runs_at_its_real_size() -> None:
     assert expected <= set(logged[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs g++, which isn't there")
 def test_a_compiled_generator_is_the_plain_one() -> None:
     config = settings()

@@ -195,9 +195,9 @@ def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:
         uncertainty = landmarks.uncertainty
         for k, sample in enumerate(batch):
             points, spread = landmarks.points[k].numpy(), landmarks.spread[k].numpy()
-            doubt = float(np.nanmean(spread)) if uncertainty is None else float(uncertainty[k])
+            order = float(np.nanmean(spread)) if uncertainty is None else float(uncertainty[k])
             flagged = getattr(landmarks, "flagged", None)
-            yield names[str(sample.path)], Prediction(points, spread, doubt, None, bool(flagged is not None and flagged[k]))
+            yield names[str(sample.path)], Prediction(points, spread, order, None, bool(flagged is not None and flagged[k]))
 
 
 def _content(found: Prediction, calibrated: bool) -> dict[str, Any]:

@@ -148,19 +148,19 @@ class Evaluation:
         return None if self.spread is None else 100.0 * self.spread.mean(axis=1)
 
     @cached_property
-    def doubt(self) -> Array | None:
+    def uncertainty_order(self) -> Array | None:
         """``(B,)``, what orders the images by how sure the predictor is: the uncertainty, else the mean spread, or ``None``."""
         return self.mean_spread if self.uncertainty is None else self.uncertainty
 
     @cached_property
     def rank_correlation(self) -> Estimate | None:
-        """Spearman's ρ of :attr:`doubt` and NME over images, or ``None`` where the predictor doesn't rate its answers."""
-        return None if self.doubt is None else rank_correlation(self.doubt, self.errors)
+        """Spearman's ρ of :attr:`uncertainty_order` and NME over images; ``None`` if the predictor doesn't rate its answers."""
+        return None if self.uncertainty_order is None else rank_correlation(self.uncertainty_order, self.errors)
 
     @cached_property
     def risk_coverage(self) -> RiskCoverage | None:
-        """The mean NME of the images that stay if the least sure ones are set aside, or ``None`` for the same reason."""
-        return None if self.doubt is None else risk_coverage(self.doubt, self.errors)
+        """The mean NME of the remaining images if the least certain ones are set aside, or ``None`` for the same reason."""
+        return None if self.uncertainty_order is None else risk_coverage(self.uncertainty_order, self.errors)
 
     def _regional(self, errors: Array) -> dict[str, Estimate]:
         found = mean_estimates(np.stack(list(region_errors(errors, self.regions).values()), axis=1))

@@ -130,7 +130,7 @@ def evaluation_page(
         _tiles(measured),
         _figures(measured),
         _where(measured.detail),
-        *([_confidence(measured.first)] if measured.first.doubt is not None else []),
+        *([_confidence(measured.first)] if measured.first.uncertainty_order is not None else []),
         _pictures(measured.first, crop, pictures),
         *([_course(course)] if course else []),
         _facts(measured.first, facts, files),
@@ -275,7 +275,7 @@ def _where(evaluation: Evaluation) -> Markup:
 
 def _confidence(evaluation: Evaluation) -> Markup:
     curve, known = evaluation.risk_coverage, evaluation.rank_correlation
-    assert curve is not None and known is not None and evaluation.doubt is not None
+    assert curve is not None and known is not None and evaluation.uncertainty_order is not None
     title = "Does its uncertainty predict its errors?"
     if not known.low > 0:
         return html.section(

@@ -46,15 +46,15 @@ def item(page: Page, image: str, known: Predictions | None) -> dict[str, Any]:
     """An image, as lists show it, with what is known from predictions."""
     own, name = page.project.summaries[image], page.entry(image).name
     expected = None if known is None else known.expected.get(name)
-    doubt = None if known is None else known.uncertainty.get(name)
+    uncertainty = None if known is None else known.uncertainty.get(name)
     proposed = page.choices.ids.index(image) + 1 if image in page.choices.ids else None
     return {
         "id": image,
         "name": page.entry(image).shown,
-        "uncertainty": None if doubt is None else round(doubt, 6),
+        "uncertainty": None if uncertainty is None else round(uncertainty, 6),
         "expected_px": expected,
         "proposed": proposed,
-        "predicted": doubt is not None,
+        "predicted": uncertainty is not None,
         "status": own.status,
         "placed": own.placed,
         "repeated": image in page.project.summaries.repeated,
