@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -83,11 +84,15 @@ def package_of(name: str) -> str:
     return "detector" if parts[1] in PUBLIC else parts[1]
 
 
-def modules(src: Path) -> Iterator[tuple[str, Path, ast.Module]]:
+@cache
+def modules(src: Path) -> tuple[tuple[str, Path, ast.Module], ...]:
+    """Name, file and content of every module; read once for all rules."""
+    found = []
     for path in sorted((src / "brule").rglob("*.py")):
         parts = path.relative_to(src).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield name, path, ast.parse(path.read_text(encoding="utf-8"), str(path))
+        found.append((name, path, ast.parse(path.read_text(encoding="utf-8"), str(path))))
+    return tuple(found)
 
 
 def place(path: Path, node: ast.AST | None = None) -> str:
@@ -95,6 +100,7 @@ def place(path: Path, node: ast.AST | None = None) -> str:
     return f"{where}:{node.lineno}" if node is not None else where  # type: ignore[attr-defined]
 
 
+@cache
 def all_imports(src: Path) -> list[Import]:
     found = []
     for name, path, tree in modules(src):
