@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapeModel, mirrored
 from brule.tensors import read_safetensors
@@ -19,21 +18,11 @@ from brule.training.config import TrainingConfig, load_config
 from brule.training.ema import MeanPredictions
 from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_model, build_shape_model
+from tests.training.tiny import ENCODER, RUN, shapes_of
 
 FACES = synthetic_faces(40, size=32)
-SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
-SETTINGS = {
-    "crop.image_size": 32,
-    "crop.context": 1.0,
-    "encoder.width": 8,
-    "encoder.depth": 2,
-    "batch_size": 4,
-    "iterations": 8,
-    "time_limit": 0,
-    "preview_every": 0,
-    "log_every": 1,
-    "precision": "float32",
-}
+SHAPES = shapes_of(FACES)
+SETTINGS = {**ENCODER, **RUN, "crop.context": 1.0, "iterations": 8, "precision": "float32"}
 
 
 def corrected(labels: LabelledImages, found: Tensor, shape_model: ShapeModel, monkeypatch: pytest.MonkeyPatch) -> Tensor:

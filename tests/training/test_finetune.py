@@ -9,38 +9,32 @@ from typing import Any
 import pytest
 import torch
 
-from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.training.batches import Batch, BatchSource, LabelledImages
 from brule.training.checkpointing import TrainingResult
-from brule.training.config import TrainingConfig, load_config
+from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_shape_model
 from brule.training.schedule import is_finetuning
+from tests.training.tiny import ENCODER, RUN, settings_from, shapes_of
 
 FACES = synthetic_faces(12, size=32)
-SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
+SHAPES = shapes_of(FACES)
 LABELS = LabelledImages(FACES.images[:5], SHAPES[:5])
 SETTINGS = {
-    "crop.image_size": 32,
+    **ENCODER,
+    **RUN,
     "crop.context": 1.0,
-    "encoder.width": 8,
-    "encoder.depth": 2,
-    "batch_size": 4,
     "labelled.batch_size": 40,
     "labelled.start": 0,
     "iterations": 6,
-    "time_limit": 0,
-    "preview_every": 0,
-    "log_every": 1,
     "precision": "float32",
     "finetune.fraction": 0.5,
     "finetune.mirror": True,
 }
 
 
-def settings(**changes: object) -> TrainingConfig:
-    return load_config("cpu", SETTINGS | {key.replace("__", "."): value for key, value in changes.items()})
+settings = settings_from(SETTINGS)
 
 
 def run(config: TrainingConfig, **keywords: Any) -> TrainingResult:

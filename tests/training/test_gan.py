@@ -20,28 +20,21 @@ from brule.training.config import TrainingConfig, load_config
 from brule.training.run import build_decoder, build_shape_model, start_run
 from brule.training.steps import Step, encoder, encoder_step, gan_step
 from brule.training.views import draw_augmented_pair
+from tests.training.tiny import DECODER, ONE_STACK, settings_from, shapes_of
 
 FACES = synthetic_faces(10, size=32)
-SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
+SHAPES = shapes_of(FACES)
 TINY = {
-    "crop.image_size": 32,
-    "encoder.width": 8,
-    "encoder.stacks": 1,
-    "encoder.depth": 2,
-    "encoder.stem_stride": 2,
-    "decoder.width": 4,
+    **ONE_STACK,
+    **DECODER,
     "decoder.max_width": 16,
-    "decoder.style_dim": 8,
-    "decoder.noise_dim": 8,
-    "decoder.mapping_depth": 2,
     "gan.generator_rate": 2e-3,
     "gan.style_rate": 2e-3,
     "loss.sigma": 1.5,
 }
 
 
-def settings(preset: str = "paper", **changes: object) -> TrainingConfig:
-    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+settings = settings_from(TINY, "paper")
 
 
 class Bench:

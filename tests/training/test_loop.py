@@ -17,49 +17,38 @@ from PIL import Image
 import brule.training.batches as source
 import brule.training.loop as loop
 import brule.training.run as run_state
-from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
 from brule.training.batches import batch_indices
 from brule.training.checkpointing import TrainingResult
-from brule.training.config import TrainingConfig, load_config
+from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_model, build_shape_model, start_run
 from brule.training.schedule import lr_scale
 from brule.training.sections import Weight
 from brule.training.state import TrainingState
 from brule.training.steps import Step
+from tests.training.tiny import DECODER, ONE_STACK, RUN, settings_from, shapes_of
 
 pytestmark = pytest.mark.usefixtures("interruptible")
 
 Interrupt = Callable[..., None]
 FACES = synthetic_faces(16, size=48)
-SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points[:10]]).float()
+SHAPES = shapes_of(FACES, 10)
 TINY = {
-    "crop.image_size": 32,
+    **ONE_STACK,
+    **DECODER,
+    **RUN,
     "crop.context": 1.5,
-    "encoder.width": 8,
-    "encoder.stacks": 1,
-    "encoder.depth": 2,
-    "encoder.stem_stride": 2,
-    "batch_size": 4,
     "iterations": 6,
-    "time_limit": 0,
     "checkpoint_every": 100,
-    "preview_every": 0,
-    "log_every": 1,
     "ema.write_back_every": 3,
     "decoder.image_size": 0,
-    "decoder.width": 4,
     "decoder.max_width": 8,
-    "decoder.style_dim": 8,
-    "decoder.noise_dim": 8,
-    "decoder.mapping_depth": 2,
 }
 
 
-def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
-    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+settings = settings_from(TINY)
 
 
 def run(config: TrainingConfig, directory: Path | None = None, **keywords: Any) -> TrainingResult:

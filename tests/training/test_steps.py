@@ -9,36 +9,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
 from brule.geometry import AugmentedPair
 from brule.losses import barycenter_regularizer
 from brule.tensors import to_input
 from brule.training.batches import Batch
-from brule.training.config import TrainingConfig, load_config
+from brule.training.config import TrainingConfig
 from brule.training.run import build_shape_model, start_run
 from brule.training.state import TrainingState
 from brule.training.steps import Step, encoder_step
 from brule.training.steps.context import clean
 from brule.training.views import draw_augmented_pair
+from tests.training.tiny import ONE_STACK, settings_from, shapes_of
 
 FACES = synthetic_faces(10, size=48)
-SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
-TINY = {
-    "crop.image_size": 32,
-    "crop.context": 1.5,
-    "encoder.width": 8,
-    "encoder.stacks": 1,
-    "encoder.depth": 2,
-    "encoder.stem_stride": 2,
-    "precision": "float32",
-    "gan.enabled": False,
-}
+SHAPES = shapes_of(FACES)
+TINY = {**ONE_STACK, "crop.context": 1.5, "precision": "float32", "gan.enabled": False}
 
 
-def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
-    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+settings = settings_from(TINY)
 
 
 def begun(config: TrainingConfig, batch: int = 4) -> tuple[TrainingState, AugmentedPair]:

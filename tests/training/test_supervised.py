@@ -9,44 +9,36 @@ import numpy as np
 import pytest
 import torch
 
-from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError, TrainingError
 from brule.geometry import ShapeModel, mirror_permutation
 from brule.tensors import to_input
 from brule.training.batches import Batch, LabelledImages, labelled_indices
 from brule.training.checkpointing import TrainingResult
-from brule.training.config import TrainingConfig, load_config
+from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_shape_model, start_run
 from brule.training.sections import Augmentation
 from brule.training.state import TrainingState
 from brule.training.steps import Step, supervised_step
 from brule.training.views import draw_labelled
+from tests.training.tiny import ONE_STACK, RUN, settings_from, shapes_of
 
 FACES = synthetic_faces(12, size=32)
-SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points]).float()
+SHAPES = shapes_of(FACES)
 IMAGES = to_input(torch.from_numpy(FACES.images))
 TINY = {
-    "crop.image_size": 32,
+    **ONE_STACK,
+    **RUN,
     "crop.context": 1.0,
-    "encoder.width": 8,
-    "encoder.depth": 2,
-    "encoder.stacks": 1,
-    "encoder.stem_stride": 2,
-    "batch_size": 4,
     "iterations": 6,
-    "time_limit": 0,
-    "preview_every": 0,
-    "log_every": 1,
     "precision": "float32",
     "gan.enabled": False,
     "loss.sigma": 1.5,
 }
 
 
-def settings(preset: str = "cpu", **changes: object) -> TrainingConfig:
-    return load_config(preset, TINY | {key.replace("__", "."): value for key, value in changes.items()})
+settings = settings_from(TINY)
 
 
 def run(
