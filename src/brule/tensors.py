@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,9 @@ from torch import Tensor, nn
 
 from brule.errors import CheckpointError, OutputError
 from brule.files import atomic_write
+
+_log = logging.getLogger("brule")
+_LOADED_IN = os.getpid()
 
 
 class Images(Protocol):
@@ -39,6 +44,19 @@ def to_bytes(images: Tensor) -> np.ndarray:
 def resized(images: Tensor, size: int) -> Tensor:
     """Images ``(B, C, S, S)`` at another size; every pixel is the mean of what it covers."""
     return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
+
+
+def one_thread_after_fork() -> None:
+    """Compute with one thread in a process that was forked after PyTorch was loaded.
+
+    Its threads stayed in the first process; a computation that is shared among them would wait for ever.
+    """
+    if os.getpid() != _LOADED_IN and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+        _log.warning(
+            "this process was forked after PyTorch was loaded, where its threads can't be used: computing with one thread "
+            "(multiprocessing's start method 'spawn' keeps them)"
+        )
 
 
 def why_unusable(device: object) -> str:

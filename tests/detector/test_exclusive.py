@@ -16,7 +16,7 @@ import torch
 from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
 from brule.detector.exclusive import LOCK, sole_use
-from brule.errors import BruleError, CheckpointError, DataError
+from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.training.config import load_config
 from brule.training.run import build_model
 
@@ -86,6 +86,12 @@ def test_a_refused_fit_leaves_the_detector_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(detector.predict(FACES.images[:2]).points, before)
     detector.save(tmp_path)
     assert torch.equal(LandmarkDetector.load(tmp_path).predict(FACES.images[:2]).points, before)
+
+
+def test_a_resumed_fit_takes_no_other_shapes(tmp_path: Path) -> None:
+    tiny().fit(FACES.images, shapes=FACES.points[:4], directory=tmp_path)
+    with pytest.raises(ConfigError, match="own weights and shapes"):
+        tiny(iterations=3).fit(FACES.images, shapes=FACES.points[4:8], directory=tmp_path, resume=True)
 
 
 def test_fit_leaves_the_number_of_threads_alone() -> None:

@@ -210,10 +210,10 @@ class LandmarkDetector(FittedDetector):
         """Settings, shapes and barycenter: those of the run that is taken up, or of a new one."""
         if not resume:
             self._begin(run, shapes, annotated, skip_bad=skip_bad, earlier=earlier)
-        elif earlier is None:
+        elif earlier is None and shapes is None:
             self._take_up(run)
         else:
-            raise ConfigError("fit: resume continues a run with its own weights; leave start_from out, or start a new run")
+            raise ConfigError("fit: resume continues a run with its own weights and shapes; leave start_from and shapes out")
 
     def _begin(
         self, run: Path | None, shapes: Any, annotated: Annotated | None, *, skip_bad: bool, earlier: Earlier | None = None

@@ -30,7 +30,7 @@ from brule.detector.whereabouts import Whereabouts
 from brule.errors import BruleError, ConfigError, DataError
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, CropLandmarks, Decoder
-from brule.tensors import why_unusable
+from brule.tensors import one_thread_after_fork, why_unusable
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.mirror import mirror_of
@@ -257,6 +257,7 @@ class FittedDetector(Parameters):
 
     def _ready(self, batch_size: int) -> BruleModel:
         """The trained model where it is to predict, once the batch size is known to make sense."""
+        one_thread_after_fork()
         model = self._fitted().to(self._device()).eval()
         if batch_size < 1:
             raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")

@@ -278,7 +278,7 @@ class Finder:
             points=torch.from_numpy(looks.points).float(),
             image=torch.tensor([items[k].index for k in starts.item], dtype=torch.int64),
             score=torch.from_numpy(self._scores(starts, looks)).float(),
-            flagged=torch.from_numpy(self._flags(starts, looks)),
+            flagged=torch.from_numpy(self._flags(starts, looks) | ~np.isfinite(looks.points).all((1, 2))),
             spread=found.spread * sides[:, None],
             uncertainty=found.uncertainty,
             box=torch.from_numpy(looks.boxes).float(),

@@ -22,10 +22,12 @@ from brule.training.logging import RunLog
 from brule.training.prediction import predict_crops
 from brule.training.run import CHECKPOINT
 from brule.training.state import Progress, TrainingState
+from brule.training.steps.context import not_finite
 from brule.transport import transport_plan
 
 _PREVIEW_IMAGES = 12
 _ORDER_IMAGES = 512
+_PROBED_IMAGES = 4
 
 
 @dataclass
@@ -96,6 +98,7 @@ class Checkpointer:
         """Hand the averages on, then write a checkpoint: where there is a checkpoint, its detector is there too."""
         state = self.state
         self._expect_folder()
+        self._expect_finite()
         # Untrained outputs have no order yet, and a run that starts from another has that one's.
         if not state.shape_model.indexed and state.progress.iteration:
             main = state.distributed.main
@@ -110,6 +113,19 @@ class Checkpointer:
             path = self.directory / CHECKPOINT
             state.progress.pending = self.log.pending
             save_checkpoint(path, progress=state.progress, modules=state.modules, optimizers=state.optimizers)
+
+    def _expect_finite(self) -> None:
+        """Stop before a checkpoint is replaced by one whose weights are finite and whose landmarks aren't.
+
+        Raises:
+            TrainingError: in every process.
+        """
+        state, bad = self.state, False
+        if state.progress.iteration and state.distributed.main:
+            _, points = _predict_some(state.ema, self.images, state.config, count=_PROBED_IMAGES)
+            bad = not np.isfinite(points).all()
+        if state.distributed.any(bad):
+            raise not_finite("landmarks of the averaged encoder aren't finite")
 
     def _expect_folder(self) -> None:
         """Stop if the folder has gone, rather than make it anew: its lock has gone too, and somebody else may take the name.

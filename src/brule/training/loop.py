@@ -16,7 +16,7 @@ from torch import Tensor
 from brule.errors import DataError
 from brule.files import make_folder
 from brule.networks import split_batches
-from brule.tensors import Images
+from brule.tensors import Images, one_thread_after_fork
 from brule.training.batches import Batch, BatchSource, LabelledImages
 from brule.training.checkpointing import Checkpointer, Measure, Preview, TrainingResult
 from brule.training.config import TrainingConfig, dotted_keys, setting
@@ -223,6 +223,7 @@ def _threads(count: int) -> Iterator[None]:
     """Let PyTorch compute with a number of threads, 0 for its own choice; afterwards as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
+    one_thread_after_fork()
     try:
         yield
     finally:

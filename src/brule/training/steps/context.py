@@ -199,11 +199,16 @@ def finite(terms: dict[str, Tensor], distributed: Distributed) -> dict[str, floa
     ).tolist()  # one wait for the device
     for name, value in zip(terms, values, strict=True):
         if not math.isfinite(value):
-            raise TrainingError(
-                f"training stopped: {name} is {value}; the last checkpoint is intact. Train anew with a lower "
-                "optimizer.learning_rate, or with optimizer.clip=5"
-            )
+            raise not_finite(f"{name} is {value}")
     return dict(zip(terms, values, strict=True))
+
+
+def not_finite(what: str) -> TrainingError:
+    """The error of a run whose numbers have left the finite ones."""
+    return TrainingError(
+        f"training stopped: {what}; the last checkpoint is intact. Train anew with a lower optimizer.learning_rate, or with "
+        "optimizer.clip=5"
+    )
 
 
 def descend(step: Step, network: str, terms: dict[str, Tensor], *, weights: dict[str, float]) -> dict[str, float]:
