@@ -23,7 +23,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 # Lowest first. What is imported stands on an earlier line than what imports it.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("arrays", "coordinates", "files"),
+    ("arrays", "coordinates", "files", "tables"),
     ("tensors",),
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots", "locating"),
@@ -34,7 +34,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
 # These are for everybody; of what else lies below them, the packages of ONLY may use this much only.
-FOUNDATION = {"errors", "arrays", "files", "coordinates", "tensors"}
+FOUNDATION = {"errors", "arrays", "files", "coordinates", "tables", "tensors"}
 ONLY = {
     "losses": {"transport", "geometry"},
     "model": {"networks", "geometry"},

@@ -19,6 +19,8 @@ from typing import Any
 
 from brule.errors import DataError, OutputError
 
+MAX_NAME = 255  # bytes of a file's name, in nearly every file system
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -176,6 +178,20 @@ def file_lock(path: Path, *, waiting: Callable[[], object] = lambda: None) -> It
         yield held
     finally:
         lock.release()
+
+
+def check_name(path: Path | str) -> None:
+    """Refuse a file's name that file systems don't take, before anything is written.
+
+    Raises:
+        OutputError: it is longer than :data:`MAX_NAME`.
+    """
+    name = Path(path).name
+    if (size := len(os.fsencode(name))) > MAX_NAME:
+        raise OutputError(
+            f"{name[:40]}…{name[-20:]}: the name of a file to write has {size} bytes, file systems take {MAX_NAME}; give the "
+            "image a shorter name"
+        )
 
 
 def make_folder(path: Path | str) -> None:

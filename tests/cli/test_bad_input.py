@@ -159,6 +159,13 @@ def a_name_that_is_no_utf8(place: Place) -> tuple[object, ...]:
     return place.predict()
 
 
+def a_name_too_long(place: Place) -> tuple[object, ...]:
+    """The suffix stays in the results' names where two images differ in nothing else: 250 + .png + .pts."""
+    for suffix in (".png", ".bmp"):
+        shutil.copy(next(place.data.glob("*.png")), place.data / f"{'n' * 250}{suffix}")
+    return place.predict()
+
+
 def a_loop_of_links(place: Place) -> tuple[object, ...]:
     (place.data / "again").symlink_to(place.data, target_is_directory=True)
     (place.data / "up").symlink_to(place.root, target_is_directory=True)
@@ -251,6 +258,7 @@ SCENARIOS: dict[str, Callable[[Place], tuple[object, ...]]] = {
     "two images of one name": two_images_of_one_name,
     "Unicode and spaces in names": unicode_and_spaces,
     "a name that isn't UTF-8": a_name_that_is_no_utf8,
+    "a name that is too long for its results": a_name_too_long,
     "links in a loop": a_loop_of_links,
     "a link to itself": a_link_to_itself,
     "a link to nothing": a_link_to_nothing,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from brule.data.formats import FORMATS, Annotation, Annotations, Format, format_
 from brule.data.samples import Layout
 from brule.errors import DataError
 from brule.files import write_text
+from brule.tables import csv_text
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,11 @@ def described_formats() -> list[dict[str, object]]:
 
 def measures_csv(project: Project, measurements: Measurements) -> str:
     """The measures of all finished images as a table."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", *measurements.columns])
-    for name, values in measured(project, measurements):
-        table.writerow([name, *("" if np.isnan(value) else f"{value:.4f}" for value in values)])
-    return text.getvalue()
+    rows = [
+        [name, *("" if np.isnan(value) else f"{value:.4f}" for value in values)]
+        for name, values in measured(project, measurements)
+    ]
+    return csv_text([["image", *measurements.columns], *rows])
 
 
 def measured(project: Project, measurements: Measurements) -> list[tuple[str, list[float]]]:

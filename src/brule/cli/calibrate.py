@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from brule.cli.options import Device, Many, SkipBad, checked_device
-from brule.cli.output import note, note_bad, progress_bar, say
+from brule.cli.output import PlainTable, note, note_bad, progress_bar, say
 
 if TYPE_CHECKING:
     from brule.detector import CalibrationReport
@@ -80,12 +80,11 @@ def calibrate(
 
 def _say(report: CalibrationReport) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from brule.detector.calibrating import FOLDS, KEPT
 
-    def table(*columns: str) -> Table:
-        return Table(*columns, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    def table(*columns: str) -> PlainTable:
+        return PlainTable(*columns, header_style="bold")
 
     console = Console()
     best = table("views", "error", "correlation (95 %)", *(f"surest {100 * share:.0f} %" for share in KEPT))

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
-from brule.files import atomic_write, make_folder, write_text
+from brule.files import atomic_write, check_name, make_folder, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +85,8 @@ def choose(
     choice = choose_images(descriptors, count, seed=seed)
     score = measure_choice(descriptors, choice.indices, shapes=cache.points if measure else None, seed=seed)
     chosen = [cache.samples[index] for index in choice.indices]
+    if copy:
+        _copy_names(chosen)  # before anything is written
     listed, sheet = (output, output.with_suffix(".png")) if as_list else (output / LIST, output / SHEET)
     write_text(listed, "".join(f"{sample.path}\n" for sample in chosen))
     _draw(chosen, sheet, detector)
@@ -149,17 +151,30 @@ def _beside(figure: Against) -> str:
     )
 
 
-def _copy(chosen: list[Sample], folder: Path) -> None:
-    """Copy the images; names that meet get the number of their image, and no file is overwritten by another image."""
-    import shutil
+def _copy_names(chosen: list[Sample]) -> list[str]:
+    """What the copies are called.
 
-    make_folder(folder)
+    Raises:
+        OutputError: a name is too long.
+    """
+    names: list[str] = []
     used: set[str] = set()
     for number, sample in enumerate(chosen, 1):
         name = sample.path.name
         if name.lower() in used:
             name = f"{sample.path.stem}-{number}{sample.path.suffix}"
         used.add(name.lower())
+        check_name(name)
+        names.append(name)
+    return names
+
+
+def _copy(chosen: list[Sample], folder: Path) -> None:
+    """Copy the images; names that meet get the number of their image, and no file is overwritten by another image."""
+    import shutil
+
+    make_folder(folder)
+    for sample, name in zip(chosen, _copy_names(chosen), strict=True):
         target = folder / name
         if target.exists() and not target.samefile(sample.path) and target.read_bytes() != sample.path.read_bytes():
             raise DataError(f"{target}: exists already and is another image; choose another folder")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from brule.cli.evaluate import Boxes, Normaliser, evaluate_detector
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
-from brule.cli.output import note, note_bad, say, write_json
+from brule.cli.output import PlainTable, note, note_bad, say, write_json
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -101,23 +101,19 @@ def _measured(run: Path, samples: SampleList, device: str | None, **options: Any
 
 def _say_report(report: ComparisonReport) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from brule.evaluation.reports.comparison import p_text, verdict
     from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 
     if report.left_out:
         note(f"{report.left_out} images were evaluated for some of them only and are left out")
-    figures = Table("(95 % interval)", *(one.name for one in report.candidates), box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    figures = PlainTable("(95 % interval)", *(one.name for one in report.candidates))
     for name in report.figures:
         figures.add_row(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates))
     if report.given:
         figures.add_row("NME, given boxes", *("  ".join(estimate_text("nme", one)) for one in report.given.values()))
     figures.add_row("floor NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates))
-    tests = Table(
-        "difference", "", "mean (95 % interval)", "Wilcoxon p", "corrected", "second better on",
-        box=None, pad_edge=False, padding=(0, 3, 0, 0),
-    )  # fmt: skip
+    tests = PlainTable("difference", "", "mean (95 % interval)", "Wilcoxon p", "corrected", "second better on")
     for name, pairs in report.differences.items():
         for one in pairs:
             value, low, high = (signed(v, plus=True) for v in (one.difference, one.low, one.high))

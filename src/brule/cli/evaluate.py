@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.cli.redrawing.scores import decoder_figures
-from brule.errors import OutputError
+from brule.errors import ConfigError, OutputError
 from brule.files import make_folder
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def evaluate(
             default jaw, brows, nose, eyes and mouth for 68 points, and one region of all points otherwise.
         decoder: Measure the decoder too: what it redraws, and its fakes (docs/generate.md defines the figures). By
             default wherever the run has one.
-        pixel_size: Millimetres per pixel, if all images have one scale: errors are also shown in millimetres.
+        pixel_size: Millimetres per pixel of all images. By default the scale that each has (DICOM, SCALE of TPS, a scale bar):
+            if all have one, errors are also shown in millimetres.
     """
     from brule.data.training_data import annotated_samples, in_landmark_order
     from brule.detector import LandmarkDetector
@@ -101,21 +102,18 @@ def evaluate(
     record = RunRecord.read(run)
     named = None if regions is None else read_regions(regions, len(detector.barycenter_))
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)
-    samples = in_landmark_order(samples, detector.landmark_names_)
+    samples = in_landmark_order(_with_pixel_size(samples, pixel_size), detector.landmark_names_)
     folder = output or _default_folder(run, data, only_validation)
     measured = evaluate_detector(
         detector, samples, boxes=boxes, normaliser=normaliser, regions=named, skip_bad=skip_bad, **asdict(reading)
     )  # fmt: skip
     facts = report_facts(detector, record, measured) + ([("views", str(reading.tta))] if reading.tta > 1 else [])
-    facts += [("error in mm", f"{measured.first.scores.nme_px * pixel_size:.3f}")] if pixel_size else []
     say_table(measured, facts)
     drawn = decoder_figures(
         detector, samples, measured.given, wanted=decoder, normaliser=normaliser, batch_size=reading.batch_size
     )  # fmt: skip
     note_bad(measured.bad)
     details = report_dict(detector, record, measured) | {"run": str(run), "data": data, "views": reading.tta} | drawn
-    if pixel_size:
-        details["nme_mm"] = measured.first.scores.nme_px * pixel_size
     say()
     if folder is not None:
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
@@ -129,6 +127,25 @@ def evaluate(
         draw_predictions(detector, samples, measured, path=pictures)
         say(f"pictures: {pictures}")
     return 0
+
+
+def _with_pixel_size(samples: SampleList, pixel_size: float | None) -> SampleList:
+    """Samples with the scale that was asked for; a remark where only some have one.
+
+    Raises:
+        ConfigError: the scale isn't positive.
+    """
+    if pixel_size is not None and not 0 < pixel_size < float("inf"):
+        raise ConfigError(f"--pixel-size: expected millimetres per pixel, above 0, got {pixel_size:g}")
+    if pixel_size is not None:
+        return samples.replaced(replace(sample, spacing=(pixel_size, pixel_size)) for sample in samples)
+    known = sum(sample.spacing is not None for sample in samples)
+    if 0 < known < len(samples):
+        note(
+            f"{known} of {len(samples)} annotated objects have a scale, so there is no error in millimetres; give all of "
+            "them one with --pixel-size"
+        )
+    return samples
 
 
 def _default_folder(run: Path, data: list[str], only_validation: bool) -> Path | None:

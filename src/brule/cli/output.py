@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from brule.errors import printable
 from brule.files import write_text
@@ -26,6 +27,27 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 SHOWN_BAD_FILES = 10
 LAUNCHED = "brule"  # how the run ids of our own launcher begin
+
+
+class PlainTable(Table):
+    """A table whose cells are shown as they are: no markup, and nothing that a terminal obeys."""
+
+    def __init__(self, *headers: str, **options: Any) -> None:
+        super().__init__(**({"box": None, "pad_edge": False, "padding": (0, 3, 0, 0)} | options))
+        for header in headers:
+            self.add_column(header)
+
+    def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
+        """Add a column under a header."""
+        super().add_column(_plain(header), *args, **options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row."""
+        super().add_row(*map(_plain, cells), **options)
+
+
+def _plain(cell: Any) -> Any:
+    return Text(printable(cell, one_line=True)) if isinstance(cell, str) else cell
 
 
 def is_distributed() -> bool:
@@ -84,7 +106,7 @@ def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
     """Print the figures beside the floor, the result in plain words, and what has to be known about them."""
     from brule.evaluation.reports import figure_rows
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = PlainTable(padding=(0, 2, 0, 0), header_style="bold")
     for index, column in enumerate(["", *measured.evaluations, "floor"]):
         table.add_column(column, no_wrap=True, style="bold" if index == 1 else "")
     for row in figure_rows(measured):

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import glob
-import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
 from brule.cli.prediction_pictures import draw_heatmap, draw_overlay
+from brule.cli.predicted_files import Answer, Described, LandmarkList, LandmarkTable
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
-from brule.files import atomic_write
+from brule.files import check_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,6 +87,7 @@ def predict(
     from brule.data import find_annotations, find_images, read_folder
     from brule.data.training_data import box_files, log_missing_boxes
     from brule.detector import LandmarkDetector
+    from brule.detector.predicting import MOST_OBJECTS
 
     further = _further_formats(format)
     detector = LandmarkDetector.load(run, device=checked_device(device))
@@ -102,6 +101,8 @@ def predict(
     annotations = [path for path in find_annotations(paths) if not _is_under(path, *written)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
+    own = [*([".pts"] if "pts" in format else []), *([".jpg"] if overlays else [])]
+    _refuse_long_names(samples, names, own, further=further, most=MOST_OBJECTS if objects == "all" else 1)
     log_missing_boxes(samples, detector.whereabouts_.describe())
     ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
@@ -179,13 +180,20 @@ def _write_all(
     """Predict a batch at a time and write it at once."""
     from brule.data import Annotation, image_size, write_pts
     from brule.data.conversion import write_predictions
+    from brule.data.formats.record import scale_of
 
     items: list[Annotation] = []
-    done, n = Counts(), len(detector.barycenter_)
+    done = Counts()
+    known = Described(
+        len(detector.barycenter_),
+        detector.landmark_names_,
+        calibrated=ranking.calibrated,
+        measured=any(sample.spacing is not None for sample in samples),
+    )
     objects: Counter[Path] = Counter()
     with (
-        _Table(output / "landmarks.csv", "csv" in formats, n) as table,
-        _List(output / "landmarks.json", "json" in formats, n, calibrated=ranking.calibrated) as listing,
+        LandmarkTable(output / "landmarks.csv", "csv" in formats, known) as table,
+        LandmarkList(output / "landmarks.json", "json" in formats, known) as listing,
         progress_bar("predicting") as progress,
     ):
         found = detector.iter_predict(samples, skip_bad=samples.bad.skip, **options)
@@ -193,7 +201,8 @@ def _write_all(
             numbers = []
             for k, sample in enumerate(batch):
                 points, spread = landmarks.points[k].numpy(), landmarks.spread[k].numpy()
-                answer = Answer(points, spread, float(landmarks.score[k]), bool(landmarks.flagged[k]))
+                score, flagged = float(landmarks.score[k]), bool(landmarks.flagged[k])
+                answer = Answer(points, spread, score, flagged, sample.spacing)
                 objects[sample.path] += 1
                 numbers.append(objects[sample.path])
                 name = numbered(names[sample.path], objects[sample.path])
@@ -203,7 +212,8 @@ def _write_all(
                 listing.add(sample.path, answer)
                 done.count(sample.path, answer)
                 if further and answer.found:
-                    items.append(Annotation(os.path.abspath(sample.path), points, size=image_size(sample.path)))
+                    size, scale = image_size(sample.path), scale_of(sample.spacing)
+                    items.append(Annotation(os.path.abspath(sample.path), points, size=size, scale=scale))
                 if overlays and answer.found:
                     draw_overlay(sample.path, points, target=output / "overlays" / f"{name}.jpg", edges=detector.edges_)
                 if heatmaps and answer.found:
@@ -222,21 +232,6 @@ def _further_formats(names: Sequence[str]) -> list[AnnotationFormat]:
     from brule.data.formats import format_named
 
     return [format_named(name) for name in dict.fromkeys(names) if name not in DEFAULT_FORMATS]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is written of one object: landmarks and spreads in pixels, and how sure the detector is."""
-
-    points: np.ndarray
-    spread: np.ndarray
-    score: float
-    flagged: bool
-
-    @property
-    def found(self) -> bool:
-        """Whether there are landmarks at all."""
-        return bool(math.isfinite(float(self.points[0, 0])))
 
 
 @dataclass
@@ -260,100 +255,6 @@ class Counts:
         return text + (f" ({self.flagged} flagged as probably wrong)" if self.flagged else "")
 
 
-class _Stream:
-    """A text file that grows while predictions come, and gets its name when all are in."""
-
-    def __init__(self, path: Path, wanted: bool, n_points: int, *, calibrated: bool = False) -> None:
-        self._wanted, self._n, self._calibrated = wanted, n_points, calibrated
-        self._whole = atomic_write(path)
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> _Stream:
-        if self._wanted:
-            temporary = self._whole.__enter__()
-            with self._ending_well():
-                self._file = temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-                self._file.write(self._head())
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._file is None:
-            return
-        with self._ending_well(), self._file:  # closing writes what is left, which may fail as well
-            if kind is None:
-                self._file.write(self._foot())
-        self._whole.__exit__(kind, error, trace)
-
-    @contextmanager
-    def _ending_well(self) -> Iterator[None]:
-        """Leave nothing half-written where the file itself can't be written."""
-        try:
-            yield
-        except OSError as error:
-            self._whole.__exit__(type(error), error, error.__traceback__)  # which says it in words of ours
-            raise
-
-    def add(self, path: Path, answer: Answer) -> None:
-        """Write one object's landmarks, pixels."""
-        if self._file is not None:
-            self._file.write(self._entry(path, answer))
-
-    def _head(self) -> str:
-        raise NotImplementedError
-
-    def _entry(self, path: Path, answer: Answer) -> str:
-        raise NotImplementedError
-
-    def _foot(self) -> str:
-        return ""
-
-
-class _Table(_Stream):
-    """``path, x0, y0, …, spread, score, flagged``: one line per object; the spread is the mean over its landmarks."""
-
-    def _head(self) -> str:
-        return _csv_line(["path", *(f"{axis}{i}" for i in range(self._n) for axis in "xy"), "spread", "score", "flagged"])
-
-    def _entry(self, path: Path, answer: Answer) -> str:
-        figures = [*answer.points.ravel().tolist(), float(answer.spread.mean()), answer.score]
-        texts = [f"{value:.3f}" if math.isfinite(value) else "" for value in figures]
-        return _csv_line([str(path), *texts, str(int(answer.flagged))])
-
-
-class _List(_Stream):
-    """``{"landmarks": N, "frame": …, "spread": …, "images": [{"path", "points", "spread", …}, …]}``."""
-
-    _separator = "\n"
-
-    def _head(self) -> str:
-        frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
-        spread = "expected distance from the truth" if self._calibrated else "standard deviation of the heatmap along one axis"
-        return f'{{"landmarks": {self._n}, "frame": "{frame}", "spread": "{spread}, pixels", "images": ['
-
-    def _entry(self, path: Path, answer: Answer) -> str:
-        import json
-
-        entry = {
-            "path": str(path),
-            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in answer.points] if answer.found else None,
-            "spread": [round(float(value), 3) for value in answer.spread] if answer.found else None,
-            "score": round(answer.score, 4) if math.isfinite(answer.score) else None,
-            "flagged": answer.flagged,
-        }
-        before, self._separator = self._separator, ",\n"
-        return before + json.dumps(entry)
-
-    def _foot(self) -> str:
-        return "\n]}\n"
-
-
-def _csv_line(cells: Sequence[str]) -> str:
-    import csv
-    import io
-
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
 
 
 def _roots(paths: Sequence[str]) -> list[str]:
@@ -384,6 +285,19 @@ def _relative(path: Path, base: str) -> Path:
 
 def _is_under(path: Path, *folders: str) -> bool:
     return os.path.abspath(path).startswith(tuple(os.path.join(folder, "") for folder in folders))
+
+
+def _refuse_long_names(
+    samples: SampleList, names: dict[Path, Path], suffixes: Sequence[str], *, further: Sequence[AnnotationFormat], most: int
+) -> None:
+    """Refuse images whose results would have names that file systems don't take, before anything is written."""
+    for path, count in Counter(sample.path for sample in samples).items():
+        longest = numbered(names[path], max(count, most))
+        for suffix in suffixes:
+            check_name(f"{longest}{suffix}")
+        for one in further:
+            if one.one_image:
+                check_name(one.own_file(path))
 
 
 def _refuse_overwriting(names: dict[Path, Path], output: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.output import note, say
-from brule.files import atomic_write
+from brule.files import write_text
+from brule.tables import csv_text
 
 if TYPE_CHECKING:
     from brule.data import Sample
@@ -50,18 +51,12 @@ class Ranking:
         The uncertainty of a calibrated detector is the expected error in percent of the crop's side, so that large images don't
         come first for being large; that of another has no unit, and the error in pixels stays empty.
         """
-        import csv
-
         path = folder / RANK
-        with (
-            atomic_write(path) as temporary,
-            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(HEADER)
-            for rank, (uncertainty, name, number, pixels, worst) in enumerate(self.ordered(), 1):
-                shown = f"{pixels:.3f}" if self.calibrated else ""
-                table.writerow([rank, name, number, f"{100 * uncertainty:.4f}", shown, worst])
+        rows = [
+            [rank, name, number, f"{100 * uncertainty:.4f}", f"{pixels:.3f}" if self.calibrated else "", worst]
+            for rank, (uncertainty, name, number, pixels, worst) in enumerate(self.ordered(), 1)
+        ]
+        write_text(path, csv_text([HEADER, *rows]))
         return path
 
     def tell(self) -> None:

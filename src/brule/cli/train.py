@@ -11,7 +11,7 @@ from brule.cli.dry_run import print_plan
 from brule.cli.launching import COMMAND, launch
 from brule.cli.measuring import check_measuring, validation_images
 from brule.cli.options import Output, checked_device
-from brule.cli.output import INTERRUPTED, commands, is_main_process, note_bad, progress_bar, say, say_commands
+from brule.cli.output import INTERRUPTED, PlainTable, commands, is_main_process, note_bad, progress_bar, say, say_commands
 from brule.cli.resuming import plan_resume, print_resume
 from brule.cli.train_options import PRESET, Machines, Settings, Sources, required
 from brule.errors import ConfigError
@@ -214,11 +214,10 @@ def _resume(run: Path, sources: Sources, how: TrainOptions, *, dry_run: bool) ->
 
 def _list_settings(config: TrainingConfig) -> int:
     from rich.console import Console
-    from rich.table import Table
 
     from brule.training.config import dotted_keys, setting
 
-    table = Table("setting", f"in {config.preset}", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = PlainTable("setting", f"in {config.preset}", "", padding=(0, 2, 0, 0))
     for key, description in dotted_keys().items():
         table.add_row(key, str(setting(config, key)), description)
     Console().print(table, markup=False, highlight=False)

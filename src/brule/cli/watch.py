@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brule.cli.output import INTERRUPTED
-from brule.errors import ConfigError
+from brule.cli.output import INTERRUPTED, PlainTable
+from brule.errors import ConfigError, printable
 from brule.training.run_state import RunState
 
 if TYPE_CHECKING:
@@ -95,21 +95,18 @@ def duration(seconds: float) -> str:
 
 def _shown(state: RunState, width: int) -> RenderableType:
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    lines: list[RenderableType] = [Text(f"{state.run}  {_status(state)}", style="bold")]
+    lines: list[RenderableType] = [Text(printable(f"{state.run}  {_status(state)}"), style="bold")]
     if state.share is not None:
         done = round(state.share * BAR_WIDTH)
         lines.append(Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "dim")))
     lines.append(Text(_told(state)))
-    table = Table(
-        "term", "last", "lowest", f"course over {len(state.records)} lines", box=None, padding=(0, 3, 0, 0), pad_edge=False
-    )
+    table = PlainTable("term", "last", "lowest", f"course over {len(state.records)} lines")
     for name, values in state.terms.items():
-        table.add_row(Text(name), f"{values[-1]:.4g}", f"{min(values):.4g}", sparkline(values, width))
+        table.add_row(name, f"{values[-1]:.4g}", f"{min(values):.4g}", sparkline(values, width))
     lines += ["", table, ""] if state.terms else ["", "nothing logged yet"]
-    lines += [Text(f"preview  {state.preview}", overflow="fold")] if state.preview else []
+    lines += [Text(printable(f"preview  {state.preview}"), overflow="fold")] if state.preview else []
     return Group(*lines)
 
 

@@ -12,7 +12,7 @@ from brule.data.image_lookup import ImageFinder
 from brule.data.predictions import read_if_predictions
 from brule.data.reading import parse_annotations
 from brule.errors import ConfigError, DataError
-from brule.files import write_text
+from brule.files import check_name, write_text
 
 
 def read_annotations(
@@ -61,6 +61,7 @@ def write_annotations(
     Raises:
         ConfigError: no format, or several, have the suffix; or a file is there and ``force`` is not given.
         DataError: the format can't hold a record at all. Nothing has been written then.
+        OutputError: a file's name would be too long. Nothing has been written then.
     """
     path = Path(path)
     format = format or format_for(path)
@@ -70,6 +71,8 @@ def write_annotations(
     texts = [(file, _text(file, own, format)) for file, own in files]
     if format.companions is not None:
         texts += [(path / name, text) for name, text in format.companions(annotations).items()]
+    for file, _ in texts:
+        check_name(file)
     if taken := [file for file, _ in texts if file.exists()]:
         if not force:
             raise ConfigError(f"{taken[0]}: exists already; choose another name, or replace it with --force (force=True)")

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brule.data.annotations import relative_name, write_annotations
-from brule.data.dicom import pixel_spacing
 from brule.data.discovery import Paths, as_paths, find_images_if_any
 from brule.data.edges import Edges
 from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
 from brule.data.formats.outlines import with_outline_points
-from brule.data.images import image_orientation, image_size
+from brule.data.formats.record import scale_of
+from brule.data.images import image_orientation, image_size, image_spacing
 from brule.data.names import Names
 from brule.data.predictions import prediction_table
 from brule.data.reading import by_image, read_sources
@@ -150,9 +150,9 @@ def write_predictions(
 
 def _located(item: Annotation, image: Path) -> Annotation:
     """A record with its image's absolute path and size, in pixels of the upright image."""
-    size, spacing = image_size(image), pixel_spacing(image)
+    size = image_size(image)
     item = as_upright(item, size, image_orientation(image)).annotation
-    scale = spacing[0] if item.scale is None and spacing is not None and spacing[0] == spacing[1] else item.scale
+    scale = scale_of(image_spacing(image)) if item.scale is None else item.scale
     return replace(item, image=os.path.abspath(image), size=item.size or size, scale=scale)
 
 

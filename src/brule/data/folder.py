@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.data.dicom import pixel_spacing
 from brule.data.discovery import Paths, find_images, find_images_if_any, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation
-from brule.data.images import image_orientation, image_size
+from brule.data.images import image_orientation, image_size, image_spacing
 from brule.data.reading import Labels, Sources, by_image, foreign_notes, read_sources
 from brule.data.remarks import Remarks
 from brule.data.samples import BadFiles, Box, Sample, SampleList, landmark_box, reject_odd_counts
@@ -73,7 +72,7 @@ def read_folder(
         if own or (check_images and key not in sources.spoilt):
             samples += _read_image(image, own, bad=bad, remarks=remarks)
         elif key not in sources.spoilt:
-            samples.append(Sample(image))
+            samples.append(Sample(image, spacing=_spacing_if_whole(image)))
     samples = reject_odd_counts(samples, bad)
     if require_points:
         samples = _labelled_only(samples, bad, directory)
@@ -84,9 +83,10 @@ def read_folder(
 
 def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks) -> list[Sample]:
     """The samples of an image, one an object; none if it is bad."""
+    scale = next((item.scale for item, _ in labels if item.scale is not None), None)
     labels = [(item, source) for item, source in labels if item.labelled or item.box is not None]
     try:
-        size, spacing = image_size(image), pixel_spacing(image)
+        size, spacing = image_size(image), image_spacing(image) if scale is None else (scale, scale)
         orientation = image_orientation(image) if labels else 1
         remarks.add_image(image)
     except DataError as error:
@@ -103,6 +103,14 @@ def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks)
         except DataError as error:
             bad.reject_error(source, error)
     return samples
+
+
+def _spacing_if_whole(image: Path) -> tuple[float, float] | None:
+    """Millimetres per pixel; None for a damaged file, whose damage shows when it is decoded."""
+    try:
+        return image_spacing(image)
+    except DataError:
+        return None
 
 
 def _sample(image: Path, size: tuple[int, int], item: Annotation, *, source: Path) -> Sample:

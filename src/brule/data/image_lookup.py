@@ -53,15 +53,17 @@ class KnownImages:
         if below not in self._below:
             self._below[below] = _by_name(find_files(below, IMAGE_SUFFIXES) if below.is_dir() else [])
         found = [*self._by_name.get(name, []), *self._below[below].get(name, [])]
-        return list({os.path.abspath(image): image for image in found}.values()) or self._but_for_case(name, below)
+        found = list({os.path.abspath(image): image for image in found}.values())
+        return found or self._alike(name, below)
 
-    def _but_for_case(self, name: str, below: Path) -> list[Path]:
-        """The images whose name differs in capitals only: a file made where these don't matter, as under Windows."""
+    def _alike(self, name: str, below: Path) -> list[Path]:
+        """The images whose name differs in capitals only, as from Windows, or has a suffix that the name lacks."""
         if below not in self._folded:
-            self._folded[below] = {}
+            self._folded[below] = defaultdict(list)
             every = [*self._images.values(), *(one for own in self._below[below].values() for one in own)]
             for image in {os.path.abspath(image): image for image in every}.values():
-                self._folded[below].setdefault(_normal(image.name).casefold(), []).append(image)
+                self._folded[below][_normal(image.name).casefold()].append(image)
+                self._folded[below][_normal(image.stem).casefold()].append(image)
         return self._folded[below].get(name.casefold(), [])
 
     def of_stem(self, file: Path) -> list[Path]:
@@ -110,10 +112,10 @@ class ImageFinder:
                 return self._take(Path(os.path.normpath(candidate)), name)
         if len(parts) > 1 and not _is_absolute(name) and parts[0] != ".." and os.path.isdir(self._folder / parts[0]):
             wanted = os.path.abspath(self._folder.joinpath(*parts)).casefold()
-            same = [
-                one for one in self._known.named(_normal(parts[-1]), self._folder) if os.path.abspath(one).casefold() == wanted
-            ]
-            if len(same) != 1:
+            same = [one for one in self._known.named(_normal(parts[-1]), self._folder) if wanted in _spellings(one)]
+            if len(same) > 1:
+                raise self._unclear(name, same)
+            if not same:
                 raise self._missing(name)
             return self._take(same[0], name)
         return self._take(self._by_last_part(name, parts, outside=outside), name)
@@ -146,10 +148,7 @@ class ImageFinder:
         best = max(_common_tail(path, parts) for path in found)
         found = [path for path in found if _common_tail(path, parts) == best]
         if len(found) > 1:
-            raise DataError(
-                f"{self._file}: the image {_quoted(name)} could be {found[0]} or {found[1]}; write paths relative to the "
-                "annotation file into it"
-            )
+            raise self._unclear(name, found)
         return found[0]
 
     def _take(self, path: Path, name: str) -> Path:
@@ -160,6 +159,12 @@ class ImageFinder:
                 "file has them"
             )
         return path
+
+    def _unclear(self, name: str, found: list[Path]) -> DataError:
+        return DataError(
+            f"{self._file}: the image {_quoted(name)} could be {found[0]} or {found[1]}; write paths relative to the "
+            "annotation file into it, with their suffix"
+        )
 
     def _outside(self, name: str) -> DataError:
         return DataError(
@@ -206,6 +211,12 @@ def _stem_key(path: Path) -> tuple[str, str]:
 def _normal(name: str) -> str:
     # macOS writes names in decomposed Unicode, so an image and its annotation may spell the same name differently.
     return unicodedata.normalize("NFC", name)
+
+
+def _spellings(image: Path) -> tuple[str, str]:
+    """The absolute path of an image with and without its suffix, in small letters."""
+    path = os.path.abspath(image).casefold()
+    return path, os.path.splitext(path)[0]
 
 
 def _parts(name: str) -> list[str]:

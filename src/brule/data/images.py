@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError, features
 from brule.coordinates import box_edges, image_box
 from brule.data.cutting import Picture, cut_square
 from brule.data.deep import deep_colour
-from brule.data.dicom import dicom_size, is_dicom, open_dicom
+from brule.data.dicom import dicom_size, is_dicom, open_dicom, pixel_spacing
 from brule.data.large import LARGE, bands, check_memory, check_size, is_large, open_large, region
 from brule.data.pixels import rgb
 from brule.data.pixels import to_8bit as to_8bit
@@ -119,6 +119,15 @@ def image_orientation(path: Path | str) -> int:
             value = getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG, 1)
             return value if value in _UPRIGHT else 1
         return _orientation(image, header_only=True)
+
+
+def image_spacing(path: Path | str) -> tuple[float, float] | None:
+    """Millimetres per pixel along x and y, where an image file states them (DICOM); from its header alone.
+
+    Raises:
+        DataError: as for :func:`image_size`.
+    """
+    return pixel_spacing(Path(path)) if _is_dicom(Path(path)) else None
 
 
 def image_remarks(path: Path | str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -68,7 +69,8 @@ class Sample:
         points: ``(N, 2)`` float32 landmarks in pixels of the upright image, NaN where one is missing; None if there
             is no label.
         box: the box of the object in pixels, before the margin of the crop rule; None if only the points give it.
-        spacing: millimetres a pixel along x and y, where the image file states them (DICOM).
+        spacing: millimetres per pixel along x and y, where the annotation (TPS, labelme, …) or the image file (DICOM) states
+            them.
 
     Raises:
         DataError: ``points`` isn't ``(N, 2)`` or holds infinities, or ``box`` has no area.
@@ -141,6 +143,8 @@ class Layout:
     def __post_init__(self) -> None:
         if self.names is None:
             return
+        # Tools write the same letter as one sign or as two; a name is the same for both.
+        object.__setattr__(self, "names", tuple(unicodedata.normalize("NFC", name) for name in self.names))
         if twice := [name for name, times in Counter(self.names).items() if times > 1]:
             raise DataError(f"two landmarks are called {twice[0]!r}; give each a name of its own")
         if outside := [edge for edge in self.edges if not all(0 <= end < len(self.names) for end in edge)]:

@@ -290,10 +290,11 @@ def evaluate_points(
     distance_name, distance = _distance(truth, normaliser, names)
     sides = np.asarray(cache.boxes[:, 2] - cache.boxes[:, 0], dtype=np.float64)
     mean = None if shapes is None else np.asarray(shapes, dtype=np.float64).mean(axis=0)
+    spacing = _spacing(cache)
     predictions, missed = _without_gaps(answers.points, stand_in)
 
     def measured(points: Array, gone: Array | None = None) -> ImageErrors:
-        return measure(points, truth, distance=distance, sides=sides, missed=gone)
+        return measure(points, truth, distance=distance, sides=sides, missed=gone, spacing=spacing)
 
     mine, constant = measured(predictions, missed), measured(_repeated(centre, len(truth)))
     constant_mean = None if mean is None else measured(_repeated(mean, len(truth)))
@@ -350,6 +351,12 @@ def _truth(cache: CropCache, expected: int) -> Array:
             "evaluate it on images that are annotated as its shapes were"
         )
     return truth
+
+
+def _spacing(cache: CropCache) -> Array | None:
+    """``(B, 2)`` millimetres per pixel, NaN where an image has no scale; ``None`` where none has one."""
+    known = [sample.spacing or (np.nan, np.nan) for sample in cache.samples]
+    return np.array(known) if any(sample.spacing is not None for sample in cache.samples) else None
 
 
 def _without_gaps(points: Array, stand_in: ArrayLike | None) -> tuple[Array, Array | None]:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brule.arrays import Array
+from brule.arrays import Array, mean_of_present
 from brule.evaluation.distances import normaliser
 from brule.evaluation.intervals import Estimate, estimate, mean_estimates
 from brule.evaluation.metrics import areas_under_steps, normalized_mean_error, wasserstein1_error
 
 LIMITS = (8, 10)  # percent, of AUC and failure rate; a convention for faces
 FACE_DISTANCES = ("outer eye corners", "pupils", "eyes")
-FIGURES = ("nme", "median_nme", "nme_px", "found", "w1", "auc_8", "fr_8", "auc_10", "fr_10", "auc_floor")
+FIGURES = ("nme", "median_nme", "nme_px", "nme_mm", "found", "w1", "auc_8", "fr_8", "auc_10", "fr_10", "auc_floor")
 _OF_FACES = tuple(f"{name}_{limit}" for limit in LIMITS for name in ("auc", "fr"))
 
 
@@ -28,6 +28,7 @@ class ImageErrors:
         nme: ``(B,)`` in percent.
         w1: ``(B,)`` in percent.
         px: ``(B,)`` mean distance of a landmark from its true place, in pixels.
+        mm: the same in millimetres, NaN where an image has no scale; ``None`` where none has one.
         missed: ``(B,)``: nothing was found; the errors are those of a stand-in. ``None`` if there is an answer everywhere.
     """
 
@@ -35,10 +36,12 @@ class ImageErrors:
     w1: Array
     px: Array
     missed: Array | None = None
+    mm: Array | None = None
 
     def some(self, rows: Array) -> ImageErrors:
         """Those of the chosen images, by index or by a mask."""
-        return ImageErrors(self.nme[rows], self.w1[rows], self.px[rows], None if self.missed is None else self.missed[rows])
+        missed, mm = (None if values is None else values[rows] for values in (self.missed, self.mm))
+        return ImageErrors(self.nme[rows], self.w1[rows], self.px[rows], missed, mm)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Scores:
         nme: mean over images of the normalised mean error, percent.
         median_nme: the median over images.
         nme_px: mean distance of a landmark from its true place, pixels.
+        nme_mm: the same in millimetres; ``None`` unless every image has a scale.
         found: share of images whose NME is below ``floor_nme``: the object was found. 0 to 1.
         nme_found: mean NME of these; ``None`` if there is none.
         w1: mean permutation-free W₁ error, percent.
@@ -80,6 +84,7 @@ class Scores:
     n: int
     normaliser: str
     intervals: Mapping[str, tuple[float, float]]
+    nme_mm: float | None = None
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -116,7 +121,13 @@ class Scores:
 
 
 def measure(
-    prediction: ArrayLike, truth: ArrayLike, *, distance: ArrayLike, sides: ArrayLike = 1.0, missed: Array | None = None
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    *,
+    distance: ArrayLike,
+    sides: ArrayLike = 1.0,
+    missed: Array | None = None,
+    spacing: Array | None = None,
 ) -> ImageErrors:
     """The errors of every image.
 
@@ -126,13 +137,19 @@ def measure(
         distance: a number or ``(B,)``, same unit.
         sides: pixels for one unit of that frame, a number or ``(B,)``.
         missed: ``(B,)``: where the prediction is a stand-in, because nothing was found.
+        spacing: ``(B, 2)`` millimetres per pixel along x and y, NaN where an image has no scale.
 
     Raises:
         DataError: shapes disagree, an image has no truth at all, or a distance is zero.
     """
     nme = normalized_mean_error(prediction, truth, distance=distance)
     px = nme / 100 * np.asarray(distance, dtype=np.float64) * np.asarray(sides, dtype=np.float64)
-    return ImageErrors(nme, wasserstein1_error(prediction, truth, distance), px, missed)
+    mm = None
+    if spacing is not None:
+        offsets = np.asarray(prediction, dtype=np.float64) - np.asarray(truth, dtype=np.float64)
+        per_unit = np.asarray(sides, dtype=np.float64).reshape(-1, 1) * spacing
+        mm = mean_of_present(np.linalg.norm(offsets * per_unit[:, None], axis=2), axis=1)
+    return ImageErrors(nme, wasserstein1_error(prediction, truth, distance), px, missed, mm)
 
 
 def summarise(errors: ImageErrors, *, floor: ImageErrors, normaliser: str) -> Scores:
@@ -146,6 +163,8 @@ def summarise(errors: ImageErrors, *, floor: ImageErrors, normaliser: str) -> Sc
     nme, limit = errors.nme, float(floor.nme.mean())
     found = nme < limit if errors.missed is None else (nme < limit) & ~errors.missed
     columns = {"nme": nme, "nme_px": errors.px, "found": found.astype(np.float64), "w1": errors.w1}
+    if errors.mm is not None and np.isfinite(errors.mm).all():
+        columns["nme_mm"] = errors.mm
     columns["auc_floor"] = areas_under_steps(nme, limit) if limit > 0 else np.zeros_like(nme)
     for one in LIMITS if normaliser in FACE_DISTANCES else ():
         columns |= {f"auc_{one}": areas_under_steps(nme, one), f"fr_{one}": (nme > one).astype(np.float64)}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageFilter
 
 from brule.arrays import Array
-from brule.data import as_image, load_image
-from brule.locating.pyramid import ImageLike
+from brule.locating.pyramid import ImageLike, opened, shrunk
 
 _LONGEST = 640
 _AROUND = 1.5  # side of what is painted, over the box: heads reach beyond their landmarks
@@ -24,11 +21,9 @@ def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Ima
         places: ``(O, 5)`` in its pixels.
         seed: of how each is covered.
     """
-    whole = load_image(image) if isinstance(image, (str, Path)) else as_image(image)
-    factor = min(1.0, _LONGEST / max(whole.size))
-    if factor < 1:
-        width, height = (max(1, round(side * factor)) for side in whole.size)
-        whole = whole.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    picture = opened(image, _LONGEST)
+    factor = min(1.0, _LONGEST / max(picture.size))
+    whole = picture.image if factor == 1 else shrunk(picture, picture.image, factor)
     generator = np.random.default_rng(seed)
     covers = [_mask(whole.size, place, factor) for place in places]
     hidden = np.max([np.zeros(whole.size[::-1], np.uint8), *(np.asarray(cover) for cover in covers)], axis=0)

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from brule.arrays import Array
-from brule.data import as_image, load_image
+from brule.data import Picture, as_image, load_picture
+from brule.data.large import LARGE
 from brule.locating.features import hog
 
 ImageLike: TypeAlias = "Path | str | Image.Image | Array"
@@ -62,12 +63,35 @@ def grey_image(image: ImageLike, longest: int, name: str = "image") -> GreyImage
     Raises:
         DataError: it can't be read.
     """
-    whole = load_image(image) if isinstance(image, (str, Path)) else as_image(image, name)
-    factor = longest / max(whole.size)
-    width, height = (max(1, round(side * factor)) for side in whole.size)
-    # Pillow is antialiased; `reducing_gap` averages whole blocks of a large image first.
-    small = whole.convert("L").resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return GreyImage(np.asarray(small), whole.size)
+    picture = opened(image, longest, name)
+    small = shrunk(picture, picture.image.convert("L"), longest / max(picture.size))
+    return GreyImage(np.asarray(small), picture.size)
+
+
+def opened(image: ImageLike, longest: int, name: str = "image") -> Picture:
+    """A decoded image that is about to be shrunk; a file of very many pixels is decoded at about twice that size only.
+
+    Args:
+        image: a file, a Pillow image or an array.
+        longest: side of what it is shrunk to, in pixels.
+        name: what to call it in an error.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    if not isinstance(image, (str, Path)):
+        whole = as_image(image, name)
+        return Picture(whole, whole.size)
+    return load_picture(image, lambda width, height: 1.0 if width * height <= LARGE else 2 * longest / max(width, height))
+
+
+def shrunk(picture: Picture, image: Image.Image, factor: float) -> Image.Image:
+    """The image of a picture, in any mode, at a share of the picture's own size; antialiased."""
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    # The last decoded pixel may cover fewer than the others.
+    box = (0.0, 0.0, picture.size[0] / picture.shrunk, picture.size[1] / picture.shrunk)
+    # `reducing_gap` averages whole blocks of a large image first.
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
 
 
 @dataclass(frozen=True, eq=False)

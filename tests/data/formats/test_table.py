@@ -75,6 +75,8 @@ TWO_KINDS["categories"].append({"id": 2, "name": "leg", "keypoints": ["knee"]})
 TWO_KINDS["annotations"].append({"image_id": 0, "category_id": 2, "keypoints": [1, 1, 2]})
 CROWD = coco({"a.png": WING})
 CROWD["annotations"].append({"image_id": 0, "category_id": 1, "iscrowd": 1, "keypoints": [0] * 12})
+BOXES_ONLY = coco({"a.png": WING}, bbox=[5, 28, 65, 40])
+del BOXES_ONLY["annotations"][0]["keypoints"]
 OUTSIDE = coco({"a.png": WING}, bbox=[5, 28, 65, 40])
 
 # What the table names, the file that shows it, and the words in which it comes out.
@@ -85,6 +87,7 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
         "landmarks outside their box": ("a.json", OUTSIDE, "outside their box"),
         "crowds": ("a.json", CROWD, "crowds"),
         "predictions": ("a.json", coco({"a.png": WING}, score=1), "predictions"),
+        "no key points": ("a.json", BOXES_ONLY, r"no key points.*boxes are read \(1\)"),
     },
     "dlc": {
         "(0, 0), (-1, -1)": ("a.csv", dlc({"a.png": ZERO}), r"notch.*\(0, 0\)"),
@@ -105,6 +108,11 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
     },
     "labelme": {
         "polygons": ("a.json", labelme("a.png", WING, POLYGON), "evenly spaced"),
+        "other shapes": (
+            "a.json",
+            labelme("a.png", WING, labelme_shape("vein", [(1, 1), (2, 2), (3, 1)], "linestrip")),
+            r"linestrip 'vein' \(1\)",
+        ),
         "boxes without landmarks": (
             "a.json",
             labelme("a.png", WING, labelme_shape("ruler", [(2, 70), (30, 78)], "rectangle")),
@@ -120,6 +128,11 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
     },
     "cvat": {
         "polygons": ("a.xml", cvat(a='<polygon label="w" points="1,1;2,2;3,1"/>'), "evenly spaced"),
+        "other shapes": (
+            "a.xml",
+            cvat(a='<cuboid label="c"/><mask label="m"/><mask label="m"/>'),
+            r"mask 'm' \(2\), cuboid 'c' \(1\)",
+        ),
         "boxes without landmarks": ("a.xml", cvat(a=cvat_each(WING) + RULER), "'ruler' holds none"),
         "contours of different lengths": (
             "a.xml",
@@ -132,6 +145,11 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
             "a.json",
             studio({"result": studio_points(WING)}, {"result": studio_points(WING)}),
             "several annotations",
+        ),
+        "other shapes": (
+            "a.json",
+            studio({"result": [{"type": "brushlabels", "value": {"rle": [1]}}, *studio_points(WING)]}),
+            r"brushlabels \(1\)",
         ),
         "image_rotation": ("a.json", studio({"result": studio_points(WING, image_rotation=90)}), "image_rotation"),
         "predictions": ("a.json", studio(predictions=[{"result": studio_points(WING)}]), "predictions"),
@@ -151,9 +169,15 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
     },
     "via": {
         "polygons": ("a.json", via({"a.png": [*(via_point(*one) for one in WING.items()), VIA_POLYGON]}), "evenly spaced"),
+        "other shapes": (
+            "a.json",
+            via({"a.png": [{"shape_attributes": {"name": "circle", "cx": 1, "cy": 2, "r": 3}, "region_attributes": {}}]}),
+            r"circle \(1\)",
+        ),
         "(0, 0), (-1, -1)": ("a.json", via({"a.png": [via_point(*one) for one in ZERO.items()]}), r"\(0, 0\)"),
     },
     "supervisely": {
+        "other shapes": ("a.png.json", supervisely(geometry("bitmap", "mask")), r"bitmap 'mask' \(1\)"),
         "polygons": ("a.png.json", supervisely(geometry("polygon", "w", (1, 1), (2, 2), (3, 1))), "evenly spaced"),
         "boxes without landmarks": (
             "a.png.json",
@@ -181,7 +205,7 @@ REFUSED: dict[str, dict[str, tuple[str, object, str]]] = {
     "dlc": {"predictions of a video": ("a.csv", dlc({"0": WING, "1": WING}, likelihood=1), "frames of a video")},
     "tps": {
         "LM3": ("a.tps", "LM3=1\n1 2 3\nIMAGE=a.png\n", "plane"),
-        "labels without IMAGE": ("a.tps", tps({"": wing()}), "no IMAGE"),
+        "labels without IMAGE or an image of their ID": ("a.tps", tps({"": wing()}), "no IMAGE"),
     },
     "labelme": {"a name twice in an object": ("a.json", labelme("a.png", WING, labelme_shape("tip", [(1, 1)])), "'tip'")},
     "cvat": {
@@ -198,6 +222,7 @@ REFUSED: dict[str, dict[str, tuple[str, object, str]]] = {
     "imglab": {"a name twice in an object": ("a.xml", imglab(BOX.format("", PART.format("a", 9, 20) * 2)), "two points")},
     "yolo": {
         "pixels": ("a.txt", "0 50 40 90 60 1 1 2 2 2 2 3 3 2 4 4 2\n", "fractions"),
+        "outlines": ("a.txt", "0 0.1 0.1 0.5 0.05 0.9 0.1 0.95 0.5\n", "YOLO-seg"),
         "several classes": ("a.txt", yolo(wing()) + yolo(wing()).replace("0 ", "1 ", 1), "several classes"),
     },
     "via": {
@@ -218,6 +243,7 @@ REFUSED: dict[str, dict[str, tuple[str, object, str]]] = {
     "morphoj": {"rows of another length": ("a.txt", "ID\tX1\tY1\tX2\tY2\na\t1\t2\n", "expected 5 cells")},
     "csv": {
         "numbers left out": ("a.csv", "image,x0,y0,x2,y2\na.png,1,2,3,4\n", "one after the other"),
+        "signs between thousands": ("a.csv", 'image,x0,y0\na.png,"1,234.5",2\n', "between thousands"),
         "one coordinate without the other": ("a.csv", "image,x0,y0\na.png,1,\n", "without the other"),
     },
 }
@@ -245,7 +271,7 @@ EXAMPLES = [
 @pytest.mark.parametrize(("kind", "name", "phrase", "example"), EXAMPLES, ids=[f"{e[1]}-{e[2]}" for e in EXAMPLES])
 def test_what_is_remarked_and_refused(tmp_path: Path, kind: str, name: str, phrase: str, example: tuple) -> None:
     file, content, says = example
-    write(tmp_path, {"a.png": picture(), **(YAML if name == "yolo" else {}), file: content})
+    write(tmp_path, {"a.png": picture(), **(YAML if name == "yolo" and phrase != "outlines" else {}), file: content})
     if kind == "refused":
         with pytest.raises(DataError, match=f"(?s){says}"):
             read_annotations(tmp_path / file, format=FORMATS[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from brule.cli.output import note, say
+from brule.cli.output import PlainTable, note, say
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,11 +65,10 @@ def decoder_figures(
 
 def _say(scores: DecoderScores) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from brule.redrawing.scores import HEADER
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table = PlainTable(header_style="bold")
     for index, column in enumerate(HEADER):
         table.add_column(column, no_wrap=index < 2, style="bold" if index == 1 else "")
     for row in scores.rows():

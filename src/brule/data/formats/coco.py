@@ -80,6 +80,10 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
     notes += marks.notes() + outside_notes((item.image, item.points, item.box) for item in items)
     notes += [f"predictions, not labels: {counted(scores, 'annotation')} with a 'score'"] if scores else []
+    if found_boxes := sum(item.box is not None for item in items) * (not used):
+        notes.append(f"holds no key points: only its boxes are read ({found_boxes}); for landmarks, export COCO key points")
+    elif objects and not used:
+        notes.append("holds no key points, and no boxes: nothing of it is read; for landmarks, export COCO key points")
     return Annotations(items, layout, problems, notes, predicted=scores > 0)
 
 

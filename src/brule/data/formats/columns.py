@@ -18,7 +18,13 @@ _PERHAPS = frozenset({"", "id", "name", "index", "specimen", "imageid", "frame",
 _POINT = ("point", "landmark", "name", "part", "bodypart", "keypoint", "node", "label")
 BOX = ("left", "top", "right", "bottom")
 _BOXES = (BOX, ("xmin", "ymin", "xmax", "ymax"), ("bboxleft", "bboxtop", "bboxright", "bboxbottom"))
+# Corner, width and height. Plain `width` and `height` are those of the image.
+_CORNERED = (
+    *(("x", "y", "w", "h"), ("left", "top", "w", "h"), ("bboxx", "bboxy", "bboxw", "bboxh")),
+    *(("bboxx", "bboxy", "bboxwidth", "bboxheight"), ("boxx", "boxy", "boxwidth", "boxheight")),
+)
 SIZE = ("width", "height")
+PIXEL = ("pixel_width_mm", "pixel_height_mm")
 _PREDICTED = re.compile(
     r"(?:.*[_. -])?(?:likelihood|confidence|conf|score|prob|probability|uncertainty)[0-9]*|spread|expected[_ ]error",
     re.IGNORECASE,
@@ -43,7 +49,9 @@ class Columns:
         point: in a table with a row a point, the column of its name.
         xy: in such a table, the columns of x and y.
         box: the columns of a box.
+        cornered: whether these are its corner, width and height, rather than its four edges.
         size: the columns of the image's size.
+        pixel: the columns of a pixel's width and height in millimetres.
         predicted: the columns that only a program writes.
         upwards: whether the headings are those of ml-morph, which counts y from the lower edge.
         unused: the names of the others.
@@ -57,7 +65,9 @@ class Columns:
     point: int | None = None
     xy: tuple[int, int] | None = None
     box: tuple[int, int, int, int] | None = None
+    cornered: bool = False
     size: tuple[int, int] | None = None
+    pixel: tuple[int, int] | None = None
     predicted: list[str] = field(default_factory=list)
     upwards: bool = False
     unused: list[str] = field(default_factory=list)
@@ -82,13 +92,16 @@ def columns_of(head: Sequence[str], where: str) -> Columns:
     sure = next((i for i, key in enumerate(keys) if key in IMAGE), None)
     perhaps = 0 if keys and keys[0] in _PERHAPS else None
     found.image, found.certain = (sure, True) if sure is not None else (perhaps, False)
-    by_key = {key: i for i, key in reversed(list(enumerate(keys)))}
-    found.box = _box(by_key)
-    found.size = (by_key["width"], by_key["height"]) if set(SIZE) <= by_key.keys() else None
-    taken = {found.image, *(found.box or ()), *(found.size or ())}
-    taken |= {by_key[name] for name in (*BOX, *SIZE) if name in by_key}
     plain = {name.lower(): i for i, name in reversed(list(enumerate(head)))}
-    if "x" in plain and "y" in plain:
+    by_key = {key: i for i, key in reversed(list(enumerate(keys)))}
+    found.box = _box(by_key, _BOXES)
+    if found.box is None and (cornered := _box(by_key, _CORNERED)):
+        found.box, found.cornered = cornered, True
+    found.size = (by_key["width"], by_key["height"]) if set(SIZE) <= by_key.keys() else None
+    found.pixel = (plain[PIXEL[0]], plain[PIXEL[1]]) if set(PIXEL) <= plain.keys() else None
+    taken = {found.image, *(found.box or ()), *(found.size or ()), *(found.pixel or ())}
+    taken |= {by_key[name] for name in (*BOX, *SIZE) if name in by_key}
+    if "x" in plain and "y" in plain and not taken & {plain["x"], plain["y"]}:
         found.xy = (plain["x"], plain["y"])
         found.point = next((by_key[name] for name in _POINT if name in by_key and by_key[name] != found.image), None)
         taken |= {*found.xy, found.point}
@@ -97,8 +110,8 @@ def columns_of(head: Sequence[str], where: str) -> Columns:
     return found
 
 
-def _box(by_key: dict[str, int]) -> tuple[int, int, int, int] | None:
-    for left, top, right, bottom in _BOXES:
+def _box(by_key: dict[str, int], kinds: Sequence[tuple[str, str, str, str]]) -> tuple[int, int, int, int] | None:
+    for left, top, right, bottom in kinds:
         if {left, top, right, bottom} <= by_key.keys():
             return by_key[left], by_key[top], by_key[right], by_key[bottom]
     return None

@@ -17,7 +17,7 @@ import numpy as np
 from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
-from brule.data.formats.outlines import outline_notes
+from brule.data.formats.outlines import OtherShapes, outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import box, load_xml, number, parse_xml, point, shown, size, text, tidy, turned_box, xml_text
 from brule.data.samples import Box, Layout
@@ -39,14 +39,16 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
     stated = contours.names(stated)
     problems, grouping = Problems(path), Grouping()
     objects: list[NamedPoints] = []
-    others = 0
+    others = OtherShapes()
     for position, image in enumerate(root.findall("image"), 1):
         where = f"{path}: image {position}"
         with problems.caught():
             name = text(image.get("name"), where, "an image's 'name'")
             start = NamedPoints(name, size(image.get("width"), image.get("height"), where))
             objects += _objects(image, start, contours, grouping=grouping, where=f"{where} ({name})")
-        others += sum(child.tag not in ("points", "skeleton", "box", "tag", *_OUTLINES) for child in image)
+        for child in image:
+            if child.tag not in ("points", "skeleton", "box", "tag", *_OUTLINES):
+                others.note(child.tag, child.get("label"))
     items, layout = from_named(objects, stated, layout)
     notes = (
         outline_notes(objects, others, "points, skeletons, boxes, polygons nor polylines") + grouping.notes() + contours.notes()
@@ -157,14 +159,14 @@ def _with_boxes(
 def _as_object(start: NamedPoints, marks: list[Mark], where: str) -> NamedPoints:
     one = NamedPoints(start.image, start.size)
     for mark in marks:
-        one.add(mark.name, mark.point, where, occluded=mark.occluded)
+        one.mark(mark.name, None if mark.missing else mark.point, where, occluded=mark.occluded)
     return one
 
 
 def _marks(where: str, element: ET.Element, contours: _Contours, *, group: str | None) -> list[Mark]:
-    if element.get("outside") == "1":
-        return []
     label = text(element.get("label"), where, "a label")
+    if element.get("outside") == "1":
+        return [Mark(label, (0.0, 0.0), group, missing=True)] if label not in contours else []
     hidden = element.get("occluded") == "1"
     places = from_corner(np.array(_places(where, element))).tolist()
     if label not in contours:

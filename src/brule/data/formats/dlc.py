@@ -17,9 +17,10 @@ import numpy as np
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, Problems, unless_numbers
-from brule.data.formats.values import Table, cell, cells_point, csv_text, load_table, shown, text
+from brule.data.formats.values import Table, cell, cells_point, load_table, shown, text
 from brule.data.samples import Layout
 from brule.errors import DataError
+from brule.tables import csv_text
 
 _HEADERS = ("scorer", "individuals", "bodyparts", "coords")
 _UNIQUE = "single"  # the individual of parts that are there once in an image, whatever the animals

@@ -12,6 +12,7 @@ _PHONE = frozenset({".heic", ".heif", ".avif"})
 _VIDEO = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".wmv", ".h264"})
 _SLIDES = frozenset({".svs", ".ndpi", ".czi", ".lif", ".nd2", ".mrxs", ".scn", ".vsi", ".lsm", ".oib"})
 _SCANS = frozenset({".dcm", ".dicom", ".ima"})
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 _VOLUMES = frozenset({".nii", ".mha", ".mhd", ".nrrd"})
 _PICTURES = frozenset({".psd", ".svg", ".pdf", ".eps", ".jxl", ".jp2", ".j2k", ".exr"})
 
@@ -25,6 +26,7 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (_VIDEO, "a video", "save its frames as images"),
     (_SLIDES, "a microscope's or slide scanner's file", "export the picture as TIFF or PNG"),
     (_SCANS, "a DICOM file", "install brule-landmarks[dicom] to read it"),
+    (_ARCHIVES, "an archive", "unpack it, and give the folder"),
     (_VOLUMES, "a volume", "export the slice as PNG or TIFF"),
     (_PICTURES, "a picture of a kind that isn't read", "convert it to PNG or JPEG"),
     (frozenset({".slp"}), "labels of SLEAP", "export them as COCO, such as with sleap-io: `sio convert labels.slp --to coco`"),
@@ -43,9 +45,12 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
 _WAYS_OUT = {suffix: (what, way) for suffixes, what, way in _KINDS for suffix in suffixes - IMAGE_SUFFIXES}
 FOREIGN_SUFFIXES = frozenset(_WAYS_OUT) | {".h5", ".hdf5"}
 
+_LOOKED_AT = 5  # rows
+
 # What tools keep beside their files, and what is read with those.
 COMPANIONS = frozenset(
     {"meta.json", "data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj_class_to_machine_color.json", "license.txt"}
+    | {"classes.txt", "notes.json"}  # of Label Studio's YOLO
 )
 
 
@@ -104,6 +109,8 @@ def odd_content(path: Path, content: Any) -> str | None:
         if len(numbers) < max(1, sum(bool(row.strip()) for row in rows) - 1):
             return None
         return "numbers that are no known annotation; expected YOLO-pose (class, box, points), or a CSV image,x0,y0,x1,y1,…"
+    if any(one.lstrip().startswith(('[{"', '{"')) for row in content.head(_LOOKED_AT) for one in row):
+        return "a table with JSON in its cells, as Label Studio writes CSV, which isn't read; export JSON or JSON-MIN"
     return "a table of no known annotation format; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
 
 

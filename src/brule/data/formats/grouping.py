@@ -195,16 +195,14 @@ def _grouped(marks: Iterable[Mark]) -> dict[object, list[Mark]]:
 
 
 def _repeats(marks: Sequence[Mark]) -> bool:
-    return len({mark.name for mark in marks}) < len(marks)
+    names = [mark.name for mark in marks if not mark.missing]
+    return len(set(names)) < len(names)
 
 
 def _object(start: NamedPoints, marks: Iterable[Mark], where: str) -> NamedPoints:
     one = NamedPoints(start.image, start.size)
     for mark in marks:
-        if mark.missing:
-            one.missing.add(mark.name)
-        else:
-            one.add(mark.name, mark.point, where, occluded=mark.occluded)
+        one.mark(mark.name, None if mark.missing else mark.point, where, occluded=mark.occluded)
     return one
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from brule.coordinates import from_corner, to_corner
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.record import Annotation, Annotations, Problems
-from brule.data.formats.values import Table, cell, cells_point, csv_text, load_table, text
+from brule.data.formats.values import Table, cell, cells_point, load_table, text
 from brule.errors import DataError
+from brule.tables import csv_text
 
 
 def _head(table: Table) -> dict[str, int]:

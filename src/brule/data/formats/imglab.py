@@ -77,10 +77,8 @@ def _object(where: str, element: ET.Element, one: NamedPoints, *, marks: Missing
     for part in element.findall("part"):
         name = text(part.get("name"), where, "a part's name")
         place = point(part.get("x"), part.get("y"), f"{where}: part {name!r}")
-        if marks.missing(*place, f"{name} of {one.image}"):
-            one.missing.add(name)
-        else:
-            one.add(name, place, where)
+        missing = marks.missing(*place, f"{name} of {one.image}")
+        one.mark(name, None if missing else place, where)
     if any((left, top, width, height)) and element.findtext("label") != _OWN_BOX:
         # The first pixel of the box is `left`, its first edge half a pixel before.
         found = box((left, top, left + width, top + height), where)

@@ -21,7 +21,7 @@ from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.meant import meant_image
-from brule.data.formats.outlines import outline_notes
+from brule.data.formats.outlines import OtherShapes, outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, tidy
 from brule.data.samples import Box, Layout
@@ -72,14 +72,14 @@ class _Shapes:
     marks: list[Mark] = field(default_factory=list)
     boxes: list[LooseBox] = field(default_factory=list)
     outlines: list[Outline] = field(default_factory=list)
-    others: int = 0
+    others: OtherShapes = field(default_factory=OtherShapes)
     scores: int = 0
 
     def add(self, shape: dict[str, Any], where: str) -> None:
         """Add a shape; one of another kind is counted."""
         kind = shape.get("shape_type", "polygon")
         if kind not in ("point", "rectangle", "rotation", *_OUTLINES):
-            self.others += 1
+            self.others.note(kind, shape.get("label"))
             return
         corners = [_corner(pair, where) for pair in as_list(shape.get("points"), f"{where}: points", "[x, y]")]
         group = None if shape.get("group_id") is None else shown(shape["group_id"])

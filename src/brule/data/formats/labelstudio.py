@@ -20,7 +20,7 @@ from brule.coordinates import box_from_edges, image_box, pixels_to_unit, unit_to
 from brule.data.formats.format import FEATURES, Format, SizeOf, size_needed
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.labelme import stated_content, stated_layout
-from brule.data.formats.outlines import outline_notes
+from brule.data.formats.outlines import OtherShapes, outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, turned_box
 from brule.data.samples import Box, Layout
@@ -61,7 +61,7 @@ class _Counts:
     predicted: int = 0
     labelled: int = 0
     turned: list[str] = field(default_factory=list)
-    others: int = 0
+    others: OtherShapes = field(default_factory=OtherShapes)
 
 
 def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
@@ -182,7 +182,7 @@ class _Results:
         elif kind == "labels" and isinstance(value, dict) and "x" not in value:
             return
         else:
-            self._counts.others += 1
+            self._counts.others.note(kind, self._label(value) if isinstance(value, dict) else None)
         if not self._turned and result.get("image_rotation") not in (None, 0, 0.0, 360):
             self._turned = True
             self._counts.turned.append(self._image)

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, from_named
-from brule.data.formats.values import counted
+from brule.data.formats.values import counted, shown
 from brule.errors import ConfigError, DataError
 
 ADVICE = "`brule data convert --outline-points N` turns each into N evenly spaced points"
 
 
-def outline_notes(objects: Sequence[NamedPoints], others: int, kinds: str) -> list[str]:
+MAX_KINDS = 5  # of shapes that a remark names
+
+
+class OtherShapes(Counter[str]):
+    """How many shapes of each kind and label aren't read."""
+
+    def note(self, kind: object, label: object = None) -> None:
+        """Count a shape; what it is called comes from the file."""
+        name = "" if label in (None, "") else f" {shown(label)}"
+        self[f"{str(kind or 'of no kind')[:40]}{name}"] += 1
+
+
+def outline_notes(objects: Sequence[NamedPoints], others: OtherShapes, kinds: str) -> list[str]:
     """Remarks on the shapes that aren't read.
 
     Args:
         objects: the objects with the polygons that were kept.
-        others: how many shapes of other kinds there were.
+        others: the shapes of other kinds.
         kinds: what is read, as the remark calls it.
     """
-    closed = [outline.closed for one in objects for outline in one.outlines]
-    what = "polygon" if all(closed) else "outline"
-    notes = [f"{counted(len(closed), what)} passed over; {ADVICE}"] if closed else []
-    return notes + ([f"{counted(others, 'shape')} passed over: neither {kinds}"] if others else [])
+    outlines = [outline for one in objects for outline in one.outlines]
+    what = "polygon" if all(outline.closed for outline in outlines) else "outline"
+    labels = _some([repr(label) for label in dict.fromkeys(outline.label[:40] for outline in outlines)])
+    notes = [f"{counted(len(outlines), what)} passed over ({labels}); {ADVICE}"] if outlines else []
+    if not others:
+        return notes
+    named = _some([f"{name} ({count})" for name, count in others.most_common()])
+    return [*notes, f"{counted(others.total(), 'shape')} passed over, neither {kinds}: {named}"]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_KINDS} more kinds" if len(names) > MAX_KINDS else ""
+    return ", ".join(names[:MAX_KINDS]) + more
 
 
 def evenly_spaced(corners: np.ndarray, count: int, *, closed: bool = True) -> np.ndarray:

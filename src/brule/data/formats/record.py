@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -43,7 +44,7 @@ class Annotation:
         box: the object's box in pixels.
         size: width and height of the image in pixels, if known.
         occluded: ``(N,)`` bool, the landmarks that are marked though something hides them; None if nothing is known.
-        scale: length of a pixel in the unit of the object, if known (TPS).
+        scale: millimetres per pixel, if known; pixels are square then.
         upwards: y was counted from the lower edge of the image, whose height was needed for that: ``size`` is then the
             image's own, and nothing that the file states.
         outlines: polygons and polylines (:mod:`brule.data.formats.outlines`).
@@ -62,6 +63,11 @@ class Annotation:
     def labelled(self) -> bool:
         """Whether at least one landmark is there."""
         return self.points is not None and bool(np.isfinite(self.points).all(axis=1).any())
+
+
+def scale_of(spacing: tuple[float, float] | None) -> float | None:
+    """Millimetres per pixel as one number, which square pixels have; None for others, and where nothing is known."""
+    return spacing[0] if spacing is not None and spacing[0] == spacing[1] else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +151,23 @@ class NamedPoints:
         Raises:
             DataError: it exists already.
         """
+        name = unicodedata.normalize("NFC", name)
         if name in self.points:
             raise DataError(f"{where}: two points are called {name!r} in one object; expected each landmark once")
         self.points[name] = point
         if occluded:
             self.occluded.add(name)
+
+    def mark(self, name: str, point: tuple[float, float] | None, where: str, *, occluded: bool = False) -> None:
+        """Add a landmark, or note that the file marks it as missing (None).
+
+        Raises:
+            DataError: it is there already.
+        """
+        if point is None:
+            self.missing.add(unicodedata.normalize("NFC", name))
+        else:
+            self.add(name, point, where, occluded=occluded)
 
 
 def from_named(
@@ -171,7 +189,7 @@ def from_named(
     """
     layout = layout or Layout()
     used = {name for one in objects for name in (*one.points, *one.missing)}
-    known = list(stated or ())
+    known = list(dict.fromkeys(unicodedata.normalize("NFC", name) for name in stated or ()))
     names = tuple(known + natural_order(used - set(known)))
     check_filled(len(objects), len(names), sum(len(one.points) for one in objects))
     index = {name: i for i, name in enumerate(names)}

@@ -92,7 +92,9 @@ def _annotations(path: Path, found: Sequence[_Placed], order: Sequence[str]) -> 
         raise DataError(
             f"{path}: points in space (z from {min(heights):g} to {max(heights):g}); expected points in a plane, of a picture"
         )
-    one = NamedPoints(_image(path), missing=set(order))
+    one = NamedPoints(_image(path))
+    for name in order:
+        one.mark(name, None, str(path))
     for name, (x, y, _) in found:
         one.add(name, (x, y), str(path))
     items, layout = from_named([one], list(dict.fromkeys(order)))

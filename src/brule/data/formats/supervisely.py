@@ -16,7 +16,7 @@ import numpy as np
 
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
-from brule.data.formats.outlines import outline_notes
+from brule.data.formats.outlines import OtherShapes, outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import as_dict, as_list, box, load_json, point, shown, size, text, tidy
 from brule.data.images import IMAGE_SUFFIXES
@@ -97,7 +97,7 @@ class _Objects:
         self._boxes: list[LooseBox] = []
         self._outlines: list[Outline] = []
         self.kinds: set[str] = set()
-        self.others = 0
+        self.others = OtherShapes()
 
     def add(self, one: dict[str, Any], where: str) -> None:
         """Add an object; one of another geometry is counted."""
@@ -119,7 +119,7 @@ class _Objects:
             corners = np.array(self._exterior(one, where, None))
             self._outlines.append(Outline(label, corners, closed=kind == "polygon"))
         else:
-            self.others += 1
+            self.others.note(kind, label)
 
     def _graph(self, one: dict[str, Any], where: str) -> NamedPoints:
         found = NamedPoints(self._start.image, self._start.size)

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.data.formats.columns import BOX, SIZE, Columns, columns_of, looks_like_file
+from brule.data.formats.columns import BOX, PIXEL, SIZE, Columns, columns_of, looks_like_file
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order
-from brule.data.formats.values import Table, box, cell, cells_point, csv_text, load_table, number, size, text
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order, scale_of
+from brule.data.formats.values import Table, box, cell, cells_point, load_table, number, size, text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
+from brule.tables import csv_text
 
 _LOOKED_AT = 5  # rows
 _EXPECTED = "expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,… or image,point,x,y"
@@ -98,8 +99,11 @@ def _item(where: str, row: list[str], columns: Columns, *, size_of: SizeOf, mark
     known = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where) if columns.size else None
     if columns.upwards and known is None and height:
         known = size_of(image)
-    own = Annotation(image, points if len(points) else None, _box(where, row, columns), known, upwards=columns.upwards)
-    return own if own.labelled else Annotation(image, None, own.box, own.size)
+    scale = _scale(where, row, columns)
+    own = Annotation(
+        image, points if len(points) else None, _box(where, row, columns), known, scale=scale, upwards=columns.upwards
+    )  # fmt: skip
+    return own if own.labelled else Annotation(image, None, own.box, own.size, scale=scale)
 
 
 def _parse_long(path: Path, table: Table, columns: Columns, *, marks: MissingMarks) -> Annotations:
@@ -115,10 +119,8 @@ def _parse_long(path: Path, table: Table, columns: Columns, *, marks: MissingMar
             name = str(count) if columns.point is None else text(row[columns.point], where, "a point's name")
             names.setdefault(name)
             x, y = cells_point(row[x_column], row[y_column], where)
-            if not np.isfinite((x, y)).all() or marks.missing(x, y, f"{name} of {image}"):
-                one.missing.add(name)
-            else:
-                one.add(name, (x, y), where)
+            missing = not np.isfinite((x, y)).all() or marks.missing(x, y, f"{name} of {image}")
+            one.mark(name, None if missing else (x, y), where)
             if columns.size:
                 one.size = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where)
             one.box = _box(where, row, columns)
@@ -139,7 +141,18 @@ def _box(where: str, row: list[str], columns: Columns) -> Box | None:
     if not all(cells):
         raise DataError(f"{where}: expected all of left, top, right and bottom of a box, or none of them")
     left, top, right, bottom = (number(value, where, f"a box's {name}") for value, name in zip(cells, BOX, strict=True))
-    return box((left, top, right, bottom), where)
+    return box((left, top, left + right, top + bottom) if columns.cornered else (left, top, right, bottom), where)
+
+
+def _scale(where: str, row: list[str], columns: Columns) -> float | None:
+    """Millimetres per pixel, of square pixels."""
+    cells = [row[column] for column in columns.pixel or ()]
+    if not any(cells):
+        return None
+    width, height = (number(value, where, name) for value, name in zip(cells, PIXEL, strict=True))
+    if min(width, height) <= 0:
+        raise DataError(f"{where}: expected {' and '.join(PIXEL)} above 0, got {', '.join(cells)}")
+    return scale_of((width, height))
 
 
 def _dump(annotations: Annotations) -> str:
@@ -148,12 +161,14 @@ def _dump(annotations: Annotations) -> str:
     axes = [f"{axis}{i}" for i in range(count) for axis in "xy"] if names is None else _headings(names)
     boxes = any(item.box is not None for item in annotations.items)
     sizes = any(item.size is not None for item in annotations.items)
-    rows = [["image", *axes, *(BOX if boxes else ()), *(SIZE if sizes else ())]]
+    scales = any(item.scale is not None for item in annotations.items)
+    rows = [["image", *axes, *(BOX if boxes else ()), *(SIZE if sizes else ()), *(PIXEL if scales else ())]]
     for item in annotations.items:
         points = item.points if item.points is not None else np.full((count, 2), np.nan)
         cells = [item.image, *(cell(value) for value in points.ravel())]
         cells += (["", "", "", ""] if item.box is None else [cell(edge) for edge in item.box]) if boxes else []
         cells += (["", ""] if item.size is None else [str(side) for side in item.size]) if sizes else []
+        cells += (["", ""] if item.scale is None else [repr(item.scale)] * 2) if scales else []
         rows.append(cells)
     return csv_text(rows)
 
@@ -170,5 +185,5 @@ TABLE = Format(
     recognises=_recognises,
     parse=_parse,
     dump=_dump,
-    holds=frozenset(FEATURES) - {"edges", "occluded", "curves", "scale"},
+    holds=frozenset(FEATURES) - {"edges", "occluded", "curves"},
 )

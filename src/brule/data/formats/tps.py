@@ -115,10 +115,7 @@ def _item(specimen: _Specimen, size_of: SizeOf, marks: MissingMarks) -> Annotati
     elif _shapes_alone(size_of):
         image, width, height = "", 0, 0
     else:
-        raise DataError(
-            f"{where}: the specimen has no IMAGE=, so its image isn't known; add IMAGE= with its file name, or use the file "
-            "as --shapes"
-        )
+        image, (width, height) = _of_id(specimen, size_of)
     known = (width, height) if width else None  # the height alone doesn't matter where only shapes are wanted
     points = [*specimen.landmarks, *(one for curve in specimen.curves for one in curve)]
     if not points:
@@ -128,6 +125,22 @@ def _item(specimen: _Specimen, size_of: SizeOf, marks: MissingMarks) -> Annotati
         if marks.missing(x, y, f"landmark {i + 1} of {image or specimen.keys.get('ID', 'a specimen')}"):
             array[i] = np.nan
     return Annotation(image, from_lower_corner(array, height).astype(np.float32), size=known, scale=scale, upwards=True)
+
+
+def _of_id(specimen: _Specimen, size_of: SizeOf) -> tuple[str, tuple[int, int]]:
+    """The image that ID= names, and its size: programs such as geomorph write no IMAGE=.
+
+    Raises:
+        DataError: no image is called so.
+    """
+    name = specimen.keys.get("ID", "")
+    try:
+        return text(name, specimen.where), size_of(name)
+    except DataError as error:
+        raise DataError(
+            f"{specimen.where}: the specimen has no IMAGE=, and no image is called {shown(name)} like its ID=; add IMAGE= with "
+            "its file name, or use the file as --shapes"
+        ) from error
 
 
 def _shapes_alone(size_of: SizeOf) -> bool:

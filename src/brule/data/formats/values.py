@@ -17,6 +17,7 @@ from defusedxml.common import DefusedXmlException
 
 from brule.data.samples import Box
 from brule.errors import DataError
+from brule.tables import csv_rows
 
 # Far more than any annotation of a data set: 200,000 images of 68 landmarks take some 300 MiB of JSON.
 MAX_BYTES = 2**30
@@ -26,8 +27,10 @@ LONGEST = 1000  # characters of a name or path
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_FORMULA = re.compile("'*[=+\\-@\t\r]")
-_MISSING = {"", "na", "nan", "n/a", "null", "none"}
+# What R, Excel, SAS and people write for a number that isn't there.
+_MISSING = {"", "na", "nan", "n/a", "n.a.", "#n/a", "null", "none", "-", "–", "—", ".", "?"}
+_THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:([,.'’ \u00a0\u202f])[0-9]{3})+(?:(?!\1)[.,][0-9]*)?")
+_SEPARATOR_LINE = re.compile(r"\s*sep=(.)[ ,;\t]*\r?\n", re.IGNORECASE)
 
 
 def load_bytes(path: Path, what: str, *, limit: int = MAX_BYTES) -> bytes:
@@ -83,7 +86,9 @@ def load_json(path: Path) -> Any:
     content = load_bytes(path, "JSON")
     try:
         return json.loads(content.removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise DataError(f"{path}: lists or objects are nested too deeply; no annotation is") from error
+    except ValueError as error:
         raise DataError(f"{path}: not JSON, or cut off ({_first_line(error)})") from error
 
 
@@ -115,6 +120,7 @@ def parse_xml(content: bytes | str, where: str) -> ET.Element:
 
 _LOOKED_AT = 20  # rows
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
+_GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 
 
 class Table:
@@ -129,7 +135,9 @@ class Table:
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.text = path, text
-        self._separator = max(",;\t", key=self._credence)
+        if stated := _SEPARATOR_LINE.match(text):  # which Excel writes and reads
+            self.text = text[stated.end() :]
+        self._separator = stated[1] if stated else max(",;\t", key=self._credence)
 
     def _credence(self, separator: str) -> tuple[bool, int]:
         """How likely cells are told apart by it: names may hold the others, but then rows differ in length."""
@@ -146,16 +154,27 @@ class Table:
             DataError: it can't be taken apart.
         """
         rows = self._apart(self._separator)
-        return rows if self._separator == "," else ([row[0], *map(_decimal_point, row[1:])] for row in rows)
+        return rows if self._separator == "," else ([row[0], *self._decimal_points(row[1:])] for row in rows)
+
+    def _decimal_points(self, cells: list[str]) -> list[str]:
+        if not any(map(_DECIMAL_COMMA.fullmatch, cells)):
+            return cells
+        if grouped := next((one for one in cells if _GROUPED.fullmatch(one)), None):
+            raise DataError(
+                f"{self.path}: has decimal commas and the number {shown(grouped)} in one row: is its point a decimal point, or "
+                "does it group thousands? Write all numbers in one way, without signs between thousands"
+            )
+        return [one.replace(",", ".") if _DECIMAL_COMMA.fullmatch(one) else one for one in cells]
 
     def _apart(self, separator: str) -> Iterator[list[str]]:
         try:
-            for row in csv.reader(io.StringIO(self.text, newline=""), delimiter=separator):
-                cells = [_unguarded(one.strip()) for one in row]
+            for row in csv_rows(io.StringIO(self.text, newline=""), separator=separator):
+                cells = [one.strip() for one in row]
                 if any(cells):
                     yield cells
         except csv.Error as error:
-            raise DataError(f"{self.path}: not a table ({error})") from error
+            long = f"a cell has more than {csv.field_size_limit():,} characters; is a quotation mark missing?"
+            raise DataError(f"{self.path}: not a table: {long if 'limit' in str(error) else error}") from error
 
     def head(self, count: int) -> list[list[str]]:
         """The first rows."""
@@ -179,10 +198,6 @@ def load_content(path: Path) -> Any:
     return loaders.get(path.suffix.lower(), load_table)(path)
 
 
-def _decimal_point(value: str) -> str:
-    return value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
-
-
 def xml_text(root: ET.Element) -> str:
     """An XML document as text.
 
@@ -196,28 +211,6 @@ def xml_text(root: ET.Element) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
-def csv_text(rows: list[list[str]]) -> str:
-    """Rows as text, with commas; a name that a spreadsheet would take for a formula gets an apostrophe before it."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([guarded(one) for one in row] for row in rows)
-    return text.getvalue()
-
-
-def guarded(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe before what begins as one and is no number."""
-    if not _FORMULA.match(text):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
-
-
 def number(value: object, where: str, what: str = "a coordinate") -> float:
     """A finite number, from a number or from text.
 
@@ -228,7 +221,8 @@ def number(value: object, where: str, what: str = "a coordinate") -> float:
         try:
             value = float(value)
         except ValueError:
-            raise DataError(f"{where}: expected a number as {what}, got {shown(value)}") from None
+            hint = "; write it without signs between thousands" if _THOUSANDS.fullmatch(str(value).strip()) else ""
+            raise DataError(f"{where}: expected a number as {what}, got {shown(value)}{hint}") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f"{where}: expected a number as {what}, got {shown(value)}")
     if not abs(value) <= LARGEST or not math.isfinite(value):

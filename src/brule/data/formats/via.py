@@ -20,7 +20,7 @@ from brule.coordinates import box_edges, box_from_edges
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.marks import MissingMarks
-from brule.data.formats.outlines import outline_notes
+from brule.data.formats.outlines import OtherShapes, outline_notes
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
 from brule.data.formats.values import Table, as_dict, box, load_content, number, point, shown, text, tidy
 from brule.data.samples import Layout
@@ -51,12 +51,14 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     attribute = _attribute(images)
     stated, layout = _stated(content, attribute)
     objects: list[NamedPoints] = []
-    grouping, marks, others = Grouping(), MissingMarks(), 0
+    grouping, marks, others = Grouping(), MissingMarks(), OtherShapes()
     numbered = attribute is None
     for name, regions in images:
         with problems.caught():
             found = _Image(f"{path}: {name}", name, attribute, missing=marks)
-            others += sum(not found.add(shape, own) for shape, own in regions)
+            for shape, own in regions:
+                if not found.add(shape, own):
+                    others.note(shape.get("name"), next((one for one in own.values() if isinstance(one, str)), None))
             objects += found.objects(grouping)
     if numbered:
         stated = [str(i) for i in range(max((len(one.points) + len(one.missing) for one in objects), default=0))]

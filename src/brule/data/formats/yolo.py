@@ -70,6 +70,8 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     for position, row in enumerate(rows, 1):
         with problems.caught():
             items.append(_item(f"{path}: line {position}", row, image, size=size, shape=shape))
+    if shape.numbers == 2 and "kpt_shape" not in stated:
+        _refuse_outlines(path, items, rows)
     kinds = sorted({row[0] for row in rows})
     if len(kinds) > 1:
         raise DataError(
@@ -79,6 +81,22 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     notes += outside_notes((item.image, item.points, item.box) for item in items)
     layout = Layout(shape.names, shape.edges, kind=_kind(stated, kinds[0]))
     return Annotations(items, layout, problems, notes, predicted=predicted)
+
+
+def _refuse_outlines(path: Path, items: list[Annotation], rows: list[list[str]]) -> None:
+    """Refuse YOLO's outlines, lines of a class and corners, which begin as if with a box.
+
+    Raises:
+        DataError: lines differ in length, or most objects reach out of what would be their box.
+    """
+    uneven = len({len(row) for row in rows}) > 1
+    outside = sum(bool(outside_notes([(item.image, item.points, item.box)])) for item in items)
+    if uneven or 2 * outside > len(items):
+        found = "of different lengths" if uneven else "with points outside of what would be their box"
+        raise DataError(
+            f"{path}: expected key points (class, box, points), got lines {found}: are these outlines (YOLO-seg)? Export "
+            "YOLO-pose, or put kpt_shape: [points, 2 or 3] into data.yaml above it"
+        )
 
 
 def _image(path: Path, table: Table, size_of: SizeOf) -> tuple[str, tuple[int, int]]:

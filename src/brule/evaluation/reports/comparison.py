@@ -16,7 +16,7 @@ from brule.evaluation.comparison import PairedDifference, compare_errors
 from brule.evaluation.intervals import Estimate, mean_estimates
 from brule.evaluation.measurement import COLUMNS
 from brule.evaluation.reports import html
-from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, csv_text, metrics_json
+from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, columns_text, metrics_json
 from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 from brule.evaluation.scores import Scores, summarise
 from brule.files import write_text
@@ -155,7 +155,7 @@ def write_comparison(directory: Path | str, report: ComparisonReport, *, facts: 
     folder = Path(directory)
     content = {
         COMPARISON_FILE: metrics_json(report.to_dict()),
-        PER_IMAGE_FILE: csv_text(columns),
+        PER_IMAGE_FILE: columns_text(columns),
         PAGE_FILE: comparison_page(report, facts=facts),
     }
     for name, text in content.items():

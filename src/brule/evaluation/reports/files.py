@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import region_errors
 from brule.evaluation.scores import ImageErrors
 from brule.files import read_json
+from brule.tables import csv_rows, csv_text
 
 METRICS_FILE, PER_IMAGE_FILE, PAGE_FILE = "metrics.json", "per_image.csv", "index.html"
 _NEEDED = ("image", "nme", "w1", "floor_nme", "floor_w1")
@@ -80,12 +80,12 @@ def metrics_json(content: Mapping[str, Any]) -> str:
 def per_image_csv(found: Evaluation | Measurement) -> str:
     """A row for each image: errors in percent of the normalising distance, spreads in percent of the crop's side.
 
-    Columns: ``image`` (path), ``nme``, ``nme_px``, ``w1`` (on whole images where that was measured), ``missed`` (1 where
-    nothing was found), ``given_nme`` and ``given_w1`` (inside given boxes, where both were measured), ``floor_nme`` and
-    ``floor_w1`` (of the constant answer), ``mean_spread`` and ``max_spread`` (empty without spreads), ``uncertainty``,
-    ``worst_landmark`` (0-based), ``worst_landmark_error``, ``missing`` (how many landmarks the truth lacks), ``distance_px``
-    (what errors are divided by, in pixels of the image), and ``nme_REGION`` for every region (empty where all of it is
-    missing).
+    Columns: ``image`` (path), ``nme``, ``nme_px``, ``nme_mm`` (where images have a scale), ``w1`` (on whole images where that
+    was measured), ``missed`` (1 where nothing was found), ``given_nme`` and ``given_w1`` (inside given boxes, where both were
+    measured), ``floor_nme`` and ``floor_w1`` (of the constant answer), ``mean_spread`` and ``max_spread`` (empty without
+    spreads), ``uncertainty``, ``worst_landmark`` (0-based), ``worst_landmark_error``, ``missing`` (how many landmarks the truth
+    lacks), ``distance_px`` (what errors are divided by, in pixels of the image), and ``nme_REGION`` for every region (empty
+    where all of it is missing).
     """
     measured = Measurement.of(found)
     first, landmark, spread = measured.first, measured.first.landmark_errors, measured.first.spread
@@ -94,6 +94,7 @@ def per_image_csv(found: Evaluation | Measurement) -> str:
         "image": first.names,
         "nme": _decimals(errors.nme),
         "nme_px": _decimals(errors.px),
+        **({} if errors.mm is None else {"nme_mm": _decimals(errors.mm)}),
         "w1": _decimals(errors.w1),
         "missed": [0] * len(landmark) if errors.missed is None else errors.missed.astype(int).tolist(),
     }
@@ -112,16 +113,12 @@ def per_image_csv(found: Evaluation | Measurement) -> str:
         "distance_px": _decimals(first.distance * first.sides),
     }
     columns |= {f"nme_{name}": _decimals(v) for name, v in region_errors(landmark, first.regions).items()}
-    return csv_text(columns)
+    return columns_text(columns)
 
 
-def csv_text(columns: Mapping[str, Sequence[object]]) -> str:
+def columns_text(columns: Mapping[str, Sequence[object]]) -> str:
     """Columns of one length as the text of a CSV file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue()
+    return csv_text([list(columns), *zip(*columns.values(), strict=True)])
 
 
 def read_evaluation(directory: Path | str) -> StoredEvaluation:
@@ -135,22 +132,25 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
     path = folder / PER_IMAGE_FILE
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            head, *found = csv_rows(file)
+            rows = [dict(zip(head, row, strict=True)) for row in found if row]
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: can't be read ({error}); evaluate the run again") from None
     if not rows or any(key not in rows[0] for key in _NEEDED):
         raise DataError(f"{path}: expected rows with the columns {', '.join(_NEEDED)}; evaluate the run again")
     columns = {key: _numbers(path, rows, key) for key in _NEEDED[1:]}
     known = {key: _numbers(path, rows, key) for key in ("nme_px", "missed", "given_nme", "distance_px") if key in rows[0]}
+    mm = _numbers(path, rows, "nme_mm", empty=True) if "nme_mm" in rows[0] else None
     pixels = known.get("distance_px", np.full(len(rows), np.nan)) / 100
+    missed = known["missed"] > 0 if "missed" in known else None
     regions = {
         key.removeprefix("nme_"): _numbers(path, rows, key, empty=True)
         for key in rows[0]
-        if str(key).startswith("nme_") and key != "nme_px"
+        if str(key).startswith("nme_") and key not in ("nme_px", "nme_mm")
     }
     return StoredEvaluation(
         [row["image"] for row in rows],
-        ImageErrors(columns["nme"], columns["w1"], columns["nme"] * pixels, known["missed"] > 0 if "missed" in known else None),
+        ImageErrors(columns["nme"], columns["w1"], columns["nme"] * pixels, missed, mm),
         ImageErrors(columns["floor_nme"], columns["floor_w1"], columns["floor_nme"] * pixels),
         regions,
         str(figures["normaliser"]),

@@ -13,6 +13,7 @@ LABELS = {
     "nme": "mean error (NME)",
     "median_nme": "median error",
     "nme_px": "mean error in pixels",
+    "nme_mm": "mean error in millimetres",
     "found": "found (below the floor)",
     "w1": "W₁, in any order",
     "auc_8": "AUC at 8 %",
@@ -59,6 +60,8 @@ def estimate_text(name: str, figure: Estimate) -> tuple[str, str]:
         digits, unit = 3, ""
     elif name.endswith("_px"):
         unit = " px"
+    elif name.endswith("_mm"):
+        digits, unit = 3, " mm"
     value, low, high = (signed(factor * v, digits) for v in figure)
     return f"{value}{unit}", f"({low} to {high})"
 

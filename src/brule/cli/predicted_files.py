@@ -1,0 +1,164 @@
+"""The lists that ``brule predict`` writes while predictions come: ``landmarks.csv`` and ``landmarks.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING
+
+from brule.files import atomic_write
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SPACING = ("pixel_width_mm", "pixel_height_mm")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is written of one object: landmarks and spreads in pixels, and how sure the detector is.
+
+    Attributes:
+        points: ``(N, 2)``, NaN where nothing was found.
+        spread: ``(N,)``.
+        score: how sure the detector is.
+        flagged: whether the answer is probably wrong.
+        spacing: millimetres per pixel along x and y, where the image has a scale.
+    """
+
+    points: np.ndarray
+    spread: np.ndarray
+    score: float
+    flagged: bool
+    spacing: tuple[float, float] | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether there are landmarks at all."""
+        return bool(math.isfinite(float(self.points[0, 0])))
+
+
+@dataclass(frozen=True)
+class Described:
+    """What all predictions of a call have in common.
+
+    Attributes:
+        n_points: how many landmarks an object has.
+        names: of the landmarks, if they have any.
+        calibrated: whether spreads are expected errors.
+        measured: whether at least one image has a scale.
+    """
+
+    n_points: int
+    names: tuple[str, ...] | None = None
+    calibrated: bool = False
+    measured: bool = False
+
+
+class _Stream:
+    """A text file that grows while predictions come, and gets its name when all are in."""
+
+    def __init__(self, path: Path, wanted: bool, known: Described) -> None:
+        self._wanted, self._known = wanted, known
+        self._whole = atomic_write(path)
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> _Stream:
+        if self._wanted:
+            temporary = self._whole.__enter__()
+            with self._ending_well():
+                self._file = temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+                self._file.write(self._head())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is None:
+            return
+        with self._ending_well(), self._file:  # closing writes what is left, which may fail as well
+            if kind is None:
+                self._file.write(self._foot())
+        self._whole.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _ending_well(self) -> Iterator[None]:
+        """Leave nothing half-written where the file itself can't be written."""
+        try:
+            yield
+        except OSError as error:
+            self._whole.__exit__(type(error), error, error.__traceback__)  # which says it in words of ours
+            raise
+
+    def add(self, path: Path, answer: Answer) -> None:
+        """Write one object's landmarks, pixels."""
+        if self._file is not None:
+            self._file.write(self._entry(path, answer))
+
+    def _head(self) -> str:
+        raise NotImplementedError
+
+    def _entry(self, path: Path, answer: Answer) -> str:
+        raise NotImplementedError
+
+    def _foot(self) -> str:
+        return ""
+
+
+class LandmarkTable(_Stream):
+    """``path, x0, y0, …, spread, score, flagged``: one line per object; the spread is the mean over its landmarks.
+
+    Where an image has a scale, the width and height of its pixels in millimetres follow.
+    """
+
+    def _head(self) -> str:
+        axes = [f"{axis}{i}" for i in range(self._known.n_points) for axis in "xy"]
+        return _line(["path", *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
+
+    def _entry(self, path: Path, answer: Answer) -> str:
+        figures = [*answer.points.ravel().tolist(), float(answer.spread.mean()), answer.score]
+        texts = [f"{value:.3f}" if math.isfinite(value) else "" for value in figures]
+        spacing = (repr(float(value)) for value in answer.spacing) if answer.spacing is not None else ("", "")
+        return _line([str(path), *texts, str(int(answer.flagged)), *(spacing if self._known.measured else ())])
+
+
+class LandmarkList(_Stream):
+    """``{"landmarks": N, "names": […], "frame": …, "spread": …, "images": [{"path", "points", "spread", …}, …]}``."""
+
+    _separator = "\n"
+
+    def _head(self) -> str:
+        import json
+
+        frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
+        calibrated = self._known.calibrated
+        spread = "expected distance from the truth" if calibrated else "standard deviation of the heatmap along one axis"
+        names = {} if self._known.names is None else {"names": list(self._known.names)}
+        facts = {"landmarks": self._known.n_points, **names, "frame": frame, "spread": f"{spread}, pixels"}
+        return json.dumps(facts)[:-1] + ', "images": ['
+
+    def _entry(self, path: Path, answer: Answer) -> str:
+        import json
+
+        entry = {
+            "path": str(path),
+            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in answer.points] if answer.found else None,
+            "spread": [round(float(value), 3) for value in answer.spread] if answer.found else None,
+            "score": round(answer.score, 4) if math.isfinite(answer.score) else None,
+            "flagged": answer.flagged,
+        }
+        if answer.spacing is not None:
+            entry["mm_per_pixel"] = list(answer.spacing)
+        before, self._separator = self._separator, ",\n"
+        return before + json.dumps(entry)
+
+    def _foot(self) -> str:
+        return "\n]}\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    from brule.tables import csv_text
+
+    return csv_text([cells])
