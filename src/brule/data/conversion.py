@@ -78,7 +78,7 @@ def convert(
     source, target = Path(source), Path(target)
     into = format_named(write_as) if write_as is not None else format_for(target)
     bad = BadFiles(skip=skip_bad)
-    given = collect(source, bad, only=None if read_as is None else format_named(read_as), images=images)
+    given = collect(source, bad, only=None if read_as is None else format_named(read_as, to_read=True), images=images)
     if outline_points is not None:
         given = with_outline_points(given, outline_points)
     if not into.one_image:

@@ -12,7 +12,7 @@ import numpy as np
 
 from brule.data.discovery import Paths, as_paths, find_annotations, find_foreign, folders_given, folders_of, visible
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
-from brule.data.formats.foreign import odd_content, way_out
+from brule.data.formats.foreign import HDF5_SUFFIXES, odd_content, way_out
 from brule.data.formats.record import in_one_order
 from brule.data.image_lookup import ImageFinder, KnownImages, is_below
 from brule.data.names import name_remarks
@@ -306,6 +306,9 @@ class _Reader:
                 path, ["predictions, not labels: in a folder of `brule predict`; give the file by its name to read it"]
             )
             return None
+        if not explicit and path.suffix.lower() in HDF5_SUFFIXES and path.with_suffix(".csv").is_file():
+            self.add_notes(path, ["passed over: the CSV beside it is read, and DeepLabCut writes the same into both"])
+            return None
         finder = ImageFinder(path, self._known)
         size_of = finder.size if self._match else (lambda image: (0, 0))
         try:
@@ -317,7 +320,8 @@ class _Reader:
             return None
         if found is None:
             if explicit:
-                self._bad.reject(path, f"no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md")
+                unknown = f"no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md"
+                self._bad.reject(path, odd_content(path, None) or unknown if path.suffix.lower() in HDF5_SUFFIXES else unknown)
             return None
         if found.predicted and not explicit and self._only is None:
             # Predictions never become labels by being in a folder.

@@ -1,4 +1,7 @@
-"""Annotation formats: one file each, and one line here. ``docs/formats.md`` has the table of what they hold."""
+"""Annotation formats: one file each, and one line here. ``docs/formats.md`` has the table of what they hold.
+
+:data:`FORMATS` are read and written, :data:`READABLE` are those and the ones that are only read.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from typing import Any
 
 from brule.data.formats.coco import COCO
 from brule.data.formats.cvat import CVAT
-from brule.data.formats.dlc import DLC
+from brule.data.formats.dlc import DLC, DLC_HDF5
 from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.hdf5 import READABLE as HAS_HDF5
 from brule.data.formats.imagej import IMAGEJ
 from brule.data.formats.imglab import IMGLAB
 from brule.data.formats.labelme import LABELME
@@ -16,6 +20,7 @@ from brule.data.formats.labelstudio import LABELSTUDIO
 from brule.data.formats.morphoj import MORPHOJ
 from brule.data.formats.pts import PTS, read_pts, write_pts
 from brule.data.formats.record import Annotation, Annotations
+from brule.data.formats.sleap import SLEAP
 from brule.data.formats.slicer import FCSV, SLICER
 from brule.data.formats.supervisely import SUPERVISELY
 from brule.data.formats.table import TABLE
@@ -32,23 +37,26 @@ FORMATS: dict[str, Format] = {
         *(YOLO, VIA, SUPERVISELY, SLICER, FCSV, IMAGEJ, MORPHOJ, TABLE),
     )
 }
-ANNOTATION_SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
+READABLE = FORMATS | ({format.name: format for format in (SLEAP, DLC_HDF5)} if HAS_HDF5 else {})
+ANNOTATION_SUFFIXES = frozenset(suffix for format in READABLE.values() for suffix in format.suffixes)
 
 
 def formats_of(path: Path) -> list[Format]:
-    """The formats whose files have the suffix of this one."""
-    return [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
+    """The formats that are read and whose files have the suffix of this one."""
+    return [format for format in READABLE.values() if path.suffix.lower() in format.suffixes]
 
 
-def format_named(name: str) -> Format:
-    """The format of a name.
+def format_named(name: str, *, to_read: bool = False) -> Format:
+    """The format of a name, to write it, or ``to_read``.
 
     Raises:
         ConfigError: there is none.
     """
-    if name not in FORMATS:
-        raise ConfigError(f"expected a format, one of {', '.join(FORMATS)}; got {name!r}")
-    return FORMATS[name]
+    known = READABLE if to_read else FORMATS
+    if name not in known:
+        only = f"{name} is only read; " if name in READABLE else ""
+        raise ConfigError(f"{only}expected a format, one of {', '.join(known)}; got {name!r}")
+    return known[name]
 
 
 def format_for(path: Path) -> Format:
@@ -57,9 +65,9 @@ def format_for(path: Path) -> Format:
     Raises:
         ConfigError: no format, or several, have this suffix.
     """
-    found = formats_of(path)
+    found = [format for format in FORMATS.values() if path.suffix.lower() in format.suffixes]
     if not found:
-        suffixes = ", ".join(sorted(ANNOTATION_SUFFIXES))
+        suffixes = ", ".join(sorted({suffix for format in FORMATS.values() for suffix in format.suffixes}))
         raise ConfigError(f"{path}: expected a file that ends in {suffixes}, or the name of a format")
     if len(found) > 1:
         names = ", ".join(format.name for format in found)
@@ -89,6 +97,7 @@ def load(path: Path) -> tuple[Format | None, Any]:
 __all__ = [
     "ANNOTATION_SUFFIXES",
     "FORMATS",
+    "READABLE",
     "Annotation",
     "Annotations",
     "Format",

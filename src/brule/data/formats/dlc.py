@@ -8,13 +8,14 @@ object; parts of the individual ``single`` belong to no animal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from brule.data.formats.format import Format, SizeOf
+from brule.data.formats.hdf5 import load_hdf5
 from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, Problems, unless_numbers
 from brule.data.formats.values import Table, cell, cells_point, load_table, shown, text
@@ -155,4 +156,20 @@ DLC = Format(
     parse=_parse,
     dump=_dump,
     holds=frozenset({"images", "missing", "names", "several", "unlabelled", "fractions"}),
+)
+
+
+def _not_written(annotations: Annotations) -> str:
+    raise DataError("DeepLabCut's HDF5 isn't written; write its CSV, which DeepLabCut converts (convertcsv2h5)")
+
+
+DLC_HDF5 = replace(
+    DLC,
+    name="dlc-h5",
+    title="DeepLabCut HDF5",
+    suffixes=(".h5", ".hdf5"),
+    load=load_hdf5,
+    recognises=lambda content: isinstance(content, Table),
+    dump=_not_written,
+    holds=frozenset(),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from brule.data.formats.hdf5 import ADVICE, READABLE
 from brule.data.images import IMAGE_SUFFIXES
 
 _RAW = frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"})
@@ -12,6 +13,7 @@ _PHONE = frozenset({".heic", ".heif", ".avif"})
 _VIDEO = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".wmv", ".h264"})
 _SLIDES = frozenset({".svs", ".ndpi", ".czi", ".lif", ".nd2", ".mrxs", ".scn", ".vsi", ".lsm", ".oib"})
 _SCANS = frozenset({".dcm", ".dicom", ".ima"})
+HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".slp"})
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 _VOLUMES = frozenset({".nii", ".mha", ".mhd", ".nrrd"})
 _PICTURES = frozenset({".psd", ".svg", ".pdf", ".eps", ".jxl", ".jp2", ".j2k", ".exr"})
@@ -29,7 +31,7 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (_ARCHIVES, "an archive", "unpack it, and give the folder"),
     (_VOLUMES, "a volume", "export the slice as PNG or TIFF"),
     (_PICTURES, "a picture of a kind that isn't read", "convert it to PNG or JPEG"),
-    (frozenset({".slp"}), "labels of SLEAP", "export them as COCO, such as with sleap-io: `sio convert labels.slp --to coco`"),
+    (HDF5_SUFFIXES, "HDF5 of DeepLabCut or SLEAP", f"install brule-landmarks[hdf5] to read it, or {ADVICE}"),
     (frozenset({".mat"}), "a MATLAB file", "write its landmarks as CSV: image,x0,y0,x1,y1,…"),
     (frozenset({".roi"}), "a selection of ImageJ", "tick 'Display label', then Analyze, Measure, and save the Results as CSV"),
     (frozenset({".cat"}), "landmarks of the cat data set", "write them as CSV: image,x0,y0,x1,y1,…"),
@@ -42,8 +44,9 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
         "export TPS or CSV",
     ),
 )
-_WAYS_OUT = {suffix: (what, way) for suffixes, what, way in _KINDS for suffix in suffixes - IMAGE_SUFFIXES}
-FOREIGN_SUFFIXES = frozenset(_WAYS_OUT) | {".h5", ".hdf5"}
+_READ = IMAGE_SUFFIXES | (HDF5_SUFFIXES if READABLE else frozenset())
+_WAYS_OUT = {suffix: (what, way) for suffixes, what, way in _KINDS for suffix in suffixes - _READ}
+FOREIGN_SUFFIXES = frozenset(_WAYS_OUT)
 
 _LOOKED_AT = 5  # rows
 
@@ -58,30 +61,16 @@ def way_out(path: Path) -> str | None:
     """What a file that isn't read is, and what to do with it.
 
     Args:
-        path: the file; only its name is looked at, and for HDF5 the names beside it.
+        path: the file; only its name is looked at.
 
     Returns:
         A sentence without the file's name; None for a file of another suffix.
     """
     suffix = path.suffix.lower()
-    if suffix in (".h5", ".hdf5"):
-        return _hdf5(path)
     if suffix not in _WAYS_OUT:
         return None
     what, way = _WAYS_OUT[suffix]
     return f"{what}, which isn't read; {way}"
-
-
-def _hdf5(path: Path) -> str:
-    beside = path.with_suffix(".csv")
-    if beside.is_file():
-        return f"HDF5, which isn't read; {beside.name} beside it is, and DeepLabCut writes the same into both"
-    if "analysis" in path.name:
-        return "HDF5, which isn't read: SLEAP's analysis holds predictions; for labels, export COCO"
-    return (
-        "HDF5, which isn't read; give DeepLabCut's CSV of the same name (pandas.read_hdf(…).to_csv(…) makes one), and from "
-        "SLEAP export COCO"
-    )
 
 
 def odd_content(path: Path, content: Any) -> str | None:
@@ -97,6 +86,9 @@ def odd_content(path: Path, content: Any) -> str | None:
     suffix = path.suffix.lower()
     if path.name.lower() in COMPANIONS:
         return None
+    if suffix in HDF5_SUFFIXES:
+        what = "SLEAP's analysis, which holds predictions" if "analysis" in path.name else "HDF5 of no known kind"
+        return f"{what}; DeepLabCut's labels and SLEAP's .slp are read, predictions of a video aren't; {ADVICE}"
     if suffix == ".json":
         return "JSON of no known annotation format; docs/formats.md lists those that are read"
     if suffix == ".xml":
