@@ -403,6 +403,98 @@ def test_further(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
 
 
+def dlc_of_windows() -> str:
+    rows = ["scorer,Ana,Ana,Ana,Ana", "bodyparts,snout,snout,tail,tail", "coords,x,y,x,y"]
+    return "\n".join([*rows, r"labeled-data\v1\img1.png,20,15,80,15"]) + "\n"
+
+
+def coco_person_without_points() -> dict:
+    found = coco({"a.png": WING, "b.png": dict.fromkeys(WING)})
+    found["annotations"][1]["num_keypoints"] = 0
+    return found
+
+
+SECOND_ROUND = {
+    "tps-of-windows-with-small-keys": Case(
+        {**IMAGE, "a.TPS": tps({"a.png": wing()}).replace("LM=", "lm=").replace("IMAGE=", "Image=").replace("\n", "\r\n\r\n")},
+        {"a.png": [ORDERED]},
+    ),
+    "deeplabcut-of-windows": Case(
+        {**pictures("labeled-data/v1/img1.png"), "labeled-data/v1/CollectedData_Ana.csv": dlc_of_windows()},
+        {"img1.png": [{"snout": (20, 15), "tail": (80, 15)}]},
+    ),
+    "coco-object-without-any-point": Case({**TWO, "c.json": coco_person_without_points()}, {"a.png": [WING]}),
+    "coco-addresses-of-images": Case(
+        {
+            **IMAGE,
+            "c.json": {
+                **coco({"a.png": WING}),
+                "images": [{"id": 0, "file_name": "https://example.org/set/a.png", "width": 100, "height": 80}],
+            },
+        },
+        {"a.png": [WING]},
+    ),
+    "label-studio-in-a-bucket": Case(
+        {**IMAGE, "ls.json": studio({"id": 1, "result": studio_points(WING)}, image="s3://bucket/wings/a.png")}, {"a.png": [WING]}
+    ),
+    "via-3-is-named": Case(
+        {**FINE, "via3.json": {"project": {"pname": "wings"}, "config": {}, "attribute": {}, "file": {}, "metadata": {}, "view": {}}},
+        {"a.png": [ORDERED]},
+        remarks=[r"via3\.json"],
+    ),
+    "tables-of-r-and-python": Case(
+        {**FINE, "land.rds": b"\x1f\x8b" + bytes(9), "land.RData": b"RDX3" + bytes(9), "land.parquet": b"PAR1" + bytes(9)},
+        {"a.png": [ORDERED]},
+        remarks=[r"land\.rds|land\.RData", r"land\.parquet"],
+    ),
+    "json-lines": Case(
+        {**FINE, "points.jsonl": '{"image": "a.png"}\n{"image": "b.png"}\n'}, {"a.png": [ORDERED]}, remarks=[r"points\.jsonl"]
+    ),
+    "cvat-images-in-folders-that-are-flat-here": Case(
+        {**IMAGE, "a.xml": cvat(a=cvat_each(WING)).replace('name="a.png"', 'name="wings/left/a.png"')}, {"a.png": [WING]}
+    ),
+    "csv-with-blanks-and-quotes": Case(
+        {**pictures("my wing, 1.png"), "a.csv": f'{HEAD.replace(",", ", ")}\n"my wing, 1.png", {numbered(WING)}\n'},
+        {"my wing, 1.png": [ORDERED]},
+    ),
+    "csv-with-a-row-of-units": Case(
+        {**IMAGE, "a.csv": f"{HEAD}\n,px,px,px,px,px,px,px,px\na.png,{numbered(WING)}\n"}, refused=[r"a\.csv.*row 2"], labelled=1
+    ),
+    "csv-names-of-images-in-capitals-and-without-suffix": Case(
+        {**pictures("wing_01.png"), "a.csv": f"{HEAD}\nWING_01,{numbered(WING)}\n"}, {"wing_01.png": [ORDERED]}
+    ),
+    "csv-of-whole-numbers-as-names": Case(
+        {**pictures("001.png", "002.png"), "a.csv": f"{HEAD}\n001,{numbered(WING)}\n002,{numbered(OTHER)}\n"},
+        {"001.png": [ORDERED], "002.png": [wing(OTHER)]},
+    ),
+    "labelme-numbers-as-names": Case(
+        {**IMAGE, "a.json": labelme("a.png", {str(i): (10 * i, 7 * i) for i in (10, 9, 2, 1)})},
+        {"a.png": [[(10, 7), (20, 14), (90, 63), (100, 70)]]},
+    ),
+    "labelme-of-a-picture-without-points": Case({**TWO, "a.json": labelme("a.png", WING), "b.json": labelme("b.png", {})},
+        {"a.png": [WING]}, fine=True,
+    ),
+    "pts-with-comments-and-tabs": Case(
+        {**IMAGE, "a.pts": "version: 1\r\nn_points:\t2\r\n{\r\n13.0\t51.0\r\n89.0\t23.0\r\n}\r\n"}, {"a.png": [[(12, 50), (88, 22)]]}
+    ),
+    "two-tables-of-the-same-image-that-differ": Case(
+        {**IMAGE, "a.csv": f"{HEAD}\na.png,{numbered(WING)}\n", "b.csv": f"{HEAD}\na.png,{numbered(OTHER)}\n"},
+        refused=[r"a\.png.*more than one annotation.*a\.csv.*b\.csv"],
+        labelled=0,
+    ),
+    "pictures-of-other-programs-beside": Case(
+        {**FINE, "b.jp2": bytes(30), "c.psd": b"8BPS" + bytes(30), "d.czi": bytes(30)},
+        {"a.png": [ORDERED]},
+        remarks=[r"b\.jp2", r"d\.czi"],
+    ),
+}  # fmt: skip
+
+
+@cases(SECOND_ROUND)
+def test_second_round(tmp_path: Path, case: Case) -> None:
+    check(case, tmp_path)
+
+
 def test_a_folder_that_is_a_link_is_read_once(tmp_path: Path) -> None:
     write(tmp_path, {"disk/a.png": picture(), "disk/a.pts": pts(wing())})
     study = tmp_path / "study"
