@@ -92,3 +92,12 @@ def test_the_landmarks_stay_pixels(tmp_path: Path) -> None:
     write(tmp_path, {**pictures("a.png"), "a.tps": tps({"a.png": wing()}, more="SCALE=0.5\n")})
     (sample,) = read_folder(tmp_path)
     np.testing.assert_allclose(sample.points, wing(), atol=1e-4)
+
+
+def test_a_table_of_named_predictions_is_one(tmp_path: Path) -> None:
+    """It keeps the names, and its folder gives no labels."""
+    table = "path,base_x,base_y,tip_x,tip_y,spread,score,flagged\na.png,12,50,88,22,1,0.9,0\n"
+    write(tmp_path, {**pictures("a.png"), "landmarks.csv": table})
+    assert read_folder(tmp_path)[0].points is None
+    convert(tmp_path, tmp_path / "b.csv", write_as="csv")
+    assert (tmp_path / "b.csv").read_text().startswith("image,base_x,base_y,tip_x,tip_y")

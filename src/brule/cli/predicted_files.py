@@ -110,11 +110,15 @@ class _Stream:
 class LandmarkTable(_Stream):
     """``path, x0, y0, …, spread, score, flagged``: one line per object; the spread is the mean over its landmarks.
 
+    Landmarks that have names are ``nose_x, nose_y, …``.
+
     Where an image has a scale, the width and height of its pixels in millimetres follow.
     """
 
     def _head(self) -> str:
-        axes = [f"{axis}{i}" for i in range(self._known.n_points) for axis in "xy"]
+        names = self._known.names
+        plain = [f"{axis}{i}" for i in range(self._known.n_points) for axis in "xy"]
+        axes = plain if names is None else [f"{name}_{axis}" for name in names for axis in "xy"]
         return _line(["path", *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
 
     def _entry(self, path: Path, answer: Answer) -> str:

@@ -18,6 +18,7 @@ from brule.errors import DataError
 
 TABLES = ("landmarks.json", "landmarks.csv")  # of a folder of predictions, the one with the names first
 PICTURES = ("overlays", "heatmaps")  # its folders of pictures, which are no images to learn from
+_HEAD = 2**20  # bytes of a table's first row, at most
 NOTE = "predictions, not labels: a list of `brule predict`"
 
 
@@ -81,5 +82,5 @@ def prediction_table(folder: Path) -> Path | None:
 
 def _is_prediction(path: Path) -> bool:
     with path.open("rb") as file:
-        start = file.read(14)
-    return start.startswith((b'{"landmarks": ', b"path,x0,y0"))
+        start = file.readline(_HEAD)
+    return start.startswith(b'{"landmarks": ') or (start.startswith(b"path,") and b",spread,score,flagged" in start)

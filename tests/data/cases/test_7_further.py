@@ -435,10 +435,11 @@ SECOND_ROUND = {
         {"a.png": [WING]},
     ),
     "label-studio-in-a-bucket": Case(
-        {**IMAGE, "ls.json": studio({"id": 1, "result": studio_points(WING)}, image="s3://bucket/wings/a.png")}, {"a.png": [WING]}
+        {**IMAGE, "ls.json": studio({"id": 1, "result": studio_points(WING)}, image="s3://bucket/wings/a.png")},
+        {"a.png": [WING]},
     ),
     "via-3-is-named": Case(
-        {**FINE, "via3.json": {"project": {"pname": "wings"}, "config": {}, "attribute": {}, "file": {}, "metadata": {}, "view": {}}},
+        {**FINE, "via3.json": {"project": {"pname": "w"}, "config": {}, "attribute": {}, "file": {}, "metadata": {}}},
         {"a.png": [ORDERED]},
         remarks=[r"via3\.json"],
     ),
@@ -458,7 +459,9 @@ SECOND_ROUND = {
         {"my wing, 1.png": [ORDERED]},
     ),
     "csv-with-a-row-of-units": Case(
-        {**IMAGE, "a.csv": f"{HEAD}\n,px,px,px,px,px,px,px,px\na.png,{numbered(WING)}\n"}, refused=[r"a\.csv.*row 2"], labelled=1
+        {**IMAGE, "a.csv": f"{HEAD}\n,px,px,px,px,px,px,px,px\na.png,{numbered(WING)}\n"},
+        refused=[r"a\.csv.*row 2"],
+        labelled=1,
     ),
     "csv-names-of-images-in-capitals-and-without-suffix": Case(
         {**pictures("wing_01.png"), "a.csv": f"{HEAD}\nWING_01,{numbered(WING)}\n"}, {"wing_01.png": [ORDERED]}
@@ -475,7 +478,8 @@ SECOND_ROUND = {
         {"a.png": [WING]}, fine=True,
     ),
     "pts-with-comments-and-tabs": Case(
-        {**IMAGE, "a.pts": "version: 1\r\nn_points:\t2\r\n{\r\n13.0\t51.0\r\n89.0\t23.0\r\n}\r\n"}, {"a.png": [[(12, 50), (88, 22)]]}
+        {**IMAGE, "a.pts": "version: 1\r\nn_points:\t2\r\n{\r\n13.0\t51.0\r\n89.0\t23.0\r\n}\r\n"},
+        {"a.png": [[(12, 50), (88, 22)]]},
     ),
     "two-tables-of-the-same-image-that-differ": Case(
         {**IMAGE, "a.csv": f"{HEAD}\na.png,{numbered(WING)}\n", "b.csv": f"{HEAD}\na.png,{numbered(OTHER)}\n"},

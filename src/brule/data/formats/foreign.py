@@ -36,8 +36,19 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (frozenset({".roi"}), "a selection of ImageJ", "tick 'Display label', then Analyze, Measure, and save the Results as CSV"),
     (frozenset({".cat"}), "landmarks of the cat data set", "write them as CSV: image,x0,y0,x1,y1,…"),
     (frozenset({".npy", ".npz", ".pkl", ".pickle"}), "Python's own storage", "write its landmarks as CSV: image,x0,y0,x1,y1,…"),
-    (frozenset({".xls", ".xlsx", ".ods"}), "a spreadsheet", "save it as CSV"),
-    (frozenset({".nts", ".dta"}), "a file of NTSYS", "convert it to TPS (tpsUtil)"),
+    (frozenset({".xls", ".xlsx", ".xlsm", ".ods", ".numbers"}), "a spreadsheet", "save it as CSV"),
+    (
+        frozenset({".rds", ".rda", ".rdata"}),
+        "R's own storage",
+        "write its landmarks as CSV: image,x0,y0,x1,y1,…, or as TPS (geomorph: writeland.tps)",
+    ),
+    (
+        frozenset({".parquet", ".feather", ".arrow", ".sqlite", ".sav", ".dta", ".nwb", ".tfrecord"}),
+        "a table or store of another program",
+        "write its landmarks as CSV: image,x0,y0,x1,y1,…",
+    ),
+    (frozenset({".jsonl", ".ndjson"}), "lines of JSON", "write their landmarks as CSV: image,x0,y0,x1,y1,…, or as COCO"),
+    (frozenset({".nts"}), "a file of NTSYS", "convert it to TPS (tpsUtil)"),
     (
         frozenset({".land", ".pp", ".lmk", ".asf", ".pts3d", ".lm"}),
         "landmarks of another program",
