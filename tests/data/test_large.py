@@ -47,6 +47,36 @@ def test_parts_are_the_whole(tmp_path: Path, mode: str, box: tuple | None, monke
     check_image(sample.path)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "CMYK", "I;16", "I;16B"])
+@pytest.mark.parametrize("box", BOXES)
+def test_rows_that_are_not_compressed(tmp_path: Path, mode: str, box: tuple | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In TIFF, strip by strip, within memory that doesn't take the whole; as in one piece."""
+    image = scene("RGB").convert("CMYK") if mode == "CMYK" else scene(mode[:4])
+    if mode == "I;16B":
+        image = Image.frombytes("I;16B", image.size, np.asarray(image).astype(">u2").tobytes())
+    image.save(tmp_path / "a.tif", tiffinfo={278: 50})  # rows per strip
+    sample = Sample(tmp_path / "a.tif", box=box)
+    whole, place = load_crop(sample, 16)
+    with Image.open(sample.path) as opened:
+        assert len(opened.tile) > 1
+    monkeypatch.setattr(large_module, "LARGE", 1000)
+    monkeypatch.setattr(large_module, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(large_module, "_BAND", 20_000)
+    parts, same = load_crop(sample, 16)
+    assert place == same
+    assert np.abs(parts.astype(int) - whole).max() <= (12 if mode.startswith("I;16") else 1)
+    check_image(sample.path)
+
+
+@pytest.mark.parametrize("change", [{"compression": "tiff_lzw"}, {"tiffinfo": {0x0112: 6}}], ids=["compressed", "turned"])
+def test_other_tiff_needs_memory_for_the_whole(tmp_path: Path, change: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene("RGB").save(tmp_path / "a.tif", **change)
+    monkeypatch.setattr(large_module, "LARGE", 1000)
+    monkeypatch.setattr(large_module, "MAX_BYTES", 100_000)
+    with pytest.raises(DataError, match="uncompressed TIFF"):
+        load_crop(Sample(tmp_path / "a.tif"), 16)
+
+
 def test_a_large_jpeg_is_shrunk_while_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene("RGB").resize((1600, 1200)).save(tmp_path / "a.jpg", quality=95)
     sample = Sample(tmp_path / "a.jpg", box=(100, 100, 900, 700))

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from brule.cli.options import Many, SkipBad
 from brule.cli.output import note, note_bad, progress_bar, say
+from brule.errors import printable
 
 if TYPE_CHECKING:
     from brule.data.inspection import Inspection
@@ -182,22 +183,22 @@ def _tell(found: Inspection) -> None:
     say(f"labelled    {found.n_labelled} of {len(found.samples)} objects; {found.n_boxes} have a box of their own")
     if found.n_points is not None:
         names = found.layout.names or tuple(map(str, range(found.n_points)))
-        say(f"landmarks   {found.n_points}" + (f": {_some(names)}" if found.layout.names else ""))
+        _row("landmarks", f"{found.n_points}" + (f": {_some(names)}" if found.layout.names else ""))
         missing = [f"{names[i]} ({count})" for i, count in found.missing.items()]
-        say(f"missing     {sum(found.missing.values())} points" + (f": {_some(missing)}" if missing else ""))
+        _row("missing", f"{sum(found.missing.values())} points" + (f": {_some(missing)}" if missing else ""))
     for paths in found.doubles[:SHOWN]:
-        say(f"same name   {', '.join(map(str, paths))}")
+        _row("same name", ", ".join(map(str, paths)))
     _count("same name", len(found.doubles))
     for path, count in list(found.points_outside.items())[:SHOWN]:
-        say(f"outside     {path}: {count} landmarks are outside the image")
+        _row("outside", f"{path}: {count} landmarks are outside the image")
     _count("outside", len(found.points_outside))
     for path in found.boxes_outside[:SHOWN]:
-        say(f"outside     {path}: the box reaches outside the image")
+        _row("outside", f"{path}: the box reaches outside the image")
     _count("outside", len(found.boxes_outside))
     for remark in found.notes:
-        say(f"note        {remark}")
+        _row("note", remark)
     for one in found.bad:
-        say(f"bad         {one}")
+        _row("bad", str(one))
     say()
     if found.bad:
         say(f"{len(found.bad)} files can't be used")
@@ -205,6 +206,11 @@ def _tell(found: Inspection) -> None:
         say("no image is labelled: no annotation that is read belongs to one of them")
     else:
         say("nothing is wrong" if not found.notes else f"nothing is wrong, with {len(found.notes)} remarks to look at")
+
+
+def _row(what: str, text: str) -> None:
+    """A line of the list, whatever the names in it hold."""
+    say(f"{what:<12}{printable(text, one_line=True)}")
 
 
 def _count(what: str, count: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.output import note, say
+from brule.errors import printable
 from brule.files import write_text
 from brule.tables import csv_text
 
@@ -69,4 +70,4 @@ class Ranking:
         say("check these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
         for uncertainty, name, number, pixels, _ in self.ordered()[:SHOWN]:
             figures = f"{100 * uncertainty:6.2f} %  {pixels:7.1f} px  " if self.calibrated else "  "
-            say(f"{figures}{name}{f' (object {number})' if number > 1 else ''}")
+            say(f"{figures}{printable(name, one_line=True)}{f' (object {number})' if number > 1 else ''}")

@@ -1,8 +1,9 @@
 """Images of hundreds of megapixels, as scanners of slides and herbaria make them: read in bands, with bounded memory.
 
 Pillow decodes a file in one piece, four bytes a pixel. A PNG is taken apart here: some rows at a time become a PNG of their
-own, before which the last row of the band above is put, since rows are stored as differences from the one above. JPEG decoders
-shrink while they decode. Other kinds are decoded in one piece up to a limit.
+own, before which the last row of the band above is put, since rows are stored as differences from the one above. Rows that
+aren't compressed (TIFF, PNM) are read as they are. JPEG decoders shrink while they decode. Other kinds are decoded in one piece
+up to a limit.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _BAND = 2**24  # bytes
 _MARGIN = 32  # blocks beside a box: the filter that shrinks further looks at up to 24
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of PNG
+_RAW_MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "I;16": 2, "I;16B": 2}  # bytes per pixel
+_TURNED = 0x0112  # TIFF's tag of the orientation
 _KEPT = (b"PLTE", b"tRNS")  # chunks that decide what a pixel's value means
 
 
@@ -96,13 +99,16 @@ def bands(path: Path, image: Image.Image, *, rows: int = 1) -> Iterator[tuple[in
     """
     with path.open("rb") as file:
         png = _png(file) if image.format == "PNG" else None
-        if png is None:
+        strips = _strips(image)
+        if png is not None:
+            file.seek(png.data)
+            yield from _png_bands(file, png, rows)
+        elif strips:
+            yield from _raw_bands(file, image, strips, rows)
+        else:
             check_memory(path, image)
             image.load()
             yield 0, image
-            return
-        file.seek(png.data)
-        yield from _png_bands(file, png, rows)
 
 
 def region(
@@ -135,6 +141,44 @@ def region(
     return Image.fromarray(joined if joined.ndim == 3 else deep_to_8bit(joined)).convert("RGB"), left, top
 
 
+class _Strip(NamedTuple):
+    """Rows of pixels that lie in a file as they are."""
+
+    top: int
+    bottom: int
+    offset: int
+
+
+def _strips(image: Image.Image) -> list[_Strip]:
+    """Where the rows of an open file are, from top to bottom; empty if they are compressed, in tiles, or turned."""
+    if image.mode not in _RAW_MODES or getattr(image, "tag_v2", {}).get(_TURNED, 1) != 1:
+        return []
+    found: list[_Strip] = []
+    for codec, extents, offset, args in getattr(image, "tile", ()):
+        left, top, right, bottom = extents
+        mode, *rest = args if isinstance(args, tuple) else (args,)
+        whole = codec == "raw" and (left, right) == (0, image.width) and mode in (image.mode, "I;16B") and rest in ([], [0, 1])
+        if not whole or top != (found[-1].bottom if found else 0):
+            return []
+        found.append(_Strip(top, bottom, offset))
+    return found if found and found[-1].bottom == image.height else []
+
+
+def _raw_bands(file: BinaryIO, image: Image.Image, strips: list[_Strip], rows: int) -> Iterator[tuple[int, Image.Image]]:
+    stride = image.width * _RAW_MODES[image.mode]
+    mode = "I;16B" if image.tile[0][3][0] == "I;16B" else image.mode  # type: ignore[attr-defined]
+    count = max(rows, _BAND // stride // rows * rows)
+    for top in range(0, image.height, count):
+        bottom = min(top + count, image.height)
+        data = bytearray()
+        for strip in strips:
+            low, high = max(top, strip.top), min(bottom, strip.bottom)
+            if low < high:
+                file.seek(strip.offset + (low - strip.top) * stride)
+                data += _exactly(file, (high - low) * stride)
+        yield top, Image.frombytes(image.mode, (image.width, bottom - top), bytes(data), "raw", mode)
+
+
 def _blocks(part: Image.Image, block: int) -> Image.Image | np.ndarray:
     """A part of an image as the means of its blocks: RGB, or the values of one channel of more than 8 bits."""
     if not part.mode.startswith(("I", "F")):
@@ -157,7 +201,8 @@ def check_memory(path: Path, image: Image.Image, *, as_rgb: bool = False) -> Non
     if needed > MAX_BYTES:
         raise DataError(
             f"{path}: the image of {image.width:,} × {image.height:,} pixels takes {needed / 2**30:.1f} GiB to decode as "
-            f"{image.format}; save it as PNG (not interlaced, 8 bits) or JPEG, which are read in parts, or make it smaller"
+            f"{image.format}; save it as PNG (not interlaced, 8 bits), JPEG or uncompressed TIFF, which are read in parts, or "
+            "make it smaller"
         )
 
 
