@@ -104,7 +104,7 @@ def bands(path: Path, image: Image.Image, *, rows: int = 1) -> Iterator[tuple[in
             file.seek(png.data)
             yield from _png_bands(file, png, rows)
         elif strips:
-            yield from _raw_bands(file, image, strips, rows)
+            yield from _raw_bands(file, image, strips, rows=rows)
         else:
             check_memory(path, image)
             image.load()
@@ -164,7 +164,7 @@ def _strips(image: Image.Image) -> list[_Strip]:
     return found if found and found[-1].bottom == image.height else []
 
 
-def _raw_bands(file: BinaryIO, image: Image.Image, strips: list[_Strip], rows: int) -> Iterator[tuple[int, Image.Image]]:
+def _raw_bands(file: BinaryIO, image: Image.Image, strips: list[_Strip], *, rows: int) -> Iterator[tuple[int, Image.Image]]:
     stride = image.width * _RAW_MODES[image.mode]
     mode = "I;16B" if image.tile[0][3][0] == "I;16B" else image.mode  # type: ignore[attr-defined]
     count = max(rows, _BAND // stride // rows * rows)

@@ -132,7 +132,7 @@ class _Frames:
             self._twice[image] += 1
             if self._twice[image] > 1:
                 raise DataError(f"{where}: {image} has a frame already; expected one a picture")
-            rows = self._between("instances", frame["instance_id_start"], frame["instance_id_end"], where)
+            rows = self._between("instances", frame["instance_id_start"], frame["instance_id_end"], where=where)
             wanted = _PREDICTED if self.predicted else _USER
             self._passed.instances += int((rows["instance_type"] != wanted).sum())
             found = [self._points(one, f"{where} ({image})") for one in rows[rows["instance_type"] == wanted]]
@@ -152,7 +152,7 @@ class _Frames:
             raise DataError(f"{where}: is picture {frame} of a list of {len(files)}")
         return text(files[frame], where, "an image's name")
 
-    def _between(self, table: str, start: Any, end: Any, where: str) -> np.ndarray:
+    def _between(self, table: str, start: Any, end: Any, *, where: str) -> np.ndarray:
         rows = self._content.tables[table]
         if not 0 <= int(start) <= int(end) <= len(rows):
             raise DataError(f"{where}: {table} {int(start)} to {int(end)} aren't there; is the file damaged?")
@@ -160,7 +160,7 @@ class _Frames:
 
     def _points(self, instance: Any, where: str) -> np.ndarray:
         table = "points" if int(instance["instance_type"]) == _USER else "pred_points"
-        rows = self._between(table, instance["point_id_start"], instance["point_id_end"], where)
+        rows = self._between(table, instance["point_id_start"], instance["point_id_end"], where=where)
         if len(rows) != self._count:
             raise DataError(f"{where}: an instance has {len(rows)} points, its skeleton {self._count} nodes")
         points = np.stack([rows["x"], rows["y"]], axis=1).astype(np.float64)
