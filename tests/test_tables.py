@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brule.tables import csv_rows, csv_text, guarded, unguarded
@@ -26,6 +26,7 @@ def test_names_come_back(name: str) -> None:
     assert again([[name, "x"], ["x", name]]) == [[name, "x"], ["x", name]]
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=3), min_size=1, max_size=3))
 def test_any_text_comes_back(rows: list[list[str]]) -> None:
     # Line ends are the only thing that CSV itself changes.
