@@ -11,11 +11,20 @@ import numpy as np
 import pytest
 
 from brule.data import inspect_data, read_annotations
-from brule.data.formats import format_for, format_named
+from brule.data.formats import format_for, format_named, hdf5, hdf5_arrays
 from brule.errors import ConfigError, DataError
 from tests.data.cases.case import pictures, write
 
 h5py = pytest.importorskip("h5py", reason="needs h5py, the extra hdf5")
+
+_in_a_process = hdf5._archive
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a process takes longer than reading; some tests do it all the same."""
+    monkeypatch.setattr(hdf5, "_archive", lambda path: hdf5_arrays.archive(str(path)))
+
 
 NAMES = ("base", "tip", "notch")
 FIRST, SECOND = [(12, 50), (88, 22), None], [(15, 48), (91, 20), (63, 53)]
@@ -289,6 +298,30 @@ DAMAGE: dict[str, tuple[Callable[[Any], None], str]] = {
 @pytest.mark.parametrize(("change", "says"), DAMAGE.values(), ids=DAMAGE)
 def test_damaged_labels(tmp_path: Path, change: Callable[[Any], None], says: str) -> None:
     slp(tmp_path / "l.slp", [[(True, FIRST), (True, SECOND)]], change=change)
+    with pytest.raises(DataError, match=says):
+        read_annotations(tmp_path / "l.slp")
+
+
+def test_files_are_read_in_a_process_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "_archive", _in_a_process)
+    write(tmp_path, pictures("a.png"))
+    slp(tmp_path / "l.slp", [[(True, SECOND)]])
+    np.testing.assert_allclose(read_annotations(tmp_path / "l.slp").items[0].points, as_array(SECOND))
+    frame(tmp_path / "a.h5", COLUMNS, [["a.png"]], [range(6)], VALUES[:1])
+    np.testing.assert_allclose(read_annotations(tmp_path / "a.h5").items[0].points[0], (12.5, 50))
+    slp(tmp_path / "bad.slp", [[(True, SECOND)]], change=huge)
+    with pytest.raises(DataError, match="more than any annotation"):
+        read_annotations(tmp_path / "bad.slp")
+
+
+@pytest.mark.parametrize(("script", "says"), [("while True: pass", "gets stuck"), ("import os; os.abort()", "fails on it")])
+def test_a_library_that_hangs_or_crashes(tmp_path: Path, script: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On damaged files the HDF5 library does both; then its process ends, and this one goes on."""
+    slp(tmp_path / "l.slp", [[(True, FIRST)]])
+    (tmp_path / "script.py").write_text(script)
+    monkeypatch.setattr(hdf5, "_archive", _in_a_process)
+    monkeypatch.setattr(hdf5_arrays, "__file__", str(tmp_path / "script.py"))
+    monkeypatch.setattr(hdf5, "MAX_SECONDS", 1.0)
     with pytest.raises(DataError, match=says):
         read_annotations(tmp_path / "l.slp")
 

@@ -132,8 +132,8 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
     path = folder / PER_IMAGE_FILE
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            head, *found = csv_rows(file)
-            rows = [dict(zip(head, row, strict=True)) for row in found if row]
+            found = [row for row in csv_rows(file) if row]
+            rows = [dict(zip(found[0], row, strict=True)) for row in found[1:]]
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: can't be read ({error}); evaluate the run again") from None
     if not rows or any(key not in rows[0] for key in _NEEDED):
