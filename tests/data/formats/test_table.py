@@ -110,8 +110,8 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
         "polygons": ("a.json", labelme("a.png", WING, POLYGON), "evenly spaced"),
         "other shapes": (
             "a.json",
-            labelme("a.png", WING, labelme_shape("vein", [(1, 1), (2, 2), (3, 1)], "linestrip")),
-            r"linestrip 'vein' \(1\)",
+            labelme("a.png", WING, labelme_shape("eye", [(1, 1), (2, 2)], "circle")),
+            r"circle 'eye' \(1\)",
         ),
         "boxes without landmarks": (
             "a.json",
