@@ -14,15 +14,13 @@ from cyclopts import Parameter
 
 from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
 from brule.cli.output import note, note_bad, progress_bar, say
-from brule.cli.prediction_pictures import draw_heatmap, draw_overlay
 from brule.cli.predicted_files import Answer, Described, LandmarkList, LandmarkTable
+from brule.cli.prediction_pictures import draw_heatmap, draw_overlay
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
 from brule.files import check_name
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from brule.data import Annotation, SampleList
     from brule.data import Format as AnnotationFormat
     from brule.detector import LandmarkDetector
@@ -253,8 +251,6 @@ class Counts:
         """The counts in words."""
         text = f"{images} images" if self.objects == images else f"{self.objects} objects in {images} images"
         return text + (f" ({self.flagged} flagged as probably wrong)" if self.flagged else "")
-
-
 
 
 def _roots(paths: Sequence[str]) -> list[str]:
