@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             found = [row for row in csv_rows(file) if row]
-            rows = [dict(zip(found[0], row, strict=True)) for row in found[1:]]
+            rows = [dict(zip_longest(found[0], row[: len(found[0])])) for row in found[1:]]
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: can't be read ({error}); evaluate the run again") from None
     if not rows or any(key not in rows[0] for key in _NEEDED):
