@@ -213,7 +213,8 @@ class LandmarkDetector(FittedDetector):
         elif earlier is None and shapes is None:
             self._take_up(run)
         else:
-            raise ConfigError("fit: resume continues a run with its own weights and shapes; leave start_from and shapes out")
+            wrong = "shapes" if earlier is None else "start_from"
+            raise ConfigError(f"fit: resume continues a run with its own weights and shapes; leave {wrong} out")
 
     def _begin(
         self, run: Path | None, shapes: Any, annotated: Annotated | None, *, skip_bad: bool, earlier: Earlier | None = None
