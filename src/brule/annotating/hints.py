@@ -172,7 +172,7 @@ def _precision(statistics: ShapeStatistics, there: tuple[int, ...]) -> np.ndarra
 def _usual_surprise(statistics: ShapeStatistics) -> np.ndarray:
     """``(N,)``: the largest surprise at each landmark among the annotated shapes themselves."""
     found = [_surprises(shape, statistics)[0] for shape in statistics.aligned[:_JUDGED]]
-    return np.nanmax(found, axis=0, initial=0.0)
+    return np.nan_to_num(np.array(found)).max(axis=0, initial=0.0)
 
 
 def outlier(points: np.ndarray, statistics: ShapeStatistics | None) -> list[Hint]:

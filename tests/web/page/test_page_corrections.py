@@ -50,6 +50,13 @@ def correct(person: Any, truth: Any) -> int:
     return person.actions - before
 
 
+@pytest.fixture
+def without_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean shape alone: no model is fitted beside the work, which would only take the processor's time."""
+    monkeypatch.setattr("brule.web.guesses.GuessModel.fit", lambda *args, **kwargs: None)
+
+
+@pytest.mark.usefixtures("without_guesses")
 def test_few_drags_correct_the_mean_shape(
     draw: Callable, serve: Callable, visit: Callable, marks: Callable, tmp_path: Path
 ) -> None:
@@ -58,6 +65,7 @@ def test_few_drags_correct_the_mean_shape(
 
 # The constants of the shapes' statistics were chosen with seed 0; the other seeds draw faces that nothing was chosen with.
 @pytest.mark.long
+@pytest.mark.usefixtures("without_guesses")
 @pytest.mark.parametrize("seed", [0, 20, 40, 60])
 def test_forty_actions_at_the_median_correct_the_mean_shape(
     draw: Callable, serve: Callable, visit: Callable, marks: Callable, tmp_path: Path, seed: int
