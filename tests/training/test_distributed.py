@@ -55,12 +55,13 @@ TINY = {
     "decoder.mapping_depth": 2,
     "ema.write_back_every": 3,
 }
+SHORT = {"iterations": 3}
 FAKES = {"loss.fakes": 0.5, "gan.penalty_every": 2}
 CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # preset, settings, with labels
     "encoder": ("cpu", {"split": 1}, False),  # parts would have statistics of their own
-    "paper": ("paper", {"gan.penalty_every": 1, "loss.landmark_reconstruction": 20.0}, False),
-    "gpu": ("gpu", {**FAKES, "labelled.batch_size": 4}, True),
-    "alternating": ("paper", {"gan.enabled": False, "labelled.every": 2, "labelled.together": False}, True),
+    "paper": ("paper", {**SHORT, "gan.penalty_every": 1, "loss.landmark_reconstruction": 20.0}, False),
+    "gpu": ("gpu", {**SHORT, **FAKES, "labelled.batch_size": 4}, True),
+    "alternating": ("paper", {**SHORT, "gan.enabled": False, "labelled.every": 2, "labelled.together": False}, True),
 }
 LEARNING = {"optimizer.learning_rate": 1e-3, "gan.style_rate": 1e-3}
 LONG = {"iterations": 6, "ema.write_back_every": 0}
