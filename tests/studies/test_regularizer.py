@@ -99,6 +99,6 @@ def test_the_table_says_how_far_apart_the_errors_are(tmp_path: Path) -> None:
     assert "| labels with BRULÈ | 5.00, 7.00 | 6.00 | 4.00 | 2.00 | 6.00 | -1.00 (-1.00 to -1.00) | 20 |" in table
     assert (tmp_path / "regularizer.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "regularizer.json").read_text(encoding="utf-8"))
-    assert content[0]["points"][1] == {"iteration": 20, "held_out": 6.0, "learnt": 1.0}
+    assert content["runs"][0]["points"][1] == {"iteration": 20, "held_out": 6.0, "learnt": 1.0}
     assert (tmp_path / "regularizer.svg").stat().st_size > 1000
     assert regularizer_table(curves[2:]).count("labels alone") == 0
