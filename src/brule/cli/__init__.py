@@ -27,6 +27,7 @@ from brule.cli.data import data
 from brule.cli.demo import demo
 from brule.cli.evaluate import evaluate
 from brule.cli.export import export
+from brule.cli.info import info
 from brule.cli.launching import COMMAND
 from brule.cli.output import INTERRUPTED, note, print_error
 from brule.cli.predict import predict
@@ -55,7 +56,7 @@ app = App(
     result_action="return_value",
 )
 _IN_ORDER_OF_WORK: tuple[App | Callable[..., object], ...] = (
-    demo, choose, annotate, data, barycenter, train, watch, evaluate, compare, predict, calibrate, export, generate, study
+    demo, choose, annotate, data, barycenter, train, watch, evaluate, compare, predict, calibrate, info, export, generate, study
 )  # fmt: skip
 for _place, _command in enumerate(_IN_ORDER_OF_WORK):
     if isinstance(_command, App):

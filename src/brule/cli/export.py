@@ -1,4 +1,4 @@
-"""``brule export``: a detector as an ONNX file."""
+"""``brule export``: a detector as an ONNX file, or as a folder to pass on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from brule.cli.options import Many, Output, SkipBad
-from brule.cli.output import note_bad, say
+from brule.cli.output import note, note_bad, say
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def export(
     whole_image: Annotated[bool, Parameter(negative="")] = False,
     opset: int | None = None,
     int8: Annotated[list[str] | None, Many] = None,
+    hub: Annotated[bool, Parameter(negative="")] = False,
+    without_shapes: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     skip_bad: SkipBad = False,
 ) -> int:
@@ -42,6 +44,9 @@ def export(
     images. A JSON file beside it holds size, crop rule, order, inputs and outputs. Needs
     `pip install 'brule-landmarks[export]'`.
 
+    With `--hub` it writes a folder instead: the detector with its model card, as model hubs take it, without the run's log,
+    previews and paths (docs/model-cards.md).
+
     **Examples**
 
         brule export runs/first -o model.onnx
@@ -50,6 +55,8 @@ def export(
 
         brule export runs/first -o small.onnx --int8 photos/
 
+        brule export runs/first -o to-share/ --hub --without-shapes
+
     Args:
         run: The folder of a run, or of a saved detector.
         output: The `.onnx` file to write; the JSON file beside it has the same name.
@@ -57,8 +64,14 @@ def export(
         opset: Version of ONNX's operators, 18 or more; by default that of torch's exporter.
         int8: Quantise the convolutions to int8, with ranges found on these images (files, folders, globs; at most 200 are
             taken): a quarter of the size. The loss of accuracy is measured on half of them and printed.
-        overwrite: Replace an earlier file.
+        hub: Write a folder with safetensors, JSON and a model card.
+        without_shapes: With `--hub`: leave out the annotated shapes, which are landmarks of single training images. A
+            calibration is left out, too, since it needs them.
+        overwrite: Replace an earlier file or folder.
     """
+    if hub or without_shapes:
+        _check_hub(hub, onnx={"--whole-image": whole_image, "--opset": opset, "--int8": int8})
+        return _write_folder(run, output, shapes=not without_shapes, overwrite=overwrite)
     if output.exists() and not overwrite:
         raise ConfigError(f"{output}: exists already; choose another name, or replace it with --overwrite")
     from brule.detector import LandmarkDetector
@@ -68,6 +81,30 @@ def export(
     detector = LandmarkDetector.load(run, device="cpu")
     calibration = None if int8 is None else _crops(detector, int8, skip_bad)
     _tell(export_detector(detector, output, whole_image=whole_image, opset=opset, calibration=calibration))
+    return 0
+
+
+def _check_hub(hub: bool, *, onnx: dict[str, object]) -> None:
+    """Refuse options that would have no effect."""
+    if not hub:
+        raise ConfigError("--without-shapes: belongs to --hub; an ONNX file holds no annotated shapes")
+    given = [name for name, value in onnx.items() if value]
+    if given:
+        raise ConfigError(f"--hub: writes no ONNX file, so {' and '.join(given)} can't be given; leave one of them out")
+
+
+def _write_folder(run: Path, output: Path, *, shapes: bool, overwrite: bool) -> int:
+    """The detector and its model card, and nothing else of the run."""
+    from brule.detector import LandmarkDetector
+
+    if output.is_file() or (output.is_dir() and any(output.iterdir()) and not overwrite):
+        raise ConfigError(f"{output}: is there already; choose another name, or replace a folder with --overwrite")
+    detector = LandmarkDetector.load(run, device="cpu")
+    detector.provenance_ = detector.card(run).provenance  # with the figures of the run's evaluations
+    detector.save(output, shapes=shapes)
+    if not shapes and detector.calibration_ is not None:
+        note("the calibration was left out with the shapes; brule calibrate makes a new one")
+    say(f"written: {output}, with a model card: {output / 'README.md'}")
     return 0
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from brule import __version__
 from brule.data import BadFiles, Box, CropCache, checked_edges
+from brule.detector.appearance import Appearance
 from brule.detector.edges import usual_edges
 from brule.detector.exclusive import guarded
 from brule.detector.fitted import FittedDetector
@@ -27,6 +29,7 @@ from brule.detector.inputs import (
     unlabelled_crops,
 )
 from brule.detector.predicting import PredictOptions
+from brule.detector.provenance import Provenance
 from brule.detector.seen import Seen, image_keys
 from brule.detector.starting import Earlier
 from brule.detector.storage import CONFIG, Stored, check_vacant
@@ -74,6 +77,8 @@ class LandmarkDetector(FittedDetector):
         whereabouts_: how large objects are in whole images, and the locator that finds them; empty without annotated images.
         seen_: keys of the images that training saw.
         origin_: where the first weights came from, if training began with those of another detector.
+        appearance_: what they look like; ``predict`` warns of images of another kind.
+        provenance_: what the detector was trained on, in numbers, and how good it was found to be, for its model card.
 
     Example:
         >>> from brule.data.synthetic import synthetic_faces
@@ -237,6 +242,7 @@ class LandmarkDetector(FittedDetector):
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
         self.whereabouts_, self.seen_ = Whereabouts(), Seen()
         self.origin_ = None if earlier is None else earlier.origin
+        self.appearance_, self.provenance_, self.frame_ = None, Provenance(), None
         names = given.landmarks or (None if annotated is None else annotated.names)
         self.landmark_names_ = names if names is not None and len(names) == len(self.barycenter_) else None
         if start is not None and start.names and self.landmark_names_ and start.names != self.landmark_names_:
@@ -251,6 +257,7 @@ class LandmarkDetector(FittedDetector):
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
         self.whereabouts_, self.seen_ = replace(stored.whereabouts_, scorer=None), stored.seen_
+        self.appearance_, self.provenance_, self.frame_ = stored.appearance_, stored.provenance_, stored.frame_
         self.landmark_names_, self.origin_ = stored.landmark_names_, stored.origin_
         self.bad_files_ = BadFiles()
 
@@ -306,6 +313,9 @@ class LandmarkDetector(FittedDetector):
         others = [] if unlabelled is None else unlabelled.sources
         seen = Seen(frozenset(image_keys(others)), frozenset(image_keys(annotated)), recorded=True)
         self.seen_ = seen if start is None else seen | start.seen
+        self.appearance_ = Appearance.of([*others, *annotated], seed=seed)
+        shapes = None if self.shapes_ is None else len(self.shapes_)
+        self.provenance_ = Provenance(__version__, len(others), len(annotated), shapes, self._device())
 
     def _validation(self, data: Any, every: int | None) -> Validation | None:
         """What measures on annotated images while training goes on."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from brule.data import BadFiles, Box, Edges, Sample
+from brule.detector.appearance import Appearance, FolderCheck
 from brule.detector.boxes import BoxFitter
 from brule.detector.edges import usual_edges
 from brule.detector.inputs import (
@@ -19,8 +20,10 @@ from brule.detector.inputs import (
     items_one_by_one,
 )
 from brule.detector.landmarks import Landmarks, joined
+from brule.detector.model_card import ModelCard
 from brule.detector.parameters import Parameters
 from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions
+from brule.detector.provenance import Figures, Provenance
 from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
 from brule.detector.starting import Origin
@@ -60,6 +63,9 @@ class FittedDetector(Parameters):
     whereabouts_: Whereabouts
     seen_: Seen
     origin_: Origin | None = None
+    appearance_: Appearance | None
+    provenance_: Provenance
+    frame_: CropFrame | None
     _shape_model: ShapeModel | None
 
     def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
@@ -134,12 +140,15 @@ class FittedDetector(Parameters):
         how = PredictOptions(**options)
         finder = self.finder(how)
         self.bad_files_ = BadFiles(skip=skip_bad)
+        check = FolderCheck(self.appearance_)
         fitter = self._box_fitter()
         found = items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding)
         fitted = (replace(item, sample=fitter.sample(item.sample)) for item in found)
         for items in in_batches(fitted, how.batch_size):
             rows, landmarks = finder.find(items, how)
+            check.add(item.picture.image for item in items)
             yield [item.sample for item in rows], landmarks
+        check.warn()
 
     def finder(self, options: PredictOptions | None = None) -> Finder:
         """The detector ready for whole images, on its device.
@@ -168,7 +177,10 @@ class FittedDetector(Parameters):
         """
         from brule.detector.measuring import measure_detector
 
-        return measure_detector(self, data, **options)
+        measured = measure_detector(self, data, **options)
+        name = Path(data).name if isinstance(data, (str, Path)) else "images given in Python"
+        self.provenance_ = self.provenance_.measured(Figures.of(name, measured.to_dict()))  # for the model card
+        return measured
 
     def calibrate(self, data: Any, **options: Any) -> CalibrationReport:
         """Calibrate the detector on annotated images; see :func:`brule.detector.calibrate_detector` for the options.
@@ -205,14 +217,39 @@ class FittedDetector(Parameters):
             self._shape_model = ShapeModel.fit(self.barycenter_, self.shapes_, mirror=mirror)
         return Reader(model, self._shape_model, self.calibration_)
 
-    def save(self, directory: Path | str) -> None:
-        """Write the detector: ``model.safetensors`` and ``detector.json``; ``calibration.json`` if it is calibrated."""
-        trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
-        self._write(Path(directory), trained, calibration=self.calibration_)
+    def save(self, directory: Path | str, *, shapes: bool = True) -> None:
+        """Write the detector, with a model card: a folder as model hubs take it.
 
-    def _write(self, directory: Path, trained: TrainingResult, *, calibration: Calibration | None = None) -> None:
+        ``model.safetensors`` and ``detector.json``; ``README.md``, the card; ``calibration.json`` if it is calibrated.
+
+        Args:
+            directory: the folder; it is made if it doesn't exist.
+            shapes: keep the annotated shapes, which are landmarks of single training images. Without them a calibration is
+                left out, as it needs to know how usual a shape is, and answers are flagged without looking at their shape.
+        """
+        trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
+        self._write(Path(directory), trained, calibration=self.calibration_, shapes=shapes)
+
+    def card(self, directory: Path | str = ".") -> ModelCard:
+        """What there is to say of the detector; what else a folder of it reveals is looked up in ``directory``."""
+        trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
+        return ModelCard.of(self._stored(trained, self.calibration_), Path(directory))
+
+    def _write(
+        self, directory: Path, trained: TrainingResult, *, calibration: Calibration | None = None, shapes: bool = True
+    ) -> None:
+        stored = self._stored(trained, calibration)
+        if not shapes and stored.shapes is not None:
+            stored = replace(stored, shapes=None, calibration=None, frame=self._frame())
+        write_detector(directory, stored)
+        ModelCard.of(stored, directory).write(directory)
+
+    def _stored(self, trained: TrainingResult, calibration: Calibration | None) -> Stored:
         known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_, self.origin_)
-        write_detector(directory, Stored(self.config_, trained, self.shapes_, calibration, *known))
+        return Stored(
+            self.config_, trained, self.shapes_, calibration, *known,
+            appearance=self.appearance_, provenance=self.provenance_, frame=self.frame_,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, directory: Path | str, *, device: str | None = None) -> Self:
@@ -235,6 +272,7 @@ class FittedDetector(Parameters):
         detector._take(stored.trained)
         detector.calibration_ = stored.calibration
         detector.whereabouts_, detector.seen_, detector.origin_ = stored.whereabouts, stored.seen, stored.origin
+        detector.appearance_, detector.provenance_, detector.frame_ = stored.appearance, stored.provenance, stored.frame
         return detector
 
     def _take(self, trained: TrainingResult) -> None:
@@ -248,6 +286,8 @@ class FittedDetector(Parameters):
         return BoxFitter(self.config_.crop.fit_boxes, shapes.cpu())
 
     def _frame(self) -> CropFrame:
+        if self.frame_ is not None:
+            return self.frame_
         return CropFrame.of(self.barycenter_[None] if self.shapes_ is None else self.shapes_)
 
     def _fitted(self) -> BruleModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from brule.data import Edges, checked_edges
 from brule.data.names import checked_name
+from brule.detector.appearance import APPEARANCE, Appearance
+from brule.detector.provenance import Provenance
+from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
 from brule.detector.starting import Origin
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
@@ -46,6 +49,9 @@ class Stored:
         whereabouts: where objects are in images without a box.
         seen: keys of the images that training saw, see :func:`brule.detector.seen.image_keys`.
         origin: where the first weights came from; ``None`` if they were drawn from the seed.
+        appearance: what training images look like; ``None`` where that wasn't recorded.
+        provenance: what it was trained on, in numbers, and how good it was found to be.
+        frame: how a crop lies about the landmarks, where the shapes that show it were left out.
     """
 
     config: TrainingConfig
@@ -57,6 +63,9 @@ class Stored:
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
     seen: Seen = field(default_factory=Seen)
     origin: Origin | None = None
+    appearance: Appearance | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+    frame: CropFrame | None = None
 
 
 def check_vacant(directory: Path) -> None:
@@ -91,11 +100,16 @@ def write_detector(directory: Path, stored: Stored) -> None:
         weights, facts = known.locator.state()
         write_safetensors(directory / LOCATOR, weights, {"format": FORMAT})
     stored.seen.write(directory)
+    if stored.appearance is None:
+        (directory / APPEARANCE).unlink(missing_ok=True)
+    else:
+        stored.appearance.write(directory)
     description: dict[str, Any] = {
         "format": FORMAT,
         "landmarks": len(trained.model.barycenter),
         "progress": {"iteration": trained.progress.iteration, "elapsed": trained.progress.elapsed},
         "finished": trained.finished,
+        "trained_on": stored.provenance.to_dict(),
         "config": stored.config.model_dump(),
     }
     if stored.edges is not None:
@@ -104,6 +118,8 @@ def write_detector(directory: Path, stored: Stored) -> None:
         description["names"] = stored.names
     if stored.origin is not None:
         description["started_from"] = stored.origin.facts()
+    if stored.frame is not None:
+        description["frame"] = asdict(stored.frame)
     if known.boxed:
         description["boxed"] = True
     if known.framing is not None:
@@ -136,7 +152,10 @@ def read_detector(folder: Path) -> Stored:
     count, path = len(model.barycenter), folder / DESCRIPTION
     edges, names = _checked(description.get("edges"), count, path), _checked_names(description.get("names"), count, path)
     known, origin = _read_whereabouts(folder, description), _read_origin(description.get("started_from"), path)
-    return Stored(config, trained, shapes, calibration, edges, names, known, Seen.read(folder), origin)
+    return Stored(
+        config, trained, shapes, calibration, edges, names, known, Seen.read(folder), origin, Appearance.read(folder),
+        Provenance.from_dict(description.get("trained_on"), path), _read_frame(description.get("frame"), path),
+    )  # fmt: skip
 
 
 def _read_origin(facts: object, path: Path) -> Origin | None:
@@ -144,6 +163,16 @@ def _read_origin(facts: object, path: Path) -> Origin | None:
         return None if facts is None else Origin.from_facts(facts)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def _read_frame(facts: Any, path: Path) -> CropFrame | None:
+    if facts is None:
+        return None
+    try:
+        x, y = (float(value) for value in facts["shift"])
+        return CropFrame(float(facts["scale"]), (x, y))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: frame: damaged ({error}); train again, or use another copy") from None
 
 
 def _read_whereabouts(folder: Path, description: dict[str, Any]) -> Whereabouts:

@@ -1,0 +1,196 @@
+"""What training images look like, so that ``predict`` can warn of images of another kind: a face detector on X-rays."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from brule.arrays import Array
+from brule.data import as_image, load_picture
+from brule.errors import BruleError, CheckpointError
+from brule.files import write_text
+
+APPEARANCE = "appearance.json"
+FORMAT = "brule-appearance-1"
+MAX_IMAGES = 400  # of training: more hardly move mean and covariance
+MIN_IMAGES = 20  # of training: fewer show nothing of what else is usual
+MIN_CHECKED = 5  # images of a folder: fewer are too few to speak of a folder
+MAX_CHECKED = 200
+_SIDE = 64  # pixels of the thumbnail
+_QUANTILE = 0.95  # of the training images lie within the threshold
+_FOLDS = 5
+_LEAST_STD = 0.02  # of a descriptor: grey images have no colour that could vary
+_BANDS = ((1, 3), (3, 6), (6, 12), (12, 20), (20, 32))  # cycles per image
+_DIRECTIONS = 4
+_BLOCKS = 3
+
+_log = logging.getLogger("brule")
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    r"""A Gaussian over descriptors of whole training images.
+
+    .. math:: d^2(x) = \tfrac1D (x - \mu)^\top C^{-1} (x - \mu)
+
+    over the ``D`` numbers of :func:`descriptor`. It holds a mean and a covariance, no image and no thumbnail.
+
+    Attributes:
+        mean: ``μ``, ``(D,)``.
+        precision: ``C⁻¹``, ``(D, D)``; the covariance is shrunk towards its diagonal the more, the fewer images there are.
+        threshold: 95 % of the training images have a smaller ``d²``, each under a Gaussian that was fitted without it.
+        count: how many images it was fitted to.
+    """
+
+    mean: Array
+    precision: Array
+    threshold: float
+    count: int
+
+    @classmethod
+    def fit(cls, descriptors: Array, *, seed: int = 0) -> Appearance:
+        """Fit to descriptors ``(M, D)`` of training images; the seed draws the folds of the threshold."""
+        order = np.random.default_rng(seed).permutation(len(descriptors))
+        held_out = np.empty(len(descriptors))
+        for k in range(_FOLDS):
+            own = order[k::_FOLDS]
+            held_out[own] = _distances(descriptors[own], *_gaussian(np.delete(descriptors, own, axis=0)))
+        return cls(*_gaussian(descriptors), float(np.quantile(held_out, _QUANTILE)), len(descriptors))
+
+    @classmethod
+    def of(cls, sources: Sequence[Any], *, seed: int = 0) -> Appearance | None:
+        """Fit to at most 400 of these images: paths, arrays or Pillow images. ``None`` if fewer than 20 can be read."""
+        chosen = np.random.default_rng(seed).permutation(len(sources))[:MAX_IMAGES]
+        read = (_thumbnail_of(sources[k]) for k in sorted(chosen.tolist()))
+        found = [descriptor(image) for image in read if image is not None]
+        return cls.fit(np.stack(found), seed=seed) if len(found) >= MIN_IMAGES else None
+
+    def unfamiliar(self, descriptors: Array) -> Array:
+        """``(M,)`` booleans: images that look as fewer than one in twenty training images does."""
+        return _distances(descriptors, self.mean, self.precision) > self.threshold
+
+    def write(self, folder: Path) -> None:
+        """Write ``appearance.json``, whole or not at all."""
+        numbers = {"mean": self.mean.tolist(), "precision": self.precision.tolist(), "threshold": self.threshold}
+        write_text(folder / APPEARANCE, json.dumps({"format": FORMAT, "count": self.count, **numbers}) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Appearance | None:
+        """That of a detector's folder; ``None`` if it has none, as those of earlier versions.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        path = folder / APPEARANCE
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            mean, precision = (np.array(content[name], dtype=np.float64) for name in ("mean", "precision"))
+            if content["format"] != FORMAT or precision.shape != (len(mean), len(mean)) or len(mean) != _LENGTH:
+                raise ValueError(f"expected format {FORMAT} with {_LENGTH} numbers per image")
+            if not (np.isfinite(mean).all() and np.isfinite(precision).all()):
+                raise ValueError("numbers that aren't finite")
+            return cls(mean, precision, float(content["threshold"]), int(content["count"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path}: damaged ({error}); without it nothing warns of images of another kind: remove it to go on"
+            ) from None
+
+
+@dataclass
+class FolderCheck:
+    """Looks at the images of a prediction, and warns at its end where most of them are unlike those of training.
+
+    Attributes:
+        appearance: of the training images; ``None`` checks nothing.
+        found: a boolean for each image checked so far, at most 200: whether it is unfamiliar.
+    """
+
+    appearance: Appearance | None
+    found: list[bool] = field(default_factory=list)
+
+    def add(self, images: Iterable[Image.Image]) -> None:
+        """Check images."""
+        if self.appearance is None or len(self.found) >= MAX_CHECKED:
+            return
+        self.found.extend(self.appearance.unfamiliar(np.stack([descriptor(image) for image in images])).tolist())
+
+    @property
+    def outside(self) -> bool:
+        """Whether more than half of the images, and of at least five, are unfamiliar."""
+        return len(self.found) >= MIN_CHECKED and 2 * sum(self.found) > len(self.found)
+
+    def warn(self) -> None:
+        """Log a warning if the folder is outside of what training saw."""
+        if self.outside and self.appearance is not None:
+            _log.warning(
+                f"{sum(self.found)} of {len(self.found)} images look unlike the {self.appearance.count} training images that "
+                "this detector remembers: are they of the same kind? Its landmarks may mean nothing here"
+            )
+
+
+def descriptor(image: Image.Image) -> Array:
+    """``(24,)``: brightness, contrast, colour, sharpness, directions and the layout of an image.
+
+    Everything but brightness and contrast is of the standardised thumbnail, so that a darker photograph isn't another kind.
+    """
+    small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    rgb = np.asarray(small, dtype=np.float64) / 255
+    grey = rgb @ np.array([0.299, 0.587, 0.114])
+    contrast = grey.std() + _LEAST_STD
+    standard = (grey - grey.mean()) / contrast
+    red_green, yellow_blue = rgb[..., 0] - rgb[..., 1], (rgb[..., 0] + rgb[..., 1]) / 2 - rgb[..., 2]
+    colour = [red_green.mean(), yellow_blue.mean(), np.log(red_green.std() + 0.01), np.log(yellow_blue.std() + 0.01)]
+    third = _SIDE // _BLOCKS
+    edge = _BLOCKS * third
+    layout = standard[:edge, :edge].reshape(_BLOCKS, third, _BLOCKS, third).mean((1, 3)).ravel()
+    return np.concatenate([[grey.mean(), np.log(contrast)], colour, _spectrum(standard), layout])
+
+
+_LENGTH = 2 + 4 + len(_BANDS) + _DIRECTIONS + _BLOCKS**2
+
+
+def _spectrum(standard: Array) -> Array:
+    """Log power of a standardised thumbnail in bands of frequency, and its shares in four directions."""
+    window = np.hanning(_SIDE)
+    power = np.abs(np.fft.rfft2(standard * np.outer(window, window))) ** 2
+    down, across = np.fft.fftfreq(_SIDE)[:, None] * _SIDE, np.fft.rfftfreq(_SIDE)[None] * _SIDE
+    radius, angle = np.hypot(down, across), np.mod(np.arctan2(down, across), np.pi)
+    bands = [power[(radius >= low) & (radius < high)].mean() for low, high in _BANDS]
+    middle = (radius >= 2) & (radius < 20)
+    direction = np.round(angle / (np.pi / _DIRECTIONS)).astype(int) % _DIRECTIONS
+    shares = [power[middle & (direction == k)].sum() / max(power[middle].sum(), 1e-12) for k in range(_DIRECTIONS)]
+    return np.log(np.array([*bands, *shares]) + 1e-3)
+
+
+def _gaussian(descriptors: Array) -> tuple[Array, Array]:
+    """Mean and inverse covariance; the correlations shrink by ``D / (D + M)``."""
+    mean, std = descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), _LEAST_STD)
+    standard = (descriptors - mean) / std
+    count, length = standard.shape
+    share = length / (length + count)
+    correlation = (1 - share) * standard.T @ standard / count + share * np.eye(length)
+    return mean, np.linalg.inv(correlation) / np.outer(std, std)
+
+
+def _distances(descriptors: Array, mean: Array, precision: Array) -> Array:
+    away = descriptors - mean
+    return np.einsum("mi,ij,mj->m", away, precision, away) / len(mean)
+
+
+def _thumbnail_of(source: Any) -> Image.Image | None:
+    """A training image, as small as its file can be decoded; ``None`` if it can't be read, which training itself reports."""
+    try:
+        if isinstance(source, (str, Path)):
+            return load_picture(source, lambda width, height: 2 * _SIDE / max(width, height)).image
+        return as_image(source)
+    except (BruleError, OSError):
+        return None
