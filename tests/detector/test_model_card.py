@@ -136,7 +136,7 @@ def test_a_run_is_passed_on_without_its_leftovers(detector: LandmarkDetector, tm
     shared = tmp_path / "shared"
     assert not any("secret" in path.read_text(errors="replace") for path in shared.iterdir())
     card = ModelCard.read(shared)
-    ((name, text),) = [row for row in card.figures if row[0] == "test"]
+    ((_, text),) = [row for row in card.figures if row[0] == "test"]
     assert text.startswith("NME 5.00 % on 7 objects (inside the true boxes), median 4.00 %, found 90 %, W₁ 4.50 %")
     assert "floor 19.00 %" in text and card.facts["trained_on"]["device"] == "cuda"
 
