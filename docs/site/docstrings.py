@@ -21,6 +21,10 @@ class Docstrings(griffe.Extension):
         if obj.docstring is not None:
             obj.docstring.value = as_markdown(obj.docstring.value, obj)
 
+    def on_package(self, *, pkg: griffe.Module, **kwargs: object) -> None:
+        """Called by griffe for the package itself, which is not among the objects."""
+        self.on_object(obj=pkg)
+
 
 def as_markdown(text: str, obj: griffe.Object) -> str:
     """The text of a docstring with links, MathML and code blocks."""
