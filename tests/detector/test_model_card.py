@@ -40,8 +40,9 @@ def test_it_counts_what_was_trained_on(saved: Path) -> None:
     assert (facts["preset"], facts["seed"], facts["landmarks"]) == ("cpu", 3, 68)
 
 
-def test_figures_stand_beside_the_floor(detector: LandmarkDetector, tmp_path: Path) -> None:
+def test_figures_stand_beside_the_floor(saved: Path, tmp_path: Path) -> None:
     write_synthetic_faces(tmp_path / "held-out", 4, size=64, start=500)
+    detector = LandmarkDetector.load(saved)
     measured = detector.evaluate(tmp_path / "held-out")
     detector.save(tmp_path / "measured")
     ((name, text),) = ModelCard.read(tmp_path / "measured").figures

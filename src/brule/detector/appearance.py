@@ -161,8 +161,9 @@ _LENGTH = 2 + 4 + len(_BANDS) + _DIRECTIONS + _BLOCKS**2
 def _spectrum(standard: Array) -> Array:
     """Log power of a standardised thumbnail in bands of frequency, and its shares in four directions."""
     window = np.hanning(_SIDE)
-    power = np.abs(np.fft.rfft2(standard * np.outer(window, window))) ** 2
-    down, across = np.fft.fftfreq(_SIDE)[:, None] * _SIDE, np.fft.rfftfreq(_SIDE)[None] * _SIDE
+    power = np.abs(np.fft.fft2(standard * np.outer(window, window))) ** 2
+    cycles = np.fft.fftfreq(_SIDE) * _SIDE
+    down, across = cycles[:, None], cycles[None]
     radius, angle = np.hypot(down, across), np.mod(np.arctan2(down, across), np.pi)
     bands = [power[(radius >= low) & (radius < high)].mean() for low, high in _BANDS]
     middle = (radius >= 2) & (radius < 20)
