@@ -80,7 +80,7 @@ class QuotedRow:
 _TABLE = "Bespalov, Buzun, Dylov 2020, arXiv 2006.11643, Table 1"
 _PAPER = "Bespalov, Buzun, Dylov 2020, arXiv 2006.11643, §6.2 and Fig. 3"
 _PROTOCOL = "stacked hourglass (HG2) trained on labels{}; crop and test part: see there"
-# Of the paper's twelve rows, those whose figures were recorded with certainty; docs/results.md says so.
+# Of the paper's twelve rows, those at hand; docs/results.md says how far they were checked.
 QUOTED = (
     QuotedRow("BRULÈ, unsupervised", "300-W", 12.4, "IOD (%)", "no labels; which eye points and test part: see there", _TABLE),
     QuotedRow("HG2, supervised", "300-W", 4.2, "IOD (%)", _PROTOCOL.format(" alone"), _PAPER),
