@@ -22,19 +22,19 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 # Lowest first. What is imported stands on an earlier line than what imports it.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "lazy"),
     ("arrays", "coordinates", "files", "tables"),
     ("tensors",),
     ("transport", "geometry", "networks", "data"),
     ("losses", "model", "plots", "locating"),
     ("training", "evaluation"),
-    ("detector", "choosing", "redrawing", "studies", "export", "annotating"),
+    ("detector", "choosing", "redrawing", "studies", "export", "annotating", "bulk"),
     ("cli", "web"),
     ("__main__",),
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
 # These are for everybody; of what else lies below them, the packages of ONLY may use this much only.
-FOUNDATION = {"errors", "arrays", "files", "coordinates", "tables", "tensors"}
+FOUNDATION = {"errors", "lazy", "arrays", "files", "coordinates", "tables", "tensors"}
 ONLY = {
     "losses": {"transport", "geometry"},
     "model": {"networks", "geometry"},
@@ -44,7 +44,7 @@ ONLY = {
 # These use a trained detector, never what trains it.
 WITHOUT = {"export": {"training"}, "choosing": {"training"}, "redrawing": {"training"}}
 # Here one neighbour may use another (a study a detector, a command the page), as long as it isn't mutual.
-NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "annotating", "cli", "web"}
+NEIGHBOURLY = {"detector", "choosing", "redrawing", "studies", "export", "annotating", "bulk", "cli", "web"}
 
 PUBLIC = {"LandmarkDetector", "Landmarks"}  # `from brule import …` of these is an import of brule.detector
 OPTIONAL = {"ot", "onnx", "onnxscript", "onnxruntime"}

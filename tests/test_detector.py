@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, 
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
+from brule.training.callbacks import Callback, Report
 
 FACES = synthetic_faces(14, size=48)
 BOXES = [landmark_box(points) for points in FACES.points]
@@ -289,14 +291,117 @@ def test_an_unknown_setting_is_refused_with_the_nearest() -> None:
         untrained(encoder__widht=3).fit(FACES.images, shapes=FACES.points[:3])
 
 
-def test_one_array_is_not_a_batch(trained: LandmarkDetector) -> None:
-    with pytest.raises(DataError, match="list"):
-        trained.predict(FACES.images[0])
+def forms_of(image: np.ndarray, path: Path) -> dict[str, Any]:
+    """One image in every form that predict takes; ``path`` is where it lies as a PNG file."""
+    tensor, content = torch.from_numpy(image), path.read_bytes()
+    return {
+        "path": path,
+        "text": str(path),
+        "glob": str(path.parent / "*.png"),
+        "folder": path.parent,
+        "picture": Image.fromarray(image),
+        "array": image,
+        "batch": image[None],
+        "tensor HWC": tensor,
+        "tensor CHW": tensor.permute(2, 0, 1),
+        "tensor BCHW": tensor.permute(2, 0, 1)[None],
+        "tensor BHWC": tensor[None],
+        "floats": tensor.permute(2, 0, 1) / 255,
+        "bytes": content,
+        "memoryview": memoryview(content),
+        "file": io.BytesIO(content),
+        "generator": iter([image]),
+        "list of one": [path],
+    }
 
 
-def test_no_images_are_refused(trained: LandmarkDetector) -> None:
-    with pytest.raises(DataError):
-        trained.predict([])
+def test_one_image_is_the_same_in_every_form(trained: LandmarkDetector, tmp_path: Path) -> None:
+    Image.fromarray(FACES.images[0]).save(tmp_path / "a.png")
+    expected = trained.predict([FACES.images[0]]).points
+    for form, image in forms_of(FACES.images[0], tmp_path / "a.png").items():
+        found = trained.predict(image)
+        assert len(found) == 1 and torch.allclose(found.points, expected, atol=1e-3), form
+
+
+def test_a_list_may_hold_different_kinds(trained: LandmarkDetector, tmp_path: Path) -> None:
+    Image.fromarray(FACES.images[0]).save(tmp_path / "a.png")
+    mixed = [tmp_path / "a.png", FACES.images[1], torch.from_numpy(FACES.images[2]), (tmp_path / "a.png").read_bytes()]
+    found = trained.predict(mixed)
+    assert found.image.tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(found.points, trained.predict(FACES.images[[0, 1, 2, 0]]).points, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.empty((0, 48, 48, 3), np.uint8), iter(())])
+def test_no_images_give_an_empty_result(trained: LandmarkDetector, nothing: Any) -> None:
+    found = trained.predict(nothing)
+    assert len(found) == 0 and found.points.shape == (0, 68, 2) and list(found) == []
+
+
+def test_boxes_go_beside_paths_too(trained: LandmarkDetector, tmp_path: Path) -> None:
+    paths = []
+    for k in range(3):
+        paths.append(tmp_path / f"{k}.png")
+        Image.fromarray(FACES.images[k]).save(paths[-1])
+    boxes: list[Any] = [BOXES[0], None, BOXES[2]]
+    expected = trained.predict(FACES.images[:3], boxes=boxes).points
+    torch.testing.assert_close(trained.predict(paths, boxes=boxes).points, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(trained.predict(paths[0], boxes=BOXES[0]).points, expected[:1], atol=1e-3, rtol=0)
+    torch.testing.assert_close(trained.predict([paths[0]] * 2, boxes=[BOXES[0]] * 2).image, torch.tensor([0, 1]))
+    for form in (np.array([BOXES[0]]), torch.tensor([BOXES[0]])):
+        torch.testing.assert_close(trained.predict(paths[:1], boxes=form).points, expected[:1], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("boxes", ["none", 5, [(1, 2, 3)], [(1, 2, 1, 4)]])
+def test_what_are_no_boxes_is_refused(trained: LandmarkDetector, boxes: Any) -> None:
+    with pytest.raises(BruleError, match="box"):
+        trained.predict(FACES.images[:1], boxes=boxes)
+
+
+def test_training_takes_tensors_and_boxes_beside_files(tmp_path: Path) -> None:
+    paths = []
+    for k, image in enumerate(FACES.images):
+        paths.append(tmp_path / f"{k:02d}.png")
+        Image.fromarray(image).save(paths[-1])
+    channels_first = torch.from_numpy(FACES.images).permute(0, 3, 1, 2)
+    weights = [
+        untrained().fit(images, shapes=FACES.points[:10], boxes=BOXES).model_.state_dict()
+        for images in (FACES.images, channels_first, paths)
+    ]
+    for other in weights[1:]:
+        assert all(torch.allclose(tensor, other[name], atol=1e-5) for name, tensor in weights[0].items())
+
+
+def test_a_callback_ends_training_as_its_schedule_does() -> None:
+    class Enough(Callback):
+        def on_iteration(self, report: Report) -> bool:
+            return report.iteration == 2
+
+    detector = fitted(callbacks=[Enough()])
+    assert detector.progress_.iteration == 2 and detector.finished_
+
+
+def test_parameters_are_read_set_and_copied() -> None:
+    detector = untrained()
+    assert detector.get_params()["encoder__width"] == 8 and detector.get_params()["preset"] == "cpu"
+    assert detector.set_params(**{"encoder.width": 16, "quiet": False}) is detector
+    copied = detector.clone()
+    assert copied.get_params() == detector.get_params() and copied.get_params()["encoder__width"] == 16
+    with pytest.raises(ConfigError, match=r"encoder\.widht.*encoder\.width"):
+        detector.set_params(quiet=True, encoder__widht=3)
+    assert detector.quiet is False  # nothing was changed
+    assert repr(LandmarkDetector(iterations=2)) == "LandmarkDetector(preset='cpu', iterations=2)"
+
+
+def test_the_score_is_minus_the_error(trained: LandmarkDetector) -> None:
+    """Truth one pixel to the right of every answer, divided by ten pixels: 10 %."""
+    answers = trained.predict(FACES.images[:3]).points.numpy()
+    assert trained.score(FACES.images[:3], answers) == pytest.approx(0, abs=1e-4)
+    for k, shape in enumerate(answers):
+        eyes = np.linalg.norm(shape[36] - shape[45])
+        moved = shape + np.array([eyes / 10, 0])
+        assert trained.score(FACES.images[k], moved[None]) == pytest.approx(-10, rel=1e-3)
+    with pytest.raises(DataError, match=r"shape \(3, 68, 2\)"):
+        trained.score(FACES.images[:3], answers[:2])
 
 
 def test_images_come_back_with_their_samples(trained: LandmarkDetector, tmp_path: Path) -> None:
@@ -330,14 +435,12 @@ def test_generators_of_paths_and_of_samples_are_what_their_lists_are(trained: La
 
 
 def test_generators_that_break_their_word_are_refused(trained: LandmarkDetector) -> None:
-    with pytest.raises(DataError, match="at least one image"):
-        trained.predict(iter(()))
     for boxes in (BOXES[:2], BOXES[:5]):
         with pytest.raises(ConfigError, match="boxes: expected one for each image"):
             trained.predict(iter(FACES.images[:3]), boxes=boxes)
     with pytest.raises(DataError, match="samples from a generator"):
         trained.predict(iter([Sample(Path("a.png")), FACES.images[0]]), skip_bad=True)
-    with pytest.raises(DataError, match="expected a folder"):
+    with pytest.raises(DataError, match="make it a list"):
         untrained().fit(iter(FACES.images), shapes=FACES.points[:3])
 
 
@@ -373,17 +476,26 @@ def test_a_description_that_lacks_something_is_refused(trained: LandmarkDetector
 
 
 def test_boxes_have_to_fit_the_images(trained: LandmarkDetector, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="one for each image in memory"):
+    with pytest.raises(ConfigError, match="one for each of 3 images"):
         trained.predict(FACES.images[:3], boxes=BOXES[:2])
     Image.fromarray(FACES.images[0]).save(tmp_path / "a.png")
     with pytest.raises(ConfigError, match="annotations give the boxes"):
         trained.predict(tmp_path, boxes=BOXES[:1])
 
 
-@pytest.mark.parametrize("images", [Image.fromarray(FACES.images[0]), FACES.images[0], [], {"a": 1}])
+@pytest.mark.parametrize("images", [5, None, {"a": 1}, np.zeros(3), np.zeros((4, 5, 6)), torch.zeros(2, 5, 7)])
 def test_what_are_no_images_is_explained(trained: LandmarkDetector, images: Any) -> None:
-    with pytest.raises(DataError, match="images: expected a folder, files"):
+    with pytest.raises(DataError, match="images: expected a path, a Pillow image"):
         trained.predict(images)
+
+
+@pytest.mark.parametrize(
+    ("image", "said"), [(b"", "got none"), (b"no image", "not an image"), (io.StringIO("x"), "binary mode")]
+)
+def test_bytes_that_are_no_image_are_explained(trained: LandmarkDetector, image: Any, said: str) -> None:
+    with pytest.raises(DataError, match=f"image 0: .*{said}"):
+        trained.predict(image)
+    assert len(trained.predict([image, FACES.images[0]], skip_bad=True)) == 1
 
 
 def test_no_shapes_is_explained() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -41,9 +42,32 @@ def test_version_is_the_same_everywhere() -> None:
     assert f"## [{brule.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_importing_the_detector_takes_no_part_of_scipy_that_is_slow() -> None:
-    """scipy.stats and scipy.optimize take a second; what needs them imports them when it runs."""
-    slow = "('scipy.stats', 'scipy.optimize')"
-    code = f"import sys; from brule import LandmarkDetector; print([name for name in {slow} if name in sys.modules])"
+UNNEEDED = (
+    *("scipy.stats", "scipy.optimize", "scipy.spatial", "matplotlib", "rich", "yaml", "starlette", "uvicorn", "accelerate"),
+    *("tensorboard", "onnx", "onnxruntime", "ot", "ray", "pyarrow", "pandas", "av", "mlflow", "wandb"),
+    *("brule.data.formats", "brule.data.datasets", "brule.evaluation", "brule.plots"),
+)
+
+
+def test_importing_the_detector_imports_nothing_that_only_some_uses_need() -> None:
+    """Each of these takes a good part of the 0.3 s that the import may add to torch's; what needs them imports them late."""
+    code = f"import sys, torch; before = set(sys.modules); from brule import LandmarkDetector; \
+print(*[name for name in {UNNEEDED} if name in set(sys.modules) - before])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split() == []
+
+
+def test_garbage_collection_goes_on_after_the_import() -> None:
+    code = "import gc; from brule import LandmarkDetector; print(gc.isenabled()); gc.disable(); import brule; brule.Landmarks; \
+print(gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize("package", ["brule.data", "brule.detector"])
+def test_packages_hand_out_every_name_they_list(package: str) -> None:
+    module = importlib.import_module(package)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nonsense'"):
+        module.nonsense  # noqa: B018

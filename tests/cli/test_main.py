@@ -46,11 +46,12 @@ def test_help_of_a_command_teaches(brule, command: str) -> None:
 
 OPTIONS = {  # what scripts rely on
     "train": "images shapes n-shapes labelled n-labelled boxes data measure-every exclude-validation skip-bad output resume "
-    "start-from edges dry-run quiet preset set time-limit seed mirror-pairs list-settings device devices nodes node-rank "
+    "start-from edges dry-run json quiet preset set time-limit seed mirror-pairs list-settings device devices nodes node-rank "
     "main-address",
-    "evaluate": "data output json pictures only-validation boxes normaliser regions decoder no-decoder batch-size refine tta "
-    "views pixel-size device skip-bad",
-    "predict": "output format overlays no-overlays heatmaps boxes batch-size objects refine tta views rank device skip-bad",
+    "evaluate": "data images output json pictures only-validation boxes normaliser regions decoder no-decoder batch-size "
+    "refine tta views pixel-size device skip-bad",
+    "predict": "images every engine part-size workers gpus-per-worker output format overlays no-overlays heatmaps boxes "
+    "batch-size objects refine tta views rank device skip-bad",
     "study ablation": "images shapes data output n-shapes seeds arms preset set exclude-validation quiet",
     "study sweep": "values images shapes data output n-shapes seeds preset set exclude-validation quiet",
     "study regularizer": "labelled images data output n-labelled shapes n-shapes seeds preset set start-from "

@@ -206,7 +206,11 @@ def test_exclude_validation_wants_to_know_the_images(brule, words, faces: Path, 
 def test_dry_run_writes_nothing(brule, words, faces: Path, tmp_path: Path) -> None:
     found = brule(*words(faces, tmp_path / "run"), "--dry-run")
     assert found.code == 0 and not (tmp_path / "run").exists()
-    assert '"width": 8' in found.out and "images   12" in found.out and "taken whole" not in found.err
+    assert "images   12" in found.out and "batches of 4" in found.out and "taken whole" not in found.err
+    assert "3 iterations: about" in found.out or "at most" in found.out
+    assert len(found.out.splitlines()) == 10
+    details = json.loads(brule(*words(faces, tmp_path / "run"), "--dry-run", "--json").out)
+    assert details["images"] == "12" and details["config"]["encoder"]["width"] == 8
 
 
 def test_dry_run_finds_what_training_would(brule, words, faces: Path, tmp_path: Path) -> None:
@@ -219,7 +223,7 @@ def test_dry_run_finds_what_training_would(brule, words, faces: Path, tmp_path: 
 
 def test_few_images_make_small_batches(brule, words, faces: Path, tmp_path: Path) -> None:
     few = brule(*words(faces, tmp_path / "run"), "--set", "batch_size=50", "iterations=1", "--dry-run")
-    assert few.code == 0 and '"batch_size": 12' in few.out
+    assert few.code == 0 and "batches of 12" in few.out
     assert "12 images are fewer than a batch: batches of 12 instead of batch_size=50" in few.err
     assert brule(*words(faces, tmp_path / "run"), "--set", "batch_size=50", "iterations=1").code == 0
     assert '"batch_size": 12' in (tmp_path / "run" / "config.json").read_text()

@@ -34,7 +34,7 @@ def test_the_cut_is_pillows(box: tuple[float, float, float, float]) -> None:
     left, top, right, _ = box_edges(box)
     mine = cut(torch.from_numpy(image), torch.tensor([left, top]), torch.tensor(right - left), size=32).numpy()
     wanted = crop_image(Image.fromarray(image), box, 32).astype(np.float64)
-    assert np.abs(mine - wanted).mean() < 0.5  # Pillow rounds to whole grey levels after each of its two passes
+    assert np.abs(mine - wanted).mean() < 0.1  # both round after each axis; beside the image Pillow sees two pixels more
     assert np.abs(mine - wanted)[3:-3, 3:-3].max() < 2.5
 
 

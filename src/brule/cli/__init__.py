@@ -32,6 +32,7 @@ from brule.cli.launching import COMMAND
 from brule.cli.output import INTERRUPTED, note, print_error
 from brule.cli.predict import predict
 from brule.cli.redrawing.generate import generate
+from brule.cli.serve import serve
 from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch
@@ -56,7 +57,8 @@ app = App(
     result_action="return_value",
 )
 _IN_ORDER_OF_WORK: tuple[App | Callable[..., object], ...] = (
-    demo, choose, annotate, data, barycenter, train, watch, evaluate, compare, predict, calibrate, info, export, generate, study
+    demo, choose, annotate, data, barycenter, train, watch, evaluate, compare, predict, serve, calibrate, info, export,
+    generate, study,
 )  # fmt: skip
 for _place, _command in enumerate(_IN_ORDER_OF_WORK):
     if isinstance(_command, App):
@@ -127,6 +129,7 @@ def _run(app: App, words: list[str], *, debug: bool) -> int:
     except KeyboardInterrupt:
         return _failed("stopped", INTERRUPTED)
     except CycloptsError:  # cyclopts has printed it
+        note(f"{_help_of(app, words)} shows examples")
         return 2
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -136,6 +139,17 @@ def _run(app: App, words: list[str], *, debug: bool) -> int:
             raise
         return _explained(error)
     return code if isinstance(code, int) else 0
+
+
+def _help_of(app: App, words: Sequence[str]) -> str:
+    """The command that explains the one that was meant."""
+    known = []
+    for word in words:
+        if word.startswith("-") or word not in app:
+            break
+        app = app[word]
+        known.append(word)
+    return f"`{' '.join(['brule', *known, '--help'])}`"
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from brule.cli.options import Images, images_of
 from brule.cli.output import SHOWN_BAD_FILES, note, progress_bar, say
 from brule.errors import ConfigError
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def annotate(
-    images: list[str] | None = None,
+    paths: list[str] | None = None,
     /,
     *,
+    images: Images = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     template: str | None = None,
     host: str = "127.0.0.1",
@@ -45,7 +47,7 @@ def annotate(
         brule annotate -o project --export tps --target shapes.tps
 
     Args:
-        images: Folders, files or globs of images to add to the project. A project that exists needs none. Annotations of any
+        paths: Folders, files or globs of images to add to the project. A project that exists needs none. Annotations of any
             format among them are imported.
         output: The project's folder.
         template: The landmarks of a new project: `face68` (68 points of a face), or a JSON or TOML file with `names`,
@@ -65,12 +67,13 @@ def annotate(
     """
     from brule.annotating import Project, named_template
 
-    project = Project(output, images or (), template=None if template is None else named_template(template))
+    images = images_of(paths, images)
+    project = Project(output, images, template=None if template is None else named_template(template))
     if predict is not None:
         return _predict(project, predict)
     if export is not None:
         return _export(project, export, target)
-    _import(project, images or [])
+    _import(project, images)
     if outline_points is not None:
         _place_outlines(project, outline_points)
     _need_web()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from brule.cli.options import Device, Many, SkipBad, checked_device
+from brule.cli.options import Data, Device, SkipBad, checked_device, images_of
 from brule.cli.output import PlainTable, note, note_bad, progress_bar, say
 
 if TYPE_CHECKING:
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 def calibrate(
     run: Path,
+    paths: list[str] | None = None,
     /,
     *,
-    data: Annotated[list[str], Many],
+    data: Data = None,
     only_validation: bool = False,
     views: int = 4,
     seed: int = 0,
@@ -43,7 +44,7 @@ def calibrate(
 
     Args:
         run: The folder of a run, or of a saved detector; its calibration is replaced.
-        data: Annotated images, as for `brule evaluate`.
+        paths: Annotated images, as for `brule evaluate`.
         only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
         views: The largest number of views, 1 to 6, that `brule predict --views` can be asked for afterwards.
         seed: Random seed of the folds of the cross-validation; the map doesn't depend on it.
@@ -53,6 +54,7 @@ def calibrate(
     from brule.detector import LandmarkDetector, calibrate_detector, write_calibration
     from brule.detector.run_record import RunRecord
 
+    data = images_of(paths, data, example="brule calibrate RUN annotated/")
     detector = LandmarkDetector.load(run, device=checked_device(device))
     record = RunRecord.read(run)
     samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad)

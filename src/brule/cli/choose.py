@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Output, SkipBad, checked_device
+from brule.cli.films import apart, extract_frames
+from brule.cli.options import Device, Images, Output, SkipBad, checked_device, images_of
 from brule.cli.output import note_bad, progress_bar, say
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write, check_name, make_folder, write_text
@@ -26,15 +28,17 @@ _TILE, _COLUMNS = 192, 5
 
 
 def choose(
-    paths: list[str],
+    paths: list[str] | None = None,
     /,
     *,
+    images: Images = None,
     count: Annotated[int, Parameter(name=["--count", "-n"])] = 10,
     output: Annotated[Path, Output],
     run: Path | None = None,
     copy: bool = False,
     measure: bool = False,
     seed: int = 0,
+    frames: int = 300,
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
@@ -56,7 +60,7 @@ def choose(
         brule choose trainset/ -n 10 -o chosen/ --measure
 
     Args:
-        paths: Images: files, folders, globs, or data sets as `NAME:SPLIT:ROOT`.
+        paths: Images: files, folders, globs, films, or data sets as `NAME:SPLIT:ROOT`.
         count: How many to choose.
         output: A text file for the list, `chosen.txt`, with the picture beside it, `chosen.png`; or a folder for both.
         run: The folder of a run, or of a saved detector, whose encoder compares the images.
@@ -64,7 +68,34 @@ def choose(
         measure: Compare the chosen images' true shapes, too, with those of random choices; needs annotated images. The choice
             doesn't use them.
         seed: Random seed of the clustering and of the random choices.
+        frames: Of films: about how many frames, evenly spread, to choose among; the chosen ones are copied.
     """
+    paths = images_of(paths, images, example="brule choose photos/ -n 10 -o chosen.txt")
+    films, paths = apart(paths)
+    as_list = output.suffix.lower() == ".txt"
+    if as_list and (copy or films):
+        why = "--copy needs a folder to copy to" if copy else "frames of films need a folder to be written to"
+        raise ConfigError(f"-o {output}: {why}; leave the .txt out")
+    options: dict[str, Any] = {"count": count, "output": output, "run": run, "measure": measure, "seed": seed}
+    if not films:
+        return _choose(paths, **options, copy=copy, device=device, skip_bad=skip_bad)
+    with TemporaryDirectory() as folder:
+        extract_frames(films, Path(folder), most=frames)
+        return _choose([*paths, folder], **options, copy=True, device=device, skip_bad=skip_bad)
+
+
+def _choose(
+    paths: list[str],
+    *,
+    count: int,
+    output: Path,
+    run: Path | None,
+    measure: bool,
+    seed: int,
+    copy: bool,
+    device: str | None,
+    skip_bad: bool,
+) -> int:
     from brule.choosing import choose as choose_images
     from brule.choosing import measure_choice
     from brule.data import read_samples
@@ -72,8 +103,6 @@ def choose(
     from brule.detector import LandmarkDetector
 
     as_list = output.suffix.lower() == ".txt"
-    if as_list and copy:
-        raise ConfigError(f"-o {output}: --copy needs a folder to copy to; leave the .txt out")
     detector = None if run is None else LandmarkDetector.load(run, device=checked_device(device))
     samples = _one_an_image(read_samples(paths, require_points=measure, skip_bad=skip_bad))
     log_remarks(samples)
@@ -88,7 +117,8 @@ def choose(
     if copy:
         _copy_names(chosen)  # before anything is written
     listed, sheet = (output, output.with_suffix(".png")) if as_list else (output / LIST, output / SHEET)
-    write_text(listed, "".join(f"{sample.path}\n" for sample in chosen))
+    copies = _copy(chosen, output / COPIES) if copy else [sample.path for sample in chosen]
+    write_text(listed, "".join(f"{path}\n" for path in copies))
     _draw(chosen, sheet, detector)
     say(f"{count} of {len(cache)} images, by {'their thumbnails' if run is None else f'features of the encoder of {run}'}")
     _print_choice(choice, score)
@@ -96,7 +126,6 @@ def choose(
     say(f"list: {listed}")
     say(f"picture: {sheet}")
     if copy:
-        _copy(chosen, output / COPIES)
         say(f"copies: {output / COPIES}")
     return 0
 
@@ -129,10 +158,10 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
     from PIL import Image
 
     from brule.data import CROP_SCALE, load_crop
-    from brule.plots import contact_sheet, save_picture
+    from brule.plots import contact_sheet, save_picture, with_name
 
     scale = CROP_SCALE if detector is None else detector.config_.crop.scale
-    tiles = [Image.fromarray(load_crop(sample, _TILE, scale)[0]) for sample in chosen]
+    tiles = [with_name(Image.fromarray(load_crop(sample, _TILE, scale)[0]), sample.path.name) for sample in chosen]
     save_picture(contact_sheet(tiles, min(_COLUMNS, len(tiles))), path)
 
 
@@ -169,11 +198,12 @@ def _copy_names(chosen: list[Sample]) -> list[str]:
     return names
 
 
-def _copy(chosen: list[Sample], folder: Path) -> None:
+def _copy(chosen: list[Sample], folder: Path) -> list[Path]:
     """Copy the images; names that meet get the number of their image, and no file is overwritten by another image."""
     import shutil
 
     make_folder(folder)
+    targets = []
     for sample, name in zip(chosen, _copy_names(chosen), strict=True):
         target = folder / name
         if target.exists() and not target.samefile(sample.path) and target.read_bytes() != sample.path.read_bytes():
@@ -181,3 +211,5 @@ def _copy(chosen: list[Sample], folder: Path) -> None:
         if not target.exists():
             with atomic_write(target) as temporary:
                 shutil.copyfile(sample.path, temporary)
+        targets.append(target)
+    return targets

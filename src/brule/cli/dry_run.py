@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +16,55 @@ if TYPE_CHECKING:
 
     from brule.data import Edges, Shapes
     from brule.data.training_data import TrainingData
+    from brule.detector import ReadyShapes
     from brule.detector.whereabouts import Plan
     from brule.training.config import TrainingConfig
 
 
-def print_plan(run: Path, config: TrainingConfig, material: TrainingData, *, edges: Edges | None) -> int:
-    """Check what is to be trained, and print what would be done; returns the exit code."""
+SHOWN_NAMES = 4
+SHOWN_PAIRS = 6
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What training would do, in words.
+
+    Attributes:
+        images: how many there are to learn from.
+        labelled: annotated ones among them.
+        shapes: how many, and of what.
+        framing: how large the object is, and how it is found in images without a box.
+        mirrored: which landmarks change places in a mirrored image.
+        settings: the preset, and what differs from it.
+        network: its size and that of its input.
+        length: iterations, and the time they take.
+        device: where is computed.
+        run: the folder.
+    """
+
+    images: str
+    labelled: str
+    shapes: str
+    framing: str
+    mirrored: str
+    settings: str
+    network: str
+    length: str
+    device: str
+    run: str
+
+
+def print_plan(
+    run: Path,
+    config: TrainingConfig,
+    material: TrainingData,
+    *,
+    edges: Edges | None,
+    device: str = "cpu",
+    overrides: Iterable[str] = (),
+    json: bool = False,
+) -> int:
+    """Check what is to be trained, and print what would be done, in ten lines or as JSON; returns the exit code."""
     from brule.data import BadFiles, checked_edges
     from brule.detector import ready_shapes
     from brule.training.config import with_batch_for
@@ -29,30 +76,89 @@ def print_plan(run: Path, config: TrainingConfig, material: TrainingData, *, edg
     ready = ready_shapes(shapes, scale=config.crop.scale)
     first = ready.sets[0] if ready.whole is None else ready.whole[0]
     stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
-    guide = build_shape_model(stand_in, ready.whole, config, indexed=labelled is not None)
+    shape_model = build_shape_model(stand_in, ready.whole, config, indexed=labelled is not None)
     if edges is not None and shapes.n_points is not None:
         checked_edges(edges, shapes.n_points)
-    build_model(stand_in, config)
+    model = build_model(stand_in, config)
     build_gan(config)
-    say(config.to_json().rstrip())
-    say(f"\nimages   {0 if images is None else len(images)}")
-    say(f"labelled {0 if labelled is None else len(labelled)}")
-    say(f"shapes   {len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {', '.join(shapes.names[:12])}")
     framing, sheet = _framing_plan(run, material, config)
-    say(f"framing  {framing}")
-    say(f"mirrored {'as the barycenter shows' if ready.whole is None else _mirror_text(guide.mirror)}")
-    say(f"run      {run}")
+    names = ", ".join(shapes.names[:SHOWN_NAMES]) + (", …" if len(shapes) > SHOWN_NAMES else "")
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    side = config.crop.image_size
+    plan = TrainPlan(
+        images=str(0 if images is None else len(images)),
+        labelled=str(0 if labelled is None else len(labelled)),
+        shapes=f"{len(shapes)} of {shapes.n_points or 'different numbers of'} landmarks: {names}",
+        framing=framing,
+        mirrored="as the barycenter shows" if ready.whole is None else _mirror_text(shape_model.mirror),
+        settings=f"preset {config.preset}" + "".join(f", {key}" for key in overrides),
+        network=f"{weights / 1e6:.2g} million weights, crops of {side} × {side} pixels, batches of {config.batch_size}",
+        length=_length(config, material, ready, device=device),
+        device=device,
+        run=str(run),
+    )
+    _print(plan, config, json=json)
     note_bad(BadFiles(material.bad))
     written = f"nothing but {sheet} was written" if sheet else "nothing was written"
     note(f"{written}; leave --dry-run out to train")
     return 0
 
 
+def _print(plan: TrainPlan, config: TrainingConfig, *, json: bool) -> None:
+    if json:
+        say(dumps({**asdict(plan), "config": config.model_dump(mode="json")}, indent=1))
+        return
+    for name, text in asdict(plan).items():
+        say(f"{name:<8} {text}")
+
+
+def _length(config: TrainingConfig, material: TrainingData, ready: ReadyShapes, *, device: str) -> str:
+    """How long training takes: by its time limit, else by the time of an iteration."""
+    if config.time_limit:
+        return f"at most {config.time_limit:g} min, and at most {config.iterations} iterations"
+    if config.gan.enabled and device == "cpu":  # a single one may take minutes
+        return f"{config.iterations} iterations"
+    seconds = config.iterations * _iteration_seconds(config, material, ready, device=device)
+    return f"{config.iterations} iterations: about {_duration(seconds)} at the speed of two iterations just now"
+
+
+def _iteration_seconds(config: TrainingConfig, material: TrainingData, ready: ReadyShapes, *, device: str) -> float:
+    """Seconds of an iteration: the second of two on random crops; the first one prepares."""
+    import numpy as np
+
+    from brule.training.batches import LabelledImages
+    from brule.training.callbacks import Callback, Report
+    from brule.training.loop import train
+
+    times: list[float] = []
+
+    class Clock(Callback):
+        def on_iteration(self, report: Report) -> None:
+            times.append(time.perf_counter())
+
+    side = round(config.crop.image_size * config.crop.context)
+    noise = np.random.default_rng(0).integers(0, 255, (config.batch_size, side, side, 3), dtype=np.uint8)
+    one = ready.sets[0].nan_to_num(0.5).float() if ready.whole is None else ready.whole[0].float()
+    taught = None if material.labelled is None else LabelledImages(noise, one[None].repeat(len(noise), 1, 1))
+    short = config.model_copy(update={"iterations": 2})
+    whole = None if ready.whole is None else ready.whole.float()
+    unlabelled = None if material.images is None else noise
+    train(unlabelled, one, short, labelled=taught, shapes=whole, quiet=True, device=device, callbacks=[Clock()])
+    return times[-1] - times[-2]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def _mirror_text(mirror: Tensor | None) -> str:
     if mirror is None:
         return "no"
-    pairs = ", ".join(f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner)
-    return pairs or "yes, and no landmark changes places"
+    pairs = [f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner]
+    more = f", … ({len(pairs)} pairs)" if len(pairs) > SHOWN_PAIRS else ""
+    return ", ".join(pairs[:SHOWN_PAIRS]) + more or "yes, and no landmark changes places"
 
 
 def plan_of(material: TrainingData, config: TrainingConfig) -> Plan:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
+from brule.cli.options import Data, Device, Output, Reading, SkipBad, checked_device, images_of
 from brule.cli.output import commands, note, note_bad, progress_bar, say, say_table, write_json
 from brule.cli.redrawing.scores import decoder_figures
 from brule.errors import ConfigError, OutputError
@@ -35,9 +35,10 @@ MOST_VIEW = 6.0  # sides of the crop: a picture never shows more
 
 def evaluate(
     run: Path,
+    paths: list[str] | None = None,
     /,
     *,
-    data: Annotated[list[str], Many],
+    data: Data = None,
     output: Annotated[Path | None, Output] = None,
     json: Path | None = None,
     pictures: Path | None = None,
@@ -74,7 +75,7 @@ def evaluate(
 
     Args:
         run: The folder of a run, or of a saved detector.
-        data: Folders, files or globs of images with annotations beside them, in any format; annotation files that name
+        paths: Folders, files or globs of images with annotations beside them, in any format; annotation files that name
             their images; or data sets as `NAME:SPLIT:ROOT`, such as `300w:common:downloads/300w`.
         output: The folder to write to; by default `RUN/evaluation/NAME`, where NAME is that of the data's folder (and
             `-validation` with --only-validation). An earlier evaluation there is replaced.
@@ -98,6 +99,7 @@ def evaluate(
     from brule.detector.run_record import RunRecord
     from brule.evaluation import read_regions
 
+    data = images_of(paths, data, example="brule evaluate RUN annotated/")
     detector = LandmarkDetector.load(run, device=checked_device(device))
     record = RunRecord.read(run)
     named = None if regions is None else read_regions(regions, len(detector.barycenter_))

@@ -122,6 +122,8 @@ def _crops(detector: LandmarkDetector, paths: list[str], skip_bad: bool) -> np.n
 def _tell(written: Exported) -> None:
     say(f"written: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB), {written.description}")
     say(f"onnxruntime and PyTorch differ by at most {written.difference:.1g} of a crop's side")
+    if written.to_predict is not None:
+        say(f"inside the same boxes, brule predict differs by at most {100 * written.to_predict:.2g} % of the crop's side")
     if written.int8 is not None:
         report = written.int8
         say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,19 @@ from cyclopts import Parameter
 from brule.cli.output import is_distributed
 
 Many = Parameter(consume_multiple=True)
+Images = Annotated[
+    list[str] | None,
+    Parameter(name="--images", consume_multiple=True, help="The same as naming them without an option.", show_default=False),
+]
+Data = Annotated[
+    list[str] | None,
+    Parameter(
+        name=["--data", "--images"],
+        consume_multiple=True,
+        help="The same as naming them without an option.",
+        show_default=False,
+    ),
+]
 Output = Parameter(name=["--output", "-o"])
 SkipBad = Annotated[bool, Parameter(help="Skip broken files and list them, instead of stopping at the first.", negative=())]
 Device = Annotated[
@@ -51,6 +65,25 @@ class Reading:
     refine: Refine = None
     tta: Tta = 1
     batch_size: int = 64
+
+
+def images_of(paths: Sequence[str] | None, images: Sequence[str] | None, *, example: str = "") -> list[str]:
+    """Images named with or without ``--images``.
+
+    Args:
+        paths: those without.
+        images: those with.
+        example: a command with images, for the message where they are required.
+
+    Raises:
+        ConfigError: there are none, and they are required.
+    """
+    from brule.errors import ConfigError
+
+    found = [*(paths or ()), *(images or ())]
+    if example and not found:
+        raise ConfigError(f"expected images: files, folders or globs, as in `{example}`")
+    return found
 
 
 def checked_device(name: str | None) -> str | None:

@@ -6,15 +6,17 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, Reading, SkipBad, checked_device
+from brule.cli.bulk import Bulk, predict_bulk
+from brule.cli.films import Written, apart, predict_films
+from brule.cli.options import Device, Images, Many, Output, Reading, SkipBad, checked_device, images_of
 from brule.cli.output import note, note_bad, progress_bar, say
-from brule.cli.predicted_files import Answer, Described, LandmarkList, LandmarkTable
+from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable
 from brule.cli.prediction_pictures import draw_heatmap, draw_overlay
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
@@ -30,10 +32,11 @@ DEFAULT_FORMATS = ("pts", "csv", "json")
 
 def predict(
     run: Path,
-    paths: list[str],
+    paths: list[str] | None = None,
     /,
     *,
-    output: Annotated[Path, Output],
+    images: Images = None,
+    output: Annotated[str, Output],
     format: Annotated[list[str], Parameter(name="--format")] = list(DEFAULT_FORMATS),  # noqa: B006
     overlays: Annotated[bool, Parameter(negative="--no-overlays")] = True,
     heatmaps: bool = False,
@@ -41,6 +44,8 @@ def predict(
     objects: Literal["best", "all"] = "best",
     reading: Reading = Reading(),
     rank: bool = False,
+    every: int = 1,
+    bulk: Bulk = Bulk(),
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
@@ -67,9 +72,13 @@ def predict(
 
         brule predict runs/first herds/ -o landmarks --objects all
 
+        brule predict runs/first film.mp4 -o landmarks
+
     Args:
         run: The folder of a run, or of a saved detector.
-        paths: Images: files, folders, globs (in quotes, `**` reaches any depth).
+        paths: Images: files, folders, globs (in quotes, `**` reaches any depth). Films (`.mp4`, `.mov`, `.avi`, …) give
+            `NAME.csv` with a row per frame and object, and `overlays/NAME.mp4`; they need `pip install
+            'brule-landmarks[video]'`.
         output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
         format: What to write: `pts`, `csv`, `json`, or any format of `brule data convert` (`coco`, `cvat`, `labelme`, …: files
             `landmarks-coco.json` and so on, or a folder for formats with one file per image); repeat the option for several.
@@ -81,26 +90,55 @@ def predict(
         objects: `best`: the surest object of each image; `all`: every object that is found.
         rank: List the images that a person should check first, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
+        every: Of films: take each so many-th frame.
     """
+    from brule.detector import LandmarkDetector
+
+    named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
+    where, options = checked_device(device), {"objects": objects, **asdict(reading)}
+    if bulk.engine != "local":
+        return predict_bulk(run, named, output, options=options, bulk=bulk, device=where)
+    films, others = apart(named)
+    written = Written(Path(output), tuple(format), overlays)
+    detector = LandmarkDetector.load(run, device=where)
+    if films:
+        predict_films(detector, films, written, every=every, options=options)
+    if others:
+        _predict_images(
+            detector, others, written, boxes=boxes, heatmaps=heatmaps, rank=rank, skip_bad=skip_bad, options=options
+        )
+    return 0
+
+
+def _predict_images(
+    detector: LandmarkDetector,
+    paths: list[str],
+    written: Written,
+    *,
+    boxes: list[str] | None,
+    heatmaps: bool,
+    rank: bool,
+    skip_bad: bool,
+    options: dict[str, Any],
+) -> None:
     from brule.data import find_annotations, find_images, read_folder
     from brule.data.training_data import box_files, log_missing_boxes
-    from brule.detector import LandmarkDetector
     from brule.detector.predicting import MOST_OBJECTS
 
+    output, format = written.folder, written.formats
     further = _further_formats(format)
-    detector = LandmarkDetector.load(run, device=checked_device(device))
-    written = _written_before(paths, output)
-    found = [path for path in find_images(paths) if not _is_under(path, *written)]
+    before = _written_before(paths, output)
+    found = [path for path in find_images(paths) if not _is_under(path, *before)]
     if not found:
         raise DataError(f"{', '.join(paths)}: no image but those in {output}, where predictions are written to")
     names = output_names(found, common_folder(paths, found))
     if "pts" in format:
         _refuse_overwriting(names, output)
-    annotations = [path for path in find_annotations(paths) if not _is_under(path, *written)]
+    annotations = [path for path in find_annotations(paths) if not _is_under(path, *before)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
-    own = [*([".pts"] if "pts" in format else []), *([".jpg"] if overlays else [])]
-    _refuse_long_names(samples, names, own, further=further, most=MOST_OBJECTS if objects == "all" else 1)
+    own = [*([".pts"] if "pts" in format else []), *([".jpg"] if written.overlays else [])]
+    _refuse_long_names(samples, names, own, further=further, most=MOST_OBJECTS if options["objects"] == "all" else 1)
     log_missing_boxes(samples, detector.whereabouts_.describe())
     ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
@@ -111,9 +149,9 @@ def predict(
         ranking=ranking,
         formats=set(format),
         further=further,
-        overlays=overlays,
+        overlays=written.overlays,
         heatmaps=heatmaps,
-        options={"objects": objects, **asdict(reading)},
+        options=options,
     )
     note_bad(detector.bad_files_)
     if len(detector.bad_files_) >= len(samples):
@@ -123,7 +161,6 @@ def predict(
     if rank:
         ranking.tell()
         say(f"all of them: {ranking.write(output)}")
-    return 0
 
 
 def common_folder(paths: Sequence[str], found: Sequence[Path]) -> str:
@@ -229,28 +266,7 @@ def _further_formats(names: Sequence[str]) -> list[AnnotationFormat]:
     """The annotation formats among those asked for."""
     from brule.data.formats import format_named
 
-    return [format_named(name) for name in dict.fromkeys(names) if name not in DEFAULT_FORMATS]
-
-
-@dataclass
-class Counts:
-    """How many objects were written, and of how many images."""
-
-    images: set[Path] = field(default_factory=set)
-    objects: int = 0
-    flagged: int = 0
-
-    def count(self, path: Path, answer: Answer) -> None:
-        """Take one object in."""
-        self.objects += answer.found
-        self.flagged += answer.flagged
-        if answer.found:
-            self.images.add(path)
-
-    def text(self, images: int) -> str:
-        """The counts in words."""
-        text = f"{images} images" if self.objects == images else f"{self.objects} objects in {images} images"
-        return text + (f" ({self.flagged} flagged as probably wrong)" if self.flagged else "")
+    return [format_named(name, also=DEFAULT_FORMATS) for name in dict.fromkeys(names) if name not in DEFAULT_FORMATS]
 
 
 def _roots(paths: Sequence[str]) -> list[str]:

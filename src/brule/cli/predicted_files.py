@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from brule.files import atomic_write
 
@@ -59,6 +59,27 @@ class Described:
     measured: bool = False
 
 
+@dataclass
+class Counts:
+    """How many objects were written, and of how many images."""
+
+    images: set[Path] = field(default_factory=set)
+    objects: int = 0
+    flagged: int = 0
+
+    def count(self, path: Path, answer: Answer) -> None:
+        """Take one object in."""
+        self.objects += answer.found
+        self.flagged += answer.flagged
+        if answer.found:
+            self.images.add(path)
+
+    def text(self, images: int) -> str:
+        """The counts in words."""
+        text = f"{images} images" if self.objects == images else f"{self.objects} objects in {images} images"
+        return text + (f" ({self.flagged} flagged as probably wrong)" if self.flagged else "")
+
+
 class _Stream:
     """A text file that grows while predictions come, and gets its name when all are in."""
 
@@ -92,7 +113,7 @@ class _Stream:
             self._whole.__exit__(type(error), error, error.__traceback__)  # which says it in words of ours
             raise
 
-    def add(self, path: Path, answer: Answer) -> None:
+    def add(self, path: Any, answer: Answer) -> None:
         """Write one object's landmarks, pixels."""
         if self._file is not None:
             self._file.write(self._entry(path, answer))
@@ -100,7 +121,7 @@ class _Stream:
     def _head(self) -> str:
         raise NotImplementedError
 
-    def _entry(self, path: Path, answer: Answer) -> str:
+    def _entry(self, path: Any, answer: Answer) -> str:
         raise NotImplementedError
 
     def _foot(self) -> str:
@@ -119,13 +140,13 @@ class LandmarkTable(_Stream):
         names = self._known.names
         plain = [f"{axis}{i}" for i in range(self._known.n_points) for axis in "xy"]
         axes = plain if names is None else [f"{name}_{axis}" for name in names for axis in "xy"]
-        return _line(["path", *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
+        return csv_line(["path", *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
 
-    def _entry(self, path: Path, answer: Answer) -> str:
+    def _entry(self, path: Any, answer: Answer) -> str:
         figures = [*answer.points.ravel().tolist(), float(answer.spread.mean()), answer.score]
         texts = [f"{value:.3f}" if math.isfinite(value) else "" for value in figures]
         spacing = (repr(float(value)) for value in answer.spacing) if answer.spacing is not None else ("", "")
-        return _line([str(path), *texts, str(int(answer.flagged)), *(spacing if self._known.measured else ())])
+        return csv_line([str(path), *texts, str(int(answer.flagged)), *(spacing if self._known.measured else ())])
 
 
 class LandmarkList(_Stream):
@@ -143,11 +164,11 @@ class LandmarkList(_Stream):
         facts = {"landmarks": self._known.n_points, **names, "frame": frame, "spread": f"{spread}, pixels"}
         return json.dumps(facts)[:-1] + ', "images": ['
 
-    def _entry(self, path: Path, answer: Answer) -> str:
+    def _entry(self, path: Any, answer: Answer) -> str:
         import json
 
         entry = {
-            "path": str(path),
+            **self._place(path),
             "points": [[round(float(x), 3), round(float(y), 3)] for x, y in answer.points] if answer.found else None,
             "spread": [round(float(value), 3) for value in answer.spread] if answer.found else None,
             "score": round(answer.score, 4) if math.isfinite(answer.score) else None,
@@ -158,11 +179,15 @@ class LandmarkList(_Stream):
         before, self._separator = self._separator, ",\n"
         return before + json.dumps(entry)
 
+    def _place(self, path: Any) -> dict[str, Any]:
+        return {"path": str(path)}
+
     def _foot(self) -> str:
         return "\n]}\n"
 
 
-def _line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """A line of a CSV file."""
     from brule.tables import csv_text
 
     return csv_text([cells])

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
 
 OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
+LEAST_SIDE = 480  # pixels: on smaller ones landmarks cover what they mark
 
 
 def draw_overlay(image: Path, points: np.ndarray, *, target: Path, edges: Edges) -> None:
     """Draw landmarks ``(N, 2)``, in pixels, on their image."""
     from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
     from brule.data.images import image_size, load_reduced
-    from brule.plots import draw_landmarks, save_picture
+    from brule.plots import draw_objects, save_picture
 
     picture = load_reduced(image, OVERLAY_SIDE)
     unit = pixels_to_unit(points, image_box(*image_size(image)))
-    save_picture(draw_landmarks(picture, unit_to_pixels(unit, image_box(*picture.size)), edges=edges), target)
+    side = max(*picture.size, LEAST_SIDE)
+    save_picture(draw_objects(picture, [unit_to_pixels(unit, image_box(*picture.size))], side=side, edges=edges), target)
 
 
 def draw_heatmap(image: Path, points: np.ndarray, *, target: Path, edges: Edges, config: TrainingConfig) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from brule.cli.dry_run import print_plan
 from brule.cli.launching import COMMAND, launch
 from brule.cli.measuring import check_measuring, validation_images
-from brule.cli.options import Output, checked_device
+from brule.cli.options import Output, checked_device, images_of
 from brule.cli.output import INTERRUPTED, PlainTable, commands, is_main_process, note_bad, progress_bar, say, say_commands
 from brule.cli.resuming import plan_resume, print_resume
 from brule.cli.train_options import PRESET, Machines, Settings, Sources, required
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 def train(
+    paths: list[str] | None = None,
+    /,
     *,
     sources: Sources = Sources(),
     output: Annotated[Path | None, Output] = None,
@@ -32,6 +34,7 @@ def train(
     start_from: Path | None = None,
     edges: str | None = None,
     dry_run: bool = False,
+    json: bool = False,
     quiet: bool = False,
     settings: Settings = Settings(),
     machines: Machines = Machines(),
@@ -55,6 +58,7 @@ def train(
         brule train -o runs/first --resume
 
     Args:
+        paths: The same as `--images`.
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
         resume: Continue the run in OUTPUT with its own settings, shapes and images, from any working directory. Only its
             length may change (`--time-limit`, `--set iterations=…`), and where it is computed. `--images`, `--labelled` and
@@ -66,11 +70,13 @@ def train(
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
         dry_run: Read and check everything, and print what would be done. A new run's writes nothing but a picture of the crops
             beside the run's folder, `OUTPUT-crops.jpg`; with `--resume` nothing at all is written.
+        json: With `--dry-run`: print everything as JSON, with all settings.
         quiet: No progress bar.
     """
     from brule.data import read_edges
     from brule.detector.run_record import EVERY_CHECKPOINT, RunRecord
 
+    sources = replace(sources, images=images_of(paths, sources.images) or None)
     overrides = settings.overrides()
     if settings.list_settings:
         return _list_settings(settings.config())
@@ -90,7 +96,10 @@ def train(
     refuse_existing(run)
     material = sources.read(config, check_images=dry_run, start_from=start_from)
     if dry_run:
-        return print_plan(run, config, material, edges=lines)
+        given = [f"{key}={value}" for key, value in overrides.items()]
+        return print_plan(
+            run, config, material, edges=lines, device=how.device or default_device(), overrides=given, json=json
+        )  # fmt: skip
     record = RunRecord.of(
         material, images=sources.images, labelled=sources.labelled, exclude_validation=sources.exclude_validation,
         device=how.device or default_device(), boxes=sources.boxes, data=sources.data, examples=sources.shapes,

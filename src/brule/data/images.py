@@ -8,6 +8,7 @@ pixel of the edge: unlike a reflection, that never shows a second eye.
 from __future__ import annotations
 
 import importlib.util
+import io
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from brule.data.cutting import Picture, cut_square
 from brule.data.deep import deep_colour
 from brule.data.dicom import dicom_size, is_dicom, open_dicom, pixel_spacing
 from brule.data.large import LARGE, bands, check_memory, check_size, is_large, open_large, region
-from brule.data.pixels import rgb
+from brule.data.pixels import channels_last, rgb
 from brule.data.pixels import to_8bit as to_8bit
 from brule.data.samples import CROP_SCALE, Box, Sample, crop_box
 from brule.errors import ConfigError, DataError
@@ -239,17 +240,55 @@ def crop_image(image: Image.Image, box: Box, size: int) -> np.ndarray:
     return cut_square(image, box_edges(box), size, shrunk=1.0)
 
 
-def as_image(image: object, name: str = "image") -> Image.Image:
-    """An array or a Pillow image in memory → RGB, as it is in memory (EXIF orientation is for files).
+def decode_image(content: bytes, name: str = "image", *, max_pixels: int = LARGE) -> Image.Image:
+    """Decode the bytes of an image file as upright RGB.
 
     Args:
-        image: a Pillow image, or an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``: integers of 8 or
-            more bits (:func:`to_8bit`), booleans, or floats from 0 to 1.
+        content: the whole file, of any kind that Pillow reads.
+        name: what to call it in an error.
+        max_pixels: larger images are refused before they are decoded.
+
+    Raises:
+        DataError: it is no image, damaged, or too large.
+    """
+    if not content:
+        raise DataError(f"{name}: expected the bytes of an image file, got none")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > max_pixels:
+                size = f"{image.width:,} × {image.height:,}"
+                raise DataError(f"{name}: the image has {size} pixels; expected at most {max_pixels:,} in all")
+            return _upright_rgb(image)
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: not an image, or of a kind that Pillow can't read") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: the image has too many pixels; expected at most {max_pixels:,}") from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
+        raise DataError(f"{name}: the image is broken or truncated ({error})") from error
+
+
+def as_image(image: object, name: str = "image") -> Image.Image:
+    """An image in memory → RGB. EXIF orientation is applied to encoded images alone.
+
+    Args:
+        image: a Pillow image; an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``; a tensor of these shapes or
+            with its channels first: integers of 8 or more bits (:func:`to_8bit`), booleans, or floats from 0 to 1. Or an
+            encoded image: the bytes of a file, or an open binary file.
         name: what to call it in an error.
 
     Raises:
-        DataError: another shape or type, floats that aren't between 0 and 1, or NaN.
+        DataError: another shape or type, floats that aren't between 0 and 1, NaN, or bytes that are no image.
     """
+    if hasattr(image, "read"):
+        image = image.read()
+        if not isinstance(image, bytes):
+            raise DataError(f"{name}: expected a file opened in binary mode ('rb')")
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return decode_image(bytes(image), name)
+    if hasattr(image, "detach"):
+        image = channels_last(image)  # type: ignore[arg-type]
     if isinstance(image, Image.Image):
         try:
             return rgb(image)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brule.data.formats.values import text
 from brule.data.samples import Layout, Sample, SampleList
 from brule.errors import DataError
 
@@ -94,6 +93,8 @@ def checked_name(name: object, where: str) -> str:
     Raises:
         DataError: it isn't.
     """
+    from brule.data.formats.values import text  # with it come the readers of all formats
+
     return text(name, where, "a landmark's name")
 
 

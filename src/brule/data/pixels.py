@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image
 
 from brule.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor as TensorLike
 
 # Resampling may overshoot 0…1 a little.
 _FLOAT_SLACK = 1e-3
@@ -36,6 +41,18 @@ def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
             raise DataError(f"{name}: expected integer values from 0 to 65535, got {low:g} to {high:g}")
         top = next(2**bits - 1 for bits in (8, 12, 16) if high < 2**bits)
     return np.clip(np.rint(values.astype(np.float32) * (255.0 / top)), 0, 255).astype(np.uint8)
+
+
+def channels_last(tensor: TensorLike) -> np.ndarray:
+    """A tensor ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` as an array with its channels at the end.
+
+    Where both orders are possible (3 × H × 3), the first axis holds the channels, as PyTorch has them.
+    """
+    found = tensor.detach().cpu()
+    if found.dtype.is_floating_point:
+        found = found.float()  # NumPy has no bfloat16
+    array = np.asarray(found.numpy())
+    return np.moveaxis(array, 0, 2) if array.ndim == 3 and array.shape[0] in (1, 3, 4) else array
 
 
 def rgb(image: Image.Image) -> Image.Image:

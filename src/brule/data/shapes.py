@@ -24,7 +24,7 @@ from brule.files import write_text
 
 Keep = Callable[[Path, list[str]], bool]
 
-MIN_POINTS = 3  # of a shape that lacks some: fewer don't determine where the others are
+MIN_SHAPE_POINTS = 3  # of a shape that lacks some: fewer don't determine where the others are
 
 _JSON_EXAMPLE = '{"shapes": [[[x, y], …], …]}'
 
@@ -300,9 +300,9 @@ def _usable(path: Path, annotations: Annotations, bad: BadFiles) -> list[Annotat
 def _lack(points: np.ndarray) -> str | None:
     """What makes a shape with missing points useless, if anything does."""
     present = int(np.isfinite(points).all(axis=1).sum())
-    if present == len(points) or present >= MIN_POINTS:
+    if present == len(points) or present >= MIN_SHAPE_POINTS:
         return None
-    return f"has {present} of its {len(points)} points; a shape needs at least {MIN_POINTS}"
+    return f"has {present} of its {len(points)} points; a shape needs at least {MIN_SHAPE_POINTS}"
 
 
 def _images_of(path: Path, item: Annotation) -> list[str]:

@@ -1,17 +1,24 @@
 """``LandmarkDetector``: the whole library in one class."""
 
-from brule.detector.calibrating import CalibrationReport, Quality, calibrate_detector
-from brule.detector.edges import usual_edges
-from brule.detector.estimator import LandmarkDetector
-from brule.detector.heatmaps import LandmarkHeatmap, landmark_heatmap
-from brule.detector.inputs import ReadyShapes, ready_shapes
-from brule.detector.landmarks import Landmarks
-from brule.detector.measuring import measure_detector, repeat_error
-from brule.detector.predicting import Finder, PredictOptions
-from brule.detector.starting import Origin, shapes_of_detector
-from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, LOCATOR, WEIGHTS, check_vacant, read_detector
-from brule.detector.uncertainty import CALIBRATION, MAX_TTA, Calibration, write_calibration
-from brule.training.run import CHECKPOINT
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from brule.lazy import exports
+
+if TYPE_CHECKING:
+    from brule.detector.calibrating import CalibrationReport, Quality, calibrate_detector
+    from brule.detector.edges import usual_edges
+    from brule.detector.estimator import LandmarkDetector
+    from brule.detector.heatmaps import LandmarkHeatmap, landmark_heatmap
+    from brule.detector.inputs import ReadyShapes, ready_shapes
+    from brule.detector.landmarks import Landmarks, ObjectLandmarks
+    from brule.detector.measuring import measure_detector, repeat_error
+    from brule.detector.predicting import Finder, PredictOptions
+    from brule.detector.starting import Origin, shapes_of_detector
+    from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, LOCATOR, WEIGHTS, check_vacant, read_detector
+    from brule.detector.uncertainty import CALIBRATION, MAX_TTA, Calibration, write_calibration
+    from brule.training.run import CHECKPOINT
 
 __all__ = [
     "CALIBRATION",
@@ -28,6 +35,7 @@ __all__ = [
     "LandmarkDetector",
     "LandmarkHeatmap",
     "Landmarks",
+    "ObjectLandmarks",
     "Origin",
     "PredictOptions",
     "Quality",
@@ -43,3 +51,30 @@ __all__ = [
     "usual_edges",
     "write_calibration",
 ]
+
+if not TYPE_CHECKING:  # type checkers know the names from above, and nothing else is there
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "calibrating": ("CalibrationReport", "Quality", "calibrate_detector"),
+            "edges": ("usual_edges",),
+            "estimator": ("LandmarkDetector",),
+            "heatmaps": ("LandmarkHeatmap", "landmark_heatmap"),
+            "inputs": ("ReadyShapes", "ready_shapes"),
+            "landmarks": ("Landmarks", "ObjectLandmarks"),
+            "measuring": ("measure_detector", "repeat_error"),
+            "predicting": ("Finder", "PredictOptions"),
+            "starting": ("Origin", "shapes_of_detector"),
+            "storage": (
+                "CHECKPOINT",
+                "CONFIG",
+                "DECODER",
+                "DESCRIPTION",
+                "LOCATOR",
+                "WEIGHTS",
+                "check_vacant",
+                "read_detector",
+            ),
+            "uncertainty": ("CALIBRATION", "Calibration", "MAX_TTA", "write_calibration"),
+        },
+    )

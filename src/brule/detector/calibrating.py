@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -79,6 +79,16 @@ class CalibrationReport:
     before: Estimate
     quality: list[Quality]
     bad: BadFiles
+
+
+class CalibrateKeywords(TypedDict, total=False):
+    """The options of :func:`calibrate_detector`, for type checkers."""
+
+    views: int
+    seed: int
+    batch_size: int
+    skip_bad: bool
+    progress: tuple[Progress | None, Progress | None]
 
 
 def calibrate_detector(

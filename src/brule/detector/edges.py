@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from brule.data.edges import Edges
-from brule.evaluation import contours
 from brule.geometry import nearest_neighbour_edges
 
 
@@ -19,6 +18,8 @@ def usual_edges(barycenter: Tensor) -> Edges:
     Returns:
         Pairs of indices; for other objects every point is joined to its two nearest in the barycenter.
     """
+    from brule.evaluation import contours
+
     known = contours(len(barycenter))
     if known:
         return tuple(known)

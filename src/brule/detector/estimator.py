@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 
 from brule import __version__
-from brule.data import BadFiles, Box, CropCache, checked_edges
+from brule.data import BadFiles, CropCache, Edges, checked_edges
 from brule.detector.appearance import Appearance
 from brule.detector.edges import usual_edges
 from brule.detector.exclusive import guarded
@@ -33,12 +34,12 @@ from brule.detector.provenance import Provenance
 from brule.detector.seen import Seen, image_keys
 from brule.detector.starting import Earlier
 from brule.detector.storage import CONFIG, Stored, check_vacant
-from brule.detector.validation import Validation
+from brule.detector.types import AnnotatedInput, Boxes, Images, ShapesInput
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
-from brule.plots import preview_sheet
 from brule.training.batches import LabelledImages
+from brule.training.callbacks import Callback, checked_callbacks
 from brule.training.checkpointing import TrainingResult
 from brule.training.config import lengthened, load_config, with_batch_for
 from brule.training.distributed import check_shares, join_distributed
@@ -46,6 +47,9 @@ from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_shape_model, take_weights
 from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
+
+if TYPE_CHECKING:
+    from brule.detector.validation import Validation
 
 _log = logging.getLogger("brule")  # the command line prints it
 Reporting = Callable[[int, int], object]
@@ -91,21 +95,22 @@ class LandmarkDetector(FittedDetector):
     @guarded
     def fit(
         self,
-        images: Any = None,
-        shapes: Any = None,
-        labelled: Any = None,
+        images: Images | None = None,
+        shapes: ShapesInput | None = None,
+        labelled: AnnotatedInput | None = None,
         *,
-        examples: Any = None,
-        boxes: Sequence[Box | None] | np.ndarray | None = None,
+        examples: AnnotatedInput | None = None,
+        boxes: Boxes | None = None,
         edges: Iterable[tuple[int, int]] | None = None,
         directory: Path | str | None = None,
         resume: bool = False,
         start_from: Path | str | None = None,
-        validation: Any = None,
+        validation: AnnotatedInput | None = None,
         measure_every: int | None = None,
         skip_bad: bool = False,
         progress: Callable[[int, int], object] | None = None,
         on_checkpoint: Callable[[LandmarkDetector], object] | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> LandmarkDetector:
         """Train, on unlabelled images, on annotated ones, or on both.
 
@@ -125,8 +130,8 @@ class LandmarkDetector(FittedDetector):
                 returns, or a pair ``(images, points)`` in memory, points ``(B, N, 2)`` in pixels, NaN where one is missing.
             examples: annotated images that show where the object is in whole images, in any form of ``labelled``: the
                 locator learns from them, the landmarks don't. By default ``labelled``.
-            boxes: the object's box in every one of ``images``, pixels, where these are in memory; ``None`` for the locator
-                to find it.
+            boxes: the object's box in each of ``images``, pixels, where these are in memory or files one by one; ``None`` for
+                the locator to find it.
             edges: pairs of indices: the landmarks that pictures join by lines, see :func:`brule.data.read_edges`. By default
                 those that the annotations state, else the contours of 68 facial points, else each point's two nearest.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
@@ -141,6 +146,7 @@ class LandmarkDetector(FittedDetector):
             progress: called as ``progress(done, total)`` while image files are decoded.
             on_checkpoint: called with the detector in its current state, every ``checkpoint_every`` iterations and at the end.
                 It may predict; it must not change anything.
+            callbacks: are called after every iteration, for trackers or to stop early: :mod:`brule.training.callbacks`.
 
         Returns:
             The detector itself.
@@ -150,6 +156,7 @@ class LandmarkDetector(FittedDetector):
             ConfigError: on settings that are unknown or contradict each other.
             CheckpointError: if there is nothing to resume, or ``directory`` holds another run.
         """
+        callbacks = checked_callbacks(callbacks)
         if images is None and labelled is None:
             raise DataError("fit: expected unlabelled images, annotated ones (labelled), or both, got neither")
         processes = join_distributed(self._device())
@@ -157,11 +164,8 @@ class LandmarkDetector(FittedDetector):
         annotated = None if labelled is None else as_annotated(labelled, skip_bad)
         earlier = None if start_from is None else Earlier.read(Path(start_from))
         self._prepare(run, shapes, annotated, resume=resume, skip_bad=skip_bad, earlier=earlier)
-        if annotated is not None:
-            annotated = annotated.in_order(self.landmark_names_)
-            self.bad_files_.extend(annotated.bad)
-        if edges is not None:
-            self.edges_ = checked_edges(edges, len(self.barycenter_))
+        annotated = self._in_order(annotated)
+        self.edges_ = self.edges_ if edges is None else checked_edges(edges, len(self.barycenter_))
         check_shares(self.config_, processes)
         measure = self._validation(validation, measure_every) if processes.main else None
         own = as_annotated(examples, skip_bad) if examples is not None else annotated
@@ -184,14 +188,23 @@ class LandmarkDetector(FittedDetector):
             device=self._device(),
             start_from=None if earlier is None else partial(_take_weights, earlier),
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
-            preview=lambda crops, points, redrawn: preview_sheet(crops, points, 4, redrawn=redrawn, edges=self.edges_),
+            preview=partial(_preview, edges=self.edges_),
             measure=measure,
             measure_every=measure_every,
+            callbacks=callbacks,
         )
         self._take(trained)
         if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
             self._write(run, trained)
         return self
+
+    def _in_order(self, annotated: Annotated | None) -> Annotated | None:
+        """Annotated images with their landmarks in the order of the shapes."""
+        if annotated is None:
+            return None
+        annotated = annotated.in_order(self.landmark_names_)
+        self.bad_files_.extend(annotated.bad)
+        return annotated
 
     def _at_checkpoint(
         self, run: Path | None, trained: TrainingResult, then: Callable[[LandmarkDetector], object] | None
@@ -205,7 +218,7 @@ class LandmarkDetector(FittedDetector):
     def _prepare(
         self,
         run: Path | None,
-        shapes: Any,
+        shapes: ShapesInput | None,
         annotated: Annotated | None,
         *,
         resume: bool,
@@ -222,7 +235,13 @@ class LandmarkDetector(FittedDetector):
             raise ConfigError(f"fit: resume continues a run with its own weights and shapes; leave {wrong} out")
 
     def _begin(
-        self, run: Path | None, shapes: Any, annotated: Annotated | None, *, skip_bad: bool, earlier: Earlier | None = None
+        self,
+        run: Path | None,
+        shapes: ShapesInput | None,
+        annotated: Annotated | None,
+        *,
+        skip_bad: bool,
+        earlier: Earlier | None = None,
     ) -> None:
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None:
@@ -284,7 +303,14 @@ class LandmarkDetector(FittedDetector):
         return True
 
     def _unlabelled(
-        self, images: Any, boxes: Any, examples: Annotated | None, *, skip_bad: bool, learn: bool, earlier: Earlier | None
+        self,
+        images: Images | None,
+        boxes: Boxes | None,
+        examples: Annotated | None,
+        *,
+        skip_bad: bool,
+        learn: bool,
+        earlier: Earlier | None,
     ) -> Unlabelled | None:
         """Unlabelled images with the boxes that are known or can be found; the locator is learnt before, on a new run."""
         given = None if images is None else Unlabelled.of(images, boxes, skip_bad=skip_bad)
@@ -317,12 +343,14 @@ class LandmarkDetector(FittedDetector):
         shapes = None if self.shapes_ is None else len(self.shapes_)
         self.provenance_ = Provenance(__version__, len(others), len(annotated), shapes, self._device())
 
-    def _validation(self, data: Any, every: int | None) -> Validation | None:
+    def _validation(self, data: AnnotatedInput | None, every: int | None) -> Validation | None:
         """What measures on annotated images while training goes on."""
         if every is not None and every < 1:
             raise ConfigError(f"measure_every: expected at least 1, got {every}")
         if data is None:
             return None
+        from brule.detector.validation import Validation
+
         return Validation.of(data, self.config_, names=self.landmark_names_, landmarks=len(self.barycenter_))
 
     def _tell(self, text: str) -> None:
@@ -342,3 +370,9 @@ class LandmarkDetector(FittedDetector):
 def _take_weights(earlier: Earlier, state: TrainingState) -> None:
     trained = earlier.stored.trained
     take_weights(state, trained.model, trained.decoder, source=earlier.folder)
+
+
+def _preview(crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> Image.Image:
+    from brule.plots import preview_sheet
+
+    return preview_sheet(crops, points, 4, redrawn=redrawn, edges=edges)

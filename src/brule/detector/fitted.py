@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from brule.data import BadFiles, Box, Edges, Sample
+from brule.data import BadFiles, Edges, Sample
 from brule.detector.appearance import Appearance, FolderCheck
 from brule.detector.boxes import BoxFitter
 from brule.detector.edges import usual_edges
-from brule.detector.inputs import (
-    in_batches,
-    items_one_by_one,
-)
-from brule.detector.landmarks import Landmarks, joined
-from brule.detector.model_card import ModelCard
+from brule.detector.items import in_batches, items_one_by_one
+from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.parameters import Parameters
-from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions
+from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions, options_of
 from brule.detector.provenance import Figures, Provenance
 from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
 from brule.detector.starting import Origin
 from brule.detector.storage import Stored, read_detector, write_detector
+from brule.detector.types import AnnotatedInput, Boxes, Images, PointSets
 from brule.detector.uncertainty import Calibration, Reader, joined_crops
 from brule.detector.whereabouts import Whereabouts
 from brule.errors import BruleError, ConfigError, DataError
@@ -40,9 +37,12 @@ from brule.training.mirror import mirror_of
 from brule.training.state import Progress
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from brule.detector.calibrating import CalibrationReport
+    from brule.detector.calibrating import CalibrateKeywords, CalibrationReport
+    from brule.detector.measuring import MeasureKeywords
+    from brule.detector.model_card import ModelCard
+    from brule.detector.predicting import PredictKeywords
     from brule.evaluation import Measurement
 
 
@@ -68,17 +68,11 @@ class FittedDetector(Parameters):
     frame_: CropFrame | None
     _shape_model: ShapeModel | None
 
-    def __init__(self, preset: str = "cpu", *, quiet: bool = False, device: str | None = None, **overrides: Any) -> None:
-        self.preset = preset
-        self.quiet = quiet
-        self.device = device
-        self.overrides = {key.replace("__", "."): value for key, value in overrides.items()}
-
     def predict(
         self,
-        images: Any,
+        images: Images,
         *,
-        boxes: Sequence[Box | None] | np.ndarray | None = None,
+        boxes: Boxes | None = None,
         objects: Objects = "best",
         refine: int | None = None,
         tta: int = 1,
@@ -89,10 +83,13 @@ class FittedDetector(Parameters):
         """Find the landmarks of images.
 
         Args:
-            images: as for :meth:`fit`; also a generator of arrays, pictures, :class:`~brule.data.Sample` or paths.
-            boxes: the object's box in each image, pixels; by default that of the annotation beside a file. An image without a
-                box is searched by the locator; a detector without one takes the place and size that its annotated
-                images showed, else the whole image.
+            images: one image or many, files or in memory. In memory: a Pillow image, an array ``(H, W)`` or ``(H, W, C)``, a
+                tensor ``(C, H, W)`` or ``(H, W, C)``, the bytes of an image file, an open binary file. Many: a folder, a glob,
+                a list (of different kinds, too), a batch ``(B, H, W, C)`` or ``(B, C, H, W)``, a generator. Values are
+                integers, or floats from 0 to 1. An empty list gives an empty result.
+            boxes: the object's box in each image, pixels, ``None`` where unknown; of a single image just its four numbers. By
+                default that of the annotation beside a file. An image without a box is searched by the locator; a detector
+                without one takes the place and size that its annotated images showed, else the whole image.
             objects: ``"best"``: one row per image, in input order (one per annotated box where a file has several); where
                 nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image.
             refine: refinement passes: how often to crop again by the answer. By default 2 where the box was found, and 0
@@ -115,17 +112,17 @@ class FittedDetector(Parameters):
             images, boxes=boxes, objects=objects, refine=refine, tta=tta, batch_size=batch_size, views=views, skip_bad=skip_bad
         )  # fmt: skip
         found = [landmarks for _, landmarks in batches]
-        if not found:
+        if not found and self.bad_files_:
             raise DataError("predict: expected at least one image, none could be read")
-        return joined(found)
+        return joined([self._named(nothing_found([], len(self.barycenter_))), *found])
 
     def iter_predict(
         self,
-        images: Any,
+        images: Images,
         *,
-        boxes: Sequence[Box | None] | np.ndarray | None = None,
+        boxes: Boxes | None = None,
         skip_bad: bool = False,
-        **options: Any,
+        **options: Unpack[PredictKeywords],
     ) -> Iterator[tuple[list[Sample], Landmarks]]:
         """Like :meth:`predict`, a batch at a time: the sample of each row, and the landmarks; in constant memory.
 
@@ -135,9 +132,7 @@ class FittedDetector(Parameters):
             skip_bad: leave out files that can't be read.
             **options: the others of :meth:`predict`.
         """
-        if (views := options.pop("views", None)) is not None:
-            options["tta"] = views
-        how = PredictOptions(**options)
+        how = options_of(options)
         finder = self.finder(how)
         self.bad_files_ = BadFiles(skip=skip_bad)
         check = FolderCheck(self.appearance_)
@@ -147,8 +142,11 @@ class FittedDetector(Parameters):
         for items in in_batches(fitted, how.batch_size):
             rows, landmarks = finder.find(items, how)
             check.add(item.picture.image for item in items)
-            yield [item.sample for item in rows], landmarks
+            yield [item.sample for item in rows], self._named(landmarks)
         check.warn()
+
+    def _named(self, landmarks: Landmarks) -> Landmarks:
+        return replace(landmarks, edges=self.edges_, names=self.landmark_names_)
 
     def finder(self, options: PredictOptions | None = None) -> Finder:
         """The detector ready for whole images, on its device.
@@ -169,7 +167,7 @@ class FittedDetector(Parameters):
             reader, crop.image_size, crop.scale, self._frame(), known.locator, known.scorer, known.framing, passes
         )  # fmt: skip
 
-    def evaluate(self, data: Any, **options: Any) -> Measurement:
+    def evaluate(self, data: AnnotatedInput, **options: Unpack[MeasureKeywords]) -> Measurement:
         """Measure the detector on annotated images; see :func:`brule.detector.measure_detector` for the options.
 
         Args:
@@ -182,15 +180,30 @@ class FittedDetector(Parameters):
         self.provenance_ = self.provenance_.measured(Figures.of(name, measured.to_dict()))  # for the model card
         return measured
 
-    def calibrate(self, data: Any, **options: Any) -> CalibrationReport:
+    def score(self, images: AnnotatedInput | Images, points: PointSets | None = None, *, normaliser: str = "auto") -> float:
+        """Minus the mean NME in percent on whole images, so that more is better, as scikit-learn's selection tools expect.
+
+        Args:
+            images: annotated files as for :meth:`evaluate`; with ``points``, images in any form of :meth:`predict`.
+            points: ``(B, N, 2)`` the true landmarks in pixels, NaN where one is missing.
+            normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+        """
+        from brule.detector.measuring import mean_error
+
+        if points is None:
+            return -self.evaluate(images, boxes="none", normaliser=normaliser).first.scores.nme  # type: ignore[arg-type]
+        return -mean_error(self, images, points, normaliser=normaliser)  # type: ignore[arg-type]
+
+    def calibrate(self, data: AnnotatedInput, **options: Unpack[CalibrateKeywords]) -> CalibrationReport:
         """Calibrate the detector on annotated images; see :func:`brule.detector.calibrate_detector` for the options.
 
         Args:
             data: as for :meth:`evaluate`; none of these images may have been trained on with its landmarks.
         """
         from brule.detector.calibrating import calibrate_detector
+        from brule.detector.measuring import annotated_files
 
-        return calibrate_detector(self, data, **options)
+        return calibrate_detector(self, annotated_files(data, skip_bad=options.get("skip_bad", False)), **options)
 
     def predict_crops(
         self, crops: np.ndarray, *, batch_size: int = 64, tta: int = 1, views: int | None = None
@@ -233,6 +246,8 @@ class FittedDetector(Parameters):
     def card(self, directory: Path | str = ".") -> ModelCard:
         """What there is to say of the detector; what else a folder of it reveals is looked up in ``directory``."""
         trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
+        from brule.detector.model_card import ModelCard
+
         return ModelCard.of(self._stored(trained, self.calibration_), Path(directory))
 
     def _write(
@@ -242,6 +257,8 @@ class FittedDetector(Parameters):
         if not shapes and stored.shapes is not None:
             stored = replace(stored, shapes=None, calibration=None, frame=self._frame())
         write_detector(directory, stored)
+        from brule.detector.model_card import ModelCard
+
         ModelCard.of(stored, directory).write(directory)
 
     def _stored(self, trained: TrainingResult, calibration: Calibration | None) -> Stored:

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain, islice, repeat, zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from brule.data import (
-    CROP_SCALE,
-    BadFiles,
-    Box,
-    CropCache,
-    Sample,
-    SampleList,
-    Shapes,
-    build_cache,
-    cache_from_arrays,
-    read_samples,
-    read_shapes,
-)
-from brule.data.cutting import Picture
-from brule.data.images import as_image, load_picture
+from brule import data  # the readers of annotation files are imported when files are given
+from brule.data import CROP_SCALE, BadFiles, Box, CropCache, SampleList, build_cache, cache_from_arrays
 from brule.data.names import samples_in_order
-from brule.data.shapes import MIN_POINTS, to_crop
-from brule.errors import BruleError, ConfigError, DataError
+from brule.detector.items import as_boxes, in_memory, kept_in_memory, recognised, samples_of
+from brule.errors import BruleError, DataError
 from brule.geometry import complete_shapes
 from brule.training.sections import Crop
+
+if TYPE_CHECKING:
+    from brule.data import Shapes
 
 Progress = Callable[[int, int], object]
 
@@ -99,10 +87,12 @@ def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
         for index, one in enumerate(sets):
             if one.ndim != 2 or one.shape[1] != 2 or one.shape != sets[0].shape:
                 raise DataError(f"labelled: expected {sets[0].shape} points each, those of image {index} are {one.shape}")
-        return Annotated(images, sets, BadFiles())
+        return Annotated(kept_in_memory(images), sets, BadFiles())
     if not isinstance(labelled, SampleList) and in_memory(labelled):
         raise DataError("labelled: expected a folder, files, or a pair (images, points), got images without points")
-    samples = labelled if isinstance(labelled, SampleList) else read_samples(labelled, require_points=True, skip_bad=skip_bad)
+    samples: SampleList = recognised(labelled)[1]
+    if not isinstance(samples, SampleList):
+        samples = data.read_samples(samples, require_points=True, skip_bad=skip_bad)
     without = next((sample.path for sample in samples if sample.points is None), None)
     if without is not None or not samples:
         raise DataError(f"{without or 'labelled'}: expected an annotated image, found no landmarks; put them beside the image")
@@ -119,14 +109,14 @@ def shapes_of(annotated: Annotated, scale: float) -> Shapes:
     present = [int(np.isfinite(points).all(axis=1).sum()) for _, points, _ in named]
     chosen = [own for own, count in zip(named, present, strict=True) if count == len(own[1])]
     if len(chosen) < _WHOLE_SHAPES:
-        usable = [count >= min(MIN_POINTS, len(own[1])) for own, count in zip(named, present, strict=True)]
+        usable = [count >= min(data.MIN_SHAPE_POINTS, len(own[1])) for own, count in zip(named, present, strict=True)]
         chosen = [own for own, enough in zip(named, usable, strict=True) if enough]
     if not chosen:
-        raise DataError(f"labelled: no image has {MIN_POINTS} landmarks, so none shows a shape; give shapes")
-    crops = [to_crop(points, scale=scale, box=box) for _, points, box in chosen]
+        raise DataError(f"labelled: no image has {data.MIN_SHAPE_POINTS} landmarks, so none shows a shape; give shapes")
+    crops = [data.to_crop(points, scale=scale, box=box) for _, points, box in chosen]
     placed = frozenset(number for number, (_, _, box) in enumerate(chosen) if box is not None)
     edges = annotated.images.layout.edges if isinstance(annotated.images, SampleList) else ()
-    return Shapes(crops, [name for name, _, _ in chosen], edges=edges, placed=placed, landmarks=annotated.names)
+    return data.Shapes(crops, [name for name, _, _ in chosen], edges=edges, placed=placed, landmarks=annotated.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +156,7 @@ def ready_shapes(shapes: Shapes, *, scale: float = CROP_SCALE) -> ReadyShapes:
     for k in np.flatnonzero(missing):
         gaps = torch.isnan(sets[k])
         if k not in shapes.placed:
-            filled[k] = torch.from_numpy(to_crop(filled[k].numpy(), scale=scale))
+            filled[k] = torch.from_numpy(data.to_crop(filled[k].numpy(), scale=scale))
         sets[k] = filled[k].masked_fill(gaps, torch.nan)
     return ReadyShapes(sets, filled)
 
@@ -188,18 +178,17 @@ class Unlabelled:
         """Those of :meth:`LandmarkDetector.fit`.
 
         Raises:
-            ConfigError: boxes are given of files.
+            ConfigError: boxes are given beside a folder or a glob.
             DataError: there isn't one for each image, or the images are none.
         """
-        if in_memory(images):
-            if boxes is not None and len(boxes) != len(images):
-                raise DataError(f"boxes: expected one for each of {len(images)} images, got {len(boxes)}; None where unknown")
-            return cls(images, [None] * len(images) if boxes is None else list(boxes))
-        if boxes is not None:
-            raise ConfigError("boxes: only for images in memory; beside files, annotations give the boxes")
-        if isinstance(images, SampleList):
-            return cls(images)
-        return cls(read_samples(images, check_images=False, skip_bad=skip_bad))
+        memory = in_memory(images)
+        kind, given = recognised(images)
+        known = None if boxes is None else list(as_boxes(boxes, single=len(given) == 1))
+        if known is not None and len(known) != len(given):
+            raise DataError(f"boxes: expected one for each of {len(given)} images, got {len(known)}; None where unknown")
+        if memory:
+            return cls(kept_in_memory(given), [None] * len(given) if known is None else known)
+        return cls(given if kind == "samples" and known is None else samples_of(given, known, BadFiles(skip=skip_bad)))
 
     @property
     def boxless(self) -> np.ndarray:
@@ -259,131 +248,22 @@ def _stored(crop: Crop) -> tuple[int, float]:
     return size, size / crop.image_size
 
 
-@dataclass(frozen=True, eq=False)
-class Item:
-    """One image to predict: an annotated box of it, or the whole.
-
-    Attributes:
-        index: of the image in the input, from 0; boxes of one file share it.
-        sample: path and box.
-        picture: decoded.
-    """
-
-    index: int
-    sample: Sample
-    picture: Picture
-
-
-Factor = Callable[[Sample, int, int], float]  # sample, width, height → the share of its size at which it may be decoded
-
-
-def items_one_by_one(images: Any, boxes: Any, bad: BadFiles, *, factor: Factor) -> Iterator[Item]:
-    """Decoded images, one after the other; bad files are noted in ``bad``.
-
-    A generator is drawn from as the images are, but for one of paths, which are all looked up first.
-
-    Args:
-        images: as :meth:`LandmarkDetector.predict` takes them.
-        boxes: of images in memory.
-        bad: takes files that can't be read.
-        factor: how small JPEG files may be decoded.
-    """
-    kind, images = _recognised(images)
-    uneven = boxes is not None and isinstance(images, Sized) and len(boxes) != len(images)
-    if uneven or (boxes is not None and kind != "pictures"):
-        raise ConfigError(
-            "boxes: expected one for each image in memory (None where unknown); beside files, annotations give the boxes"
-        )
-    if kind == "pictures":
-        yield from _items_in_memory(images, boxes)
-        return
-    samples = read_samples(images, check_images=False, skip_bad=bad.skip) if kind == "files" else images
-    bad.extend(getattr(samples, "bad", ()))
-    index, last = -1, None
-    for sample in samples:
-        if not isinstance(sample, Sample):
-            raise DataError(f"images: expected samples from a generator whose first was one, got {type(sample).__name__!r}")
-        index, last = (index if sample.path == last else index + 1), sample.path
-        try:
-            picture = load_picture(sample.path, partial(factor, sample))
-        except DataError as error:
-            bad.reject_error(sample.path, error)
-            continue
-        yield Item(index, sample, picture)
-
-
-def _recognised(images: Any) -> tuple[Literal["files", "samples", "pictures"], Any]:
-    """What images are, and the images; of a generator, nothing is lost by looking at its first."""
-    if not isinstance(images, Iterator):
-        return "samples" if isinstance(images, SampleList) else "pictures" if in_memory(images) else "files", images
-    first = list(islice(images, 1))
-    images = chain(first, images)
-    if first and isinstance(first[0], (str, Path)):
-        return "files", list(images)
-    return "samples" if first and isinstance(first[0], Sample) else "pictures", images
-
-
-def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
-    """Items in batches of ``count``, or of fewer where their pictures are large."""
-    batch: list[Item] = []
-    pixels = 0
-    for item in items:
-        batch.append(item)
-        pixels += item.picture.image.width * item.picture.image.height
-        if len(batch) == count or pixels > _MOST_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch
-
-
-def _items_in_memory(images: Iterable[Any], boxes: Iterable[Box | None] | None) -> Iterator[Item]:
-    nothing: Any = object()
-    known: Iterable[Any] = repeat(None) if boxes is None else boxes
-    pairs = zip(images, known, strict=False) if boxes is None else zip_longest(images, known, fillvalue=nothing)
-    for index, (image, box) in enumerate(pairs):
-        if image is nothing or box is nothing:
-            more, fewer = ("boxes", "images") if image is nothing else ("images", "boxes")
-            raise ConfigError(f"boxes: expected one for each image (None where unknown), got {index} {fewer} and more {more}")
-        rgb = as_image(image, f"image {index}")
-        yield Item(index, Sample(Path(f"image {index}"), box=box), Picture(rgb, rgb.size))
-
-
-def in_memory(images: Any) -> bool:
-    """Whether images are arrays or pictures rather than paths.
-
-    Raises:
-        DataError: if they are neither, or just one.
-    """
-    if isinstance(images, (str, Path, SampleList)):
-        return False
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return True
-    if not isinstance(images, (list, tuple)) or not images:
-        what = f"an array of shape {images.shape}" if isinstance(images, np.ndarray) else repr(type(images).__name__)
-        raise DataError(
-            f"images: expected a folder, files, globs, an array (B, H, W, C), or a list of arrays or pictures, got {what}; "
-            "put a single image in a list"
-        )
-    return not isinstance(images[0], (str, Path))
-
-
 def as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
     """Annotated shapes in any of their forms.
 
     Raises:
         DataError: if there are none, or they are nothing of the kind.
     """
-    known = isinstance(shapes, (str, Path, Shapes, np.ndarray, Tensor, list, tuple))
+    known = isinstance(shapes, (str, Path, data.Shapes, np.ndarray, Tensor, list, tuple))
     if not known or (not isinstance(shapes, (str, Path)) and len(shapes) == 0):
         raise DataError(
             "shapes: expected about ten annotated shapes (.pts files, a folder, a JSON file, or a list of (N, 2) arrays), got "
             f"{'none' if shapes is None or known else type(shapes).__name__}"
         )
-    if isinstance(shapes, Shapes):
+    if isinstance(shapes, data.Shapes):
         return shapes
     if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
-        return read_shapes(shapes, scale=scale, skip_bad=skip_bad)
+        return data.read_shapes(shapes, scale=scale, skip_bad=skip_bad)
     return _shapes_from_arrays([np.asarray(points, dtype=np.float64) for points in shapes], scale)
 
 
@@ -394,6 +274,8 @@ def _shapes_from_arrays(arrays: list[np.ndarray], scale: float) -> Shapes:
         if np.isinf(points).any():
             raise DataError(f"shapes: shape {index} holds infinity; a missing point is NaN")
         present = int(np.isfinite(points).all(axis=1).sum())
-        if present < min(MIN_POINTS, len(points)):
-            raise DataError(f"shapes: shape {index} has {present} of its {len(points)} points; expected at least {MIN_POINTS}")
-    return Shapes([to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])
+        if present < min(data.MIN_SHAPE_POINTS, len(points)):
+            raise DataError(
+                f"shapes: shape {index} has {present} of its {len(points)} points; expected at least {data.MIN_SHAPE_POINTS}"
+            )
+    return data.Shapes([data.to_crop(points, scale=scale) for points in arrays], [f"shape {i}" for i in range(len(arrays))])

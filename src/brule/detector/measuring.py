@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
 from brule.arrays import Array
 from brule.coordinates import pixels_to_unit
-from brule.data import BadFiles, CropCache, Sample, SampleList, build_cache, read_samples, whole_image_crop
-from brule.data.images import image_size
+from brule.data import BadFiles, CropCache, Sample, SampleList, build_cache, whole_image_crop
+from brule.data.images import as_image, image_size
 from brule.data.names import samples_in_order
 from brule.detector.fitted import FittedDetector
+from brule.detector.inputs import as_annotated
+from brule.detector.items import recognised
 from brule.detector.landmarks import Landmarks, joined
 from brule.detector.seen import image_keys
+from brule.detector.types import AnnotatedInput, Images, PointSets
 from brule.errors import ConfigError, DataError
-from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser
+from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser, normalized_mean_error
+from brule.evaluation import normaliser as distance_of
 
 Progress = Callable[[int, int], object]
 Boxes = Literal["none", "given", "both"]
@@ -48,9 +53,22 @@ class MeasureOptions:
     refine: int | None = None
 
 
+class MeasureKeywords(TypedDict, total=False):
+    """The options of :func:`measure_detector`, for type checkers."""
+
+    boxes: Boxes
+    normaliser: str
+    regions: dict[str, tuple[int, ...]] | None
+    batch_size: int
+    tta: int
+    refine: int | None
+    skip_bad: bool
+    progress: tuple[Progress | None, Progress | None]
+
+
 def measure_detector(
     detector: FittedDetector,
-    data: Any,
+    data: AnnotatedInput,
     *,
     boxes: Boxes = "both",
     normaliser: str = "auto",
@@ -84,7 +102,7 @@ def measure_detector(
     """
     if boxes not in ("none", "given", "both"):
         raise ConfigError(f"boxes: expected 'none', 'given' or 'both', got {boxes!r}")
-    samples = data if isinstance(data, SampleList) else read_samples(data, require_points=True, skip_bad=skip_bad)
+    samples = annotated_files(data, skip_bad=skip_bad)
     samples = check_annotation(detector, samples)
     options = MeasureOptions(normaliser, regions, batch_size, tta, refine)
     crop, (decoding, predicting) = detector.config_.crop, progress
@@ -98,6 +116,45 @@ def measure_detector(
         warnings=tuple(_warnings(detector, cache.samples)),
         bad=BadFiles([*samples.bad, *cache.bad], skip=True),
     )
+
+
+def annotated_files(data: AnnotatedInput, *, skip_bad: bool) -> SampleList:
+    """Annotated files as samples; samples stay what they are.
+
+    Raises:
+        DataError: they are images in memory, or lack landmarks.
+    """
+    samples = data if isinstance(data, SampleList) else as_annotated(data, skip_bad).images
+    if not isinstance(samples, SampleList):
+        raise DataError("expected annotated files, got images in memory; score(images, points) measures on those")
+    return samples
+
+
+def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, normaliser: str = "auto") -> float:
+    """The mean NME in percent on whole images in any form; where nothing is found, that of the mean shape laid on the image.
+
+    Args:
+        detector: a trained one.
+        images: as for :meth:`LandmarkDetector.predict`, one object each.
+        points: ``(B, N, 2)`` the true landmarks in pixels, NaN where one is missing.
+        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+
+    Raises:
+        DataError: there are more or fewer sets of points than images, or none.
+    """
+    given = recognised(images)[1]
+    truth = np.asarray(points, dtype=np.float64)
+    if truth.shape != (len(given), len(detector.barycenter_), 2) or not len(given):
+        expected = f"({len(given)}, {len(detector.barycenter_)}, 2)"
+        raise DataError(f"score: expected points of shape {expected}, one set for each image, got {truth.shape}")
+    answers = detector.predict(images).points.double().cpu().numpy()
+    mean = _mean_shape(detector)
+    for k in np.flatnonzero(~np.isfinite(answers).all(axis=(1, 2))):
+        size = image_size(given[k]) if isinstance(given[k], (str, os.PathLike)) else as_image(given[k]).size
+        left, top, right, _ = whole_image_crop(*size)
+        answers[k] = mean * (right - left) + np.array([left, top])
+    distance = distance_of(truth, normaliser)[1]
+    return float(normalized_mean_error(answers, truth, distance=distance).mean())
 
 
 def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleList:
@@ -236,13 +293,17 @@ def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> Answers:
 
 def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
     """Where nothing is found, the errors are those of the mean shape laid on the whole image."""
-    mean = (detector.barycenter_ if detector.shapes_ is None else detector.shapes_.mean(0)).double().numpy()
+    mean = _mean_shape(detector)
     shown = []
     for sample, box in zip(cache.samples, cache.boxes.tolist(), strict=True):
         left, top, right, _ = whole_image_crop(*image_size(sample.path))
         pixels = mean * (right - left) + np.array([left, top])
         shown.append(pixels_to_unit(pixels, tuple(box)))
     return np.array(shown)
+
+
+def _mean_shape(detector: FittedDetector) -> Array:
+    return (detector.barycenter_ if detector.shapes_ is None else detector.shapes_.mean(0)).double().cpu().numpy()
 
 
 def _precision_recall(result: Evaluation, found: Landmarks) -> dict[str, float]:

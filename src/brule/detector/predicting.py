@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
 
 from brule.arrays import Array
 from brule.data import Box, Picture, Sample, as_image, load_picture, whole_image_crop
-from brule.detector.inputs import Item
+from brule.detector.items import Item
 from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.refinement import CropFrame, Looks, Read, look, look_again, square_of
 from brule.detector.uncertainty import Reader, joined_crops
@@ -53,6 +53,23 @@ class PredictOptions:
             raise ConfigError(f"objects: expected 'best' or 'all', got {self.objects!r}")
         if self.refine is not None and self.refine < 0:
             raise ConfigError(f"refine: expected 0 or more refinement passes, got {self.refine}")
+
+
+class PredictKeywords(TypedDict, total=False):
+    """The fields of :class:`PredictOptions` as keywords, for type checkers; ``views`` is another name of ``tta``."""
+
+    objects: Objects
+    refine: int | None
+    tta: int
+    batch_size: int
+    views: int | None
+
+
+def options_of(keywords: PredictKeywords) -> PredictOptions:
+    """Keywords as options."""
+    given: dict[str, Any] = dict(keywords)
+    views = given.pop("views", None)
+    return PredictOptions(**(given if views is None else {**given, "tta": views}))
 
 
 @dataclass(frozen=True, eq=False)

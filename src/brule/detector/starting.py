@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brule.data import Shapes
+import brule.data as data
 from brule.errors import CheckpointError, DataError
 
 if TYPE_CHECKING:
+    from brule.data import Shapes
     from brule.detector.storage import Stored
 
 WEIGHTS = "model.safetensors"
@@ -76,7 +77,7 @@ def shapes_of_detector(stored: Stored, folder: Path, *, scale: float) -> Shapes:
         )
     sets = (stored.shapes.numpy().astype(float) - 0.5) * (stored.config.crop.scale / scale) + 0.5
     names = [f"{folder.name}: shape {index}" for index in range(len(sets))]
-    return Shapes(
+    return data.Shapes(
         list(sets), names, edges=stored.edges or (), placed=frozenset(range(len(sets))), landmarks=stored.names
     )  # fmt: skip
 

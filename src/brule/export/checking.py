@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from brule.data.synthetic import synthetic_faces
 from brule.export.graph import ImageDetector
 from brule.export.running import open_session
+
+if TYPE_CHECKING:
+    from brule.detector import LandmarkDetector
 
 Inputs = tuple[np.ndarray, ...]  # of one call: (images,) or (image, box)
 
@@ -58,3 +63,25 @@ def largest_difference(path: Path, wanted: nn.Module, examples: list[Inputs]) ->
         for mine, theirs in zip(wanted(*tensors), got, strict=True):
             differences.append(float(np.abs(mine.numpy() - theirs).max()) / side)
     return float(np.max(differences))  # NaN, if there is one
+
+
+def difference_to_predict(path: Path, detector: LandmarkDetector) -> float:
+    """How far a file that takes whole images is from what ``predict`` gives inside the same boxes, in crops' sides.
+
+    Images much larger than the crop are among those it is tried on, since there the two ways of shrinking differ.
+
+    Args:
+        path: of the ``.onnx`` file.
+        detector: on the CPU.
+    """
+    session, worst = open_session(path, threads=1), 0.0
+    size, scale = detector.config_.crop.image_size, detector.config_.crop.scale
+    drawn = synthetic_faces(2, size=4 * size).images
+    for image, enlarged in zip(drawn, (1, 3), strict=True):
+        picture = Image.fromarray(image).resize((4 * size * enlarged,) * 2, Image.Resampling.BICUBIC)
+        side = float(picture.width)
+        box = (0.2 * side, 0.25 * side, 0.8 * side, 0.8 * side)
+        points, _ = session.run(None, {"image": np.asarray(picture), "box": np.array(box, np.float32)})
+        wanted = detector.predict(picture, boxes=box, refine=0).points[0].cpu().numpy()
+        worst = max(worst, float(np.abs(points - wanted).max()) / (scale * 0.6 * side))
+    return worst

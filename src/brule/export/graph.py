@@ -105,13 +105,13 @@ def cut(image: Tensor, corner: Tensor, side: Tensor, *, size: int) -> Tensor:
         size: of the result.
 
     Returns:
-        ``(size, size, C)`` from 0 to 255, in fractions of a grey level: Pillow rounds, twice.
+        ``(size, size, C)`` from 0 to 255, whole numbers: rounded after each axis, as Pillow does.
     """
     across, columns = _resampling(corner[0], side, image.shape[1], size=size)
     down, rows = _resampling(corner[1], side, image.shape[0], size=size)
     part = image[rows][:, columns].float()
-    squeezed = torch.einsum("sx,yxc->ysc", across, part).clamp(0, 255)
-    return torch.einsum("sy,yxc->sxc", down, squeezed).clamp(0, 255)
+    squeezed = torch.einsum("sx,yxc->ysc", across, part).clamp(0, 255).round()
+    return torch.einsum("sy,yxc->sxc", down, squeezed).clamp(0, 255).round()
 
 
 def _resampling(start: Tensor, side: Tensor, length: int, *, size: int) -> tuple[Tensor, Tensor]:

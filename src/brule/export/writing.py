@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from brule import __version__
 from brule.detector import LandmarkDetector
 from brule.errors import ConfigError, ExportError
-from brule.export.checking import Inputs, example_inputs, largest_difference
+from brule.export.checking import Inputs, difference_to_predict, example_inputs, largest_difference
 from brule.export.graph import CropDetector, Finder, ImageDetector
 from brule.export.int8 import Int8Report, check_calibration, quantise
 from brule.export.running import check_packages
@@ -48,12 +48,14 @@ class Exported:
         description: the JSON file beside it.
         difference: the largest difference between onnxruntime and PyTorch that was found in float32, in crops' sides.
         int8: how far the quantised file is from PyTorch, where one was asked for.
+        to_predict: the largest difference from ``predict`` inside the same boxes, of a file that takes whole images.
     """
 
     path: Path
     description: Path
     difference: float
     int8: Int8Report | None = None
+    to_predict: float | None = None
 
 
 def export_detector(
@@ -103,6 +105,7 @@ def export_detector(
                 f"{path}: not written: onnxruntime differs from PyTorch by {difference:.2g} of a crop's side, more than "
                 f"{TOLERANCE:g}; try another --opset or other versions of onnxruntime and torch"
             )
+        to_predict = difference_to_predict(written, detector) if whole_image else None
         report = None
         if calibration is not None:
             quantised = Path(folder) / "int8.onnx"
@@ -110,10 +113,11 @@ def export_detector(
             written, facts = quantised, facts | {"precision": "int8"}
             _describe_model(written, facts)
         description = path.with_suffix(".json")
-        text = json.dumps(_description(written, facts, detector, difference=difference, report=report), indent=1) + "\n"
+        checked = {"difference_to_pytorch": difference, "difference_to_predict": to_predict}
+        told = _description(written, facts, detector, checked=checked, report=report)
         os.replace(written, path)
-        write_text(description, text)
-    return Exported(path, description, difference, report)
+        write_text(description, json.dumps(told, indent=1) + "\n")
+    return Exported(path, description, difference, report, to_predict)
 
 
 def _check(path: Path, opset: int | None, whole_image: bool, *, calibration: np.ndarray | None) -> None:
@@ -204,7 +208,12 @@ def _describe_model(path: Path, facts: dict[str, str]) -> None:
 
 
 def _description(
-    path: Path, facts: dict[str, str], detector: LandmarkDetector, *, difference: float, report: Int8Report | None
+    path: Path,
+    facts: dict[str, str],
+    detector: LandmarkDetector,
+    *,
+    checked: dict[str, float | None],
+    report: Int8Report | None,
 ) -> dict[str, Any]:
     """The JSON file: the facts with their types, inputs and outputs, the barycenter, what the check found."""
     import onnx
@@ -222,7 +231,7 @@ def _description(
         "inputs": [_signature(value) for value in model.graph.input],
         "outputs": [_signature(value) for value in model.graph.output],
         "barycenter": detector.barycenter_.tolist(),
-        "difference_to_pytorch": difference,
+        **checked,
         "int8": None if report is None else asdict(report),
     }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from brule.arrays import Array
-from brule.coordinates import image_box, unit_to_pixels
+from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
 from brule.errors import DataError
 from brule.plots.checks import as_image, check_batch, check_columns, check_edges, check_landmarks
 from brule.plots.colours import index_colours
@@ -59,6 +59,57 @@ def draw_landmarks(
     if numbers:
         _write_numbers(drawn, landmarks, radius)
     return drawn
+
+
+def draw_objects(
+    image: Image.Image, sets: Iterable[ArrayLike], *, side: int, edges: ArrayLike | None = None, numbers: bool = False
+) -> Image.Image:
+    """An image at a size at which landmarks can be seen, with the landmarks of any number of objects.
+
+    Args:
+        image: RGB, of any size.
+        sets: ``(N, 2)`` for each object, in pixels of the image; NaN points are left out.
+        side: the longer side of the result, in pixels; small images are enlarged.
+        edges: ``(E, 2)`` pairs of indices to join by thin lines.
+        numbers: write each landmark's index beside it.
+    """
+    scale = side / max(image.size)
+    width, height = (max(1, round(scale * length)) for length in image.size)
+    drawn = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    for points in sets:
+        unit = pixels_to_unit(np.asarray(points, dtype=np.float64), image_box(*image.size))
+        drawn = draw_landmarks(drawn, unit_to_pixels(unit, image_box(width, height)), edges=edges, numbers=numbers)
+    return drawn
+
+
+def landmark_pictures(
+    images: Sequence[Image.Image],
+    sets: Sequence[Sequence[ArrayLike] | Array],
+    *,
+    columns: int = 4,
+    tile: int = 320,
+    edges: ArrayLike | None = None,
+    numbers: bool = False,
+) -> Image.Image:
+    """Images of any sizes with their objects' landmarks, in a grid; a single image is drawn alone, at its own size.
+
+    Args:
+        images: RGB.
+        sets: for each image the landmarks ``(N, 2)`` of its objects, in pixels of the image.
+        columns: images in a row.
+        tile: the longer side of an image in the grid, in pixels; also the least of a single image.
+        edges: ``(E, 2)`` pairs of indices to join by thin lines.
+        numbers: write each landmark's index beside it.
+    """
+    single = len(images) == 1
+    tiles = []
+    for image, own in zip(images, sets, strict=True):
+        side = max(tile, *image.size) if single else tile
+        picture = draw_objects(image, own, side=side, edges=edges, numbers=numbers)
+        square = Image.new("RGB", (tile, tile), SHEET_BACKGROUND)
+        square.paste(picture, ((tile - picture.width) // 2, (tile - picture.height) // 2))
+        tiles.append(picture if single else square)
+    return tiles[0] if single else contact_sheet(tiles, check_columns(columns, len(tiles)))
 
 
 def draw_dots(image: Image.Image, points: ArrayLike, colour: tuple[int, int, int], *, radius: float) -> Image.Image:

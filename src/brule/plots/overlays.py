@@ -59,7 +59,7 @@ def overlay_grid(
         if expected is not None:
             picture = draw_crosses(picture, unit_to_pixels(expected[i], box))
         picture = draw_landmarks(picture, unit_to_pixels(landmarks[i], box), edges=edges)
-        tiles.append(picture if names is None else _named(picture, names[i]))
+        tiles.append(picture if names is None else with_name(picture, names[i]))
     return contact_sheet(tiles, check_columns(columns, len(stack)))
 
 
@@ -100,7 +100,7 @@ def barycenter_picture(
     return picture
 
 
-def _named(picture: Image.Image, name: str) -> Image.Image:
+def with_name(picture: Image.Image, name: str) -> Image.Image:
     """A picture with its name above it, the middle of a long name left out."""
     name = name.encode("utf-8", "backslashreplace").decode()  # a file's name needn't be UTF-8
     font = ImageFont.load_default(size=13)

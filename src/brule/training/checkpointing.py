@@ -14,7 +14,6 @@ from torch import Tensor
 
 from brule.errors import OutputError
 from brule.model import BruleModel, Decoder
-from brule.plots import save_picture
 from brule.tensors import Images, resized, to_bytes, to_input
 from brule.training.checkpoint import save_checkpoint
 from brule.training.config import TrainingConfig
@@ -68,6 +67,7 @@ class Checkpointer:
         preview: draws the previews.
         measure: measures the averages on validation images.
         measure_every: iterations between two measurements; the last iteration is measured in any case.
+        ended: whether a callback has ended the run, as if its schedule were over.
     """
 
     state: TrainingState
@@ -78,6 +78,7 @@ class Checkpointer:
     preview: Preview | None = None
     measure: Measure | None = None
     measure_every: int = 1
+    ended: bool = False
 
     def after_iteration(self) -> float:
         """Save, draw and measure if the iteration's number says so; returns the seconds that measuring took."""
@@ -142,7 +143,8 @@ class Checkpointer:
     def result(self) -> TrainingResult:
         """The averages of the moment."""
         state = self.state
-        return TrainingResult(state.ema, state.progress, state.progress.fraction(state.config) >= 1, state.decoder_ema)
+        finished = self.ended or state.progress.fraction(state.config) >= 1
+        return TrainingResult(state.ema, state.progress, finished, state.decoder_ema)
 
     def _measure(self) -> float:
         if self.measure is None:
@@ -159,6 +161,8 @@ class Checkpointer:
     def _draw(self) -> None:
         if self.preview is None or self.directory is None:
             return
+        from brule.plots import save_picture
+
         state = self.state
         crops, points = _predict_some(state.ema, self.images, state.config, count=_PREVIEW_IMAGES)
         redrawn = None if state.decoder_ema is None else _redrawn(state.decoder_ema, crops, points)

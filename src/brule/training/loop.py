@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -18,6 +18,7 @@ from brule.files import make_folder
 from brule.networks import split_batches
 from brule.tensors import Images, one_thread_after_fork
 from brule.training.batches import Batch, BatchSource, LabelledImages
+from brule.training.callbacks import Callback
 from brule.training.checkpointing import Checkpointer, Measure, Preview, TrainingResult
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
@@ -48,6 +49,7 @@ def train(
     preview: Preview | None = None,
     measure: Measure | None = None,
     measure_every: int | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingResult:
     """Train an encoder on unlabelled crops, on annotated ones, or on both.
 
@@ -68,6 +70,7 @@ def train(
         measure: measures the averaged model, in the main process; its figures go to the log. It changes nothing, and its
             time counts for no limit.
         measure_every: iterations between two measurements; by default those between checkpoints.
+        callbacks: called in the main process, see :mod:`brule.training.callbacks`.
 
     Returns:
         The averaged model. Ctrl-C, SIGTERM and SIGHUP end the run early, with a checkpoint.
@@ -93,15 +96,15 @@ def train(
         distributed.share(state.modules.values())
         synchronize_norms(state.model, distributed)
         if not distributed.main:
-            directory, on_checkpoint, preview, measure, quiet = None, None, None, None, True
+            directory, on_checkpoint, preview, measure, quiet, callbacks = None, None, None, None, True, ()
         if directory is not None:
             make_folder(directory)
         # Where processes share a batch, their cores are busy as it is, and threads could exchange statistics in any order.
         parts = config.split if place.type == "cpu" and distributed.count == 1 else 1
-        start, pending = state.progress.iteration, state.progress.pending
+        logging = {"every": config.log_every, "start": state.progress.iteration, "pending": state.progress.pending}
         with (
             _threads(config.threads),
-            RunLog(directory, every=config.log_every, start=start, pending=pending, quiet=quiet) as log,
+            RunLog(directory, **logging, callbacks=callbacks, quiet=quiet) as log,  # type: ignore[arg-type]
             BatchSource(images, labelled, shape_model, config=config, distributed=distributed) as source,
             split_batches(state.model.encoder, state.ema.encoder, parts=parts),
         ):
@@ -115,8 +118,9 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
     with _stop_signal() as stop:
         if not state.progress.iteration:
             checkpointer.save()  # from here on the run can be resumed, whenever it is killed
-        began = time.monotonic() - state.progress.elapsed
-        while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set()):
+        checkpointer.log.begin(config)
+        began, enough = time.monotonic() - state.progress.elapsed, False
+        while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set() or enough):
             # Once, before annotated images teach: how far their mean shape is from that of all images.
             _debias_when_due(state, source, progress)
             # The batch, drawn in another thread while the last iteration was computed.
@@ -127,10 +131,12 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
             state.progress.iteration += 1
             state.progress.elapsed = state.distributed.clock(time.monotonic() - began)
             progress = state.progress.fraction(config)
-            checkpointer.log.add(state.progress.iteration, progress, terms, seconds=round(state.progress.elapsed, 1))
+            seconds = round(state.progress.elapsed, 1)
+            enough = checkpointer.log.add(state.progress.iteration, progress, terms, seconds=seconds)
             began += checkpointer.after_iteration()
+        checkpointer.ended = state.distributed.any(enough)  # a callback's wish is an end like that of the schedule
         checkpointer.save()
-        if progress < 1:
+        if progress < 1 and not checkpointer.ended:
             kept = (
                 "all is saved, resume continues from here"
                 if checkpointer.directory

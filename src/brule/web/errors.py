@@ -17,6 +17,7 @@ STATUS = {
     "forbidden": 403,
     "not_found": 404,
     "method": 405,
+    "timeout": 408,
     "conflict": 409,
     "busy": 409,
     "too_large": 413,

@@ -74,7 +74,7 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        limit = MAX_UPLOAD if scope["path"] == UPLOAD else MAX_BODY
+        limit = self._limit(scope["path"])
         refused = self._stranger(scope, headers) or self._unknown(scope, headers) or _too_large(headers, limit)
         safely = _with_headers(send)
         if refused is not None:
@@ -93,6 +93,12 @@ class Guard:
             if not started:
                 await _large(limit)(scope, receive, safely)
 
+    def _limit(self, path: str) -> int:
+        return MAX_UPLOAD if path == UPLOAD else MAX_BODY
+
+    def _lacks_header(self, scope: Scope, headers: dict[str, str]) -> bool:
+        return scope["method"] not in ("GET", "HEAD") and headers.get("x-brule") != "1"
+
     def _stranger(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         hosts = [value for key, value in scope["headers"] if key.lower() == b"host"]
         host = headers.get("host", "")
@@ -104,7 +110,7 @@ class Guard:
         opening = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not opening:
             return refusal("forbidden", "requests from other pages are refused")
-        if scope["method"] not in ("GET", "HEAD") and headers.get("x-brule") != "1":
+        if self._lacks_header(scope, headers):
             return refusal("forbidden", "a change needs the header X-Brule: 1, which the page sends")
         return None
 
@@ -121,7 +127,7 @@ class Guard:
         if self._token is None:
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if scope["path"] == "/" and scope["method"] == "GET" and _same(given, self._token):
+        if scope["path"] == "/" and scope["method"] == "GET" and same_secret(given, self._token):
             response = RedirectResponse("/", 303)
             response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response
@@ -129,12 +135,13 @@ class Guard:
             cookies = SimpleCookie(headers.get("cookie", ""))
         except CookieError:
             cookies = SimpleCookie()
-        if COOKIE in cookies and _same(cookies[COOKIE].value, self._token):
+        if COOKIE in cookies and same_secret(cookies[COOKIE].value, self._token):
             return None
         return refusal("unauthorized", "open the address that the terminal shows: it holds the token that is needed here")
 
 
-def _same(given: str, token: str) -> bool:
+def same_secret(given: str, token: str) -> bool:
+    """Whether a secret is the right one, in a time that doesn't depend on how much of it is."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 

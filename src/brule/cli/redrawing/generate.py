@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.options import Device, Images, Many, Output, SkipBad, checked_device, images_of
 from brule.cli.output import note, say
 from brule.cli.redrawing.sources import MOST_TILES, Columns, Edits, Rows, read_columns, read_rows
 from brule.errors import ConfigError
@@ -67,10 +67,11 @@ class Changes:
 
 def generate(
     run: Path,
+    paths: list[str] | None = None,
     /,
     *,
     output: Annotated[Path, Output],
-    images: Annotated[list[str] | None, Many] = None,
+    images: Images = None,
     landmarks: Annotated[list[str] | None, Many] = None,
     chosen: Styles = Styles(),
     changes: Changes = Changes(),
@@ -106,7 +107,7 @@ def generate(
     Args:
         run: The folder of a run, or of a saved detector.
         output: The folder to write to: `grid.png`, `generated.json`, with --each `each/ROW-COLUMN.png`.
-        images: Images: files, folders, globs; taken in the order of their paths. An annotation beside one gives the box to
+        paths: Images: files, folders, globs; taken in the order of their paths. An annotation beside one gives the box to
             cut out, and nothing else.
         landmarks: Landmark sets: `.pts` files, folders of them, JSON `{"shapes": [[[x, y], …], …]}`, each placed in its own
             crop as in training; or a `generated.json`, taken as it is.
@@ -120,7 +121,7 @@ def generate(
     from brule.redrawing import Recipe, Redrawer
 
     redrawer = Redrawer.load(run, device=checked_device(device))
-    rows = read_rows(redrawer, images, landmarks, skip_bad=skip_bad)
+    rows = read_rows(redrawer, images_of(paths, images) or None, landmarks, skip_bad=skip_bad)
     columns = read_columns(
         redrawer, rows, chosen.style_from, count=chosen.styles, mixing=chosen.mixing, seed=chosen.seed, skip_bad=skip_bad
     )

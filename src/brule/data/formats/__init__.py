@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,12 @@ def formats_of(path: Path) -> list[Format]:
     return [format for format in READABLE.values() if path.suffix.lower() in format.suffixes]
 
 
-def format_named(name: str, *, to_read: bool = False) -> Format:
+def format_named(name: str, *, to_read: bool = False, also: Sequence[str] = ()) -> Format:
     """The format of a name, to write it, or ``to_read``.
+
+    Args:
+        name: of the format.
+        also: further names that the message may propose.
 
     Raises:
         ConfigError: there is none.
@@ -55,7 +61,10 @@ def format_named(name: str, *, to_read: bool = False) -> Format:
     known = READABLE if to_read else FORMATS
     if name not in known:
         only = f"{name} is only read; " if name in READABLE else ""
-        raise ConfigError(f"{only}expected a format, one of {', '.join(known)}; got {name!r}")
+        names = dict.fromkeys([*also, *known])
+        near = difflib.get_close_matches(name.lower(), names, n=1)
+        meant = f", did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{only}expected a format, one of {', '.join(names)}; got {name!r}{meant}")
     return known[name]
 
 

@@ -1,0 +1,205 @@
+"""The work on one part: read, predict, one row per object, one Parquet file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from brule.bulk.places import SCHEME, Place, fetch, file_system
+from brule.bulk.plan import Part
+from brule.data import BadFiles, Sample, SampleList
+from brule.data.images import IMAGE_SUFFIXES, image_size
+from brule.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from brule.detector import LandmarkDetector, Landmarks
+
+_FETCHED = 256  # images from elsewhere that lie on the disk at a time
+
+
+@dataclass(frozen=True)
+class BulkOptions:
+    """How images are predicted; as for :meth:`LandmarkDetector.predict`.
+
+    Attributes:
+        objects: ``best`` or ``all``.
+        refine: refinement passes.
+        tta: views of each crop.
+        batch_size: images at a time.
+    """
+
+    objects: Literal["best", "all"] = "best"
+    refine: int | None = None
+    tta: int = 1
+    batch_size: int = 64
+
+    def fingerprint(self, folder: Path) -> str:
+        """A hash of the options and of a detector's files; the size of batches doesn't decide the results."""
+        options = {name: value for name, value in asdict(self).items() if name != "batch_size"}
+        found = hashlib.sha256(repr(sorted(options.items())).encode())
+        for name, content in detector_files(folder).items():
+            found.update(name.encode() + hashlib.sha256(content).digest())
+        return found.hexdigest()
+
+
+def detector_files(folder: Path) -> dict[str, bytes]:
+    """The files that a detector is loaded from, by name."""
+    from brule.detector import CALIBRATION, DESCRIPTION, LOCATOR, WEIGHTS, LandmarkDetector
+
+    LandmarkDetector.load(folder, device="cpu")  # says what is wrong with it, if anything
+    names = (WEIGHTS, DESCRIPTION, LOCATOR, CALIBRATION)
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+
+
+def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, options: BulkOptions) -> dict[str, int]:
+    """Predict a part and write its file, whole or not at all.
+
+    An image that can't be read gives a row with the reason in ``error``, so that each image has its row.
+
+    Returns:
+        How many ``images``, ``objects`` and ``errors`` there were.
+
+    Raises:
+        DataError: a shard can't be read.
+        OutputError: the file can't be written.
+    """
+    import pyarrow.parquet
+
+    rows = Rows(len(detector.barycenter_))
+    for batch in _batches(part):
+        names = {path: name for name, path in batch}
+        samples = SampleList([Sample(path) for _, path in batch], bad=BadFiles(skip=True))
+        for found, landmarks in detector.iter_predict(samples, skip_bad=True, **asdict(options)):
+            rows.add([names[sample.path] for sample in found], [sample.path for sample in found], landmarks)
+        for bad in detector.bad_files_:
+            rows.add_error(names[bad.path], bad.reason)
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(rows.table(), sink, compression="zstd")
+    output.write(part.file, sink.getvalue())
+    return rows.counts
+
+
+class Rows:
+    """The rows of a part, in columns.
+
+    Args:
+        landmarks: of an object.
+    """
+
+    def __init__(self, landmarks: int) -> None:
+        self._n = landmarks
+        self._rows: list[dict[str, Any]] = []
+        self._objects: dict[str, int] = {}
+        self.counts = {"images": 0, "objects": 0, "errors": 0}
+
+    def add(self, names: Sequence[str], paths: Sequence[Path], landmarks: Landmarks) -> None:
+        """The objects of some images, each with the name and the path of its image."""
+        for name, path, one in zip(names, paths, landmarks, strict=True):
+            number = self._objects[name] = self._objects.get(name, -1) + 1
+            width, height = image_size(path) if number == 0 else (self._rows[-1]["width"], self._rows[-1]["height"])
+            self.counts["images"] += number == 0
+            self.counts["objects"] += one.found
+            self._rows.append(
+                {
+                    "image": name,
+                    "object": number,
+                    "width": width,
+                    "height": height,
+                    "found": one.found,
+                    "score": one.score,
+                    "flagged": one.flagged,
+                    "uncertainty": one.uncertainty,
+                    "points": one.points.flatten().tolist(),
+                    "spread": one.spread.tolist(),
+                    "box": one.box.tolist(),
+                    "angle": one.angle,
+                    "error": None,
+                }
+            )
+
+    def add_error(self, name: str, reason: str) -> None:
+        """An image that can't be read."""
+        self.counts["images"] += 1
+        self.counts["errors"] += 1
+        self._rows.append({"image": name, "object": 0, "found": False, "flagged": True, "error": reason})
+
+    def table(self) -> pyarrow.Table:
+        """All rows, sorted as they came."""
+        import pyarrow as pa
+
+        number = pa.float32()
+        schema = pa.schema(
+            [
+                ("image", pa.string()),
+                ("object", pa.int32()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("found", pa.bool_()),
+                ("score", number),
+                ("flagged", pa.bool_()),
+                ("uncertainty", number),
+                ("points", pa.list_(number, 2 * self._n)),
+                ("spread", pa.list_(number, self._n)),
+                ("box", pa.list_(number, 4)),
+                ("angle", number),
+                ("error", pa.string()),
+            ]
+        )
+        return pa.Table.from_pylist(self._rows, schema=schema)
+
+
+def need_pyarrow() -> None:
+    """Stop early where Parquet files can't be written.
+
+    Raises:
+        ConfigError: pyarrow isn't installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise ConfigError("parts are Parquet files, which need pyarrow: pip install 'brule-landmarks[ray]'") from None
+
+
+def _batches(part: Part) -> Iterator[list[tuple[str, Path]]]:
+    """Names and local paths of a part's images; what comes from elsewhere lies in a temporary folder meanwhile."""
+    if not part.shard and not any(SCHEME in item for item in part.items):
+        yield [(item, Path(item)) for item in part.items]
+        return
+    contents = _members(part.items[0]) if part.shard else ((item, fetch(item)) for item in part.items)
+    while batch := list(islice(contents, _FETCHED)):
+        with TemporaryDirectory() as folder:
+            found = []
+            for number, (name, content) in enumerate(batch):
+                path = Path(folder) / f"{number}{os.path.splitext(name)[1].lower()}"
+                path.write_bytes(content)
+                found.append((name, path))
+            yield found
+
+
+def _members(shard: str) -> Iterator[tuple[str, bytes]]:
+    """The images of a tar file, read once from front to back: ``SHARD::MEMBER`` and the content."""
+    try:
+        with _stream(shard) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None and os.path.splitext(member.name)[1].lower() in IMAGE_SUFFIXES:
+                    yield f"{shard}::{member.name}", content.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{shard}: can't be read as a tar file ({error})") from error
+
+
+def _stream(shard: str) -> Any:
+    if SCHEME not in shard:
+        return open(shard, "rb")
+    files, path = file_system(shard)
+    return files.open(path, "rb")

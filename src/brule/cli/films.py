@@ -1,0 +1,195 @@
+"""``brule predict`` and ``brule choose`` on films."""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brule.cli.output import progress_bar, say
+from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable, csv_line
+from brule.errors import ConfigError, DataError
+from brule.files import make_folder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from brule.data.video import Frame
+    from brule.detector import LandmarkDetector
+
+FILM_FORMATS = ("csv", "json")
+_OVERLAY_SIDE = 1280  # pixels of the longer side of films with landmarks, at most
+_LEAST_SIDE = 480  # and at least
+
+
+def apart(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The films among paths, and everything else. A glob that matches films alone is films."""
+    from brule.data.video import is_video
+
+    films: list[Path] = []
+    others: list[str] = []
+    for path in paths:
+        found = [path] if os.path.exists(path) or not glob.has_magic(path) else sorted(glob.glob(path, recursive=True))
+        matching = [Path(one) for one in found if is_video(one)]
+        films += matching
+        if len(matching) < len(found) or not found:
+            others.append(path)
+    return films, others
+
+
+@dataclass(frozen=True)
+class Written:
+    """What ``brule predict`` writes.
+
+    Attributes:
+        folder: to write to.
+        formats: of files.
+        overlays: whether pictures are drawn.
+    """
+
+    folder: Path
+    formats: tuple[str, ...]
+    overlays: bool
+
+
+def predict_films(
+    detector: LandmarkDetector, films: Sequence[Path], written: Written, *, every: int, options: dict[str, Any]
+) -> None:
+    """Predict films frame by frame: ``NAME.csv`` and ``NAME.json`` for each, and ``overlays/NAME.mp4``.
+
+    Raises:
+        ConfigError: a format is asked for that has no frames.
+        DataError: a film is damaged.
+    """
+    if unfit := sorted(set(written.formats) - {*FILM_FORMATS, "pts"}):
+        raise ConfigError(f"--format {unfit[0]}: films are written as {' and '.join(FILM_FORMATS)}")
+    for film, name in zip(films, _names(films), strict=True):
+        target = written.folder / name
+        count, frames = _predict_film(detector, film, target, written=written, every=every, options=options)
+        say(f"{film}: {count.text(frames).replace('images', 'frames')}: written to {target}.csv")
+
+
+class _FrameTable(LandmarkTable):
+    """``frame, seconds, x0, y0, …, spread, score, flagged``."""
+
+    def _head(self) -> str:
+        return super()._head().replace("path,", "frame,seconds,", 1)
+
+    def _entry(self, path: Any, answer: Answer) -> str:
+        line = super()._entry("", answer)
+        seconds = "" if math.isnan(path.seconds) else f"{path.seconds:.3f}"
+        return csv_line([str(path.number), seconds]).rstrip("\n") + line
+
+
+class _FrameListing(LandmarkList):
+    """As for images, with ``frame`` and ``seconds`` in place of ``path``."""
+
+    def _place(self, path: Any) -> dict[str, Any]:
+        return {"frame": path.number, "seconds": None if math.isnan(path.seconds) else round(path.seconds, 3)}
+
+
+def _predict_film(
+    detector: LandmarkDetector,
+    film: Path,
+    target: Path,
+    *,
+    written: Written,
+    every: int,
+    options: dict[str, Any],
+) -> tuple[Counts, int]:
+    from brule.data.video import film_info, write_film
+
+    info, done = film_info(film), Counts()
+    calibrated = detector.calibration_ is not None
+    known = Described(len(detector.barycenter_), detector.landmark_names_, calibrated=calibrated)
+    with (
+        _FrameTable(target.with_name(f"{target.name}.csv"), "csv" in written.formats, known) as table,
+        _FrameListing(target.with_name(f"{target.name}.json"), "json" in written.formats, known) as listing,
+        progress_bar(film.name) as progress,
+    ):
+        taken = 0
+
+        def drawn() -> Iterator[Image.Image]:
+            nonlocal taken
+            for frame, answers in _answers(detector, film, every=every, options=options):
+                for answer in answers:
+                    table.add(frame, answer)
+                    listing.add(frame, answer)
+                    done.count(Path(str(frame.number)), answer)
+                taken += 1
+                progress(frame.number + 1, max(info.frames, frame.number + 1))
+                if written.overlays:
+                    yield _overlay(frame, answers, detector)
+
+        if written.overlays:
+            place = target.parent / "overlays" / f"{target.name}.mp4"
+            make_folder(place.parent)
+            write_film(place, drawn(), rate=info.rate / every)
+        else:
+            for _ in drawn():
+                pass
+    if not taken:
+        raise DataError(f"{film}: no frame could be read")
+    return done, taken
+
+
+def _answers(
+    detector: LandmarkDetector, film: Path, *, every: int, options: dict[str, Any]
+) -> Iterator[tuple[Frame, list[Answer]]]:
+    """Each frame with the answers in it, in order; a batch of frames is in memory."""
+    from itertools import islice
+
+    from brule.data.video import read_frames
+
+    frames = read_frames(film, every=every)
+    size = int(options["batch_size"])
+    while batch := list(islice(frames, size)):
+        found = detector.predict([frame.image for frame in batch], **options)
+        for k, frame in enumerate(batch):
+            own = found.of(k)
+            yield frame, [Answer(one.points.numpy(), one.spread.numpy(), one.score, one.flagged) for one in own]
+
+
+def _overlay(frame: Frame, answers: Sequence[Answer], detector: LandmarkDetector) -> Image.Image:
+    from brule.plots import draw_objects
+
+    side = min(max(max(frame.image.size), _LEAST_SIDE), _OVERLAY_SIDE)
+    return draw_objects(frame.image, [answer.points for answer in answers if answer.found], side=side, edges=detector.edges_)
+
+
+def _names(films: Sequence[Path]) -> list[str]:
+    """A name for each film's results; films of one name are numbered."""
+    names: list[str] = []
+    for film in films:
+        name, number = film.stem, 2
+        while name.lower() in (other.lower() for other in names):
+            name, number = f"{film.stem}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def extract_frames(films: Sequence[Path], folder: Path, *, most: int) -> int:
+    """Write evenly spread frames of films as PNG files ``FILM-NUMBER.png``; returns how many.
+
+    Args:
+        films: to take them from.
+        folder: to write to.
+        most: about how many frames of all films together.
+    """
+    from brule.data.video import film_info, read_frames
+    from brule.plots import save_picture
+
+    infos = [film_info(film) for film in films]
+    every = max(1, sum(info.frames for info in infos) // most)
+    written = 0
+    with progress_bar("reading frames") as progress:
+        for film, name in zip(films, _names(films), strict=True):
+            for frame in read_frames(film, every=every):
+                save_picture(frame.image, folder / f"{name}-{frame.number:06d}.png")
+                written += 1
+                progress(written, max(written, sum(info.frames for info in infos) // every))
+    return written

@@ -1,0 +1,1 @@
+"""The prediction service: images in, landmarks as JSON out."""
