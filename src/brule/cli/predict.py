@@ -42,6 +42,7 @@ def predict(
     heatmaps: bool = False,
     boxes: Annotated[list[str] | None, Many] = None,
     objects: Literal["best", "all"] = "best",
+    most: int = 100,
     reading: Reading = Reading(),
     rank: bool = False,
     every: int = 1,
@@ -66,8 +67,6 @@ def predict(
 
         brule predict runs/first new1.jpg new2.png -o landmarks --format csv --no-overlays
 
-        brule predict runs/first "scans/**/*.png" -o landmarks --skip-bad
-
         brule predict runs/first photos/ -o landmarks --tta 4 --rank
 
         brule predict runs/first herds/ -o landmarks --objects all
@@ -87,7 +86,8 @@ def predict(
             `heatmaps/NAME.png`.
         boxes: Files with the object's box in each image: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
-        objects: `best`: the surest object of each image; `all`: every object that is found.
+        objects: `best`: the surest object of each image; `all`: every object, without answers that are probably wrong.
+        most: With `--objects all`: the largest number of objects per image, the surest ones.
         rank: List the images that a person should check first, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
         every: Of films: take each so many-th frame.
@@ -95,7 +95,7 @@ def predict(
     from brule.detector import LandmarkDetector
 
     named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
-    where, options = checked_device(device), {"objects": objects, **asdict(reading)}
+    where, options = checked_device(device), {"objects": objects, "most": most, **asdict(reading)}
     if bulk.engine != "local":
         return predict_bulk(run, named, output, options=options, bulk=bulk, device=where)
     films, others = apart(named)

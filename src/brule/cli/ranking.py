@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,33 @@ if TYPE_CHECKING:
 
 RANK = "rank.csv"
 SHOWN = 10
-HEADER = ("rank", "path", "object", "uncertainty", "expected_error_px", "worst_landmark")
+HEADER = ("rank", "path", "object", "uncertainty", "expected_error_px", "worst_landmark", "flagged")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A prediction that may need a look.
+
+    Attributes:
+        path: of the image.
+        object: number of the object in its image, from 1.
+        flagged: whether the answer is probably wrong.
+        uncertainty: the higher, the sooner; ``None`` where nothing was found.
+        spread: mean over the landmarks, pixels; ``None`` likewise.
+        worst: 0-based index of the landmark with the largest spread; ``None`` likewise.
+    """
+
+    path: str
+    object: int
+    flagged: bool
+    uncertainty: float | None = None
+    spread: float | None = None
+    worst: int | None = None
+
+    @property
+    def order(self) -> tuple[bool, bool, float, str, int]:
+        """What sorts predictions: where nothing was found, then what is flagged, then by uncertainty; equal ones by path."""
+        return self.uncertainty is not None, not self.flagged, -(self.uncertainty or 0.0), self.path, self.object
 
 
 @dataclass
@@ -27,24 +54,28 @@ class Ranking:
     Attributes:
         calibrated: whether the spreads are expected errors.
         wanted: whether somebody will ask; otherwise nothing is kept.
-        rows: uncertainty, path, object's number in its image, mean spread in pixels, 0-based index of the largest spread.
+        rows: the predictions.
     """
 
     calibrated: bool
     wanted: bool = True
-    rows: list[tuple[float, str, int, float, int]] = field(default_factory=list)
+    rows: list[Ranked] = field(default_factory=list)
 
     def add(self, batch: list[Sample], landmarks: Landmarks, objects: list[int]) -> None:
         """Take a batch in; ``objects`` numbers the objects of each image, from 1."""
         if not self.wanted:
             return
         assert landmarks.uncertainty is not None
-        for sample, spread, uncertainty, number in zip(batch, landmarks.spread, landmarks.uncertainty, objects, strict=True):
-            self.rows.append((float(uncertainty), str(sample.path), number, float(spread.mean()), int(spread.argmax())))
+        for k, (sample, number) in enumerate(zip(batch, objects, strict=True)):
+            one = Ranked(str(sample.path), number, bool(landmarks.flagged[k]))
+            if bool(landmarks.points[k].isfinite().all()):
+                uncertainty, spread = float(landmarks.uncertainty[k]), landmarks.spread[k]
+                one = replace(one, uncertainty=uncertainty, spread=float(spread.mean()), worst=int(spread.argmax()))
+            self.rows.append(one)
 
-    def ordered(self) -> list[tuple[float, str, int, float, int]]:
-        """The least sure first; equal ones by path."""
-        return sorted(self.rows, key=lambda row: (-row[0], row[1:]))
+    def ordered(self) -> list[Ranked]:
+        """In the order of :attr:`Ranked.order`."""
+        return sorted(self.rows, key=lambda row: row.order)
 
     def write(self, folder: Path) -> Path:
         """Write ``rank.csv``, whole or not at all; returns its path.
@@ -53,11 +84,13 @@ class Ranking:
         come first for being large; that of another has no unit, and the error in pixels stays empty.
         """
         path = folder / RANK
-        rows = [
-            [rank, name, number, f"{100 * uncertainty:.4f}", f"{pixels:.3f}" if self.calibrated else "", worst]
-            for rank, (uncertainty, name, number, pixels, worst) in enumerate(self.ordered(), 1)
-        ]
-        write_text(path, csv_text([HEADER, *rows]))
+        rows: list[Sequence[object]] = [HEADER]
+        for rank, row in enumerate(self.ordered(), 1):
+            uncertainty = "" if row.uncertainty is None else f"{100 * row.uncertainty:.4f}"
+            pixels = f"{row.spread:.3f}" if self.calibrated and row.spread is not None else ""
+            worst = "" if row.worst is None else row.worst
+            rows.append([rank, row.path, row.object, uncertainty, pixels, worst, int(row.flagged)])
+        write_text(path, csv_text(rows))
         return path
 
     def tell(self) -> None:
@@ -68,6 +101,9 @@ class Ranking:
                 "errors are; brule calibrate adds that"
             )
         say("check these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
-        for uncertainty, name, number, pixels, _ in self.ordered()[:SHOWN]:
-            figures = f"{100 * uncertainty:6.2f} %  {pixels:7.1f} px  " if self.calibrated else "  "
-            say(f"{figures}{printable(name, one_line=True)}{f' (object {number})' if number > 1 else ''}")
+        for row in self.ordered()[:SHOWN]:
+            figures = "  "
+            if self.calibrated and row.uncertainty is not None and row.spread is not None:
+                figures = f"{100 * row.uncertainty:6.2f} %  {row.spread:7.1f} px  "
+            remark = "  nothing found" if row.uncertainty is None else "  flagged" if row.flagged else ""
+            say(f"{figures}{printable(row.path, one_line=True)}{f' (object {row.object})' if row.object > 1 else ''}{remark}")

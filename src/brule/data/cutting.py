@@ -37,7 +37,12 @@ class Picture:
 
         Returns:
             ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the turned box.
+
+        Raises:
+            ConfigError: ``size`` isn't positive.
         """
+        if size < 1:
+            raise ConfigError(f"expected a crop size of at least 1 pixel, got {size}")
         if not angle:
             return cut_square(self.image, box_edges(box), size, shrunk=self.shrunk)
         # An upright square that holds the turned one, at the same resolution; then only turning is left.

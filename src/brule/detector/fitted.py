@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,11 @@ from brule.data import BadFiles, Edges, Sample
 from brule.detector.appearance import Appearance, FolderCheck
 from brule.detector.boxes import BoxFitter
 from brule.detector.edges import usual_edges
-from brule.detector.items import in_batches, items_one_by_one
+from brule.detector.finding import find_all
+from brule.detector.items import Item, items_one_by_one
 from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.parameters import Parameters
-from brule.detector.predicting import FOUND_PASSES, Finder, Objects, PredictOptions, options_of
+from brule.detector.predicting import FOUND_PASSES, MOST_OBJECTS, Finder, Objects, PredictOptions, options_of
 from brule.detector.provenance import Figures, Provenance
 from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
@@ -74,6 +75,7 @@ class FittedDetector(Parameters):
         *,
         boxes: Boxes | None = None,
         objects: Objects = "best",
+        most: int = MOST_OBJECTS,
         refine: int | None = None,
         tta: int = 1,
         batch_size: int = 64,
@@ -91,9 +93,12 @@ class FittedDetector(Parameters):
                 default that of the annotation beside a file. An image without a box is searched by the locator; a detector
                 without one takes the place and size that its annotated images showed, else the whole image.
             objects: ``"best"``: one row per image, in input order (one per annotated box where a file has several); where
-                nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image.
-            refine: refinement passes: how often to crop again by the answer. By default 2 where the box was found, and 0
-                where it was given, or where the detector learnt from whole images.
+                nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image, without
+                answers that are probably wrong.
+            most: of ``"all"``: the largest number of objects per image, the surest ones.
+            refine: refinement passes: how often to crop again by the answer, at most; they end once it moves by less than
+                1 % of the crop. By default 2 where the box was found, and 0 where it was given, or where the detector
+                learnt from whole images.
             tta: test-time augmentation: how many views of each crop to average, 1 … 6: as it is, mirrored, turned a little,
                 …. It takes as many times as long.
             batch_size: images at a time; memory grows with the answers, but not with the images.
@@ -109,7 +114,8 @@ class FittedDetector(Parameters):
             ConfigError: another number of views, or more than the detector was calibrated with.
         """
         batches = self.iter_predict(
-            images, boxes=boxes, objects=objects, refine=refine, tta=tta, batch_size=batch_size, views=views, skip_bad=skip_bad
+            images, boxes=boxes, objects=objects, most=most, refine=refine, tta=tta, batch_size=batch_size, views=views,
+            skip_bad=skip_bad,
         )  # fmt: skip
         found = [landmarks for _, landmarks in batches]
         if not found and self.bad_files_:
@@ -138,10 +144,8 @@ class FittedDetector(Parameters):
         check = FolderCheck(self.appearance_)
         fitter = self._box_fitter()
         found = items_one_by_one(images, boxes, self.bad_files_, factor=finder.decoding)
-        fitted = (replace(item, sample=fitter.sample(item.sample)) for item in found)
-        for items in in_batches(fitted, how.batch_size):
-            rows, landmarks = finder.find(items, how)
-            check.add(item.picture.image for item in items)
+        items = (replace(item, sample=fitter.sample(item.sample)) for item in _checked(found, check))
+        for rows, landmarks in find_all(finder, items, how):
             yield [item.sample for item in rows], self._named(landmarks)
         check.warn()
 
@@ -329,3 +333,10 @@ class FittedDetector(Parameters):
         if self.device is not None and (reason := why_unusable(self.device)):
             raise ConfigError(f"device: {self.device!r} can't be used here ({reason}); device='cpu' always can")
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _checked(items: Iterable[Item], check: FolderCheck) -> Iterator[Item]:
+    """The same items; each image is checked as it goes by."""
+    for item in items:
+        check.add([item.picture.image])
+        yield item

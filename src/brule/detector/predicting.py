@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -25,11 +25,14 @@ from brule.model import CropLandmarks
 
 Objects = Literal["best", "all"]
 FOUND_PASSES = 2  # refinement passes where the box was found rather than given
-CANDIDATES = 3  # places of an image that are looked at, to choose the best answer among them
+CANDIDATES = 5  # places of an image that are looked at, where the answer at the surest of them looks wrong
+_SCORED_CANDIDATES = 3  # places of a training image that the scorer learns from
 MOST_OBJECTS = 100  # of an image, where all are asked for
-LEAST_SCORE = 0.5  # of an answer, where all are asked for
+LEAST_SCORE = 0.5  # of the locator, where all objects are asked for and no scorer judges the answers
+LEAST_CANDIDATE = 0.01  # likewise where a scorer does
 _SHARED = 0.4  # intersection over union from which two answers are one object
-_DECODED = 1.5  # pixels of the decoded image for one of the smallest crop that is expected
+_DECODED = 1.25  # pixels of the decoded image for one of the smallest crop that is expected
+_STILL = 0.01  # of the crop: an answer that moved by less in a refinement pass won't move further
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class PredictOptions:
 
     Attributes:
         objects: ``"best"``: one answer per image; ``"all"``: every object that is found.
-        refine: refinement passes; ``None``: two where the box was found, none where it was given.
+        most: of ``"all"``: the largest number of objects per image, the surest ones.
+        refine: refinement passes, at most: they end once an answer moves by less than 1 % of the crop. ``None``: two where
+            the box was found, none where it was given.
         tta: test-time augmentation: how many views of each crop are averaged.
         batch_size: crops at a time.
     """
@@ -47,12 +52,15 @@ class PredictOptions:
     refine: int | None = None
     tta: int = 1
     batch_size: int = 64
+    most: int = MOST_OBJECTS
 
     def __post_init__(self) -> None:
         if self.objects not in ("best", "all"):
             raise ConfigError(f"objects: expected 'best' or 'all', got {self.objects!r}")
         if self.refine is not None and self.refine < 0:
             raise ConfigError(f"refine: expected 0 or more refinement passes, got {self.refine}")
+        if self.most < 1:
+            raise ConfigError(f"most: expected 1 or more objects per image, got {self.most}")
 
 
 class PredictKeywords(TypedDict, total=False):
@@ -77,7 +85,7 @@ class Starts:
     """Where to look first: R crops of a batch of images.
 
     Attributes:
-        item: ``(R,)`` index of the image in the batch, rising.
+        item: ``(R,)`` index of the image in the batch; the crops of an image follow each other, the surest first.
         squares: ``(R, 4)`` the crops: centre x and y, side, angle.
         boxes: ``(R, 4)`` the boxes they are cut by.
         score: ``(R,)`` the locator's score; NaN without one.
@@ -91,6 +99,25 @@ class Starts:
     def __len__(self) -> int:
         """The number of crops."""
         return len(self.item)
+
+    @property
+    def first(self) -> Array:
+        """Rows of the first crop of each image."""
+        return np.unique(self.item, return_index=True)[1]
+
+    @property
+    def rank(self) -> Array:
+        """``(R,)``: how many crops of the same image come before each."""
+        first, own = np.unique(self.item, return_index=True, return_inverse=True)[1:]
+        return np.arange(len(self)) - first[own]
+
+    def chosen(self, rows: Array) -> Starts:
+        """Some of them: booleans ``(R,)`` or indices."""
+        return Starts(self.item[rows], self.squares[rows], self.boxes[rows], self.score[rows])
+
+    def joined(self, others: Starts) -> Starts:
+        """These, then others."""
+        return Starts(*(np.concatenate([getattr(part, one.name) for part in (self, others)]) for one in fields(Starts)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +181,30 @@ class Finder:
         return starts, self._passes(items, starts, options.refine or 0, options=options)
 
     def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
-        passes = self.passes if options.refine is None else options.refine
         starts = self._starts(items, rows, options)
-        if options.objects == "all" or len(starts) == len(np.unique(starts.item)):
-            looks = self._passes(items, starts, passes, options=options)
-            return self._distinct(starts, looks) if options.objects == "all" and looks is not None else (starts, looks)
-        first = self._passes(items, starts, min(1, passes), options=options, last=passes <= 1)
-        assert first is not None
-        best = self._best(starts, first)
-        starts, looks = _chosen(starts, best), first.chosen(best)
-        return starts, self._passes(items, starts, passes - 1, options=options, after=looks) if passes > 1 else looks
+        passes = self.passes if options.refine is None else options.refine
+        if options.objects == "best":
+            return self._surest(items, starts, passes, options=options)
+        looks = self._passes(items, starts, passes, options=options)
+        return (starts, None) if looks is None else self._distinct(starts, looks, options)
+
+    def _surest(
+        self, items: Sequence[Item], candidates: Starts, passes: int, *, options: PredictOptions
+    ) -> tuple[Starts, Looks | None]:
+        """One answer per image: the locator's first choice, and where that looks wrong, the best of all its candidates."""
+        starts = candidates.chosen(candidates.first)
+        looks = self._passes(items, starts, passes, options=options)
+        if looks is None:
+            return starts, None
+        doubtful = np.isin(candidates.item, starts.item[self._flags(starts, looks)])
+        doubtful[candidates.first] = False
+        others = candidates.chosen(doubtful)
+        more = self._passes(items, others, passes, options=options)
+        if more is None:
+            return starts, looks
+        starts, looks = starts.joined(others), looks.joined(more)
+        best = self._best(starts, looks)
+        return starts.chosen(best), looks.chosen(best)
 
     def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
         """Where to look in images without a box: the locator's candidates, else as the framing says, else everywhere."""
@@ -183,8 +224,9 @@ class Finder:
         return Starts(rows, np.reshape(squares, (-1, 4)), np.reshape(boxes, (-1, 4)), score)
 
     def _located(self, items: Sequence[Item], rows: Array, locator: Locator, *, options: PredictOptions) -> Starts:
-        everything = options.objects == "all"
-        most, least = (MOST_OBJECTS, LEAST_SCORE) if everything else (CANDIDATES, 0.0)
+        most, least = CANDIDATES, 0.0
+        if options.objects == "all":
+            most, least = MOST_OBJECTS, LEAST_SCORE if self.scorer is None else LEAST_CANDIDATE
         pictures = [items[k].picture for k in rows]
         device = self.reader.model.barycenter.device
         found = locator.locate([one.image for one in pictures], most=most, least=least, device=str(device))
@@ -193,27 +235,23 @@ class Finder:
         squares = self.frame.squares(from_boxes(boxes, found.angle))
         return Starts(rows[found.image], squares, boxes, found.score)
 
-    def _passes(
-        self,
-        items: Sequence[Item],
-        starts: Starts,
-        passes: int,
-        *,
-        options: PredictOptions,
-        after: Looks | None = None,
-        last: bool = True,
-    ) -> Looks | None:
-        """A first look (unless there was one before) and refinement passes; the last look with test-time augmentation."""
+    def _passes(self, items: Sequence[Item], starts: Starts, passes: int, *, options: PredictOptions) -> Looks | None:
+        """A first look and refinement passes while answers move; the last look with test-time augmentation."""
         if not len(starts):
             return None
         pictures = [items[k].picture for k in starts.item]
-        looks = after
-        if looks is None:
-            views = options.tta if last and not passes else 1
-            looks = look(pictures, starts.squares, starts.boxes, read=self._reading(views, options), size=self.size)
-        for done in range(passes):
-            read = self._reading(options.tta if last and done == passes - 1 else 1, options)
-            looks = look_again(pictures, looks, read, size=self.size, frame=self.frame, upright=self.upright)
+        read = self._reading(1 if passes else options.tta, options)
+        looks = look(pictures, starts.squares, starts.boxes, read=read, size=self.size)
+        for done in range(1, passes + 1):
+            # The look with several views differs from those before, so then nothing ends early.
+            moving = np.flatnonzero(~(looks.moved < _STILL) | (options.tta > 1))
+            if not len(moving):
+                break
+            read, own = self._reading(options.tta if done == passes else 1, options), [pictures[k] for k in moving]
+            again = look_again(
+                own, looks.chosen(moving), read, size=self.size, frame=self.frame, upright=self.upright
+            )  # fmt: skip
+            looks = looks.replaced(moving, again)
         return looks
 
     def _reading(self, views: int, options: PredictOptions) -> Read:
@@ -232,6 +270,7 @@ class Finder:
             part = images[start : start + options.batch_size]
             items = [Item(start + k, Sample(Path(f"image {k}")), self._picture(image)) for k, image in enumerate(part)]
             starts = self._located(items, np.arange(len(items)), self.locator, options=PredictOptions())
+            starts = starts.chosen(starts.rank < _SCORED_CANDIDATES)
             looks = self._passes(items, starts, self.passes, options=options)
             if looks is not None:
                 features.append(self._features(starts, looks))
@@ -253,7 +292,10 @@ class Finder:
         prior = self.reader.shapes.prior
         energy = np.ones(len(looks)) if prior is None else prior.energy(looks.found.points).double().numpy()
         spread = looks.found.spread.double().numpy().mean(axis=1)
-        return AnswerFeatures(starts.score, looks.moved * ratio, energy, spread * ratio)
+        shift = looks.moved * ratio
+        if self.scorer is not None and np.isnan(shift).all():  # there was no refinement pass
+            shift = np.full(len(looks), self.scorer.usual_shift)
+        return AnswerFeatures(starts.score, shift, energy, spread * ratio)
 
     def _scores(self, starts: Starts, looks: Looks) -> Array:
         """How sure each answer is, 0 to 1: by the scorer, else by the locator, else by its uncertainty."""
@@ -274,15 +316,15 @@ class Finder:
         order = np.lexsort((-self._scores(starts, looks), starts.item))
         return order[np.unique(starts.item[order], return_index=True)[1]]
 
-    def _distinct(self, starts: Starts, looks: Looks) -> tuple[Starts, Looks]:
-        """Without answers that came to the same object as a surer one; the surest of each image first."""
+    def _distinct(self, starts: Starts, looks: Looks, options: PredictOptions) -> tuple[Starts, Looks]:
+        """Without flagged answers and those that came to the same object as a surer one; the surest of each image first."""
         places, scores = from_boxes(looks.boxes), self._scores(starts, looks)
-        kept = []
+        good, kept = ~self._flags(starts, looks), []
         for k in np.unique(starts.item):
-            own = np.flatnonzero(starts.item == k)
-            kept.append(own[suppress(places[own], scores[own], most=MOST_OBJECTS, share=_SHARED)])
+            own = np.flatnonzero((starts.item == k) & good)
+            kept.append(own[suppress(places[own], scores[own], most=options.most, share=_SHARED)])
         rows = np.concatenate(kept) if kept else np.empty(0, np.int64)
-        return _chosen(starts, rows), looks.chosen(rows)
+        return starts.chosen(rows), looks.chosen(rows)
 
     def _landmarks(self, items: Sequence[Item], starts: Starts, looks: Looks | None) -> tuple[Array, Landmarks]:
         """The image of each row, and the result."""
@@ -301,10 +343,6 @@ class Finder:
             box=torch.from_numpy(looks.boxes).float(),
             angle=torch.from_numpy(looks.squares[:, 3]).float(),
         )
-
-
-def _chosen(starts: Starts, rows: Array) -> Starts:
-    return Starts(starts.item[rows], starts.squares[rows], starts.boxes[rows], starts.score[rows])
 
 
 def _crop(sample: Sample, scale: float) -> Box:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from brule.arrays import Array
 from brule.data import CROP_SCALE, Box, Picture
+from brule.detector.uncertainty import joined_crops
 from brule.errors import DataError
 from brule.locating import place_of, to_boxes
 from brule.locating.places import turned
@@ -81,6 +82,24 @@ class Looks:
             found.points[index], found.spread[index], None if found.uncertainty is None else found.uncertainty[index]
         )
         return replace(self, squares=self.squares[rows], boxes=self.boxes[rows], found=some, moved=self.moved[rows])
+
+    def replaced(self, rows: Array, newer: Looks) -> Looks:
+        """The same with newer answers in some rows.
+
+        Args:
+            rows: ``(K,)`` indices.
+            newer: K answers.
+        """
+        place = np.arange(len(self))
+        place[rows] = len(self) + np.arange(len(newer))
+        return self.joined(newer).chosen(place)
+
+    def joined(self, others: Looks) -> Looks:
+        """These, then others."""
+        squares, boxes, moved = (
+            np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("squares", "boxes", "moved")
+        )
+        return Looks(squares, boxes, joined_crops([self.found, others.found]), moved)
 
 
 def square_of(box: Box) -> Array:

@@ -143,6 +143,11 @@ class AnswerScorer:
 
         return expit((features.table() - self.mean) / self.scale @ self.weights + self.offset)
 
+    @property
+    def usual_shift(self) -> float:
+        """A shift that speaks neither for nor against an answer: what to take where there was no refinement pass."""
+        return float(np.exp(self.mean[1]))
+
     def flagged(self, features: AnswerFeatures) -> Array:
         """``(M,)`` booleans: answers that are likely to be wrong."""
         return self.probability(features) < self.threshold

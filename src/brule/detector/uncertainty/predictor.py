@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from brule.detector.uncertainty.calibration import Calibration, ErrorModel
+from brule.detector.uncertainty.calibration import Calibration
 from brule.detector.uncertainty.features import UncertaintyFeatures
 from brule.detector.uncertainty.tta import TtaPredictions, look, tta_transforms
 from brule.geometry import ShapeModel
@@ -15,9 +16,6 @@ from brule.model import BruleModel, CropLandmarks
 from brule.networks import split_batches
 from brule.tensors import to_input
 
-# Exponents for a detector that wasn't calibrated: rounded from those of two runs on 300-W, validation images. They order
-# images; they tell no error.
-_USUAL_EXPONENTS = {"heatmap_spread": 0.2, "disagreement": 0.05, "energy": 0.13}
 _LEAST = 8  # crops: for fewer a thread isn't worth its while
 
 
@@ -70,11 +68,25 @@ class Reader:
         looks = self.look(crops, views=views)
         signals = self.signals(looks)
         if self.calibration is None:
-            usual = ErrorModel({name: _USUAL_EXPONENTS[name] for name in signals.names}, np.ones(1))
-            uncertainty = torch.from_numpy(usual.expected(signals).mean(axis=1)).float()
-            return CropLandmarks(looks.mean, looks.spread, uncertainty)
+            return CropLandmarks(looks.mean, looks.spread, uncalibrated(looks, signals))
         expected = torch.from_numpy(self.calibration.expected(signals, views)).float()
         return CropLandmarks(looks.mean, expected, expected.mean(1))
+
+
+def uncalibrated(looks: TtaPredictions, signals: UncertaintyFeatures) -> Tensor:
+    r"""What orders the answers of a detector that wasn't calibrated: ``(B,)``, no error in any unit.
+
+    .. math:: u_b = \sqrt{E_b} \cdot \tfrac1N \textstyle\sum_n \sigma_{bn}
+
+    The energy ``E`` is one on average over shapes of the object, so its root is how many times as far as usual the shape is
+    from the mean one. There is nothing to fit, so it means the same for every kind of object.
+
+    Args:
+        looks: the answers to the views.
+        signals: theirs; without an energy it counts as one.
+    """
+    spread = looks.spread.mean(1)
+    return spread if signals.energy is None else spread * torch.from_numpy(signals.energy).to(spread).clamp_min(0).sqrt()
 
 
 def joined_crops(parts: list[CropLandmarks]) -> CropLandmarks:

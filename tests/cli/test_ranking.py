@@ -1,0 +1,49 @@
+"""The order in which predictions should be looked at."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from brule.cli.ranking import Ranking
+from brule.data import Sample
+from brule.detector.landmarks import Landmarks, joined, nothing_found
+
+SPREADS = torch.tensor([[1.0, 2.0], [3.0, 1.0], [0.5, 0.1]])
+
+
+def found(uncertainties: list[float], flagged: list[bool]) -> Landmarks:
+    count = len(uncertainties)
+    empty = nothing_found(list(range(count)), 2)
+    known = {"points": torch.zeros(count, 2, 2), "uncertainty": torch.tensor(uncertainties), "flagged": torch.tensor(flagged)}
+    return replace(empty, spread=SPREADS[:count], **known)
+
+
+def test_nothing_found_first_then_flagged_then_the_least_sure(tmp_path: Path) -> None:
+    """The image without an answer has no uncertainty at all, which must not upset the order of the others."""
+    landmarks = joined([found([0.3, 0.1, 0.2], [False, True, False]), nothing_found([3], 2)])
+    ranking = Ranking(calibrated=True)
+    ranking.add([Sample(Path(name)) for name in ("a", "b", "c", "d")], landmarks, [1, 1, 2, 1])
+    with ranking.write(tmp_path).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == ["d", "b", "a", "c"]
+    assert [row["uncertainty"] for row in rows] == ["", "10.0000", "30.0000", "20.0000"]
+    assert [row["worst_landmark"] for row in rows] == ["", "0", "1", "0"]
+    assert [row["expected_error_px"] for row in rows] == ["", "2.000", "1.500", "0.300"]
+    assert [row["flagged"] for row in rows] == ["1", "1", "0", "0"] and rows[3]["object"] == "2"
+    assert not any(math.isnan(float(value)) for row in rows for value in row.values() if value not in ("", *"abcd"))
+
+
+def test_the_list_on_the_terminal_names_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    ranking = Ranking(calibrated=False)
+    landmarks = joined([found([0.3], [True]), nothing_found([1], 2)])
+    ranking.add([Sample(Path("a.jpg")), Sample(Path("b.jpg"))], landmarks, [1, 1])
+    ranking.tell()
+    shown = capsys.readouterr()
+    assert "b.jpg  nothing found\n" in shown.out and "a.jpg  flagged\n" in shown.out
+    assert "isn't calibrated" in shown.err
