@@ -118,8 +118,8 @@ def speed(detector: LandmarkDetector, data: Annotations, *, rounds: int) -> str:
     best = min(seconds)
     return (
         f"{len(images) / best:.1f} images per second (best of {rounds} rounds over {len(images)} images, "
-        f"{torch.get_num_threads()} threads, load {load:.1f}); {1000 * min(processor) / len(images):.1f} ms of processor time per "
-        f"image; memory {memory[-1] - memory[0]:+.0f} MB from the first round to the last"
+        f"{torch.get_num_threads()} threads, load {load:.1f}); {1000 * min(processor) / len(images):.1f} ms of processor time "
+        f"per image; memory {memory[-1] - memory[0]:+.0f} MB from the first round to the last"
     )
 
 

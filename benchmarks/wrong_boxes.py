@@ -1,7 +1,7 @@
 """What refinement passes make of wrong boxes: a table of errors for boxes that are off in place and size.
 
-``python -m benchmarks.wrong_boxes RUN DATA`` moves each true box by 10, 20 and 30 % of its longer side in a random direction, or
-makes it larger or smaller by as much, or both, and predicts inside with 0 to 3 refinement passes.
+``python -m benchmarks.wrong_boxes RUN DATA`` moves each true box by 10, 20 and 30 % of its longer side in a random direction,
+or makes it larger or smaller by as much, or both, and predicts inside with 0 to 3 refinement passes.
 """
 
 from __future__ import annotations

@@ -46,16 +46,16 @@ def test_errors_by_hand() -> None:
     """The first answer is off by 2 of 20 pixels everywhere, the second image has no answer."""
     found = nothing_found([0, 1], 4)
     points = found.points.clone()
-    points[0] = torch.tensor(SQUARE + [0, 2])
+    points[0] = torch.tensor(SQUARE + np.array([0, 2]))
     assert annotations().errors(replace(found, points=points)).tolist() == [pytest.approx(10.0), np.inf]
 
 
 def test_what_is_wrong_and_what_is_flagged() -> None:
-    """Two shapes that differ by 1.2 pixels in one coordinate of one corner: the floor is 0.6 of 20 pixels there, a mean of 0.75 %."""
+    """Two shapes differ by 1.2 pixels in one coordinate: the floor is off by 0.6 of 20 there, 0.75 % over the four corners."""
     bent = SQUARE.copy()
     bent[2, 1] -= 1.2
     found = nothing_found(range(3), 4)
-    points = torch.tensor(np.array([SQUARE + [0.1, 0], bent + [0.2, 0], SQUARE]))
+    points = torch.tensor(np.array([SQUARE + np.array([0.1, 0]), bent + np.array([0.2, 0]), SQUARE]))
     found = replace(found, points=points, flagged=torch.tensor([False, False, True]))
     detector: Any = SimpleNamespace(predict=lambda images: found)
     wrong, flagged = judged(detector, ["a", "b", "c"], [SQUARE, bent, None])
