@@ -15,15 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from brule.data import FORMATS, Annotation, Annotations, image_size, landmark_box, read_samples, write_annotations
+from brule.data.box_fitting import five_of
 from brule.data.samples import Layout
 
 NAMES = ("right eye", "left eye", "nose", "right corner of the mouth", "left corner of the mouth")
-_OF = (range(36, 42), range(42, 48), (30,), (48,), (54,))  # 0-based, of the 68
-
-
-def five_of(points: np.ndarray) -> np.ndarray:
-    """68 landmarks ``(68, 2)`` → five, ``(5, 2)``: an eye's centre is the mean of its six points."""
-    return np.stack([points[list(indices)].mean(axis=0) for indices in _OF])
 
 
 def main() -> None:

@@ -67,6 +67,7 @@ class PredictKeywords(TypedDict, total=False):
     """The fields of :class:`PredictOptions` as keywords, for type checkers; ``views`` is another name of ``tta``."""
 
     objects: Objects
+    most: int
     refine: int | None
     tta: int
     batch_size: int
