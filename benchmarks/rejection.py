@@ -71,14 +71,14 @@ def main() -> None:
     asked = options(__doc__).parse_args()
     torch.set_num_threads(asked.threads)
     detector, data = LandmarkDetector.load(asked.run), Annotations.read(asked.data, part=asked.part)
-    paths, shapes = [sample.path for sample in data.samples], list(data.points)
-    whole = [load_image(path) for path in paths]
+    # In memory: beside files, the annotation would give the box.
+    whole, shapes = [load_image(sample.path) for sample in data.samples], list(data.points)
     places = [from_boxes(np.array([landmark_box(shape)])) for shape in shapes]
     painted = [painted_over(image, place, seed=_SEED + k) for k, (image, place) in enumerate(zip(whole, places, strict=True))]
     flat = [hidden_flat(image, shape) for image, shape in zip(whole, shapes, strict=True)]
-    nothing: list[Array | None] = [None] * len(paths)
+    nothing: list[Array | None] = [None] * len(whole)
     parts: dict[str, tuple[Sequence[Any], Sequence[Array | None]]] = {
-        "photographs": (paths, shapes),
+        "photographs": (whole, shapes),
         "object painted over": (painted, nothing),
         "object under a rectangle": (flat, nothing),
     }
