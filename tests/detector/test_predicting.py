@@ -15,7 +15,7 @@ import torch
 
 from brule.data import CROP_SCALE, Box, Picture, Sample
 from brule.detector.finding import find_all
-from brule.detector.inputs import Item
+from brule.detector.items import Item
 from brule.detector.landmarks import joined
 from brule.detector.predicting import Finder, PredictOptions
 from brule.detector.refinement import CropFrame
