@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from brule.cli.options import Device, Many, checked_device
-from brule.cli.output import note, say
+from brule.cli.output import note, say, say_rows
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -238,12 +238,4 @@ def _share(share: float | None, bound: str | None) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in header:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, highlight=False)
+    say_rows(header, rows, keys=len(_PLACE) if tuple(header[: len(_PLACE)]) == _PLACE else 1)

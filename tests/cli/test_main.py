@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import resource
 import subprocess
@@ -133,3 +134,45 @@ def test_help_starts_at_once() -> None:
         subprocess.run([sys.executable, "-m", "brule", "--help"], check=True, capture_output=True)
         times.append(children() - began)
     assert min(times) < 0.8
+
+
+HEADER = ("part", "size", "what it is", "seconds it takes", "share of the whole")
+ROWS = [("first part of it", "64", "a description", "12.5 s", "25 %"), ("second", "128", "", "37.5 s", "75 %")]
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 40])
+def test_tables_fit_every_terminal_and_lose_nothing(width: int, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Whole, with headings of two lines, or a block for each row: every cell is there, and nothing is cut."""
+    from brule.cli.output import say_rows
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    say_rows(HEADER, ROWS, keys=2)
+    lines = capsys.readouterr().out.splitlines()
+    text = " ".join(lines)
+    assert all(len(line.rstrip()) <= width for line in lines) and "…" not in text
+    assert all(cell in text for row in ROWS for cell in row)
+    assert all(word in text for heading in HEADER[2:] for word in heading.split())
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_the_progress_bar_keeps_percent_and_time_left(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import rich.progress
+
+    from brule.cli import output
+
+    shown: list[rich.progress.Progress] = []
+    genuine = rich.progress.Progress
+
+    def spy(*columns: object, **options: object) -> rich.progress.Progress:
+        shown.append(genuine(*columns, **options))
+        return shown[-1]
+
+    console = output.Console(file=io.StringIO(), force_terminal=True, width=width)
+    monkeypatch.setattr(rich.progress, "Progress", spy)
+    monkeypatch.setattr(output, "Console", lambda **_: console)
+    with output.progress_bar("a title that is much longer than a terminal is wide, or nearly so") as update:
+        update(2500, 10_000)
+        with console.capture() as drawn:
+            console.print(shown[0].get_renderable())
+    line = next(line for line in drawn.get().splitlines() if "25%" in line)
+    assert "2500/10000" in line and "--:--" in line

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brule.cli.options import Data, Device, SkipBad, checked_device, images_of
-from brule.cli.output import PlainTable, note, note_bad, progress_bar, say
+from brule.cli.output import note, note_bad, progress_bar, say, say_rows
 
 if TYPE_CHECKING:
     from brule.detector import CalibrationReport
@@ -81,30 +81,22 @@ def calibrate(
 
 
 def _say(report: CalibrationReport) -> None:
-    from rich.console import Console
-
     from brule.detector.calibrating import FOLDS, KEPT
 
-    def table(*columns: str) -> PlainTable:
-        return PlainTable(*columns, header_style="bold")
-
-    console = Console()
-    best = table("views", "error", "correlation (95 %)", *(f"surest {100 * share:.0f} %" for share in KEPT))
+    best = []
     for one in report.quality:
         value, low, high = one.correlation
         kept = [f"{own:.2f} ({oracle:.2f})" for own, oracle in map(one.kept, KEPT)]
-        best.add_row(str(one.views), f"{one.error:.2f}", f"{value:.2f} ({low:.2f} to {high:.2f})", *kept)
-    console.print(best, highlight=False)
+        best.append((str(one.views), f"{one.error:.2f}", f"{value:.2f} ({low:.2f} to {high:.2f})", *kept))
+    say_rows(("views", "error", "correlation (95 %)", *(f"surest {100 * share:.0f} %" for share in KEPT)), best)
     say()
     say("Spearman's rank correlation of expected and true error; the error of the surest images beside (in brackets) that of")
     say("those with the smallest errors. Each view takes as long as the first. Before calibration, the spread of one view")
     say(f"has a correlation of {report.before.value:.2f}.")
     say()
     last = report.quality[-1]
-    groups = table("", "surest quarter", "second", "third", "least sure quarter")
-    for name, column in (("expected", 0), ("true", 1)):
-        groups.add_row(name, *(f"{pair[column]:.2f}" for pair in last.groups))
-    console.print(groups, highlight=False)
+    groups = [(name, *(f"{pair[k]:.2f}" for pair in last.groups)) for k, name in enumerate(("expected", "true"))]
+    say_rows(("", "surest quarter", "second", "third", "least sure quarter"), groups)
     say()
     say(f"images   {report.calibration.images}, {FOLDS}-fold cross-validation; the quarters with {last.views} views")
     say("errors   mean distance of a landmark from its true place, in % of the crop's side")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from brule.cli.evaluate import Boxes, Normaliser, evaluate_detector
 from brule.cli.options import Device, Many, Output, SkipBad, checked_device
-from brule.cli.output import PlainTable, note, note_bad, say, write_json
+from brule.cli.output import note, note_bad, say, say_rows, write_json
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,31 +100,28 @@ def _measured(run: Path, samples: SampleList, device: str | None, **options: Any
 
 
 def _say_report(report: ComparisonReport) -> None:
-    from rich.console import Console
-
     from brule.evaluation.reports.comparison import p_text, verdict
     from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 
     if report.left_out:
         note(f"{report.left_out} images were evaluated for some of them only and are left out")
-    figures = PlainTable("(95 % interval)", *(one.name for one in report.candidates))
-    for name in report.figures:
-        figures.add_row(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates))
+    figures = [(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates)) for name in report.figures]
     if report.given:
-        figures.add_row("NME, given boxes", *("  ".join(estimate_text("nme", one)) for one in report.given.values()))
-    figures.add_row("floor NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates))
-    tests = PlainTable("difference", "", "mean (95 % interval)", "Wilcoxon p", "corrected", "second better on")
+        figures.append(("NME, given boxes", *("  ".join(estimate_text("nme", one)) for one in report.given.values())))
+    figures.append(("floor NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates)))
+    tests = []
     for name, pairs in report.differences.items():
         for one in pairs:
             value, low, high = (signed(v, plus=True) for v in (one.difference, one.low, one.high))
-            tests.add_row(
-                f"{one.second} − {one.first}", LABELS[name].split(",")[0], f"{value}  ({low} to {high})",
-                p_text(one.p_value), p_text(one.p_adjusted), f"{100 * one.second_better:.0f} % of {one.n}",
+            tests.append(
+                (
+                    f"{one.second} − {one.first}", LABELS[name].split(",")[0], f"{value}  ({low} to {high})",
+                    p_text(one.p_value), p_text(one.p_adjusted), f"{100 * one.second_better:.0f} % of {one.n}",
+                )
             )  # fmt: skip
-    console = Console()
-    console.print(figures, highlight=False, markup=False)
+    say_rows(("(95 % interval)", *(one.name for one in report.candidates)), figures)
     say()
-    console.print(tests, highlight=False, markup=False)
+    say_rows(("difference", "of", "mean (95 % interval)", "Wilcoxon p", "corrected p", "second better on"), tests, keys=2)
     say()
     say(verdict(report))
     say()

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 SHOWN_BAD_FILES = 10
+BAR_TITLE = 24  # characters: percent and time left keep their place on narrow terminals
 LAUNCHED = "brule"  # how the run ids of our own launcher begin
 
 
@@ -126,6 +127,50 @@ def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
         say(f"{name:<{width}}  {value}")
 
 
+def say_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int = 1) -> None:
+    """Print a table that fits the terminal: headings of two lines if need be, else a block for each row.
+
+    Args:
+        header: of the columns.
+        rows: of texts, as many as there are headings.
+        keys: so many columns name a row; they are the first line of its block.
+    """
+    console, content = Console(), [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
+    for headings in (tuple(header), tuple(_in_two_lines(one) for one in header)):
+        if sum(_widths(headings, content)) > console.width:
+            continue
+        table = PlainTable(padding=(0, 2, 0, 0), header_style="bold")
+        for heading in headings:
+            table.add_column(Text(heading), no_wrap=True)
+        for row in content:
+            table.add_row(*row)
+        console.print(table, highlight=False, markup=False)
+        return
+    width = max(len(name) for name in header[keys:])
+    for row in content:
+        say("  ".join(cell for cell in row[:keys] if cell))
+        for name, cell in zip(header[keys:], row[keys:], strict=True):
+            if cell:
+                say(f"  {name:<{width}}  {cell}")
+
+
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Characters that the columns of a table take, with the two between them."""
+    from rich.cells import cell_len
+
+    cells = [[*heading.split("\n"), *(row[k] for row in rows)] for k, heading in enumerate(headings)]
+    return [max(map(cell_len, column)) + 2 for column in cells[:-1]] + [max(map(cell_len, cells[-1]))]
+
+
+def _in_two_lines(heading: str) -> str:
+    """A heading broken at the space nearest to its middle."""
+    spaces = [place for place, sign in enumerate(heading) if sign == " "]
+    if not spaces:
+        return heading
+    place = min(spaces, key=lambda one: abs(one - len(heading) / 2))
+    return f"{heading[:place]}\n{heading[place + 1 :]}"
+
+
 def note_bad(bad: BadFiles) -> None:
     """Say which files were left out, and why."""
     if not bad:
@@ -140,10 +185,16 @@ def note_bad(bad: BadFiles) -> None:
 @contextmanager
 def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, nothing elsewhere; yields ``update(done, total)``."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn(f"[bold]{what}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    columns = (
+        TextColumn(f"[bold]{what[:BAR_TITLE]}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+    )
     with Progress(
         *columns, console=console, disable=quiet or not is_main_process() or not console.is_terminal, transient=True
     ) as bar:
