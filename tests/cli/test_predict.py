@@ -36,7 +36,7 @@ def test_all_formats_agree_with_the_detector(brule, trained: Path, faces: Path, 
         np.testing.assert_allclose(np.array(row[1:-3], float).reshape(-1, 2), points, atol=1e-3)
         assert float(row[-3]) == pytest.approx(float(spread.mean()), abs=1e-3) and row[0] == entry["path"]
         np.testing.assert_allclose(read_pts(out / relative.with_suffix(".pts")), points, atol=1e-4)
-        assert Image.open(out / "overlays" / relative.with_suffix(".jpg")).size == (48, 48)
+        assert Image.open(out / "overlays" / relative.with_suffix(".jpg")).size == (480, 480)  # enlarged
     assert {"sub/face_000300.pts", "overlays/sub/face_000300.jpg"} <= files(out)
     assert not [name for name in files(out) if ".part" in name]
 
