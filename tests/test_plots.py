@@ -322,7 +322,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     broken = Image.new("RGB", (9, 9))
 
     def half_a_file(target):
-        target.write_bytes(b"half")
+        target.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(broken, "save", half_a_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -15,9 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brule.errors import DataError, OutputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_NAME = 255  # bytes of a file's name, in nearly every file system
 
@@ -139,6 +143,27 @@ def write_text(path: Path | str, text: str, *, flush: bool = False) -> None:
     """
     with atomic_write(path, flush=flush) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_image(path: Path | str, image: Image, **options: Any) -> None:
+    """Write a Pillow image in the format of the path's suffix, whole or not at all.
+
+    It is encoded in memory: where a disk takes a part of what it is given, Pillow's encoders take that for all of it.
+
+    Args:
+        path: the file.
+        image: the image.
+        options: of Pillow's encoder, such as ``quality``.
+
+    Raises:
+        OutputError: it can't be written.
+        ValueError: the suffix is that of no format.
+    """
+    target, encoded = Path(path), io.BytesIO()
+    encoded.name = target.name  # Pillow finds the format by it
+    with atomic_write(target) as temporary:
+        image.save(encoded, **options)
+        temporary.write_bytes(encoded.getvalue())
 
 
 @contextmanager

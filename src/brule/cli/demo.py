@@ -15,7 +15,7 @@ from brule.cli.evaluate import draw_predictions
 from brule.cli.options import Device, Output, checked_device
 from brule.cli.output import commands, note, say, say_commands, say_table, write_json
 from brule.errors import ConfigError
-from brule.files import write_text
+from brule.files import write_image, write_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -155,7 +155,7 @@ def _write_scenes(folder: Path, count: int, start: int, *, seed: int, points: bo
     scenes = synthetic_scenes(count, size=SIZE, side=SIDE, rotation=ROTATION, seed=seed, start=start)
     for k, image in enumerate(scenes.images):
         path = folder / f"scene_{start + k:07d}.jpg"
-        Image.fromarray(image).save(path, quality=JPEG_QUALITY)
+        write_image(path, Image.fromarray(image), quality=JPEG_QUALITY)
         if points:
             write_pts(path.with_suffix(".pts"), scenes.points[k][0])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from brule.errors import BruleError, OutputError
-from brule.files import atomic_write, write_text
+from brule.files import write_image, write_text
 
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _MARGIN = 16  # about a chart, in its own units
@@ -39,8 +39,7 @@ def save_picture(picture: Image.Image | str, path: str | os.PathLike[str]) -> Pa
         write_text(target, _on_paper(picture))
         return target
     try:
-        with atomic_write(target) as temporary:
-            picture.save(temporary)
+        write_image(target, picture)
     except OutputError:
         raise
     except ValueError as error:

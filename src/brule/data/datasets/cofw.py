@@ -21,6 +21,7 @@ from brule.data.datasets.layout import checked_split, expect, first_there, note_
 from brule.data.formats.pts import FIRST_PIXEL
 from brule.data.samples import BadFiles, Sample, SampleList
 from brule.errors import DataError
+from brule.files import write_image
 
 N_POINTS = 29
 RELEASE_COUNTS = {"train": 1345, "test": 507}
@@ -101,7 +102,7 @@ def _written(path: Path, split: str, file: Any, *, references: np.ndarray) -> Pa
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
         for i, reference in enumerate(references, 1):
-            Image.fromarray(_upright(np.asarray(file[reference]))).save(building / f"{split}_{i:04d}.png")
+            write_image(building / f"{split}_{i:04d}.png", Image.fromarray(_upright(np.asarray(file[reference]))))
         os.replace(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)

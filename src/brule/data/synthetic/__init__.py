@@ -21,7 +21,7 @@ from brule.data.synthetic.look import sample_look
 from brule.data.synthetic.scenes import SyntheticScenes, synthetic_scenes
 from brule.data.synthetic.shape import IBUG_MIRROR, N_LANDMARKS, sample_face
 from brule.errors import DataError
-from brule.files import atomic_write, make_folder
+from brule.files import make_folder, write_image
 
 __all__ = [
     "IBUG_MIRROR",
@@ -107,8 +107,7 @@ def write_synthetic_faces(
     for number in range(start, start + n):  # one at a time: a large set needn't fit into memory
         image, landmarks = _draw(size, seed, number)
         path = directory / f"face_{number:06d}.png"
-        with atomic_write(path) as temporary:
-            Image.fromarray(image).save(temporary, compress_level=3)
+        write_image(path, Image.fromarray(image), compress_level=3)
         if points:
             write_pts(path.with_suffix(".pts"), landmarks)
         paths.append(path)
