@@ -17,6 +17,7 @@ from brule.bulk.places import SCHEME, Place, fetch, file_system
 from brule.bulk.plan import Part
 from brule.data import BadFiles, Sample, SampleList
 from brule.data.images import IMAGE_SUFFIXES, image_size
+from brule.detector.predicting import MOST_OBJECTS
 from brule.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class BulkOptions:
 
     Attributes:
         objects: ``best`` or ``all``.
+        most: of ``all``: the largest number of objects per image.
         refine: refinement passes.
         tta: views of each crop.
         batch_size: images at a time.
     """
 
     objects: Literal["best", "all"] = "best"
+    most: int = MOST_OBJECTS
     refine: int | None = None
     tta: int = 1
     batch_size: int = 64
