@@ -27,7 +27,6 @@ def pairs(edges: object) -> set[frozenset[int]]:
 @contextmanager
 def drawn_edges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[frozenset[int]]]]:
     """What the functions that draw are asked to join."""
-    import brule.detector.estimator as estimator
     import brule.evaluation.reports.evaluation as page
 
     seen: dict[str, set[frozenset[int]]] = {}
@@ -42,9 +41,8 @@ def drawn_edges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[froze
         monkeypatch.setattr(module, name, watching)
 
     with monkeypatch.context():
-        for name in ("overlay_grid", "draw_landmarks", "barycenter_picture"):
+        for name in ("overlay_grid", "draw_objects", "barycenter_picture", "preview_sheet"):
             watched(brule.plots, name)
-        watched(estimator, "preview_sheet")
         watched(page, "landmark_map")
         watched(page, "landmark_overlay")
         yield seen
@@ -59,7 +57,7 @@ def test_they_reach_every_picture(brule, words, faces: Path, tmp_path: Path, mon
         assert brule("evaluate", run, "--data", faces / "test", *report).code == 0
         assert brule("predict", run, faces / "test", "-o", tmp_path / "found").code == 0
     assert {name: edges == SPELLED for name, edges in seen.items()} == dict.fromkeys(
-        ("preview_sheet", "landmark_map", "landmark_overlay", "overlay_grid", "draw_landmarks"), True
+        ("preview_sheet", "landmark_map", "landmark_overlay", "overlay_grid", "draw_objects"), True
     )
     assert pairs(json.loads((run / "detector.json").read_text())["edges"]) == SPELLED
 
