@@ -73,7 +73,7 @@ class Job:
             write_text(self._file, json.dumps({**self.facts, "pid": self._process.pid}) + "\n")
 
     def stop(self) -> None:
-        """Ask it to end, as Ctrl-C does."""
+        """Ask it to end: training then writes a checkpoint first, as after Ctrl-C."""
         with self._guard:
             if not self._runs():
                 return
@@ -81,7 +81,8 @@ class Job:
             write_text(self._file, json.dumps({**facts, "stopping": True}) + "\n")
             pid = facts.get("pid")
             if isinstance(pid, int):
-                os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+                # Not SIGINT: a page that was started in the background of a shell hands down that it is ignored.
+                os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, if this process started it."""
