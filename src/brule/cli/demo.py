@@ -45,7 +45,7 @@ class _Settings:
 def demo(
     *,
     output: Annotated[Path, Output],
-    iterations: int = 1000,
+    iterations: int = 700,
     images: Annotated[int, Parameter(name="--images")] = 1000,
     minutes: float | None = None,
     seed: int = 0,
