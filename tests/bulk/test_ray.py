@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow.dataset
 import pytest
 
-from brule.bulk import BulkOptions, Place, plan_parts, predict_parts
+from brule.bulk import Place, fingerprint, plan_parts, predict_parts
+from brule.detector import PredictOptions
 
 ray = pytest.importorskip("ray")
 
@@ -31,8 +32,8 @@ def workers_at_work() -> list[int]:
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds workers in /proc, which this system lacks")
 def test_a_killed_worker_costs_nothing_but_time(run: Path, photos: Path, tmp_path: Path) -> None:
-    how = BulkOptions()
-    plan = plan_parts([str(photos)], detector=how.fingerprint(run), part_size=1)
+    how = PredictOptions()
+    plan = plan_parts([str(photos)], detector=fingerprint(run, how), part_size=1)
     there = set(workers_at_work())  # of clusters that aren't ours
     killed: list[int] = []
 

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from brule import LandmarkDetector
-from brule.bulk import BulkOptions, Part, Place, PredictBatches, plan_parts, predict_part, predict_parts
+from brule.bulk import Part, Place, PredictBatches, fingerprint, plan_parts, predict_part, predict_parts
 from brule.cli import main
 from brule.data import Sample, SampleList
+from brule.detector import PredictOptions
 from brule.errors import DataError, OutputError
 
 Pack = Callable[[Path, str], Path]
@@ -29,8 +30,8 @@ def table(output: Path | str) -> dict[str, list]:
 
 
 def predicted(run: Path, paths: list[str], output: str, **options: int) -> object:
-    how = BulkOptions()
-    plan = plan_parts(paths, detector=how.fingerprint(run), **options)
+    how = PredictOptions()
+    plan = plan_parts(paths, detector=fingerprint(run, how), **options)
     return predict_parts(run, plan, Place(output), options=how, device="cpu")
 
 
@@ -119,19 +120,19 @@ def test_nothing_half_written_is_left(run: Path, photos: Path, tmp_path: Path) -
     (tmp_path / "file").write_text("in the way")
     part = Part("part-000000", (str(photos / "face_000000.png"),))
     with pytest.raises(OutputError):
-        predict_part(LandmarkDetector.load(run, device="cpu"), part, Place(str(tmp_path / "file")), options=BulkOptions())
+        predict_part(LandmarkDetector.load(run, device="cpu"), part, Place(str(tmp_path / "file")), options=PredictOptions())
     assert (tmp_path / "file").read_text() == "in the way"
 
 
 def test_the_fingerprint_follows_what_decides_the_results(run: Path, tmp_path: Path) -> None:
-    ours = BulkOptions().fingerprint(run)
-    assert BulkOptions(batch_size=3).fingerprint(run) == ours
-    assert BulkOptions(tta=2).fingerprint(run) != ours
+    ours = fingerprint(run, PredictOptions())
+    assert fingerprint(run, PredictOptions(batch_size=3)) == ours
+    assert fingerprint(run, PredictOptions(tta=2)) != ours
     detector = LandmarkDetector.load(run, device="cpu")
     with torch.no_grad():
         next(detector.model_.parameters()).add_(0.1)
     detector.save(tmp_path / "other")
-    assert BulkOptions().fingerprint(tmp_path / "other") != ours
+    assert fingerprint(tmp_path / "other", PredictOptions()) != ours
 
 
 def test_the_command_says_what_it_did_and_continues(

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from brule.bulk.places import Place
     from brule.bulk.plan import Part, Plan, plan_parts
     from brule.bulk.running import Outcome, predict_parts
-    from brule.bulk.work import BulkOptions, predict_part
+    from brule.bulk.work import fingerprint, predict_part
 
 __all__ = [
-    "BulkOptions",
     "Outcome",
     "Part",
     "Place",
     "Plan",
     "PredictBatches",
+    "fingerprint",
     "plan_parts",
     "predict_part",
     "predict_parts",
@@ -37,6 +37,6 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
             "places": ("Place",),
             "plan": ("Part", "Plan", "plan_parts"),
             "running": ("Outcome", "predict_parts"),
-            "work": ("BulkOptions", "predict_part"),
+            "work": ("fingerprint", "predict_part"),
         },
     )

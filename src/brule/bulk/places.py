@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brule.errors import ConfigError, DataError, OutputError
-from brule.files import atomic_write, make_folder, wrap_oserror
+from brule.files import atomic_write
 
 SCHEME = "://"
 
@@ -53,9 +53,7 @@ class Place:
             OutputError: it can't be written.
         """
         if self.local:
-            target = Path(self.address) / name
-            make_folder(target.parent)
-            with atomic_write(target) as temporary, wrap_oserror(target):
+            with atomic_write(Path(self.address) / name) as temporary:
                 temporary.write_bytes(content)
             return
         files, path = file_system(self.address)

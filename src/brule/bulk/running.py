@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from brule.bulk.places import Place
 from brule.bulk.plan import Part, Plan
-from brule.bulk.work import BulkOptions, detector_files, need_pyarrow, predict_part
+from brule.bulk.work import detector_files, need_pyarrow, predict_part
+from brule.detector.predicting import PredictOptions
 from brule.errors import BruleError, ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def predict_parts(
     plan: Plan,
     output: Place,
     *,
-    options: BulkOptions,
+    options: PredictOptions,
     engine: Engine = "parts",
     workers: int | None = None,
     address: str | None = None,
@@ -61,7 +62,7 @@ def predict_parts(
 
     Args:
         run: the folder of a run, or of a saved detector.
-        plan: of :func:`brule.bulk.plan_parts`, its ``detector`` being ``options.fingerprint(run)``.
+        plan: of :func:`brule.bulk.plan_parts`, its ``detector`` being ``fingerprint(run, options)``.
         output: where the parts' files go; what is there is kept.
         options: how images are predicted.
         engine: ``parts``: one after the other, in this process; ``ray``: on a Ray cluster.
@@ -100,7 +101,7 @@ def predict_parts(
     return outcome
 
 
-def _here(run: Path, parts: Sequence[Part], output: Place, *, options: BulkOptions, device: str | None) -> Iterator[Done]:
+def _here(run: Path, parts: Sequence[Part], output: Place, *, options: PredictOptions, device: str | None) -> Iterator[Done]:
     from brule.detector import LandmarkDetector
 
     detector = LandmarkDetector.load(run, device=device)
@@ -116,7 +117,7 @@ def _on_ray(
     parts: Sequence[Part],
     output: Place,
     *,
-    options: BulkOptions,
+    options: PredictOptions,
     workers: int | None,
     address: str | None,
     gpus: float,
@@ -151,7 +152,7 @@ def _result(ray: Any, reference: Any) -> dict[str, int] | str:
         return f"its worker failed {RETRIES + 1} times ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
 
 
-def _on_worker(files: dict[str, bytes], part: Part, output: Place, *, options: BulkOptions) -> dict[str, int] | str:
+def _on_worker(files: dict[str, bytes], part: Part, output: Place, *, options: PredictOptions) -> dict[str, int] | str:
     """A part in a worker of Ray, which keeps its detector for the next one."""
     import torch
 
@@ -166,10 +167,10 @@ def _on_worker(files: dict[str, bytes], part: Part, output: Place, *, options: B
 def _detector(files: tuple[tuple[str, bytes], ...]) -> LandmarkDetector:
     from brule.detector import LandmarkDetector
 
-    folder = Path(mkdtemp(prefix="brule-"))
-    for name, content in files:
-        (folder / name).write_bytes(content)
-    return LandmarkDetector.load(folder)
+    with TemporaryDirectory(prefix="brule-") as folder:
+        for name, content in files:
+            (Path(folder) / name).write_bytes(content)
+        return LandmarkDetector.load(folder)
 
 
 def _ray() -> Any:

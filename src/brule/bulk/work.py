@@ -7,17 +7,17 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from brule.bulk.places import SCHEME, Place, fetch, file_system
 from brule.bulk.plan import Part
 from brule.data import BadFiles, Sample, SampleList
 from brule.data.images import IMAGE_SUFFIXES, image_size
-from brule.detector.predicting import MOST_OBJECTS
+from brule.detector.predicting import PredictOptions
 from brule.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,34 +25,16 @@ if TYPE_CHECKING:
 
     from brule.detector import LandmarkDetector, Landmarks
 
-_FETCHED = 256  # images from elsewhere that lie on the disk at a time
+_FETCHED = 256  # images from elsewhere that are on the disk at a time
 
 
-@dataclass(frozen=True)
-class BulkOptions:
-    """How images are predicted; as for :meth:`LandmarkDetector.predict`.
-
-    Attributes:
-        objects: ``best`` or ``all``.
-        most: of ``all``: the largest number of objects per image.
-        refine: refinement passes.
-        tta: views of each crop.
-        batch_size: images at a time.
-    """
-
-    objects: Literal["best", "all"] = "best"
-    most: int = MOST_OBJECTS
-    refine: int | None = None
-    tta: int = 1
-    batch_size: int = 64
-
-    def fingerprint(self, folder: Path) -> str:
-        """A hash of the options and of a detector's files; the size of batches doesn't decide the results."""
-        options = {name: value for name, value in asdict(self).items() if name != "batch_size"}
-        found = hashlib.sha256(repr(sorted(options.items())).encode())
-        for name, content in detector_files(folder).items():
-            found.update(name.encode() + hashlib.sha256(content).digest())
-        return found.hexdigest()
+def fingerprint(folder: Path, options: PredictOptions) -> str:
+    """A hash of a detector's files and of the options; the size of batches doesn't decide the results."""
+    deciding = {name: value for name, value in asdict(options).items() if name != "batch_size"}
+    found = hashlib.sha256(repr(sorted(deciding.items())).encode())
+    for name, content in detector_files(folder).items():
+        found.update(name.encode() + hashlib.sha256(content).digest())
+    return found.hexdigest()
 
 
 def detector_files(folder: Path) -> dict[str, bytes]:
@@ -64,7 +46,7 @@ def detector_files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
 
 
-def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, options: BulkOptions) -> dict[str, int]:
+def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, options: PredictOptions) -> dict[str, int]:
     """Predict a part and write its file, whole or not at all.
 
     An image that can't be read gives a row with the reason in ``error``, so that each image has its row.
@@ -174,7 +156,7 @@ def need_pyarrow() -> None:
 
 
 def _batches(part: Part) -> Iterator[list[tuple[str, Path]]]:
-    """Names and local paths of a part's images; what comes from elsewhere lies in a temporary folder meanwhile."""
+    """Names and local paths of a part's images; what comes from elsewhere is in a temporary folder meanwhile."""
     if not part.shard and not any(SCHEME in item for item in part.items):
         yield [(item, Path(item)) for item in part.items]
         return

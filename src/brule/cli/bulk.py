@@ -38,12 +38,13 @@ def predict_bulk(
     run: Path, paths: Sequence[str], output: str, *, options: dict[str, Any], bulk: Bulk, device: str | None
 ) -> int:
     """Predict in parts; returns the exit code."""
-    from brule.bulk import BulkOptions, Place, plan_parts, predict_parts
+    from brule.bulk import Place, fingerprint, plan_parts, predict_parts
     from brule.bulk.work import need_pyarrow
+    from brule.detector import PredictOptions
 
     need_pyarrow()
-    how = BulkOptions(**options)
-    plan = plan_parts(paths, detector=how.fingerprint(run), part_size=bulk.part_size)
+    how = PredictOptions(**options)
+    plan = plan_parts(paths, detector=fingerprint(run, how), part_size=bulk.part_size)
     with progress_bar("parts") as progress:
         found = predict_parts(
             run,

@@ -137,7 +137,6 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
                 "crop_box",
                 "landmark_box",
                 "split_by_name",
-                "to_crop",
             ),
             "shapes": ("MIN_SHAPE_POINTS", "Shapes", "draw_shapes", "read_shapes", "to_crop", "write_shapes"),
             "sources": ("read_samples",),
