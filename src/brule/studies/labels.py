@@ -14,7 +14,7 @@ from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import ablation_chart, captioned
 from brule.studies.regularizer import ALONE, REGULARIZED, check_apart
-from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
+from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, paired_difference, run_each, scores_by_arm
 
 SHARES = (1.0, 0.5, 0.1)
 
@@ -67,18 +67,13 @@ def run_labels(
     """
     check_apart(material)
     counts = label_counts(shares, len(material.labelled or ()))
-    scores = []
+    runs = []
     for seed in seeds:
         for share, count in counts.items():
             own = replace(material, n_labelled=count)
-            for name, learnt in ((ALONE, replace(own, images=None)), (REGULARIZED, own)):
-                arm = Arm(arm_name(name, share))
-                score = run_arm(directory, arm, seed, material=learnt, preset=preset, overrides=overrides, quiet=quiet)
-                if score is None:
-                    return None
-                say(f"{arm.name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")
-                scores.append(score)
-    return scores
+            runs.append((Arm(arm_name(ALONE, share)), seed, replace(own, images=None)))
+            runs.append((Arm(arm_name(REGULARIZED, share)), seed, own))
+    return run_each(directory, runs, preset=preset, overrides=overrides, quiet=quiet, say=say)
 
 
 def arm_name(name: str, share: float) -> str:

@@ -132,7 +132,7 @@ def run_regularizer(
             score = run_arm(directory, arm, seed, material=own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
             if score is None:
                 return None
-            say(f"{name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")
+            say(score.line())
             found.append(LearningCurve(score, _ended(recorder, score)))
     return found
 

@@ -105,6 +105,10 @@ class Score:
     seconds: float
     settings: dict[str, Any]
 
+    def line(self) -> str:
+        """What a study prints when the run ends."""
+        return f"{self.arm}, seed {self.seed}: NME {self.nme:.2f} %, W1 {self.w1:.2f} % (floor {self.floor_nme:.2f} %)"
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -244,14 +248,27 @@ def run_arms(
     Returns:
         All scores; ``None`` if Ctrl-C ended the study, which the next call resumes.
     """
+    runs = [(arm, seed, material) for seed in seeds for arm in arms]
+    return run_each(directory, runs, preset=preset, overrides=overrides, quiet=quiet, say=say)
+
+
+def run_each(
+    directory: Path,
+    runs: Iterable[tuple[Arm, int, StudyMaterial]],
+    *,
+    preset: str,
+    overrides: Mapping[str, Any],
+    quiet: bool,
+    say: Callable[[str], object],
+) -> list[Score] | None:
+    """Do runs, each an arm with its seed and what it learns from; otherwise as :func:`run_arms`."""
     scores = []
-    for seed in seeds:
-        for arm in arms:
-            score = run_arm(directory, arm, seed, material=material, preset=preset, overrides=overrides, quiet=quiet)
-            if score is None:
-                return None
-            say(f"{arm.name}, seed {seed}: NME {score.nme:.2f} %, W1 {score.w1:.2f} % (floor {score.floor_nme:.2f} %)")
-            scores.append(score)
+    for arm, seed, material in runs:
+        score = run_arm(directory, arm, seed, material=material, preset=preset, overrides=overrides, quiet=quiet)
+        if score is None:
+            return None
+        say(score.line())
+        scores.append(score)
     return scores
 
 
