@@ -46,7 +46,6 @@ class Format:
         one_image: whether every image has a file of its own.
         companions: further files beside those of the images, by their name: what they share.
         file_name: of an image's own file, from the image's ``{stem}`` or whole ``{name}``; by default the first suffix decides.
-        needs_size: whether writing needs the images' sizes.
         names_images: whether files name their images; without, the image beside a file that has its name is meant, and the
             records' ``image`` is "".
     """
@@ -60,7 +59,6 @@ class Format:
     dump: Callable[[Annotations], str]
     holds: frozenset[str]
     one_image: bool = False
-    needs_size: bool = False
     names_images: bool = True
     companions: Callable[[Annotations], dict[str, str]] | None = None
     file_name: str | None = None

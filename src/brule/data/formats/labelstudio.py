@@ -307,5 +307,4 @@ LABELSTUDIO = Format(
     parse=_parse,
     dump=_dump,
     holds=frozenset(FEATURES) - {"occluded", "curves", "scale"},
-    needs_size=True,
 )

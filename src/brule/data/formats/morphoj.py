@@ -82,5 +82,4 @@ MORPHOJ = Format(
     parse=_parse,
     dump=_dump,
     holds=frozenset({"images", "several", "fractions"}),
-    needs_size=True,
 )

@@ -228,5 +228,4 @@ SUPERVISELY = Format(
     file_name="{name}.json",
     holds=frozenset(FEATURES) - {"curves", "scale"},
     one_image=True,
-    needs_size=True,
 )

@@ -208,5 +208,4 @@ TPS = Format(
     parse=_parse,
     dump=_dump,
     holds=frozenset({"images", "missing", "several", "fractions", "curves", "scale"}),
-    needs_size=True,
 )

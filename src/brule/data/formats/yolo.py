@@ -319,5 +319,4 @@ YOLO = Format(
     companions=_companions,
     holds=frozenset({"images", "missing", "boxes", "names", "edges", "occluded", "several", "fractions"}),
     one_image=True,
-    needs_size=True,
 )
