@@ -1,7 +1,7 @@
 """Whether a detector flags its wrong answers: on photographs, on the same with the object hidden, and on drawn scenes.
 
 ``python -m benchmarks.rejection RUN DATA`` takes a run that learnt from images like DATA, one object each. An answer is wrong
-if its error is no smaller than the floor's (the mean shape laid into the true box); in a picture without an object every
+if its error is no smaller than the floor's (the mean shape placed in the true box); in a picture without an object every
 answer is wrong. The objects are hidden by :func:`brule.locating.painted_over`, with other random numbers than in training, and
 by a flat rectangle. Half of the drawn scenes are empty; the others show one face.
 """

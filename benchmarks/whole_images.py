@@ -1,7 +1,7 @@
 """How a trained detector does on whole images: found by the best of its answers and among three, speed, and memory.
 
 ``python -m benchmarks.whole_images RUN DATA`` takes the folder of a run and annotated images with one object each. *Found* is
-the share of images with an error below the floor: the mean shape laid into the true box.
+the share of images with an error below the floor: the mean shape placed in the true box.
 """
 
 from __future__ import annotations

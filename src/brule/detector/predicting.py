@@ -148,7 +148,7 @@ class Finder:
     upright: Array | None = None
 
     def decoding(self, sample: Sample, width: int, height: int) -> float:
-        """The share of its size at which an image may be decoded, for :func:`brule.detector.inputs.items_one_by_one`."""
+        """The share of its size at which an image may be decoded, for :func:`brule.detector.items.items_one_by_one`."""
         square = sample.crop(self.scale)
         if square is not None:
             return 2 * self.size / (square[2] - square[0])
