@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from brule.annotating.template import Strict
 from brule.web.calls import Call
@@ -59,7 +59,7 @@ def preview(call: Call) -> Response:
     path = call.page.training.preview()
     if path is None:
         raise Refused("not_found", "there is no preview yet")
-    return FileResponse(path, media_type="image/png")
+    return Response(path.read_bytes(), media_type="image/png")  # at once: training replaces the file meanwhile
 
 
 def predict(call: Call) -> dict[str, Any]:
