@@ -64,7 +64,7 @@ def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:
     measured = measure_detector(detector, data.samples)
     assert measured.whole is not None and measured.given is not None
     whole, given = measured.whole.scores, measured.given.scores
-    three = detector.predict(data.bare, objects="all", most=MOST)
+    three = detector.predict(data.bare, objects="all", most=MOST, flagged="keep")
     best = np.full(len(data.points), np.inf)
     np.minimum.at(best, three.image.numpy(), data.errors(three))
     right = best < whole.floor_nme

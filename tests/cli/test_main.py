@@ -52,7 +52,7 @@ OPTIONS = {  # what scripts rely on
     "evaluate": "data images output json pictures only-validation boxes normaliser regions decoder no-decoder batch-size "
     "refine tta views pixel-size device skip-bad",
     "predict": "images every engine part-size workers gpus-per-worker output format overlays no-overlays heatmaps boxes "
-    "batch-size objects most refine tta views rank device skip-bad",
+    "batch-size objects most flagged refine tta views rank device skip-bad",
     "study ablation": "images shapes data output n-shapes seeds arms preset set exclude-validation quiet",
     "study sweep": "values images shapes data output n-shapes seeds preset set exclude-validation quiet",
     "study regularizer": "labelled images data output n-labelled shapes n-shapes seeds preset set start-from "

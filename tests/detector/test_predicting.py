@@ -171,6 +171,25 @@ def test_an_unlikely_place_counts_where_its_answer_is_good() -> None:
         assert len(found) == count and not found.flagged.any()
 
 
+def test_flagged_answers_are_kept_or_dropped_as_asked() -> None:
+    """One candidate shows the object, one nothing; an image without an object has one row of ``best`` all the same."""
+    candidates = [(box_about(50, 40, 30), 0.9), (box_about(120, 90, 30), 0.8)]
+    counts = {}
+    for objects in ("best", "all"):
+        for flagged in ("auto", "keep", "drop"):
+            options = PredictOptions(objects=objects, flagged=flagged)  # type: ignore[arg-type]
+            _, found = finder(*candidates).find([item(scene(ONE), 0), item(scene(), 1)], options)
+            counts[objects, flagged] = [int((found.image == k).sum()) for k in (0, 1)]
+            lost = torch.isnan(found.points).all(dim=(1, 2))
+            assert found.flagged[found.image == 1].all()
+            assert lost.any() == (objects == "best" and flagged == "drop")
+    assert counts["best", "auto"] == counts["best", "keep"] == counts["best", "drop"] == [1, 1]
+    assert counts["all", "auto"] == counts["all", "drop"] == [1, 0]
+    assert counts["all", "keep"] == [2, 2]
+    with pytest.raises(ConfigError, match="flagged: expected 'auto', 'keep' or 'drop'"):
+        PredictOptions(flagged="mark")  # type: ignore[arg-type]
+
+
 def test_at_most_as_many_objects_as_were_asked_for() -> None:
     seeker = finder((box_about(50, 40, 30), 0.9), (box_about(115, 75, 36), 0.7))
     _, found = seeker.find([item(scene(ONE, TWO))], PredictOptions(objects="all", most=1))

@@ -32,9 +32,19 @@ def both(n: int, seed: int) -> tuple[AnswerFeatures, np.ndarray]:
 def test_rejects_what_is_wrong_and_keeps_what_is_right() -> None:
     features, right = both(300, seed=0)
     scorer = AnswerScorer.fit(features, right)
-    assert scorer.flagged(features)[right].mean() == pytest.approx(0.04, abs=0.005)
+    assert scorer.flagged(features)[right].mean() <= 0.045
     unseen, label = both(300, seed=10)
     assert scorer.flagged(unseen)[~label].mean() > 0.9 and scorer.flagged(unseen)[label].mean() < 0.08
+
+
+def test_an_answer_that_is_likely_to_be_right_is_never_flagged() -> None:
+    """Where nearly all right training answers are beyond doubt, an answer on a harder image may still be likely."""
+    features, right = both(300, seed=0)
+    scorer = AnswerScorer.fit(features, right)
+    harder, _ = both(300, seed=10)
+    likely = scorer.probability(harder) > 0.5
+    assert likely.any() and not scorer.flagged(harder)[likely].any()
+    assert np.quantile(scorer.probability(features)[right], 0.04) > 0.5  # the quantile alone would flag some of them
 
 
 def test_better_on_every_count_never_scores_less() -> None:

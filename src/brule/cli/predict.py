@@ -43,6 +43,7 @@ def predict(
     boxes: Annotated[list[str] | None, Many] = None,
     objects: Literal["best", "all"] = "best",
     most: int = 100,
+    flagged: Literal["auto", "keep", "drop"] = "auto",
     reading: Reading = Reading(),
     rank: bool = False,
     every: int = 1,
@@ -86,8 +87,10 @@ def predict(
             `heatmaps/NAME.png`.
         boxes: Files with the object's box in each image: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
-        objects: `best`: the surest object of each image; `all`: every object, without answers that are probably wrong.
+        objects: `best`: the surest object of each image; `all`: every object.
         most: With `--objects all`: the largest number of objects per image, the surest ones.
+        flagged: Answers that are probably wrong: `keep` marks them as flagged, `drop` leaves them out. By default those of
+            `--objects best` are kept, those of `--objects all` dropped.
         rank: List the images that a person should check first, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
         every: Of films: take each so many-th frame.
@@ -95,7 +98,7 @@ def predict(
     from brule.detector import LandmarkDetector
 
     named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
-    where, options = checked_device(device), {"objects": objects, "most": most, **asdict(reading)}
+    where, options = checked_device(device), {"objects": objects, "most": most, "flagged": flagged, **asdict(reading)}
     if bulk.engine != "local":
         return predict_bulk(run, named, output, options=options, bulk=bulk, device=where)
     films, others = apart(named)

@@ -19,7 +19,7 @@ from brule.detector.finding import find_all
 from brule.detector.items import Item, items_one_by_one
 from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.parameters import Parameters
-from brule.detector.predicting import FOUND_PASSES, MOST_OBJECTS, Finder, Objects, PredictOptions, options_of
+from brule.detector.predicting import FOUND_PASSES, MOST_OBJECTS, Finder, Flagged, Objects, PredictOptions, options_of
 from brule.detector.provenance import Figures, Provenance
 from brule.detector.refinement import CropFrame
 from brule.detector.seen import Seen
@@ -76,6 +76,7 @@ class FittedDetector(Parameters):
         boxes: Boxes | None = None,
         objects: Objects = "best",
         most: int = MOST_OBJECTS,
+        flagged: Flagged = "auto",
         refine: int | None = None,
         tta: int = 1,
         batch_size: int = 64,
@@ -93,9 +94,10 @@ class FittedDetector(Parameters):
                 default that of the annotation beside a file. An image without a box is searched by the locator; a detector
                 without one takes the place and size that its annotated images showed, else the whole image.
             objects: ``"best"``: one row per image, in input order (one per annotated box where a file has several); where
-                nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image, without
-                answers that are probably wrong.
+                nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image.
             most: of ``"all"``: the largest number of objects per image, the surest ones.
+            flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out; ``"auto"`` keeps them
+                of ``"best"`` and drops them of ``"all"``.
             refine: refinement passes: how often to crop again by the answer, at most; they end once it moves by less than
                 1 % of the crop. By default 2 where the box was found, and 0 where it was given, or where the detector
                 learnt from whole images.
@@ -114,8 +116,8 @@ class FittedDetector(Parameters):
             ConfigError: another number of views, or more than the detector was calibrated with.
         """
         batches = self.iter_predict(
-            images, boxes=boxes, objects=objects, most=most, refine=refine, tta=tta, batch_size=batch_size, views=views,
-            skip_bad=skip_bad,
+            images, boxes=boxes, objects=objects, most=most, flagged=flagged, refine=refine, tta=tta, batch_size=batch_size,
+            views=views, skip_bad=skip_bad,
         )  # fmt: skip
         found = [landmarks for _, landmarks in batches]
         if not found and self.bad_files_:

@@ -24,6 +24,7 @@ from brule.locating.pyramid import ImageLike
 from brule.model import CropLandmarks
 
 Objects = Literal["best", "all"]
+Flagged = Literal["auto", "keep", "drop"]
 FOUND_PASSES = 2  # refinement passes where the box was found rather than given
 CANDIDATES = 5  # places of an image that are looked at, where the answer at the surest of them looks wrong
 _SCORED_CANDIDATES = 3  # places of a training image that the scorer learns from
@@ -42,6 +43,8 @@ class PredictOptions:
     Attributes:
         objects: ``"best"``: one answer per image; ``"all"``: every object that is found.
         most: of ``"all"``: the largest number of objects per image, the surest ones.
+        flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out; ``"auto"`` keeps them of
+            ``"best"`` and drops them of ``"all"``.
         refine: refinement passes, at most: they end once an answer moves by less than 1 % of the crop. ``None``: two where
             the box was found, none where it was given.
         tta: test-time augmentation: how many views of each crop are averaged.
@@ -53,6 +56,7 @@ class PredictOptions:
     tta: int = 1
     batch_size: int = 64
     most: int = MOST_OBJECTS
+    flagged: Flagged = "auto"
 
     def __post_init__(self) -> None:
         if self.objects not in ("best", "all"):
@@ -61,6 +65,13 @@ class PredictOptions:
             raise ConfigError(f"refine: expected 0 or more refinement passes, got {self.refine}")
         if self.most < 1:
             raise ConfigError(f"most: expected 1 or more objects per image, got {self.most}")
+        if self.flagged not in ("auto", "keep", "drop"):
+            raise ConfigError(f"flagged: expected 'auto', 'keep' or 'drop', got {self.flagged!r}")
+
+    @property
+    def drops(self) -> bool:
+        """Whether answers that are probably wrong are left out."""
+        return self.flagged == "drop" or (self.flagged == "auto" and self.objects == "all")
 
 
 class PredictKeywords(TypedDict, total=False):
@@ -68,6 +79,7 @@ class PredictKeywords(TypedDict, total=False):
 
     objects: Objects
     most: int
+    flagged: Flagged
     refine: int | None
     tta: int
     batch_size: int
@@ -185,9 +197,15 @@ class Finder:
         starts = self._starts(items, rows, options)
         passes = self.passes if options.refine is None else options.refine
         if options.objects == "best":
-            return self._surest(items, starts, passes, options=options)
-        looks = self._passes(items, starts, passes, options=options)
-        return (starts, None) if looks is None else self._distinct(starts, looks, options)
+            starts, looks = self._surest(items, starts, passes, options=options)
+        else:
+            looks = self._passes(items, starts, passes, options=options)
+        if looks is None:
+            return starts, None
+        if options.drops:
+            good = ~self._flags(starts, looks)
+            starts, looks = starts.chosen(good), looks.chosen(good)
+        return (starts, looks) if options.objects == "best" else self._distinct(starts, looks, options)
 
     def _surest(
         self, items: Sequence[Item], candidates: Starts, passes: int, *, options: PredictOptions
@@ -318,11 +336,10 @@ class Finder:
         return order[np.unique(starts.item[order], return_index=True)[1]]
 
     def _distinct(self, starts: Starts, looks: Looks, options: PredictOptions) -> tuple[Starts, Looks]:
-        """Without flagged answers and those that came to the same object as a surer one; the surest of each image first."""
-        places, scores = from_boxes(looks.boxes), self._scores(starts, looks)
-        good, kept = ~self._flags(starts, looks), []
+        """Without those that came to the same object as a surer one; the surest of each image first."""
+        places, scores, kept = from_boxes(looks.boxes), self._scores(starts, looks), []
         for k in np.unique(starts.item):
-            own = np.flatnonzero((starts.item == k) & good)
+            own = np.flatnonzero(starts.item == k)
             kept.append(own[suppress(places[own], scores[own], most=options.most, share=_SHARED)])
         rows = np.concatenate(kept) if kept else np.empty(0, np.int64)
         return starts.chosen(rows), looks.chosen(rows)

@@ -17,7 +17,8 @@ from brule.locating.pyramid import ImageLike
 _SIGNS = (1.0, -1.0, -1.0, -1.0)  # of a right answer: the locator is sure; passes agree; shape and spread are usual
 _RIDGE = 1e-3
 _TINY = 1e-6
-_FALSE_ALARMS = 0.04  # of the right training answers; a little below the 5 % that are aimed at on new images
+_FALSE_ALARMS = 0.04  # of the right training answers at most; a little below the 5 % that are aimed at on new images
+_LIKELY = 0.4  # probability from which no answer is flagged: new images are often harder than those of training
 _TRIM_ROUNDS = 2
 _AT_ONCE = 32  # images that are painted over and held in memory
 _DOUBTED = 0.2  # probability below which an answer in an unlabelled image isn't taken for right
@@ -106,7 +107,8 @@ class AnswerScorer:
         Args:
             features: of M answers.
             right: ``(M,)`` booleans.
-            false_alarms: share of the right answers that the threshold flags.
+            false_alarms: largest share of the right answers that the threshold flags. It is smaller where more of them look
+                doubtful than are likely to be wrong.
 
         Raises:
             DataError: one of the sides is empty.
@@ -134,7 +136,7 @@ class AnswerScorer:
         bounds = [(0.0, None)] * len(_SIGNS) + [(None, None)]
         solution = minimize(loss, np.zeros(len(_SIGNS) + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
         scorer = cls(mean, scale, solution[:-1] * _SIGNS, float(solution[-1]), 0.0)
-        threshold = float(np.quantile(scorer.probability(features)[right], false_alarms))
+        threshold = min(float(np.quantile(scorer.probability(features)[right], false_alarms)), _LIKELY)
         return cls(mean, scale, scorer.weights, scorer.offset, threshold)
 
     def probability(self, features: AnswerFeatures) -> Array:
