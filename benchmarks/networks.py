@@ -17,11 +17,10 @@ from brule.errors import ConfigError
 from brule.losses import gradient_penalty
 from brule.model import Decoder
 from brule.networks import Discriminator
-from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_decoder, build_model
-from brule.training.state import Progress
+from brule.training.state import Progress, TrainingResult
 from brule.training.steps.context import autocast, encode
 
 _SINGLE_IMAGE_REPEATS = 200  # repetitions where a percentile is wanted

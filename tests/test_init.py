@@ -45,6 +45,7 @@ def test_version_is_the_same_everywhere() -> None:
 UNNEEDED = (
     *("scipy.stats", "scipy.optimize", "scipy.spatial", "matplotlib", "rich", "yaml", "starlette", "uvicorn", "accelerate"),
     *("tensorboard", "onnx", "onnxruntime", "ot", "ray", "pyarrow", "pandas", "av", "mlflow", "wandb"),
+    *("pydantic", "filelock", "brule.training.config", "brule.training.loop"),
     *("brule.data.formats", "brule.data.datasets", "brule.evaluation", "brule.plots"),
 )
 

@@ -28,14 +28,25 @@ def tiny_detector(**changes: object) -> LandmarkDetector:
     return detector
 
 
-@pytest.mark.parametrize("box", [(20.2, 10.0, 80.7, 70.5), (40.0, 41.5, 55.0, 56.5), (-30.0, 8.0, 50.0, 88.0)])
-def test_the_cut_is_pillows(box: tuple[float, float, float, float]) -> None:
-    image = FACES.images[0]
-    left, top, right, _ = box_edges(box)
-    mine = cut(torch.from_numpy(image), torch.tensor([left, top]), torch.tensor(right - left), size=32).numpy()
-    wanted = crop_image(Image.fromarray(image), box, 32).astype(np.float64)
-    assert np.abs(mine - wanted).mean() < 0.1  # both round after each axis; beside the image Pillow sees two pixels more
-    assert np.abs(mine - wanted)[3:-3, 3:-3].max() < 2.5
+SQUARES = {
+    "inside": (20.2, 10.0, 80.7, 70.5),
+    "enlarged": (40.0, 41.5, 55.0, 56.5),
+    "reaching out": (-30.0, 8.0, 50.0, 88.0),
+    "all of it": (-0.5, -0.5, 95.5, 95.5),  # at an edge the filter ends, and nothing is repeated
+    "far outside": (-400.0, -300.0, 500.0, 600.0),
+}
+
+
+@pytest.mark.parametrize("enlarged", [1, 5, 12])  # from 8 times the result's size on, blocks are averaged first
+@pytest.mark.parametrize("box", SQUARES.values(), ids=SQUARES.keys())
+def test_the_cut_is_pillows(box: tuple[float, float, float, float], enlarged: int) -> None:
+    picture = Image.fromarray(FACES.images[0]).resize((96 * enlarged, 95 * enlarged - 1), Image.Resampling.BICUBIC)
+    left, top, right, bottom = (enlarged * edge for edge in box)
+    left, top, right, _ = box_edges((left, top, right, bottom))
+    mine = cut(torch.from_numpy(np.array(picture)), torch.tensor([left, top]), torch.tensor(right - left), size=32).numpy()
+    wanted = crop_image(picture, tuple(enlarged * edge for edge in box), 32).astype(np.float64)
+    assert np.abs(mine - wanted).max() <= 1  # Pillow's weights have 22 bits, which rounds a value in a thousand otherwise
+    assert (mine != wanted).mean() < 0.01
 
 
 def test_a_cut_of_one_colour_has_that_colour_everywhere() -> None:

@@ -11,11 +11,11 @@ import torch
 
 from brule.data.synthetic import synthetic_faces
 from brule.training.batches import Batch, BatchSource, LabelledImages
-from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_shape_model
 from brule.training.schedule import is_finetuning
+from brule.training.state import TrainingResult
 from tests.training.tiny import ENCODER, RUN, settings_from, shapes_of
 
 FACES = synthetic_faces(12, size=32)

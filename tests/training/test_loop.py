@@ -20,13 +20,12 @@ import brule.training.run as run_state
 from brule.data.synthetic import synthetic_faces
 from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
 from brule.training.batches import batch_indices
-from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_model, build_shape_model, start_run
 from brule.training.schedule import lr_scale
 from brule.training.sections import Weight
-from brule.training.state import TrainingState
+from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps import Step
 from tests.training.tiny import DECODER, ONE_STACK, RUN, settings_from, shapes_of
 

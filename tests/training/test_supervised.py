@@ -14,12 +14,11 @@ from brule.errors import DataError, TrainingError
 from brule.geometry import ShapeModel, mirror_permutation
 from brule.tensors import to_input
 from brule.training.batches import Batch, LabelledImages, labelled_indices
-from brule.training.checkpointing import TrainingResult
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
 from brule.training.run import build_shape_model, start_run
 from brule.training.sections import Augmentation
-from brule.training.state import TrainingState
+from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps import Step, supervised_step
 from brule.training.views import draw_labelled
 from tests.training.tiny import ONE_STACK, RUN, settings_from, shapes_of

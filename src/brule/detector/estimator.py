@@ -38,18 +38,15 @@ from brule.detector.types import AnnotatedInput, Boxes, Images, ShapesInput
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
-from brule.training.batches import LabelledImages
 from brule.training.callbacks import Callback, checked_callbacks
-from brule.training.checkpointing import TrainingResult
-from brule.training.config import lengthened, load_config, with_batch_for
 from brule.training.distributed import check_shares, join_distributed
-from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_shape_model, take_weights
-from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
 
 if TYPE_CHECKING:
     from brule.detector.validation import Validation
+    from brule.training.batches import LabelledImages
+    from brule.training.state import TrainingResult, TrainingState
 
 _log = logging.getLogger("brule")  # the command line prints it
 Reporting = Callable[[int, int], object]
@@ -156,6 +153,9 @@ class LandmarkDetector(FittedDetector):
             ConfigError: on settings that are unknown or contradict each other.
             CheckpointError: if there is nothing to resume, or ``directory`` holds another run.
         """
+        from brule.training.config import with_batch_for  # late: prediction needs neither pydantic nor the loop
+        from brule.training.loop import train
+
         callbacks = checked_callbacks(callbacks)
         if images is None and labelled is None:
             raise DataError("fit: expected unlabelled images, annotated ones (labelled), or both, got neither")
@@ -177,22 +177,14 @@ class LandmarkDetector(FittedDetector):
         if run is not None and processes.main:
             write_text(run / CONFIG, self.config_.to_json())
         trained = train(
-            None if cache is None else cache.images,
-            self.barycenter_,
-            self.config_,
-            labelled=None if taught is None else self._as_labels(taught),
-            shapes=self.shapes_,
-            directory=run,
-            resume=resume,
-            quiet=self.quiet,
-            device=self._device(),
+            None if cache is None else cache.images, self.barycenter_, self.config_,
+            labelled=None if taught is None else self._as_labels(taught), shapes=self.shapes_,
+            directory=run, resume=resume, quiet=self.quiet, device=self._device(),
             start_from=None if earlier is None else partial(_take_weights, earlier),
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
             preview=partial(_preview, edges=self.edges_),
-            measure=measure,
-            measure_every=measure_every,
-            callbacks=callbacks,
-        )
+            measure=measure, measure_every=measure_every, callbacks=callbacks,
+        )  # fmt: skip
         self._take(trained)
         if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
             self._write(run, trained)
@@ -243,6 +235,8 @@ class LandmarkDetector(FittedDetector):
         skip_bad: bool,
         earlier: Earlier | None = None,
     ) -> None:
+        from brule.training.config import load_config
+
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None:
             check_vacant(run)
@@ -270,6 +264,8 @@ class LandmarkDetector(FittedDetector):
         build_shape_model(self.barycenter_, self.shapes_, self.config_, indexed=annotated is not None)
 
     def _take_up(self, run: Path | None) -> None:
+        from brule.training.config import lengthened
+
         if run is None or not (run / CHECKPOINT).exists():
             raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without resume")
         stored = LandmarkDetector.load(run)
@@ -358,6 +354,8 @@ class LandmarkDetector(FittedDetector):
             _log.warning(text)
 
     def _as_labels(self, cache: CropCache) -> LabelledImages:
+        from brule.training.batches import LabelledImages
+
         points = torch.from_numpy(np.asarray(cache.points)).float()
         if points.shape[1] != len(self.barycenter_):
             raise DataError(

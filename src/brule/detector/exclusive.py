@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from filelock import FileLock, Timeout
-
 from brule.errors import CheckpointError
 from brule.files import make_folder
 
@@ -61,6 +59,8 @@ def sole_use(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(directory: Path, file: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
     lock = FileLock(file, timeout=0)
     with contextlib.suppress(OSError, NotImplementedError):  # some network file systems know no locks, some folders no writing
         try:

@@ -32,10 +32,8 @@ from brule.errors import BruleError, ConfigError, DataError
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, CropLandmarks, Decoder
 from brule.tensors import one_thread_after_fork, why_unusable
-from brule.training.checkpointing import TrainingResult
-from brule.training.config import TrainingConfig
 from brule.training.mirror import mirror_of
-from brule.training.state import Progress
+from brule.training.state import Progress, TrainingResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from brule.detector.model_card import ModelCard
     from brule.detector.predicting import PredictKeywords
     from brule.evaluation import Measurement
+    from brule.training.config import TrainingConfig
 
 
 class FittedDetector(Parameters):

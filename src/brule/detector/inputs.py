@@ -17,10 +17,10 @@ from brule.data.names import samples_in_order
 from brule.detector.items import as_boxes, in_memory, kept_in_memory, recognised, samples_of
 from brule.errors import BruleError, DataError
 from brule.geometry import complete_shapes
-from brule.training.sections import Crop
 
 if TYPE_CHECKING:
     from brule.data import Shapes
+    from brule.training.sections import Crop
 
 Progress = Callable[[int, int], object]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -129,6 +128,8 @@ class Landmarks:
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
+        import html
+
         head = "".join(f"<th>{name}</th>" for name in ("", "image", "score", "flagged", "mean spread", "centre"))
         rows = "".join(_html_row(k, self[k]) for k in range(min(len(self), _SHOWN)))
         more = f"<p>… and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""

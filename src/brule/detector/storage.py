@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -24,11 +24,12 @@ from brule.files import write_text
 from brule.locating import AnswerScorer, Framing, Locator
 from brule.model import BruleModel, Decoder
 from brule.tensors import load_module, read_safetensors, write_safetensors
-from brule.training.checkpointing import TrainingResult
-from brule.training.config import TrainingConfig, config_from_dict
 from brule.training.migration import current_settings
 from brule.training.run import CHECKPOINT, build_decoder, build_model
-from brule.training.state import Progress
+from brule.training.state import Progress, TrainingResult
+
+if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
 
 FORMAT = "brule-detector-1"
 WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
@@ -224,6 +225,8 @@ def _read_decoder(folder: Path, config: TrainingConfig) -> Decoder | None:
 
 
 def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, dict[str, Any]]:
+    from brule.training.config import config_from_dict
+
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{folder}: expected a trained detector or a run, found no {DESCRIPTION}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError, ConfigError
 from brule.tensors import open_safetensors
-from brule.training.config import TrainingConfig
 from brule.training.run import build_decoder, build_model
+
+if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
 
 MAX_DESCRIPTION_BYTES = 16 * 2**20
 MAX_LANDMARKS = 100_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from brule.locating import (
     to_boxes,
 )
 from brule.locating.choice import Answer
-from brule.training.sections import Locating
+
+if TYPE_CHECKING:
+    from brule.training.sections import Locating
 
 Tell = Callable[[str], None]
 

@@ -20,6 +20,8 @@ from brule.tensors import to_input
 Find = Callable[[Tensor], tuple[Tensor, Tensor]]  # (B, C, S, S) in [-1, 1] → points (B, N, 2), spread (B, N)
 
 _LOBES = 3  # of Lanczos' window, as Pillow has it
+BLOCKS = 4  # pixels of the result's size, at least, that are left after averaging blocks, as in cut_square
+EDGE = 2  # pixels: as far beside the square the image's edge is repeated, as in cut_square
 
 
 class CropDetector(nn.Module):
@@ -96,7 +98,9 @@ class Finder(nn.Module):
 
 
 def cut(image: Tensor, corner: Tensor, side: Tensor, *, size: int) -> Tensor:
-    """Cut a square out of an image and bring it to ``size × size``, antialiased by Lanczos' filter as Pillow does it.
+    """Cut a square out of an image and bring it to ``size × size``, antialiased as :func:`brule.data.cutting.cut_square` does.
+
+    Blocks of pixels are averaged first where the square is much larger than the result, then Lanczos' filter is applied.
 
     Args:
         image: ``(H, W, C)`` bytes; beside it its edge is repeated.
@@ -105,16 +109,39 @@ def cut(image: Tensor, corner: Tensor, side: Tensor, *, size: int) -> Tensor:
         size: of the result.
 
     Returns:
-        ``(size, size, C)`` from 0 to 255, whole numbers: rounded after each axis, as Pillow does.
+        ``(size, size, C)`` from 0 to 255, whole numbers: rounded after the averaging and after each axis, as Pillow does.
     """
-    across, columns = _resampling(corner[0], side, image.shape[1], size=size)
-    down, rows = _resampling(corner[1], side, image.shape[0], size=size)
-    part = image[rows][:, columns].float()
-    squeezed = torch.einsum("sx,yxc->ysc", across, part).clamp(0, 255).round()
-    return torch.einsum("sy,yxc->sxc", down, squeezed).clamp(0, 255).round()
+    block: Any = torch.floor(side / (BLOCKS * size)).clamp_min(1.0).to(torch.int64).item()  # open in an export
+    torch._check(block >= 1)
+    corner, side = corner / block, side / block
+    height, width = ((length + block - 1) // block for length in image.shape[:2])  # ONNX divides towards zero
+    # The filter sees nothing beyond the image, or beyond its repeated edge where the square reaches outside.
+    outside = ((corner < 0) | (corner + side > torch.stack([torch.full((), 1.0 * width), torch.full((), 1.0 * height)]))).any()
+    across, columns = _resampling(corner[0], side, width, size=size, outside=outside)
+    down, rows = _resampling(corner[1], side, height, size=size, outside=outside)
+    averaged = _block_means(image, rows, columns, block=block)
+    squeezed = _rounded(torch.einsum("sx,yxc->ysc", across, averaged))
+    return _rounded(torch.einsum("sy,yxc->sxc", down, squeezed))
 
 
-def _resampling(start: Tensor, side: Tensor, length: int, *, size: int) -> tuple[Tensor, Tensor]:
+def _block_means(image: Tensor, rows: Tensor, columns: Tensor, *, block: int) -> Tensor:
+    """Means ``(R, K, C)`` of blocks of pixels, for the given rows and columns of blocks; the last block may be smaller."""
+    inside = torch.arange(block)
+    y, x = rows[:, None] * block + inside, columns[:, None] * block + inside
+    down, across = (y < image.shape[0]).float(), (x < image.shape[1]).float()
+    part = image[y.clamp(max=image.shape[0] - 1).reshape(-1)][:, x.clamp(max=image.shape[1] - 1).reshape(-1)].float()
+    part = part.view(y.shape[0], block, x.shape[0], block, image.shape[2])  # (R, block, K, block, C)
+    total = torch.einsum("ri,rikjc,kj->rkc", down, part, across).to(torch.int64)
+    count = (down.sum(1)[:, None, None] * across.sum(1)[:, None]).to(torch.int64)
+    # Pillow multiplies by an inverse of 24 bits, which rounds a little less often up than a division does.
+    return (((total + count // 2) * (torch.full_like(count, 2**24) // count)) // 2**24).float()
+
+
+def _rounded(grey: Tensor) -> Tensor:
+    return torch.floor(grey.clamp(0, 255) + 0.5)
+
+
+def _resampling(start: Tensor, side: Tensor, length: int, *, size: int, outside: Tensor) -> tuple[Tensor, Tensor]:
     """Along one axis: weights ``(size, K)`` of the ``K`` pixels that matter, and which pixels these are."""
     step = side / size
     width = step.clamp_min(1.0)  # of the filter: it is stretched where the image shrinks
@@ -124,5 +151,8 @@ def _resampling(start: Tensor, side: Tensor, length: int, *, size: int) -> tuple
     pixels = first + torch.arange(count)
     centres = start + (torch.arange(size) + 0.5) * step
     away = (pixels + 0.5 - centres[:, None]) / width
-    weights = torch.sinc(away) * torch.sinc(away / _LOBES) * (away.abs() < _LOBES)
+    low = torch.where(outside, torch.floor(start) - EDGE, torch.zeros(()))
+    high = torch.where(outside, torch.ceil(start + side) + EDGE, torch.full((), 1.0 * length))
+    seen = (away.abs() < _LOBES) & (pixels >= low) & (pixels < high)
+    weights = torch.sinc(away) * torch.sinc(away / _LOBES) * seen
     return weights / weights.sum(1, keepdim=True), pixels.to(torch.int64).clamp(0, length - 1)

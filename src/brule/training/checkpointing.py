@@ -20,30 +20,13 @@ from brule.training.config import TrainingConfig
 from brule.training.logging import RunLog
 from brule.training.prediction import predict_crops
 from brule.training.run import CHECKPOINT
-from brule.training.state import Progress, TrainingState
+from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps.context import not_finite
 from brule.transport import transport_plan
 
 _PREVIEW_IMAGES = 12
 _ORDER_IMAGES = 512
 _PROBED_IMAGES = 4
-
-
-@dataclass
-class TrainingResult:
-    """The result of a run, final or so far.
-
-    Attributes:
-        model: the averaged model, its output in the barycenter's order.
-        progress: iterations done and seconds spent.
-        finished: whether the run came to its end, or was stopped before.
-        decoder: the averaged decoder, where there is one.
-    """
-
-    model: BruleModel
-    progress: Progress
-    finished: bool
-    decoder: Decoder | None = None
 
 
 # The averaged model, its output in the barycenter's order → figures by name. It must not change the model.

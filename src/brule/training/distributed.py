@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ from torch.autograd.function import once_differentiable
 
 from brule.errors import ConfigError, ProcessLostError
 from brule.networks.sync_norm import SynchronizedBatchNorm
-from brule.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
 
 _PATIENCE = timedelta(hours=2)  # of a process for the others: one of a machine decodes the images of all of them
 _BROKEN = ("gloo", "nccl", "socket", "connection", "store", "timed out")  # in what PyTorch says when another process is gone

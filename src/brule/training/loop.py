@@ -19,7 +19,7 @@ from brule.networks import split_batches
 from brule.tensors import Images, one_thread_after_fork
 from brule.training.batches import Batch, BatchSource, LabelledImages
 from brule.training.callbacks import Callback
-from brule.training.checkpointing import Checkpointer, Measure, Preview, TrainingResult
+from brule.training.checkpointing import Checkpointer, Measure, Preview
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
@@ -27,7 +27,7 @@ from brule.training.ema import accumulate_weights, warmed_decay
 from brule.training.logging import RunLog
 from brule.training.run import build_shape_model, start_run
 from brule.training.schedule import is_finetuning, lr_scale
-from brule.training.state import TrainingState
+from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps import Step, encoder_step, gan_step, supervised_step
 
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a cluster's scheduler, a terminal that is closed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from brule.errors import BruleError, ConfigError
 from brule.geometry import mirror_permutation, paired_permutation
-from brule.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
 
 
 def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Tensor | None:

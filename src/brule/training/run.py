@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,13 @@ from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
 from brule.tensors import load_module
 from brule.training.checkpoint import load_checkpoint
-from brule.training.config import TrainingConfig
 from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
 from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
+
+if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
 
 CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -10,9 +11,11 @@ from torch import nn
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
-from brule.training.config import TrainingConfig
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.ema import MeanPredictions
+
+if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
 
 
 @dataclass
@@ -71,3 +74,20 @@ class TrainingState:
         """Every module with a state, by the name it has in a checkpoint."""
         names = ("model", "ema", "means", "decoder", "discriminator", "decoder_ema")
         return {name: module for name in names if (module := getattr(self, name)) is not None}
+
+
+@dataclass
+class TrainingResult:
+    """The result of a run, final or so far.
+
+    Attributes:
+        model: the averaged model, its output in the barycenter's order.
+        progress: iterations done and seconds spent.
+        finished: whether the run came to its end, or was stopped before.
+        decoder: the averaged decoder, where there is one.
+    """
+
+    model: BruleModel
+    progress: Progress
+    finished: bool
+    decoder: Decoder | None = None
