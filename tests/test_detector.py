@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-import brule.detector.estimator as detector_module
 import brule.detector.inputs as detector_inputs
 import brule.training.logging as run_logging
+import brule.training.loop as loop_module
 from brule import LandmarkDetector
 from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, whole_image_crop, write_pts
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
@@ -133,13 +133,13 @@ def test_moving_the_box_with_the_image_moves_the_landmarks(trained: LandmarkDete
 def test_training_and_prediction_see_the_same_crop(boxes: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a context around the crop and without boxes too: the centre of what is stored is what is predicted on."""
     stored: list[np.ndarray] = []
-    genuine = detector_module.train
+    genuine = loop_module.train
 
     def spy(images: Any, *arguments: Any, **keywords: Any) -> Any:
         stored.append(np.asarray(images))
         return genuine(images, *arguments, **keywords)
 
-    monkeypatch.setattr(detector_module, "train", spy)
+    monkeypatch.setattr(loop_module, "train", spy)
     given = BOXES if boxes == "given" else None
     untrained().fit(FACES.images, shapes=FACES.points[:10], boxes=given)
     assert stored[0].shape[1:] == (40, 40, 3)
@@ -232,7 +232,7 @@ def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest
     """Landmarks with the same box but otherwise nonsense give the same detector bit for bit; and training gets bytes,
     a barycenter and shapes, none of which holds the landmarks of the images."""
     write_synthetic_faces(tmp_path / "images", 8, size=48, start=50)
-    genuine, weights = detector_module.train, []
+    genuine, weights = loop_module.train, []
 
     def spy(images: Any, barycenter: Any, config: Any, **keywords: Any) -> Any:
         assert isinstance(images, np.ndarray)
@@ -248,7 +248,7 @@ def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest
 
     reference = fitted()
     monkeypatch.setattr(detector_inputs, "build_cache", cache_spy)
-    monkeypatch.setattr(detector_module, "train", spy)
+    monkeypatch.setattr(loop_module, "train", spy)
     for attempt in range(2):
         if attempt:
             for path in sorted((tmp_path / "images").glob("*.pts")):
@@ -516,13 +516,13 @@ def test_annotated_images_teach_alone_or_beside_others(tmp_path: Path) -> None:
 
 def test_annotated_images_reach_training_with_their_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A landmark's place in the image is its place in the crop: the colour there is the same."""
-    genuine, seen = detector_module.train, []
+    genuine, seen = loop_module.train, []
 
     def spy(*given: Any, **keywords: Any) -> Any:
         seen.append(keywords["labelled"])
         return genuine(*given, **keywords)
 
-    monkeypatch.setattr(detector_module, "train", spy)
+    monkeypatch.setattr(loop_module, "train", spy)
     detector = untrained().fit(labelled=(FACES.images[:9], FACES.points[:9]))
     (given,) = seen
     context = given.images.shape[1] / detector.config_.crop.image_size

@@ -30,10 +30,11 @@ class ImageFolder:
     def images(self) -> Iterator[tuple[str, Path]]:
         """Name and path of every image."""
         paths = [self.path / file for file in self.files] if self.files else find_images_if_any(self.path)
-        root = os.path.join(self.path, "")
-        for path in paths:
-            inside = os.fspath(path)[len(root) :] if os.fspath(path).startswith(root) else os.path.relpath(path, self.path)
-            yield Path(self.prefix, inside).as_posix(), path
+        root, prefix = os.path.join(self.path, ""), f"{self.prefix}/" if self.prefix else ""
+        for path in paths:  # texts alone: a path object for each of many images takes longer than listing them
+            file = os.fspath(path)
+            inside = file[len(root) :] if file.startswith(root) else os.path.relpath(path, self.path)
+            yield prefix + (inside if os.sep == "/" else inside.replace(os.sep, "/")), path
 
     def to_json(self, project: Path) -> dict[str, object]:
         """As it is kept in the project's file: relative to the project, so that both can be moved together."""

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import Route
 
 from brule.annotating.project import StaleTemplate
 from brule.errors import BruleError
 from brule.web import errors
+from brule.web.assets import Assets
 from brule.web.calls import endpoint
 from brule.web.guard import Guard
 from brule.web.handlers import help, images, project, results, training
 from brule.web.page import Page
-
-STATIC = Path(__file__).parent / "static"
 
 
 def create_app(page: Page, *, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -57,12 +54,12 @@ def create_app(page: Page, *, host: str = "127.0.0.1", token: str | None = None)
     return app
 
 
-def routes(page: Page) -> list[Route | Mount]:
+def routes(page: Page) -> list[Route]:
     """All addresses; docs/annotate.md lists what they are for."""
-    one = "/api/images/{image}"
+    one, assets = "/api/images/{image}", Assets()
     return [
-        Route("/", _index),
-        Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
+        Route("/", assets.index),
+        Route("/static/{version}/{name:path}", assets.file),
         Route("/api/events", page.hub.stream),
         Route("/api/project", endpoint(project.show)),
         Route("/api/project/template", endpoint(project.set_template), methods=["PUT"]),
@@ -104,10 +101,3 @@ def routes(page: Page) -> list[Route | Mount]:
         Route(f"{one}/tile/{{level:int}}/{{column:int}}/{{row:int}}", endpoint(images.tile, limiter="decoding")),
         Route(f"{one}/crop", endpoint(images.crop, limiter="decoding")),
     ]
-
-
-async def _index(_: Request) -> Response:
-    index = STATIC / "index.html"
-    if not index.is_file():
-        return Response("The page's files are missing from this installation of brule; install it again.", 500)
-    return FileResponse(index, headers={"cache-control": "no-cache"})
