@@ -8,6 +8,8 @@ import { Outlines } from "./setup_outlines.js";
 /** @typedef {import("../net/types.js").Contour} Contour */
 /** @typedef {import("../net/types.js").Template} Template */
 
+const SOURCES = { found: "Found from the shapes; correct them if they are wrong.", person: "Set by you.", template: "Part of the template.", none: "None known yet." };
+
 export class LinesCard {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
@@ -42,8 +44,7 @@ export class LinesCard {
     fill(this.contours, template.contours.map((contour, k) => this.row(contour, k)));
     this.pairs.value = template.pairs ? formatPairs(template.pairs) : "";
     this.edges.value = formatPairs(template.edges);
-    const from = template.pairs_from;
-    this.pairsFrom.textContent = from === "found" ? "Found from the shapes; correct them if they are wrong." : from === "person" ? "Set by you." : "None known yet.";
+    this.pairsFrom.textContent = SOURCES[template.pairs_from ?? (template.pairs?.length ? "template" : "none")];
   }
 
   /**

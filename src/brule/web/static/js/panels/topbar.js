@@ -54,7 +54,7 @@ function stepLinks(app) {
     h(
       "a",
       { href: `#/${page}`, class: "step", "aria-current": (here === page || (here === "landmark" && page === "annotate")) && "page" },
-      text,
+      h("span", { class: "step-text", "data-text": text }, text),
       badge && h("span", { class: "badge" }, badge),
     ),
   );
