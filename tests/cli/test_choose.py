@@ -69,6 +69,16 @@ def test_names_that_meet_and_files_that_are_there(brule, faces: Path, tmp_path: 
     assert found.code == 2 and "another image" in found.err and copies[0].read_bytes() == b"mine"
 
 
+def test_a_line_break_in_a_name(brule, faces: Path, tmp_path: Path) -> None:
+    """The list has one path per line; nothing is written then."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for i, path in enumerate(sorted((faces / "images").glob("*.png"))[:3]):
+        (images / f"a\nb{i}.png").write_bytes(path.read_bytes())
+    done = brule("choose", images, "-n", 2, "-o", tmp_path / "chosen.txt")
+    assert done.code == 2 and "line break" in done.err and not (tmp_path / "chosen.txt").exists()
+
+
 def test_messages(brule, faces: Path, tmp_path: Path) -> None:
     assert "expected 1 to 12" in brule("choose", faces / "images", "-n", 13, "-o", tmp_path / "a").err
     assert "--copy needs a folder" in brule("choose", faces / "images", "-o", tmp_path / "a.txt", "--copy").err

@@ -74,6 +74,22 @@ def test_predictions_keep_the_scale_of_square_pixels(tmp_path: Path, cells: str,
         assert [line for line in lines if line.startswith("SCALE")] == ([] if scale is None else [scale])
 
 
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    """A table has a column for each axis; the other formats have one number, or none, and it is reported."""
+    write(tmp_path, {"a.dcm": dicom(ramp(), PixelSpacing=[0.3, 0.2]), "a.csv": f"{HEAD}\na.dcm,{numbered(WING)}\n"})
+    done = convert(tmp_path, tmp_path / "b.csv", write_as="csv")
+    head, row = (tmp_path / "b.csv").read_text().splitlines()
+    assert done.lost == [] and head.endswith(",pixel_width_mm,pixel_height_mm") and row.endswith(",0.2,0.3")
+    for name in ("b.tps", "json"):
+        lost = convert(tmp_path / "b.csv", tmp_path / name, write_as="labelme" if name == "json" else None).lost
+        assert "the length of pixels that aren't square" in lost
+    assert "SCALE" not in (tmp_path / "b.tps").read_text()
+    lost = convert(tmp_path / "b.csv", tmp_path / "b.json", write_as="coco").lost
+    assert "the length of a pixel" in lost and "the length of pixels that aren't square" not in lost
+    (sample,) = read_folder([tmp_path / "a.dcm", tmp_path / "b.csv"])
+    assert sample.spacing == (0.2, 0.3)
+
+
 def test_predictions_keep_the_names_of_landmarks(tmp_path: Path) -> None:
     content = {"landmarks": 2, "names": ["base", "tip"], "images": [{"path": "a.png", "points": [[12, 50], [88, 22]]}]}
     write(tmp_path, {**pictures("a.png"), "p.json": content})

@@ -11,6 +11,7 @@ from brule.annotating.measuring import Measurements
 from brule.annotating.project import EXPORTS, Project
 from brule.data.annotations import relative_name, write_annotations
 from brule.data.formats import FORMATS, Annotation, Annotations, Format, format_named
+from brule.data.formats.record import square
 from brule.data.samples import Layout
 from brule.errors import DataError
 from brule.files import write_text
@@ -51,7 +52,7 @@ def collected(project: Project) -> Annotations:
                 marks.box,
                 record.image_size(),
                 hidden if hidden.any() else None,
-                project.scale(marks),
+                square(project.scale(marks)),
             )
         )
     if not items:

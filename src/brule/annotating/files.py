@@ -13,6 +13,7 @@ from brule.annotating.marks import GONE, STATUSES, Mark, Marks
 from brule.annotating.template import Template
 from brule.data.formats import Annotation, Annotations
 from brule.data.formats.labelme import LABELME, OWN, labelme_content
+from brule.data.formats.record import square
 from brule.data.formats.values import load_json
 from brule.data.samples import Layout
 from brule.errors import DataError
@@ -29,7 +30,7 @@ def marks_text(marks: Marks, template: Template, *, image: str, size: tuple[int,
     """
     names = template.names
     hidden = marks.hidden(names)
-    item = Annotation(image, marks.array(names), marks.box, size, hidden if hidden.any() else None, marks.scale)
+    item = Annotation(image, marks.array(names), marks.box, size, hidden if hidden.any() else None, square(marks.scale))
     content = labelme_content(Annotations([item], Layout(names, template.lines, kind=template.kind)))
     own: dict[str, Any] = {"status": marks.status, "annotator": marks.annotator}
     absent = [name for name in names if name in marks.points and not marks.points[name].placed]

@@ -114,8 +114,9 @@ def _choose(
     choice = choose_images(descriptors, count, seed=seed)
     score = measure_choice(descriptors, choice.indices, shapes=cache.points if measure else None, seed=seed)
     chosen = [cache.samples[index] for index in choice.indices]
+    _check_lines(chosen)  # before anything is written
     if copy:
-        _copy_names(chosen)  # before anything is written
+        _copy_names(chosen)
     listed, sheet = (output, output.with_suffix(".png")) if as_list else (output / LIST, output / SHEET)
     copies = _copy(chosen, output / COPIES) if copy else [sample.path for sample in chosen]
     write_text(listed, "".join(f"{path}\n" for path in copies))
@@ -128,6 +129,19 @@ def _choose(
     if copy:
         say(f"copies: {output / COPIES}")
     return 0
+
+
+def _check_lines(chosen: list[Sample]) -> None:
+    """Refuse paths that a list of one path per line can't hold.
+
+    Raises:
+        DataError: one has a line break in it.
+    """
+    for sample in chosen:
+        if len(str(sample.path).splitlines()) > 1:
+            raise DataError(
+                f"{str(sample.path)!r}: has a line break in its name, and the list has one path per line; rename it"
+            )
 
 
 def _one_an_image(samples: SampleList) -> SampleList:

@@ -218,7 +218,6 @@ def _write_all(
     """Predict a batch at a time and write it at once."""
     from brule.data import Annotation, image_size, write_pts
     from brule.data.conversion import write_predictions
-    from brule.data.formats.record import scale_of
 
     items: list[Annotation] = []
     done = Counts()
@@ -250,8 +249,8 @@ def _write_all(
                 listing.add(sample.path, answer)
                 done.count(sample.path, answer)
                 if further and answer.found:
-                    size, scale = image_size(sample.path), scale_of(sample.spacing)
-                    items.append(Annotation(os.path.abspath(sample.path), points, size=size, scale=scale))
+                    size = image_size(sample.path)
+                    items.append(Annotation(os.path.abspath(sample.path), points, size=size, spacing=sample.spacing))
                 if overlays and answer.found:
                     draw_overlay(sample.path, points, target=output / "overlays" / f"{name}.jpg", edges=detector.edges_)
                 if heatmaps and answer.found:

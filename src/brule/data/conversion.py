@@ -11,7 +11,6 @@ from brule.data.discovery import Paths, as_paths, find_images_if_any
 from brule.data.edges import Edges
 from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
 from brule.data.formats.outlines import with_outline_points
-from brule.data.formats.record import scale_of
 from brule.data.images import image_orientation, image_size, image_spacing
 from brule.data.names import Names
 from brule.data.predictions import prediction_table
@@ -152,8 +151,8 @@ def _located(item: Annotation, image: Path) -> Annotation:
     """A record with its image's absolute path and size, in pixels of the upright image."""
     size = image_size(image)
     item = as_upright(item, size, image_orientation(image)).annotation
-    scale = scale_of(image_spacing(image)) if item.scale is None else item.scale
-    return replace(item, image=os.path.abspath(image), size=item.size or size, scale=scale)
+    spacing = item.spacing or image_spacing(image)
+    return replace(item, image=os.path.abspath(image), size=item.size or size, spacing=spacing)
 
 
 def _from(image: str, folder: Path) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from brule.data.formats import ANNOTATION_SUFFIXES
-from brule.data.formats.foreign import FOREIGN_SUFFIXES, way_out
+from brule.data.formats.foreign import FOREIGN_SUFFIXES, unknown_suffixes, way_out
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.predictions import PICTURES, prediction_table
 from brule.errors import DataError
@@ -62,11 +62,16 @@ def find_annotations(paths: Paths) -> list[Path]:
 
 
 def find_foreign(paths: Paths) -> list[Path]:
-    """Find files of other programs, by their suffix, that are neither images nor annotations brule reads."""
-    return [file for file in find_files(paths, FOREIGN_SUFFIXES) if file.suffix.lower() in FOREIGN_SUFFIXES]
+    """Find files of other programs, by their suffix, that are neither images nor annotations brule reads.
+
+    In folders, files of a suffix of which nothing is known are among them, behind the others.
+    """
+    found = [file for file in find_files(paths, FOREIGN_SUFFIXES) if file.suffix.lower() in FOREIGN_SUFFIXES]
+    folders = [path for path in as_paths(paths) if path.is_dir()]
+    return found + find_files(folders, unknown_suffixes(IMAGE_SUFFIXES | ANNOTATION_SUFFIXES))
 
 
-def find_files(paths: Paths, suffixes: Collection[str]) -> list[Path]:
+def find_files(paths: Paths, suffixes: Container[str]) -> list[Path]:
     """Find files of the given suffixes (lower case, with the dot), as :func:`find_images`; none at all is no error."""
     found: dict[str, Path] = {}
     visited: set[tuple[int, int]] = set()
@@ -96,7 +101,7 @@ def suffixes_text(suffixes: Iterable[str]) -> str:
     return ", ".join(sorted(suffixes))
 
 
-def visible(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
+def visible(folder: Path, suffixes: Container[str]) -> tuple[list[Path], list[Path]]:
     """The files of the given suffixes (broken links among them: they get reported) and the folders in a folder, sorted.
 
     Raises:
@@ -119,7 +124,7 @@ def visible(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[P
     return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
 
 
-def _expand(path: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) -> Iterable[Path]:
+def _expand(path: Path, suffixes: Container[str], visited: set[tuple[int, int]]) -> Iterable[Path]:
     if path.is_dir():
         return _walk(path, suffixes, visited)
     if path.exists() or path.is_symlink():
@@ -157,7 +162,7 @@ def is_project(folder: Path) -> bool:
         return False
 
 
-def _walk(root: Path, suffixes: Collection[str], visited: set[tuple[int, int]]) -> list[Path]:
+def _walk(root: Path, suffixes: Container[str], visited: set[tuple[int, int]]) -> list[Path]:
     found, waiting = [], [root]
     while waiting:
         folder = waiting.pop()

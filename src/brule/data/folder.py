@@ -83,10 +83,10 @@ def read_folder(
 
 def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks) -> list[Sample]:
     """The samples of an image, one an object; none if it is bad."""
-    scale = next((item.scale for item, _ in labels if item.scale is not None), None)
+    stated = next((item.spacing for item, _ in labels if item.spacing is not None), None)
     labels = [(item, source) for item, source in labels if item.labelled or item.box is not None]
     try:
-        size, spacing = image_size(image), image_spacing(image) if scale is None else (scale, scale)
+        size, spacing = image_size(image), stated or image_spacing(image)
         orientation = image_orientation(image) if labels else 1
         remarks.add_image(image)
     except DataError as error:

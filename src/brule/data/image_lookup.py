@@ -173,9 +173,12 @@ class ImageFinder:
         )
 
     def _missing(self, name: str) -> DataError:
+        stem, suffix = os.path.splitext(_parts(name)[-1] if _parts(name) else "")
+        others = self._known.named(_normal(stem), self._folder) if suffix else []
+        hint = f"; if {others[0].name} shows the same, pixel by pixel, write that name into the file" if others else ""
         return DataError(
             f"{self._file}: the image {_quoted(name)} isn't there, neither relative to this file nor by its name anywhere "
-            f"below {self._folder}; put it there, or give the folder of the images together with this file"
+            f"below {self._folder}; put it there, or give the folder of the images together with this file{hint}"
         )
 
 

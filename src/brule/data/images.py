@@ -7,50 +7,27 @@ pixel of the edge: unlike a reflection, that never shows a second eye.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError
 
 from brule.coordinates import box_edges, image_box
 from brule.data.cutting import Picture, cut_square
 from brule.data.deep import deep_colour
-from brule.data.dicom import dicom_size, is_dicom, open_dicom, pixel_spacing
-from brule.data.large import LARGE, bands, check_memory, check_size, is_large, open_large, region
-from brule.data.pixels import channels_last, rgb
+from brule.data.dicom import dicom_size, pixel_spacing
+from brule.data.large import LARGE, bands, block_for, check_memory, in_parts, is_large, region, stored_orientation
+from brule.data.opening import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from brule.data.opening import is_dicom_file, opened
+from brule.data.pixels import UPRIGHT, channels_last, rgb
 from brule.data.pixels import to_8bit as to_8bit
 from brule.data.samples import CROP_SCALE, Box, Sample, crop_box
-from brule.errors import ConfigError, DataError
-
-_ALWAYS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm"),
-    *((".avif",) if features.check("avif") else ()),
-)
-# Suffixes that a package of its own reads: an extra of the same name installs it.
-_EXTRAS = {".heic": "heic", ".heif": "heic", ".dcm": "dicom", ".dicom": "dicom"}
-_PACKAGES = {"heic": "pillow_heif", "dicom": "pydicom"}
-_THERE = frozenset(extra for extra, package in _PACKAGES.items() if importlib.util.find_spec(package) is not None)
-IMAGE_SUFFIXES = frozenset(_ALWAYS) | {suffix for suffix, extra in _EXTRAS.items() if extra in _THERE}
-
-# Images of many pixels are read in parts (brule.data.large); a warning of Pillow's would reach the user raw.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+from brule.errors import DataError
 
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # JPEG decoders can halve an image for free while decoding; stop at twice the wanted size, so that the good filter that
 # follows still decides what is seen.
 _DRAFT_MARGIN = 2.0
@@ -62,7 +39,7 @@ def load_image(path: Path | str) -> Image.Image:
     Raises:
         DataError: the file is missing, empty, truncated or no image; the message starts with its name.
     """
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         check_memory(Path(path), image, as_rgb=True)
         return _upright_rgb(image)
 
@@ -73,9 +50,9 @@ def image_size(path: Path | str) -> tuple[int, int]:
     Raises:
         DataError: as for :func:`load_image`, though damage behind the header stays unseen.
     """
-    if _is_dicom(Path(path)):
+    if is_dicom_file(Path(path)):
         return dicom_size(Path(path))
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         # Pillow's PNG class decodes the whole image to look for EXIF data behind it; the base class only looks before.
         swapped = _orientation(image, header_only=True) >= 5
         return (image.height, image.width) if swapped else (image.width, image.height)
@@ -91,13 +68,14 @@ def load_reduced(path: Path | str, side: int) -> Image.Image:
     Raises:
         DataError: as for :func:`load_image`.
     """
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         orientation = _orientation(image, header_only=is_large(image))
         width, height = (image.height, image.width) if orientation >= 5 else image.size
         factor = min(1.0, side / max(width, height))
-        if is_large(image) and orientation == 1 and image.format != "JPEG":
-            block = max(1, int(1 / (2 * factor)))
-            piece, _, _ = region(Path(path), image, (0, 0, width, height), block=block)
+        if in_parts(image):
+            block = block_for(width, height, factor)
+            turn = stored_orientation(image, orientation)
+            piece, _, _ = region(Path(path), image, (0, 0, width, height), block=block, orientation=turn)
             size = (max(1, round(width * factor)), max(1, round(height * factor)))
             return piece.resize(size, Image.Resampling.BICUBIC, box=(0, 0, width / block, height / block))
         _draft(image, orientation, factor * _DRAFT_MARGIN)
@@ -113,12 +91,12 @@ def image_orientation(path: Path | str) -> int:
     Raises:
         DataError: as for :func:`image_size`.
     """
-    if _is_dicom(Path(path)):
+    if is_dicom_file(Path(path)):
         return 1
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         if image.format == "TIFF":
             value = getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG, 1)
-            return value if value in _UPRIGHT else 1
+            return value if value in UPRIGHT else 1
         return _orientation(image, header_only=True)
 
 
@@ -128,7 +106,7 @@ def image_spacing(path: Path | str) -> tuple[float, float] | None:
     Raises:
         DataError: as for :func:`image_size`.
     """
-    return pixel_spacing(Path(path)) if _is_dicom(Path(path)) else None
+    return pixel_spacing(Path(path)) if is_dicom_file(Path(path)) else None
 
 
 def image_remarks(path: Path | str) -> list[str]:
@@ -137,9 +115,9 @@ def image_remarks(path: Path | str) -> list[str]:
     Raises:
         DataError: as for :func:`image_size`.
     """
-    if _is_dicom(Path(path)):
+    if is_dicom_file(Path(path)):
         return []
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         # A JPEG of several pictures is a photograph with its preview, or with the view of a second lens.
         count = 1 if image.format in ("MPO", "JPEG") else getattr(image, "n_frames", 1)
         return [f"holds {count} pictures, of which the first is read"] if count > 1 else []
@@ -151,7 +129,7 @@ def check_image(path: Path | str) -> None:
     Raises:
         DataError: as for :func:`load_image`.
     """
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         if is_large(image) and image.draft(None, (1, 1)) is None:
             for _ in bands(Path(path), image):
                 pass
@@ -181,13 +159,14 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, *, context: 
     Raises:
         DataError: as for :func:`load_image`.
     """
-    with _opened(sample.path) as image:
+    with opened(sample.path) as image:
         orientation = _orientation(image, header_only=is_large(image))
         width, height = (image.height, image.width) if orientation >= 5 else image.size
         box = crop_box(sample.crop(scale) or whole_image_crop(width, height), scale=context)
-        if is_large(image) and orientation == 1 and image.format != "JPEG":
+        if in_parts(image):
             block = max(1, int((box[2] - box[0]) / (4 * size)))
-            piece, x, y = region(sample.path, image, box_edges(box), block=block)
+            turn = stored_orientation(image, orientation)
+            piece, x, y = region(sample.path, image, box_edges(box), block=block, orientation=turn)
             left, top, right, bottom = box_edges(box)
             return cut_square(piece, (left - x, top - y, right - x, bottom - y), size, shrunk=block), box
         shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
@@ -206,16 +185,45 @@ def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda 
     Raises:
         DataError: as for :func:`load_image`.
     """
-    with _opened(Path(path)) as image:
+    with opened(Path(path)) as image:
         orientation = _orientation(image, header_only=is_large(image))
         size = (image.height, image.width) if orientation >= 5 else image.size
-        if is_large(image) and orientation == 1 and image.format != "JPEG":
-            block = max(1, int(1 / (2 * min(1.0, factor(*size)))))
-            piece, _, _ = region(Path(path), image, (0, 0, *size), block=block)
+        if in_parts(image):
+            block = block_for(*size, factor(*size))
+            turn = stored_orientation(image, orientation)
+            piece, _, _ = region(Path(path), image, (0, 0, *size), block=block, orientation=turn)
             return Picture(piece, size, float(block))
         shrunk = _draft(image, orientation, factor(*size))
         check_memory(Path(path), image, as_rgb=True)
         return Picture(_upright_rgb(image), size, shrunk)
+
+
+def load_part(path: Path | str, window: tuple[int, int, int, int], *, block: int) -> Image.Image:
+    """A part of a large image file as upright RGB, each block of pixels as one; only the part is decoded, if its kind allows.
+
+    Args:
+        path: the file.
+        window: left, top, right and bottom in pixels of the upright image, from its corner; left and top are multiples of
+            ``block``.
+        block: pixels along each axis that become one.
+
+    Raises:
+        DataError: as for :func:`load_image`.
+    """
+    left, top, right, bottom = window
+    size = (math.ceil((right - left) / block), math.ceil((bottom - top) / block))
+    with opened(Path(path)) as image:
+        orientation = _orientation(image, header_only=True)
+        if in_parts(image):
+            turn = stored_orientation(image, orientation)
+            piece, x, y = region(Path(path), image, window, block=block, orientation=turn)
+            column, row = (left - x) // block, (top - y) // block
+            return piece.crop((column, row, column + size[0], row + size[1]))
+        shrunk = _draft(image, orientation, 1 / block)
+        check_memory(Path(path), image, as_rgb=True)
+        whole = _upright_rgb(image)
+        left_, top_, right_, bottom_ = (edge / shrunk for edge in window)
+        return whole.resize(size, box=(left_, top_, min(right_, whole.width), min(bottom_, whole.height)))
 
 
 def whole_image_crop(width: int, height: int) -> Box:
@@ -303,63 +311,6 @@ def as_image(image: object, name: str = "image") -> Image.Image:
     return rgb(Image.fromarray(np.ascontiguousarray(to_8bit(array, name))))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """A file opened by Pillow; whatever goes wrong inside comes out as a DataError with its name."""
-    try:
-        if not path.is_file():
-            raise DataError(f"{path}: expected an image, but there is no such file")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty; expected an image")
-        _need_extra(path)
-        if _is_dicom(path):
-            yield open_dicom(path)
-            return
-        with _open_file(path) as image:
-            check_size(path, image)
-            yield image
-    except (DataError, ConfigError):
-        raise
-    except UnidentifiedImageError as error:
-        way = "; convert it to JPEG or PNG" if path.suffix.lower() in _EXTRAS else ""
-        raise DataError(f"{path}: not an image, or of a kind that Pillow can't read{way}") from error
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
-        raise DataError(f"{path}: the image is broken or truncated ({error})") from error
-
-
-def _open_file(path: Path) -> Image.Image:
-    """An open file of any number of pixels. Pillow warns of many and refuses more: how they are decoded is decided here."""
-    try:
-        return Image.open(path)
-    except Image.DecompressionBombError:
-        return open_large(path)
-
-
-def _is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM, whose suffix may be anything but that of another kind of image."""
-    return path.suffix.lower() not in _ALWAYS and path.is_file() and is_dicom(path)
-
-
-def _need_extra(path: Path) -> None:
-    """Register the reader of a file that Pillow can't read alone.
-
-    Raises:
-        DataError: its package isn't installed.
-    """
-    extra = _EXTRAS.get(path.suffix.lower())
-    if extra is None:
-        return
-    if extra not in _THERE:
-        raise DataError(
-            f"{path}: {path.suffix} files need the package {_PACKAGES[extra]}: pip install 'brule-landmarks[{extra}]', "
-            "or convert the file to PNG or JPEG"
-        )
-    if extra == "heic":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-
-
 def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
     if image.format == "TIFF":
         # Pillow turns TIFF files itself while it loads them, and gives the upright size before.
@@ -371,15 +322,15 @@ def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
         value = exif.get(_ORIENTATION_TAG, 1)
     except Exception:  # broken EXIF data doesn't concern the pixels
         return 1
-    return value if isinstance(value, int) and value in _UPRIGHT else 1
+    return value if isinstance(value, int) and value in UPRIGHT else 1
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     orientation = _orientation(image)
     deep = deep_colour(image)  # loads it
     picture = rgb(image) if deep is None else Image.fromarray(to_8bit(deep))
-    if orientation in _UPRIGHT:
-        picture = picture.transpose(_UPRIGHT[orientation])
+    if orientation in UPRIGHT:
+        picture = picture.transpose(UPRIGHT[orientation])
     picture.info = {}  # or the orientation would still be there, and somebody would apply it again
     return picture
 

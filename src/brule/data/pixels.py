@@ -12,15 +12,30 @@ from brule.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor as TensorLike
 
+# By the orientation of EXIF data, what turns the stored image upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Resampling may overshoot 0…1 a little.
 _FLOAT_SLACK = 1e-3
 
 
-def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
+def to_8bit(values: np.ndarray, name: str = "image", *, extremes: tuple[float, float] | None = None) -> np.ndarray:
     """Bring grey or colour values to uint8.
 
     Floats are taken as 0…1. Integers are divided by the largest value of the smallest depth out of 8, 12 and 16 bits
     that holds them: X-rays of 12 bits are stored in 16-bit files and would be black otherwise.
+
+    Args:
+        values: of an image, or of a part of one.
+        name: what to call it in an error.
+        extremes: the least and the largest value of the whole image; by default of ``values``.
 
     Raises:
         DataError: NaN, floats outside 0…1, negative integers or integers of more than 16 bits.
@@ -31,7 +46,7 @@ def to_8bit(values: np.ndarray, name: str = "image") -> np.ndarray:
         return values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "uif":
         raise DataError(f"{name}: expected uint8, uint16 or float values, got {values.dtype}")
-    low, high = float(values.min()), float(values.max())
+    low, high = extremes or (float(values.min()), float(values.max()))
     if values.dtype.kind == "f":
         if not (low >= -_FLOAT_SLACK and high <= 1 + _FLOAT_SLACK):
             raise DataError(f"{name}: expected float values from 0 to 1, got {low:g} to {high:g}; divide them first")
@@ -65,14 +80,33 @@ def rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def deep_to_8bit(values: np.ndarray) -> np.ndarray:
-    """One-channel values of a file, which may be any number: those that :func:`to_8bit` refuses are stretched."""
+def deep_to_8bit(values: np.ndarray, extremes: tuple[float, float] | None = None) -> np.ndarray:
+    """One-channel values of a file, which may be any number: those that :func:`to_8bit` refuses are stretched.
+
+    Args:
+        values: of an image, or of a part of one.
+        extremes: the least and the largest finite value of the whole image; by default of ``values``.
+
+    Raises:
+        ValueError: no value is finite.
+    """
+    if extremes is not None:
+        values = np.nan_to_num(values, nan=extremes[0], posinf=extremes[1], neginf=extremes[0])
     try:
-        return to_8bit(values)
+        return to_8bit(values, extremes=extremes)
     except DataError:
         values = values.astype(np.float64)
-        finite = values[np.isfinite(values)]
-        if finite.size == 0:
-            raise ValueError("no pixel has a finite value") from None
-        low, high = finite.min(), finite.max()
+        low, high = extremes or finite_extremes(values)
         return to_8bit(np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-30), 0.0, 1.0))
+
+
+def finite_extremes(values: np.ndarray) -> tuple[float, float]:
+    """The least and the largest finite value.
+
+    Raises:
+        ValueError: no value is finite.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        raise ValueError("no pixel has a finite value")
+    return float(finite.min()), float(finite.max())

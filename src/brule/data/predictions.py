@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from brule.data.formats.record import Annotation, Annotations, scale_of
+from brule.data.formats.record import Annotation, Annotations
 from brule.data.formats.values import as_dict, as_list, number, shown, text
 from brule.data.formats.values import point as checked_point
 from brule.data.samples import Layout
@@ -47,20 +47,20 @@ def read_prediction_list(path: Path, content: Any) -> Annotations:
         where = f"{path}: image {position}"
         entry = as_dict(entry, where, "a prediction")
         image, points = text(entry.get("path"), where, "an image's path"), _points(where, entry.get("points"), count)
-        items.append(Annotation(image, points, scale=_scale(where, entry.get("mm_per_pixel"))))
+        items.append(Annotation(image, points, spacing=_spacing(where, entry.get("mm_per_pixel"))))
     if not isinstance(names, list) or len(names) != count:
         names = None
     layout = Layout(None if names is None else tuple(text(name, f"{path}: names", "a landmark's name") for name in names))
     return Annotations(items, layout, notes=[NOTE], predicted=True)
 
 
-def _scale(where: str, spacing: object) -> float | None:
+def _spacing(where: str, spacing: object) -> tuple[float, float] | None:
     if spacing is None:
         return None
     values = [number(one, where, "mm_per_pixel") for one in as_list(spacing, f"{where}: mm_per_pixel", "two numbers")]
     if len(values) != 2 or min(values) <= 0:
         raise DataError(f"{where}: expected mm_per_pixel as two numbers above 0, got {shown(spacing)}")
-    return scale_of((values[0], values[1]))
+    return values[0], values[1]
 
 
 def _points(where: str, rows: object, count: int) -> np.ndarray | None:

@@ -353,6 +353,7 @@ class _Reader:
             first = str(next(iter(wrong.values()))).removeprefix(f"{path}: ")
             names = {item.image for item in found.items}
             more = f" ({len(wrong) - 1} more of its {len(names)} images aren't found either)" if len(wrong) > 1 else ""
+            more += f"; {found.way}" if found.way else ""
             self._spoil(path)
             self._bad.reject(path, first + more)
         return images

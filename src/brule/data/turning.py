@@ -17,6 +17,7 @@ from brule.data.samples import Box
 
 TURNED = "turned"  # the annotation was of the image as stored, and is turned
 UNSURE = "unsure"  # nothing shows which image was annotated
+STORED_SIZE = "stored size"  # the file states the size as stored, but the points only fit into the upright image
 
 _SWAPS = 5  # orientations from here on exchange width and height
 
@@ -27,7 +28,7 @@ class Turned:
 
     Args:
         annotation: points and box in pixels of the upright image.
-        remark: :data:`TURNED`, :data:`UNSURE`, or "" for none.
+        remark: :data:`TURNED`, :data:`UNSURE`, :data:`STORED_SIZE`, or "" for none.
     """
 
     annotation: Annotation
@@ -47,7 +48,11 @@ def as_upright(annotation: Annotation, size: tuple[int, int], orientation: int) 
     stated = None if annotation.upwards else annotation.size
     swapped = orientation >= _SWAPS and size[0] != size[1]
     if stated is not None and swapped:
-        return Turned(_turned(annotation, size, orientation), TURNED) if stated == size[::-1] else Turned(annotation)
+        if stated != size[::-1]:
+            return Turned(annotation)
+        if _inside(annotation, size) and not _inside(annotation, stated):
+            return Turned(replace(annotation, size=size), STORED_SIZE)
+        return Turned(_turned(annotation, size, orientation), TURNED)
     if stated is not None and stated != size:
         return Turned(annotation)
     other = _turned(annotation, size, orientation)
@@ -60,13 +65,18 @@ def turned_note(kind: str, images: list[str]) -> str:
     """A sentence on the images of one file.
 
     Args:
-        kind: :data:`TURNED` or :data:`UNSURE`.
+        kind: :data:`TURNED`, :data:`UNSURE` or :data:`STORED_SIZE`.
         images: their names.
     """
     count = len(images)
     which = f"{images[0]} is" if count == 1 else f"{count} images (the first is {images[0]}) are"
     if kind == TURNED:
         return f"{which} turned by EXIF data and annotated as stored: the points are turned, too"
+    if kind == STORED_SIZE:
+        return (
+            f"{which} turned by EXIF data; the file states the size as stored, but only the turned picture holds the points: "
+            "read as turned"
+        )
     return (
         f"{which} turned by EXIF data, and nothing shows whether the turned or the stored picture was annotated: read as "
         "turned; check in a picture (`brule data inspect -o`) that the points fit"

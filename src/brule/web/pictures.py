@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from brule.annotating.folders import ImageEntry
-from brule.data.images import load_crop, load_image, load_reduced
+from brule.data.images import image_size, load_crop, load_image, load_part, load_reduced
+from brule.data.large import LARGE
 from brule.data.samples import Sample
 from brule.errors import DataError, OutputError
 from brule.files import atomic_write
@@ -53,7 +54,7 @@ class Pictures:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._decoded: OrderedDict[tuple[str, str, int], Image.Image] = OrderedDict()
+        self._decoded: OrderedDict[tuple[str, str, int, int], Image.Image] = OrderedDict()
         self._guard = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
         self._written = 0
@@ -82,8 +83,8 @@ class Pictures:
         Raises:
             DataError: the image is missing or broken, or has no such tile.
         """
-        image = self._level(entry, level)
-        left, top = column * TILE, row * TILE
+        image, first = self._rows(entry, level, row)
+        left, top = column * TILE, row * TILE - first
         if left >= image.width or top >= image.height:
             raise DataError(f"there is no tile {column}, {row} at level {level}")
         return _jpeg(image.crop((left, top, min(left + TILE, image.width), min(top + TILE, image.height))))
@@ -97,24 +98,33 @@ class Pictures:
         crop, _ = load_crop(Sample(entry.path, box=box), size, scale=1.0)
         return _jpeg(Image.fromarray(crop))
 
-    def _level(self, entry: ImageEntry, level: int) -> Image.Image:
-        key = (entry.id, etag(entry.path), level)
+    def _rows(self, entry: ImageEntry, level: int, row: int) -> tuple[Image.Image, int]:
+        """Rows of an image at a level, those of a row of tiles among them, and the number of the first.
+
+        A large image is never decoded as a whole: what is kept is a level of at most a quarter of :data:`LARGE` pixels, or else
+        a row of tiles.
+        """
+        width, height = image_size(entry.path)
+        if level >= levels_of(width, height):
+            raise DataError(f"there is no level {level} of {entry.shown}")
+        large = width * height > LARGE
+        alone = large and width * height > LARGE // 4 << 2 * level
+        first = row * TILE if alone else 0
+        if first << level >= height:
+            raise DataError(f"there is no row {row} of tiles at level {level} of {entry.shown}")
+        key = (entry.id, etag(entry.path), level, first)
         with self._one_at_a_time(entry.id):
             with self._guard:
                 if key in self._decoded:
                     self._decoded.move_to_end(key)
-                    return self._decoded[key]
-            image = load_image(entry.path)
-            if level >= levels_of(*image.size):
-                raise DataError(f"there is no level {level} of {entry.shown}")
-            made = {0: image}
-            for number in range(1, level + 1):
-                made[number] = made[number - 1].reduce(2)
+                    return self._decoded[key], first
+            window = (0, first << level, width, min(height, (first + TILE) << level) if alone else height)
+            made = {level: load_part(entry.path, window, block=1 << level)} if large else _levels(entry.path, level)
             with self._guard:
                 for number, one in made.items():
-                    self._decoded[key[0], key[1], number] = one
+                    self._decoded[key[0], key[1], number, first] = one
                 self._forget()
-            return made[level]
+            return made[level], first
 
     def _forget(self) -> None:
         while len(self._decoded) > 1 and sum(3 * one.width * one.height for one in self._decoded.values()) > MAX_DECODED:
@@ -138,6 +148,14 @@ class Pictures:
         if self._written > MAX_CACHED // 8:
             self._written = 0
             _shrink(self._cache, MAX_CACHED)
+
+
+def _levels(path: Path, level: int) -> dict[int, Image.Image]:
+    """An image as it is, halved once, twice, and so on."""
+    made = {0: load_image(path)}
+    for number in range(1, level + 1):
+        made[number] = made[number - 1].reduce(2)
+    return made
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -314,8 +314,7 @@ CASES = {
     # Formats
     "cvat-tracks-of-a-video": Case(
         {**pictures("frame_000000.png", "frame_000001.png"), "annotations.xml": cvat_video()},
-        refused=[r"annotations\.xml.*CVAT for images"],
-        labelled=0,
+        {"frame_000000.png": [WING], "frame_000001.png": [{**WING, "tip": None}]},
     ),
     "cvat-in-a-folder-of-images": Case(
         {**pictures("images/a.png"), "annotations.xml": cvat(a=cvat_points("tip", (88, 22)) + cvat_points("base", (12, 50)))},

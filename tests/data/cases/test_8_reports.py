@@ -171,9 +171,13 @@ CASES = {
             "annotations.xml": video(
                 tracked({0: ((12, 50), False, True), 10: ((15, 48), False, True), 20: ((15, 48), True, True)}, "base"),
                 tracked({0: ((88, 22), False, True), 10: ((88, 22), True, True)}, "tip"),
+                tracked({0: ((60, 55), False, True), 10: ((63, 53), False, True), 20: ((63, 53), True, True)}, "notch"),
             ),
         },
-        {"frame_000000.PNG": [{"base": (12, 50), "tip": (88, 22)}], "frame_000010.PNG": [{"base": (15, 48), "tip": None}]},
+        {
+            "frame_000000.PNG": [{"base": (12, 50), "tip": (88, 22), "notch": (60, 55)}],
+            "frame_000010.PNG": [{"base": (15, 48), "tip": None, "notch": (63, 53)}],
+        },
     ),
     "cvat-video-without-its-frames": Case(
         {**FINE, "annotations.xml": video(skeleton_track())},
@@ -204,7 +208,7 @@ CASES = {
         remarks=[r"a\.tps.*b\.png"],
     ),
     "tps-with-several-negative-points": Case(
-        {**IMAGE, "a.tps": "LM=4\n12.5 29.5\n-1.00000 -1.00000\n-1.00000 -1.00000\n40.5 46.5\nIMAGE=a.png\nID=a\nSCALE=0.000935\n"},
+        {**IMAGE, "a.tps": "LM=4\n12.5 29.5\n" + 2 * "-1.00000 -1.00000\n" + "40.5 46.5\nIMAGE=a.png\nID=a\nSCALE=0.000935\n"},
         {"a.png": [[(12, 50), None, None, (40, 33)]]},
     ),
     "tps-of-a-curve-alone": Case(
@@ -329,7 +333,7 @@ CASES = {
         fine=True,
     ),
     "text-of-another-landmark-program": Case(
-        {**FINE, "b.txt": "<landmarks.pixel type=matrix rownames=TRUE colnames=FALSE>\nbase 12 50\ntip 88 22\n</landmarks.pixel>\n"},
+        {**FINE, "b.txt": "<landmarks.pixel type=matrix rownames=TRUE>\nbase 12 50\ntip 88 22\n</landmarks.pixel>\n"},
         {"a.png": [wing()]},
         remarks=[r"b\.txt"],
     ),
@@ -338,7 +342,7 @@ CASES = {
         {"a.png": [wing()]},
         remarks=[r"\.geojson"],
     ),
-    "images-alone-say-that-there-is-no-label": Case({**TWO, "a.xlsx": b"PK\3\4" + bytes(30)}, labelled=0, remarks=[r"a\.xlsx.*CSV"]),
+    "a-spreadsheet-alone": Case({**TWO, "a.xlsx": b"PK\3\4" + bytes(30)}, labelled=0, remarks=[r"a\.xlsx.*CSV"]),
 }  # fmt: skip
 
 

@@ -161,8 +161,12 @@ def test_cvat_points(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.items[0].points, [[1, 2], [2.5, 3.5], [4.5, 5.5]])
     two = '<points label="nose" group_id="1" points="1,1"/><points label="nose" group_id="2" points="2,2"/>'
     assert len(read(tmp_path, "c.xml", CVAT.format(meta="", elements=two))) == 3
-    with pytest.raises(DataError, match="CVAT for video"):
+    with pytest.raises(DataError, match="holds no images"):
         read(tmp_path, "d.xml", "<annotations><meta/><track/></annotations>")
+    with pytest.raises(DataError, match="the number of a frame of a track, got 'x'"):
+        read(
+            tmp_path, "e.xml", '<annotations><meta/><track label="nose"><points frame="x" points="1,2"/></track></annotations>'
+        )
 
 
 def label_studio(**result: object) -> list:

@@ -70,7 +70,7 @@ def fitted(given: Annotations, format: Format) -> Annotations:
     for feature, change in {
         "boxes": {"box": None},
         "occluded": {"occluded": None},
-        "scale": {"scale": None},
+        "scale": {"spacing": None},
     }.items():
         if feature not in holds:
             items = [replace(item, **change) for item in items]
@@ -134,12 +134,12 @@ def _occluded(item: Annotation) -> np.ndarray:
 def test_every_feature_is_found_and_every_format_says_what_it_loses() -> None:
     points = np.array([[1.5, 2], [np.nan, np.nan]], dtype=np.float32)
     full = Annotations(
-        [Annotation("a.png", points, (0, 0, 5, 5), SIZE, np.array([True, False]), 0.1), Annotation("a.png")],
+        [Annotation("a.png", points, (0, 0, 5, 5), SIZE, np.array([True, False]), (0.1, 0.2)), Annotation("a.png")],
         Layout(("nose", "chin"), ((0, 1),), (2,)),
     )
     assert present(full) == set(FEATURES)
     for format in FORMATS.values():
-        assert {text for feature, text in FEATURES.items() if feature not in format.holds} <= set(format.lost(full))
+        assert {text for feature, text in FEATURES.items() if feature in format.loses} <= set(format.lost(full))
     plain = Annotations([Annotation("", np.ones((2, 2), dtype=np.float32))])
     assert present(plain) == set() and all(format.lost(plain) == [] for format in FORMATS.values())
 

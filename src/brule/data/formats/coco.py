@@ -54,11 +54,14 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     images = _images(path, content)
     layouts, notes = _layouts(path, content)
     used = {category for one in objects if isinstance(one, dict) and one.get("keypoints") for category in [_category(one)]}
-    if len(used) > 1:
+    if len(used) > 1 and _one_kind([layouts.get(key) for key in used]):
+        notes.append(f"{counted(len(used), 'category')} with the same key points: read as one kind of objects")
+    elif len(used) > 1:
         kinds = ", ".join(sorted(layouts[key].kind if key in layouts else shown(key) for key in used))
         raise DataError(f"{path}: holds key points of several kinds of objects ({kinds}); split it into a file a kind")
-    kind = next(iter(used)) if used else next(iter(layouts), None)
+    kind = min(used, key=list(layouts).index) if len(used) > 1 else next(iter(used or layouts), None)
     layout = layouts.get(kind, Layout())
+    wanted = used or {kind}
     order = {key: position for position, key in enumerate(images)}
     found: list[tuple[int, Annotation]] = []
     marks, scores = MissingMarks(), 0
@@ -68,7 +71,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
             image = images.get(_key(one.get("image_id")))
             if image is None:
                 raise DataError(f"{path}: annotation {number_}: no image has the id {shown(one.get('image_id'))}")
-            if one.get("iscrowd") or (kind is not None and _category(one) != kind):
+            if one.get("iscrowd") or (kind is not None and _category(one) not in wanted):
                 continue
             item = _item(f"{path}: annotation {number_} ({image.name})", one, image, layout=layout, marks=marks)
             scores += bool(one.get("keypoints")) and isinstance(one.get("score"), (int, float))
@@ -85,6 +88,12 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     elif objects and not used:
         notes.append("holds no key points, and no boxes: nothing of it is read; for landmarks, export COCO key points")
     return Annotations(items, layout, problems, notes, predicted=scores > 0)
+
+
+def _one_kind(layouts: list[Layout | None]) -> bool:
+    """Whether categories, such as those of species, have the same key points."""
+    names = {None if layout is None else layout.names for layout in layouts}
+    return len(names) == 1 and None not in names
 
 
 def _images(path: Path, content: dict[str, Any]) -> dict[object, _Image]:
@@ -193,6 +202,9 @@ def _category(one: dict[str, Any]) -> object:
 
 
 def _key(value: object) -> object:
+    """An id; a number that a program wrote as text is that number."""
+    if isinstance(value, str) and len(value) < 19 and value.isascii() and value.isdigit() and str(int(value)) == value:
+        return int(value)
     return value if isinstance(value, (int, str, type(None))) else shown(value)
 
 

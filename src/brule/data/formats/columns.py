@@ -15,6 +15,7 @@ IMAGE = frozenset({"image", "path", "file", "filename", "filepath", "img", "phot
 }
 # Columns that may hold anything: they count if file names are in them.
 _PERHAPS = frozenset({"", "id", "name", "index", "specimen", "imageid", "frame", "label"})
+_OBJECT = ("individual", "individuals", "object", "objectid", "instance", "instanceid", "animal", "track", "trackid", "group")
 _POINT = ("point", "landmark", "name", "part", "bodypart", "keypoint", "node", "label")
 BOX = ("left", "top", "right", "bottom")
 _BOXES = (BOX, ("xmin", "ymin", "xmax", "ymax"), ("bboxleft", "bboxtop", "bboxright", "bboxbottom"))
@@ -48,6 +49,7 @@ class Columns:
         names: the landmarks' names; None where they are numbered.
         point: in a table with a row a point, the column of its name.
         xy: in such a table, the columns of x and y.
+        object: in such a table, the column of what shows which object of the image a point belongs to.
         box: the columns of a box.
         cornered: whether these are its corner, width and height, rather than its four edges.
         size: the columns of the image's size.
@@ -64,6 +66,7 @@ class Columns:
     names: tuple[str, ...] | None = None
     point: int | None = None
     xy: tuple[int, int] | None = None
+    object: int | None = None
     box: tuple[int, int, int, int] | None = None
     cornered: bool = False
     size: tuple[int, int] | None = None
@@ -104,7 +107,8 @@ def columns_of(head: Sequence[str], where: str) -> Columns:
     if "x" in plain and "y" in plain and not taken & {plain["x"], plain["y"]}:
         found.xy = (plain["x"], plain["y"])
         found.point = next((by_key[name] for name in _POINT if name in by_key and by_key[name] != found.image), None)
-        taken |= {*found.xy, found.point}
+        found.object = next((by_key[name] for name in _OBJECT if name in by_key and by_key[name] != found.image), None)
+        taken |= {*found.xy, found.point, found.object}
     _add_points(found, [i for i in range(len(head)) if i not in taken], where)
     found.upwards = bool(keys) and keys[0] == "id" and any(name == "X1" for name in head) and found.names is None
     return found

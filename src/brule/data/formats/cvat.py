@@ -1,5 +1,7 @@
 """CVAT for images 1.1: one XML file with an ``image`` element each, in it ``points`` with labels, or skeletons of them.
 
+Tracks of CVAT for video are read as such elements (:mod:`brule.data.formats.cvat_tracks`).
+
 Points and boxes count from the corner of the image. A landmark that is ``outside`` is missing. Elements of one
 ``group_id`` make an object; without one, all points of an image do. Where an element holds several points, they are
 called ``label/0``, ``label/1`` and so on; if the file has no other label, they have no names, and each element is an
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
+from brule.data.formats.cvat_tracks import WAY, images_of_tracks
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.outlines import OtherShapes, outline_notes
@@ -31,8 +34,12 @@ def _recognises(root: ET.Element) -> bool:
 
 
 def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
-    if root.find("track") is not None:
-        raise DataError(f"{path}: CVAT for video; export it as 'CVAT for images 1.1'")
+    images, notes = root.findall("image"), list[str]()
+    tracks = root.find("track") is not None
+    if tracks:
+        frames, notes = images_of_tracks(path, root)
+        images = [*images, *frames]
+        root = _with_images(root, images)
     _refuse_kinds(path, root)
     stated, layout = _stated(path, root)
     contours = _Contours(root)
@@ -40,7 +47,7 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
     problems, grouping = Problems(path), Grouping()
     objects: list[NamedPoints] = []
     others = OtherShapes()
-    for position, image in enumerate(root.findall("image"), 1):
+    for position, image in enumerate(images, 1):
         where = f"{path}: image {position}"
         with problems.caught():
             name = text(image.get("name"), where, "an image's 'name'")
@@ -50,11 +57,17 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
             if child.tag not in ("points", "skeleton", "box", "tag", *_OUTLINES):
                 others.note(child.tag, child.get("label"))
     items, layout = from_named(objects, stated, layout)
-    notes = (
-        outline_notes(objects, others, "points, skeletons, boxes, polygons nor polylines") + grouping.notes() + contours.notes()
-    )
+    notes += outline_notes(objects, others, "points, skeletons, boxes, polygons nor polylines")
+    notes += [*grouping.notes(), *contours.notes()]
     notes += outside_notes((item.image, item.points, item.box) for item in items)
-    return Annotations(items, layout, problems, notes)
+    return Annotations(items, layout, problems, notes, way=WAY if tracks else "")
+
+
+def _with_images(root: ET.Element, images: Sequence[ET.Element]) -> ET.Element:
+    """The labels of a file, and images."""
+    whole = ET.Element(root.tag)
+    whole.extend([*root.findall("meta"), *images])
+    return whole
 
 
 def _refuse_kinds(path: Path, root: ET.Element) -> None:
@@ -117,9 +130,9 @@ def _objects(
                 whole.append((group, _as_object(start, own, where)))
             else:
                 marks += own
-        elif element.tag == "box" and (found := _box(where, element)) is not None:
+        elif element.tag == "box" and element.get("outside") != "1" and (found := _box(where, element)) is not None:
             boxes.append(LooseBox(label[:60], found, group))
-        elif element.tag in _OUTLINES:
+        elif element.tag in _OUTLINES and element.get("outside") != "1":
             corners = from_corner(np.array(_places(where, element)))
             outlines.append(Outline(label[:60] or "outline", corners, closed=element.tag == "polygon"))
     objects = _with_boxes(whole, marks, boxes, grouping=grouping, start=start, where=where) or [start]

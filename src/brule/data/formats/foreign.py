@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,56 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
         "export TPS or CSV",
     ),
 )
+# What people and programs keep beside images, and what holds no landmarks.
+_HARMLESS = frozenset(
+    {
+        "",
+        ".md",
+        ".rst",
+        ".rtf",
+        ".doc",
+        ".docx",
+        ".odt",
+        ".ppt",
+        ".pptx",
+        ".html",
+        ".htm",
+        ".css",
+        ".js",
+        ".tex",
+        ".bib",
+        ".url",
+    }
+    | {".lnk", ".db", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".lock", ".log", ".xsl", ".sh", ".bat", ".ps1", ".py"}
+    | {".ipynb", ".r", ".rmd", ".rproj", ".m", ".java", ".c", ".cpp", ".h", ".exe", ".dll", ".so", ".onnx", ".pt", ".pth"}
+    | {".ckpt", ".safetensors", ".pb", ".index", ".meta", ".cache", ".names", ".xmp", ".aae", ".thm", ".tmp", ".part"}
+)
+_UNKNOWN = (
+    "of no kind that is read; if it holds landmarks, export them as CSV (image,x0,y0,x1,y1,…), COCO or TPS; if it is a "
+    "picture, convert it to PNG or JPEG"
+)
 _READ = IMAGE_SUFFIXES | (HDF5_SUFFIXES if READABLE else frozenset())
 _WAYS_OUT = {suffix: (what, way) for suffixes, what, way in _KINDS for suffix in suffixes - _READ}
 FOREIGN_SUFFIXES = frozenset(_WAYS_OUT)
 
+
+class _Unknown:
+    """The suffixes of which nothing is known."""
+
+    def __init__(self, known: frozenset[str]) -> None:
+        self._known = known
+
+    def __contains__(self, suffix: object) -> bool:
+        return suffix not in self._known
+
+
+def unknown_suffixes(read: Collection[str]) -> Container[str]:
+    """The suffixes that are neither ``read``, nor of other programs that are known, nor harmless."""
+    return _Unknown(_HARMLESS | FOREIGN_SUFFIXES | frozenset(read))
+
+
 _LOOKED_AT = 5  # rows
+_COORDINATES = 2  # numbers in a row of text that may be a landmark
 
 # What tools keep beside their files, and what is read with those.
 COMPANIONS = frozenset(
@@ -75,11 +121,13 @@ def way_out(path: Path) -> str | None:
         path: the file; only its name is looked at.
 
     Returns:
-        A sentence without the file's name; None for a file of another suffix.
+        A sentence without the file's name; None for a file that is read, or that holds no landmarks.
     """
     suffix = path.suffix.lower()
-    if suffix not in _WAYS_OUT:
+    if suffix in _HARMLESS | _READ:
         return None
+    if suffix not in _WAYS_OUT:
+        return _UNKNOWN
     what, way = _WAYS_OUT[suffix]
     return f"{what}, which isn't read; {way}"
 
@@ -107,9 +155,9 @@ def odd_content(path: Path, content: Any) -> str | None:
         what = "boxes of Pascal VOC, without landmarks" if boxes else "XML of no known annotation format"
         return f"{what}; expected CVAT for images 1.1 or imglab"
     if suffix == ".txt":
-        rows = content.text.split("\n", 20)[:20]
-        numbers = [row for row in rows if row.strip() and _all_numbers(row.replace(",", " ").split())]
-        if len(numbers) < max(1, sum(bool(row.strip()) for row in rows) - 1):
+        rows = [row for row in content.text.split("\n", 20)[:20] if row.strip()]
+        numbers = [row for row in rows if sum(map(_is_number, row.replace(",", " ").split())) >= _COORDINATES]
+        if not numbers or len(numbers) < len(rows) / 2:
             return None
         return "numbers that are no known annotation; expected YOLO-pose (class, box, points), or a CSV image,x0,y0,x1,y1,…"
     if any(one.lstrip().startswith(('[{"', '{"')) for row in content.head(_LOOKED_AT) for one in row):
@@ -117,8 +165,9 @@ def odd_content(path: Path, content: Any) -> str | None:
     return "a table of no known annotation format; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
 
 
-def _all_numbers(cells: list[str]) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        return bool([float(cell) for cell in cells])
+        float(cell)
     except ValueError:
         return False
+    return True

@@ -26,6 +26,7 @@ FEATURES = {
     "fractions": "fractions of a pixel",
     "curves": "curves",
     "scale": "the length of a pixel",
+    "spacing": "the length of pixels that aren't square",
 }
 
 
@@ -70,7 +71,13 @@ class Format:
 
     def lost(self, annotations: Annotations) -> list[str]:
         """What of these annotations the format can't hold, in words; empty if nothing is lost."""
-        return [text for feature, text in FEATURES.items() if feature in present(annotations) - self.holds]
+        return [text for feature, text in FEATURES.items() if feature in present(annotations) & self.loses]
+
+    @property
+    def loses(self) -> set[str]:
+        """What it can't hold; that pixels aren't square is lost where their length isn't."""
+        lost = set(FEATURES) - self.holds
+        return lost - {"spacing"} if "scale" in lost else lost
 
 
 def present(annotations: Annotations) -> set[str]:
@@ -89,7 +96,8 @@ def present(annotations: Annotations) -> set[str]:
         "unlabelled": any(not item.labelled for item in items),
         "fractions": any((own % 1 != 0)[np.isfinite(own)].any() for own in points),
         "curves": bool(layout.curves),
-        "scale": any(item.scale is not None for item in items),
+        "scale": any(item.spacing is not None for item in items),
+        "spacing": any(item.spacing is not None and item.scale is None for item in items),
     }
     return {feature for feature, there in found.items() if there}
 

@@ -22,7 +22,7 @@ from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.meant import meant_image
 from brule.data.formats.outlines import OtherShapes, outline_notes
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, Problems, from_named, square
 from brule.data.formats.values import as_dict, as_list, box, counted, load_json, number, point, shown, size, text, tidy
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
@@ -55,7 +55,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     objects[0].outlines += found.outlines
     stated, layout = stated_layout(content, str(path))
     items, layout = from_named(objects, stated, layout)
-    items = [replace(item, scale=_scale(content, str(path))) for item in items]
+    items = [replace(item, spacing=square(_scale(content, str(path)))) for item in items]
     if not _finished(content):
         items, layout = [], replace(layout, names=layout.names if stated else None)
     notes += outline_notes(objects, found.others, "points nor rectangles") + grouping.notes()
@@ -212,6 +212,6 @@ LABELME = Format(
     recognises=_recognises,
     parse=_parse,
     dump=_dump,
-    holds=frozenset(FEATURES) - {"curves"},
+    holds=frozenset(FEATURES) - {"curves", "spacing"},
     one_image=True,
 )

@@ -44,7 +44,7 @@ class Annotation:
         box: the object's box in pixels.
         size: width and height of the image in pixels, if known.
         occluded: ``(N,)`` bool, the landmarks that are marked though something hides them; None if nothing is known.
-        scale: millimetres per pixel, if known; pixels are square then.
+        spacing: millimetres per pixel along x and y, if known.
         upwards: y was counted from the lower edge of the image, whose height was needed for that: ``size`` is then the
             image's own, and nothing that the file states.
         outlines: polygons and polylines (:mod:`brule.data.formats.outlines`).
@@ -55,9 +55,14 @@ class Annotation:
     box: Box | None = None
     size: tuple[int, int] | None = None
     occluded: np.ndarray | None = None
-    scale: float | None = None
+    spacing: tuple[float, float] | None = None
     upwards: bool = False
     outlines: tuple[Outline, ...] = ()
+
+    @property
+    def scale(self) -> float | None:
+        """Millimetres per pixel as one number; None where pixels aren't square, or nothing is known."""
+        return scale_of(self.spacing)
 
     @property
     def labelled(self) -> bool:
@@ -68,6 +73,11 @@ class Annotation:
 def scale_of(spacing: tuple[float, float] | None) -> float | None:
     """Millimetres per pixel as one number, which square pixels have; None for others, and where nothing is known."""
     return spacing[0] if spacing is not None and spacing[0] == spacing[1] else None
+
+
+def square(scale: float | None) -> tuple[float, float] | None:
+    """The length of square pixels along x and y; None where it isn't known."""
+    return None if scale is None else (scale, scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +91,7 @@ class Annotations:
         notes: what was passed over on purpose.
         predicted: the points are predictions of a program. They are read where the file is asked for, and never become
             labels by being in a folder.
+        way: what to do if the images aren't found, where the format knows it.
     """
 
     items: list[Annotation] = field(default_factory=list)
@@ -88,6 +99,7 @@ class Annotations:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     predicted: bool = False
+    way: str = ""
 
     def __len__(self) -> int:
         return len(self.items)

@@ -18,13 +18,14 @@ from brule.data.formats.columns import BOX, PIXEL, SIZE, Columns, columns_of, lo
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order, scale_of
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order
 from brule.data.formats.values import Table, box, cell, cells_point, load_table, number, size, text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 from brule.tables import csv_text
 
 _LOOKED_AT = 5  # rows
+_TRIED = 20  # rows whose image is looked for
 _EXPECTED = "expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,… or image,point,x,y"
 
 
@@ -37,7 +38,8 @@ def _recognises(table: Table) -> bool:
     image = columns.image
     if image is None or not (columns.pairs or columns.xy or columns.box):
         return False
-    return columns.certain or any(len(row) > image and looks_like_file(row[image]) for row in rows)
+    # Which names of images lack a suffix, and which are no images at all, shows where the images are looked for.
+    return columns.certain or bool(columns.pairs) or any(len(row) > image and looks_like_file(row[image]) for row in rows)
 
 
 def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
@@ -47,6 +49,10 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
         raise DataError(
             f"{path}: {_EXPECTED}, got {', '.join(head[:4])[:80]}; call the column of the image's file name 'image'"
         )
+    if not columns.certain and not _names_images(table, columns.image, size_of):
+        heading = repr(columns.head[columns.image]) if columns.head[columns.image] else "without a heading"
+        what = f"a table whose first column, {heading}, names no image that is here; if it does, call it 'image'"
+        return Annotations(problems=[what], notes=[what], predicted=True)
     marks = MissingMarks()
     if columns.xy is not None and not columns.pairs:
         found = _parse_long(path, table, columns, marks=marks)
@@ -55,6 +61,20 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     found.notes.extend(marks.notes())
     found.notes.extend(outside_notes((item.image, item.points, item.box) for item in found.items))
     return found
+
+
+def _names_images(table: Table, column: int, size_of: SizeOf) -> bool:
+    """Whether one of the first cells of a column looks like a file, or names an image without its suffix."""
+    cells = [row[column] for row in table.head(1 + _TRIED)[1:] if len(row) > column and row[column].strip()]
+    return any(map(looks_like_file, cells[:_LOOKED_AT])) or any(_is_there(cell, size_of) for cell in cells)
+
+
+def _is_there(image: str, size_of: SizeOf) -> bool:
+    try:
+        size_of(image)
+    except DataError:
+        return False
+    return True
 
 
 def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotations:
@@ -99,22 +119,23 @@ def _item(where: str, row: list[str], columns: Columns, *, size_of: SizeOf, mark
     known = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where) if columns.size else None
     if columns.upwards and known is None and height:
         known = size_of(image)
-    scale = _scale(where, row, columns)
+    spacing = _spacing(where, row, columns)
     own = Annotation(
-        image, points if len(points) else None, _box(where, row, columns), known, scale=scale, upwards=columns.upwards
+        image, points if len(points) else None, _box(where, row, columns), known, spacing=spacing, upwards=columns.upwards
     )  # fmt: skip
-    return own if own.labelled else Annotation(image, None, own.box, own.size, scale=scale)
+    return own if own.labelled else Annotation(image, None, own.box, own.size, spacing=spacing)
 
 
 def _parse_long(path: Path, table: Table, columns: Columns, *, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
-    objects: dict[str, NamedPoints] = {}
+    objects: dict[tuple[str, str], NamedPoints] = {}
     names: dict[str, None] = {}
     x_column, y_column = columns.xy or (0, 0)
     for where, row in _rows(path, table, columns, problems=problems):
         with problems.caught():
             image = text(row[columns.image or 0], where, "an image's name")
-            one = objects.setdefault(image, NamedPoints(image))
+            own = "" if columns.object is None else row[columns.object]
+            one = objects.setdefault((image, own), NamedPoints(image))
             count = len(one.points) + len(one.missing)
             name = str(count) if columns.point is None else text(row[columns.point], where, "a point's name")
             names.setdefault(name)
@@ -144,15 +165,15 @@ def _box(where: str, row: list[str], columns: Columns) -> Box | None:
     return box((left, top, left + right, top + bottom) if columns.cornered else (left, top, right, bottom), where)
 
 
-def _scale(where: str, row: list[str], columns: Columns) -> float | None:
-    """Millimetres per pixel, of square pixels."""
+def _spacing(where: str, row: list[str], columns: Columns) -> tuple[float, float] | None:
+    """Millimetres per pixel along x and y."""
     cells = [row[column] for column in columns.pixel or ()]
     if not any(cells):
         return None
     width, height = (number(value, where, name) for value, name in zip(cells, PIXEL, strict=True))
     if min(width, height) <= 0:
         raise DataError(f"{where}: expected {' and '.join(PIXEL)} above 0, got {', '.join(cells)}")
-    return scale_of((width, height))
+    return width, height
 
 
 def _dump(annotations: Annotations) -> str:
@@ -161,14 +182,14 @@ def _dump(annotations: Annotations) -> str:
     axes = [f"{axis}{i}" for i in range(count) for axis in "xy"] if names is None else _headings(names)
     boxes = any(item.box is not None for item in annotations.items)
     sizes = any(item.size is not None for item in annotations.items)
-    scales = any(item.scale is not None for item in annotations.items)
+    scales = any(item.spacing is not None for item in annotations.items)
     rows = [["image", *axes, *(BOX if boxes else ()), *(SIZE if sizes else ()), *(PIXEL if scales else ())]]
     for item in annotations.items:
         points = item.points if item.points is not None else np.full((count, 2), np.nan)
         cells = [item.image, *(cell(value) for value in points.ravel())]
         cells += (["", "", "", ""] if item.box is None else [cell(edge) for edge in item.box]) if boxes else []
         cells += (["", ""] if item.size is None else [str(side) for side in item.size]) if sizes else []
-        cells += (["", ""] if item.scale is None else [repr(item.scale)] * 2) if scales else []
+        cells += (["", ""] if item.spacing is None else list(map(repr, item.spacing))) if scales else []
         rows.append(cells)
     return csv_text(rows)
 

@@ -18,7 +18,7 @@ import numpy as np
 from brule.coordinates import from_lower_corner, to_lower_corner
 from brule.data.formats.format import Format, SizeOf, size_needed
 from brule.data.formats.marks import MissingMarks
-from brule.data.formats.record import Annotation, Annotations, Problems
+from brule.data.formats.record import Annotation, Annotations, Problems, square
 from brule.data.formats.values import cells_point, load_text, number, shown, text, tidy
 from brule.data.samples import Layout
 from brule.errors import DataError
@@ -119,12 +119,14 @@ def _item(specimen: _Specimen, size_of: SizeOf, marks: MissingMarks) -> Annotati
     known = (width, height) if width else None  # the height alone doesn't matter where only shapes are wanted
     points = [*specimen.landmarks, *(one for curve in specimen.curves for one in curve)]
     if not points:
-        return Annotation(image, size=known, scale=scale)
+        return Annotation(image, size=known, spacing=square(scale))
     array = np.array(points, dtype=np.float64)
     for i, (x, y) in enumerate(points):
         if marks.missing(x, y, f"landmark {i + 1} of {image or specimen.keys.get('ID', 'a specimen')}"):
             array[i] = np.nan
-    return Annotation(image, from_lower_corner(array, height).astype(np.float32), size=known, scale=scale, upwards=True)
+    return Annotation(
+        image, from_lower_corner(array, height).astype(np.float32), size=known, spacing=square(scale), upwards=True
+    )
 
 
 def _of_id(specimen: _Specimen, size_of: SizeOf) -> tuple[str, tuple[int, int]]:

@@ -335,6 +335,8 @@ def counted(count: int, what: str) -> str:
     """How many of something, in words: ``1 box``, ``3 boxes``."""
     if count == 1:
         return f"1 {what}"
+    if what.endswith("ory"):
+        return f"{count} {what[:-1]}ies"
     return f"{count} {what}{'es' if what.endswith(('x', 's')) else 's'}"
 
 

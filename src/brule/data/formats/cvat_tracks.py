@@ -1,0 +1,78 @@
+"""CVAT for video 1.1: tracks over the frames of a video, where the frames are images.
+
+A track has an element for every frame: placed by a person (``keyframe="1"``) or interpolated between such. Where the object, or
+one of its points, isn't in the picture, it is ``outside``. Frames count through the whole video; CVAT saves them as
+``frame_000123.PNG``.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from brule.data.formats.values import counted, shown
+from brule.errors import DataError
+
+WAY = "frames of a video: in CVAT, export the task with 'Save images', which gives frame_000000.PNG and so on"
+
+
+def images_of_tracks(path: Path, root: ET.Element) -> tuple[list[ET.Element], list[str]]:
+    """The frames on which something is annotated, as elements ``image`` of CVAT for images.
+
+    Args:
+        path: the file, for errors.
+        root: its content.
+
+    Returns:
+        The elements, and remarks.
+
+    Raises:
+        DataError: a frame isn't a number.
+    """
+    size = {edge: text for edge in ("width", "height") if (text := root.findtext(f"meta//original_size/{edge}"))}
+    frames: dict[int, list[ET.Element]] = {}
+    interpolated: set[int] = set()
+    for track in root.findall("track"):
+        for element in track:
+            if element.tag == "attribute":
+                continue
+            frame = _frame(path, element)
+            own = _in_frame(element, track)
+            frames.setdefault(frame, []).append(own)
+            if element.get("keyframe") == "0" and _visible(own):
+                interpolated.add(frame)
+    images = []
+    for frame in sorted(frames):
+        if any(map(_visible, frames[frame])):
+            image = ET.Element("image", {"name": f"frame_{frame:06d}", **size})
+            image.extend(frames[frame])
+            images.append(image)
+    notes = []
+    if interpolated:
+        what = "CVAT interpolated positions between those that a person placed"
+        notes.append(f"on {counted(len(interpolated), 'frame')}, interpolated points are taken for labels ({what})")
+    return images, notes
+
+
+def _frame(path: Path, element: ET.Element) -> int:
+    text = element.get("frame") or ""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise DataError(f"{path}: expected the number of a frame of a track, got {shown(text)}")
+    return int(text)
+
+
+def _in_frame(element: ET.Element, track: ET.Element) -> ET.Element:
+    """An element of a track with the track's label and group, as an image holds it."""
+    group = {"group_id": value} if (value := track.get("group_id")) else {}
+    own = ET.Element(element.tag, {**element.attrib, "label": track.get("label") or "", **group})
+    own.extend(list(element))
+    return own
+
+
+def _visible(element: ET.Element) -> bool:
+    return any(one.get("outside") != "1" for one in _points(element))
+
+
+def _points(element: ET.Element) -> Iterator[ET.Element]:
+    return iter(element.findall("points")) if element.tag == "skeleton" else iter((element,))
