@@ -62,7 +62,7 @@ def test_evaluate_looks_several_times(brule, trained: Path, faces: Path, tmp_pat
 
 def test_messages(brule, run: Path, faces: Path) -> None:
     assert "at least 10 annotated images, got 6" in brule("calibrate", run, "--data", faces / "test").err
-    assert "views: expected 1 to 6, got 9" in brule("calibrate", run, "--data", faces / "images", "--views", 9).err
+    assert "tta: expected 1 to 6 views, got 9" in brule("calibrate", run, "--data", faces / "images", "--views", 9).err
     assert not (run / "calibration.json").exists()
     (run / "calibration.json").write_text("{}")
     found = brule("predict", run, faces / "test", "-o", run / "out")

@@ -196,3 +196,9 @@ def test_images_without_annotation_need_not_be_opened(folder: Path) -> None:
     assert "bare.jpg" in names([sample.path for sample in read])
     assert names([bad.path for bad in read.bad]) == ["labelled.jpg"]
     assert names([bad.path for bad in read_folder(folder, skip_bad=True).bad]) == ["bare.jpg", "labelled.jpg"]
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "s3://bucket/photos", "HTTP://example.org/*.png"])
+def test_an_address_is_called_one(address: str) -> None:
+    with pytest.raises(DataError, match="address; download it first"):
+        find_images(address)

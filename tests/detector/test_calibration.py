@@ -106,7 +106,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read.to_dict() == calibration().to_dict()
     signals = drawn(5)
     np.testing.assert_allclose(read.expected(signals, 2), calibration().expected(signals, 2), rtol=1e-5)
-    with pytest.raises(ConfigError, match="calibrated for 1 to 2, got 3"):
+    with pytest.raises(ConfigError, match="calibrated for 1 to 2 views, got 3"):
         read.expected(signals, 3)
 
 

@@ -72,6 +72,8 @@ def test_it_says_what_it_holds() -> None:
     assert repr(landmarks()) == "Landmarks(3 objects in 2 images, 2 landmarks each, 1 flagged)"
     assert repr(nothing_found([4], 68)) == "Landmarks(1 object, 68 landmarks each, 1 flagged, 1 not found)"
     assert repr(nothing_found([], 5)) == "Landmarks(0 objects, 5 landmarks each)"
+    assert repr(landmarks()[1]) == "ObjectLandmarks(2 landmarks, image 1, box (0, 0, 40, 40), score 0.20, flagged)"
+    assert repr(nothing_found([4], 68)[0]) == "ObjectLandmarks(image 4, nothing found)"
 
 
 def test_a_notebook_shows_a_row_for_each_object() -> None:

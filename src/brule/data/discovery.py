@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from brule.data.predictions import PICTURES, prediction_table
 from brule.errors import DataError
 
 PROJECT_FILE, PROJECT_FORMAT, PROJECT_ANNOTATIONS = "project.json", "brule-project-1", "annotations"
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # of the web or of a bucket; a drive has one letter
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -129,6 +132,8 @@ def _expand(path: Path, suffixes: Container[str], visited: set[tuple[int, int]])
         return _walk(path, suffixes, visited)
     if path.exists() or path.is_symlink():
         return [path]
+    if _ADDRESS.match(str(path)):
+        raise DataError(f"{path}: expected a file or folder, this is an address; download it first")
     if not glob.has_magic(str(path)):
         raise DataError(f"{path}: no such file or folder")
     found = [Path(match) for match in glob.glob(str(path), recursive=True)]

@@ -27,7 +27,7 @@ _SHOWN = 10  # rows of a table in a notebook
 _COLUMNS = 4  # of a picture of several objects
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ObjectLandmarks:
     """The landmarks of one object: a row of :class:`Landmarks`, whose attributes it has without their first axis.
 
@@ -55,6 +55,14 @@ class ObjectLandmarks:
     def found(self) -> bool:
         """Whether there are landmarks at all."""
         return bool(self.points.isfinite().all(-1).any())
+
+    def __repr__(self) -> str:
+        if not self.found:
+            return f"ObjectLandmarks(image {self.image}, nothing found)"
+        left, top, right, bottom = (round(edge) for edge in self.box.tolist())
+        flagged = ", flagged" if self.flagged else ""
+        where = f"box ({left}, {top}, {right}, {bottom})"
+        return f"ObjectLandmarks({len(self.points)} landmarks, image {self.image}, {where}, score {self.score:.2f}{flagged})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

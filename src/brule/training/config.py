@@ -207,7 +207,7 @@ def _read_preset(preset: str) -> dict[str, Any]:
     else:
         names = preset_names()
         raise ConfigError(
-            f"preset: {preset!r} is unknown{_nearest(preset, names)}; there are {', '.join(names)}, or a .toml file"
+            f"preset: {preset!r} is unknown{_nearest(preset, names)} there are {', '.join(names)}, or a .toml file"
         )
     try:
         return tomllib.loads(text)
@@ -224,7 +224,7 @@ def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
     if weight in known and part in Weight.__annotations__ and isinstance(setting(TrainingConfig(), weight), Weight):
         key = weight  # its schedule
     if key not in known:
-        raise ConfigError(f"setting: {key!r} is unknown{_nearest(key, list(known))}; `brule train --list-settings` shows all")
+        raise ConfigError(f"setting: {key!r} is unknown{_nearest(key, list(known))} `brule train --list-settings` shows all")
     *sections, last = key.split(".")
     place = settings
     for section in sections:
@@ -251,7 +251,7 @@ def _parsed(value: Any) -> Any:
 def _explained(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"]).removesuffix(".value")  # of a weight
     if problem["type"] == "extra_forbidden":
-        return f"setting: {key!r} is unknown{_nearest(key, list(dotted_keys()))}; `brule train --list-settings` shows all"
+        return f"setting: {key!r} is unknown{_nearest(key, list(dotted_keys()))} `brule train --list-settings` shows all"
     return f"setting {key}: {problem['msg'].lower().removeprefix('value error, ')}, got {problem['input']!r}"
 
 
@@ -260,4 +260,4 @@ def _nearest(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word, known, 1) or [
         leaf[name] for name in difflib.get_close_matches(word.rsplit(".", 1)[-1], list(leaf), 1)
     ]
-    return f", did you mean {close[0]!r}?" if close else ""
+    return f", did you mean {close[0]!r}?" if close else ";"

@@ -137,8 +137,8 @@ class Calibration:
         """
         if views not in self.maps:
             raise ConfigError(
-                f"views: this detector is calibrated for 1 to {max(self.maps)}, got {views}; calibrate it anew with more "
-                f"(brule calibrate --views {views})"
+                f"tta: this detector is calibrated for 1 to {max(self.maps)} views, got {views}; calibrate it anew with more "
+                f"(brule calibrate --tta {views})"
             )
 
     def to_dict(self) -> dict[str, Any]:

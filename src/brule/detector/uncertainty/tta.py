@@ -83,7 +83,7 @@ def tta_transforms(count: int, *, mirror: bool) -> tuple[View, ...]:
         ConfigError: another count.
     """
     if not 1 <= count <= MAX_TTA:
-        raise ConfigError(f"views: expected 1 to {MAX_TTA}, got {count}")
+        raise ConfigError(f"tta: expected 1 to {MAX_TTA} views, got {count}")
     plain = [View(False, angle, zoom) for angle, zoom in _MOVES]
     if mirror:
         # The mirror image differs most and costs no pixel of the border, so it comes first.
