@@ -7,7 +7,8 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim-bookworm AS build
 ARG TORCH=cpu
 ARG EXTRAS=web,log,export,dicom,heic
-ENV UV_LINK_MODE=copy PYTHONDONTWRITEBYTECODE=1
+# Compiled here: the user who runs it can't write beside the modules, and compiling PyTorch takes seconds at every start.
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
 COPY pyproject.toml constraints-cpu.txt README.md LICENSE ./

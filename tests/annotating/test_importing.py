@@ -12,7 +12,9 @@ from PIL import Image
 from brule.annotating import Project, Template
 from brule.annotating.exporting import collected
 from brule.annotating.importing import import_annotations
+from brule.annotating.marks import Mark, Marks
 from brule.annotating.predictions import Predictions
+from brule.data import read_samples
 from brule.data.annotations import write_annotations
 from brule.data.formats import FORMATS, Annotation, Annotations
 from brule.data.samples import Layout
@@ -117,3 +119,14 @@ def test_predictions_are_reviewed_and_never_become_labels(photos: Path, tmp_path
     other = Project(tmp_path / "other", [photos], template=Template(names=NAMES))
     with pytest.raises(DataError, match="predictions of 2 landmarks; the project has 3"):
         import_annotations(other, [folder])
+
+
+def test_as_training_data_a_project_has_its_accepted_images_alone(photos: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", [photos], template=Template(names=NAMES))
+    first, second = project.entries
+    placed = {name: Mark.at(5.0 + 9 * k, 7.0 + k) for k, name in enumerate(NAMES)}
+    project.change(first, 0, Marks(placed, "accepted"))
+    project.change(second, 0, Marks(placed, "draft"))
+    samples = read_samples(project.folder, require_points=True, skip_bad=True)
+    assert [sample.path.name for sample in samples] == ["a.png"]
+    assert [(bad.path.name, bad.reason) for bad in samples.bad] == [("b.png", "has no accepted annotation in the project")]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.data.discovery import Paths, find_images, find_images_if_any, listed, suffixes_text
+from brule.data.discovery import Paths, as_paths, find_images, find_images_if_any, is_project, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation
 from brule.data.images import image_orientation, image_size, image_spacing
 from brule.data.reading import Labels, Sources, by_image, foreign_notes, read_sources
@@ -185,9 +185,11 @@ def _labelled_only(samples: list[Sample], bad: BadFiles, directory: Paths) -> li
             f"{listed(directory)}: no labelled image; expected an annotation ({suffixes_text(ANNOTATION_SUFFIXES)}) beside "
             f"images, but none of the {len(samples)} images has one that can be used{first}"
         )
+    project = any(is_project(path) for path in as_paths(directory))
+    reason = "has no accepted annotation in the project" if project else "has no annotation beside it"
     listing = BadFiles(skip=True)  # unlabelled images are no damage: listed, never raised
     for sample in samples:
         if sample.points is None:
-            listing.reject(sample.path, "has no annotation beside it")
+            listing.reject(sample.path, reason)
     bad.extend(listing)
     return labelled
