@@ -71,6 +71,12 @@ def test_inspect_a_sound_folder(brule, faces: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "sheet.png").width > 500
 
 
+def test_images_are_named_with_or_without_the_option(brule, faces: Path) -> None:
+    assert brule("data", "inspect", "--images", faces / "test").out == brule("data", "inspect", faces / "test").out
+    nothing = brule("data", "inspect")
+    assert nothing.code == 2 and "brule data inspect annotated/" in nothing.err
+
+
 def test_inspect_tells_what_is_wrong(brule, own_faces: Path, tmp_path: Path) -> None:
     folder = own_faces / "test"
     shutil.copy(folder / "face_000200.png", folder / "sub" / "face_000200.png")

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
+
 from brule.cli.evaluate import Boxes, Normaliser, evaluate_detector
-from brule.cli.options import Device, Many, Output, SkipBad, checked_device
+from brule.cli.options import Device, Output, SkipBad, checked_device
 from brule.cli.output import note, note_bad, say, say_rows, write_json
 from brule.errors import ConfigError
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def compare(
     *runs: Path,
-    data: Annotated[list[str] | None, Many] = None,
+    data: Annotated[list[str] | None, Parameter(name=["--data", "--images"], consume_multiple=True)] = None,
     output: Annotated[Path | None, Output] = None,
     json: Path | None = None,
     only_validation: bool = False,

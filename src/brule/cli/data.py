@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from brule.cli.options import Many, SkipBad
+from brule.cli.options import Images, Many, SkipBad, images_of
 from brule.cli.output import note, note_bad, progress_bar, say
 from brule.errors import printable
 
@@ -93,9 +93,10 @@ def convert(
 
 @data.command
 def inspect(
-    paths: list[str],
+    paths: list[str] | None = None,
     /,
     *,
+    images: Images = None,
     output: Annotated[Path | None, Picture] = None,
     pictures: int = 24,
 ) -> int:
@@ -120,6 +121,7 @@ def inspect(
     from brule.data import contact_sheet, inspect_data
     from brule.plots import preview_sheet, save_picture
 
+    paths = images_of(paths, images, example="brule data inspect annotated/")
     with progress_bar("decoding") as progress:
         found = inspect_data(paths, progress=progress)
     _tell(found)
