@@ -38,7 +38,8 @@ def export(
     What comes before and after the network is inside. The file takes `images`, a batch of crops as bytes `(B, S, S, 3)`, RGB,
     and gives `points` `(B, N, 2)` and `spread` `(B, N)` in the unit square of each crop. With `--whole-image` it takes one
     `image` of any size `(H, W, 3)` and the `box` of the object `(left, top, right, bottom)` in pixels, cuts the object out
-    itself, and answers in pixels of the image; a box of zeros means the whole image.
+    itself, and answers in pixels of the image; a box of zeros means the whole image. A detector with a locator gets a second
+    file, `NAME-locator.onnx`, that finds the boxes; docs/export.md has a short program that runs both.
 
     Nothing is left behind unless onnxruntime gives what PyTorch gives, to 1e-4 of the crop's side, on random and on drawn
     images. A JSON file beside it holds size, crop rule, order, inputs and outputs. Needs
@@ -75,13 +76,28 @@ def export(
     if output.exists() and not overwrite:
         raise ConfigError(f"{output}: exists already; choose another name, or replace it with --overwrite")
     from brule.detector import LandmarkDetector
-    from brule.export import check_packages, export_detector
+    from brule.export import check_packages, export_detector, locator_path
 
     check_packages()
     detector = LandmarkDetector.load(run, device="cpu")
     calibration = None if int8 is None else _crops(detector, int8, skip_bad)
     _tell(export_detector(detector, output, whole_image=whole_image, opset=opset, calibration=calibration))
+    if whole_image and detector.whereabouts_.locator is not None:
+        _export_locator(detector, locator_path(output))
     return 0
+
+
+def _export_locator(detector: LandmarkDetector, path: Path) -> None:
+    """The file that finds boxes, where there can be one."""
+    from brule.export import export_locator
+
+    if detector.whereabouts_.locator.turns:  # type: ignore[union-attr]
+        note("no file finds the boxes: this locator finds objects at any angle, and the exported crops are upright")
+        return
+    written = export_locator(detector, path)
+    say(f"written: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB), {written.description}")
+    say(f"its boxes differ from PyTorch's by at most {100 * written.difference:.1g} % of the image's longer side,")
+    say(f"from those of brule predict by at most {100 * written.from_brule:.1g} %")
 
 
 def _check_hub(hub: bool, *, onnx: dict[str, object]) -> None:

@@ -165,7 +165,7 @@ def _write(module: nn.Module, example: Inputs, path: Path, *, facts: dict[str, s
     if len(example) == 2:
         names, shapes = ("image", "box"), {"image": {0: Dim("height"), 1: Dim("width")}, "box": None}
     try:
-        with _quiet():
+        with quiet():
             program: Any = torch.onnx.export(
                 module,
                 tuple(torch.from_numpy(value) for value in example),
@@ -186,7 +186,7 @@ def _write(module: nn.Module, example: Inputs, path: Path, *, facts: dict[str, s
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the exporter's remarks on packages that nobody needs here off the screen."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

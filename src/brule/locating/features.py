@@ -29,10 +29,14 @@ def hog(images: Tensor, cell: int) -> Tensor:
     Returns:
         ``(B, 31, H // cell, W // cell)``; cell ``(i, j)`` spans the pixels from ``i · cell`` to ``(i + 1) · cell``.
     """
-    histogram = _pooled(_votes(images, cell // 2))
+    return normalised(pooled(_votes(images, cell // 2)))
+
+
+def normalised(histogram: Tensor) -> Tensor:
+    """The 31 channels of cells whose histograms of 18 signed orientations are known: ``(B, 18, h, w)`` → ``(B, 31, h, w)``."""
     unsigned = histogram[:, : SIGNED // 2] + histogram[:, SIGNED // 2 :]
     energy = F.pad(unsigned.square().sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    block = F.avg_pool2d(energy, 2, stride=1, divisor_override=1)  # (B, 1, h + 1, w + 1)
+    block = 4 * F.avg_pool2d(energy, 2, stride=1)  # (B, 1, h + 1, w + 1)
     scale = (block + _FLOOR).rsqrt()
     scales = [scale[..., i : i + histogram.shape[2], j : j + histogram.shape[3]] for i in (0, 1) for j in (0, 1)]
     signed_sum, unsigned_sum = torch.zeros_like(histogram), torch.zeros_like(unsigned)
@@ -69,7 +73,7 @@ def _votes(images: Tensor, half: int) -> Tensor:
     return votes[:, :SIGNED]
 
 
-def _pooled(halves: Tensor) -> Tensor:
+def pooled(halves: Tensor) -> Tensor:
     """Histograms of cells from those of half cells: each counts for its two nearest cells along each axis, by 3 to 1."""
     padded = F.pad(halves, (1, 1, 1, 1))
     rows = 0.75 * (padded[:, :, 1:-1:2] + padded[:, :, 2::2]) + 0.25 * (padded[:, :, :-2:2] + padded[:, :, 3::2])

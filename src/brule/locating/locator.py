@@ -139,6 +139,11 @@ class Locator:
         """Longer side, in pixels, of the grey images that are searched."""
         return search_size(self.framing, self.box, self.settings)
 
+    @property
+    def turns(self) -> bool:
+        """Whether it finds objects at other angles than upright."""
+        return any(one.angle for one in self.filters)
+
     def locate(
         self, images: Iterable[ImageLike], *, most: int = 3, least: float = 0.0, batch_size: int = 8, device: str = "cpu"
     ) -> Located:
