@@ -94,6 +94,7 @@ def _export_locator(detector: LandmarkDetector, path: Path) -> None:
     if detector.whereabouts_.locator.turns:  # type: ignore[union-attr]
         note("no file finds the boxes: this locator finds objects at any angle, and the exported crops are upright")
         return
+    note("the locator's file takes a minute or two")
     written = export_locator(detector, path)
     say(f"written: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB), {written.description}")
     say(f"its boxes differ from PyTorch's by at most {100 * written.difference:.1g} % of the image's longer side,")
