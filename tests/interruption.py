@@ -74,7 +74,7 @@ def in_fork(
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
     code = -1 if killed else os.WEXITSTATUS(status)
-    printed, end, count = told.partition("\0")  # a killed process tells no number
+    printed, end, count = told.rpartition("\0")  # a killed process tells no number
     return Ended(killed, code, int(count) if end else 0, printed, time.monotonic() - began)
 
 

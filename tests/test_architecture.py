@@ -60,6 +60,8 @@ FOUR_POSITIONAL = {
     "forward": "PyTorch itself calls an autograd function's, with its arguments in order",
 }
 MAX_FILE_LINES = 400
+# The function itself; annotations, which may be large; what a process of its own reads, and what it writes.
+READ_JSON = ("files.py", "values.py", "hdf5.py", "hdf5_arrays.py")
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,16 @@ def n_positional(function: ast.FunctionDef | ast.AsyncFunctionDef, method: bool)
     return len(function.args.posonlyargs) + len(function.args.args) - method
 
 
+def json_is_read_in_one_place(src: Path) -> list[str]:
+    """Deep lists and long numbers raise what ``except ValueError`` doesn't catch; ``files.parse_json`` sees to them."""
+    return [
+        f"{place(path, node)}: json.{node.attr}: read JSON with brule.files.parse_json or read_json"
+        for _, path, tree in modules(src)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.loads", "json.load") and path.name not in READ_JSON
+    ]
+
+
 def docstrings(src: Path) -> list[str]:
     complaints = []
     for name, path, tree in modules(src):
@@ -298,6 +310,7 @@ RULES: tuple[Callable[[Path], list[str]], ...] = (
     commands_start_fast,
     size_limits,
     few_positional_arguments,
+    json_is_read_in_one_place,
     docstrings,
 )
 
@@ -384,6 +397,7 @@ VIOLATIONS = [
     (few_positional_arguments, {"plots.py": "class A:\n  async def f(self, b, c, d, e): pass"}, "f takes 4 positional"),
     (few_positional_arguments, {"plots.py": "class A:\n  @staticmethod\n  def f(a, b, c, d): pass"}, "f takes 4"),
     (few_positional_arguments, {"plots.py": "def g():\n  def f(a, b, c, d): pass"}, "plots.py:2: f takes 4"),
+    (json_is_read_in_one_place, {"plots.py": "import json\n\nx = json.loads('1')"}, "plots.py:3: json.loads: read JSON with"),
     (docstrings, {"plots.py": "x = 1"}, "brule.plots has no docstring"),
     (docstrings, {"plots.py": "'A.'\ndef f(): pass"}, "plots.py:2: f has no docstring"),
     (docstrings, {"plots.py": "'A.'\nclass A:\n    'B.'\n    def f(self): pass"}, "plots.py:4: f has no docstring"),

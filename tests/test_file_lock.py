@@ -27,6 +27,14 @@ def test_a_lock_is_held_by_one_and_let_go(tmp_path: Path) -> None:
         assert held
 
 
+def test_a_lock_in_a_folder_that_cannot_be_made_is_an_error() -> None:
+    """It isn't tried for ever."""
+    if not Path("/proc/self").exists():
+        pytest.skip("needs /proc")
+    with pytest.raises(FileNotFoundError), file_lock(Path("/proc/none/lock")):
+        pass
+
+
 def test_a_lock_whose_file_was_removed_meanwhile_is_no_lock(tmp_path: Path) -> None:
     """Who waited for it takes the lock of the file that is there then."""
     path = tmp_path / "lock"

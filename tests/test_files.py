@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from brule import files
-from brule.errors import OutputError
-from brule.files import atomic_write, write_text
+from brule.errors import DataError, OutputError
+from brule.files import atomic_write, make_folder, parse_json, read_json, read_text, write_text
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -144,13 +144,62 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     (left,) = tmp_path.iterdir()
     other_host = tmp_path / left.name.replace(files._HOST, "0" * 8)
-    own = tmp_path / re.sub(r"-\d+-", f"-{os.getpid()}-", left.name)
-    for path in (other_host, own, tmp_path / ".a.part.txt"):
+    own = tmp_path / f".a.{files._writer()}-7.part.txt"
+    earlier = tmp_path / f".a.{files._HOST}-{os.getpid()}-7.part.txt"  # as earlier versions named it
+    for path in (other_host, own, earlier, tmp_path / ".a.part.txt"):
         path.write_text("kept")
     write_text(tmp_path / "b.txt", "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        ["b.txt", ".a.part.txt", other_host.name, own.name]
+        ["b.txt", ".a.part.txt", other_host.name, own.name, earlier.name]
     )  # the dead process's is gone
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_what_a_dead_process_left_is_removed_though_its_number_was_given_again(tmp_path: Path) -> None:
+    """Process 1 runs, and this one does; neither began at tick 12."""
+    for pid in (1, os.getpid()):
+        (tmp_path / f".a.{files._HOST}-{pid}-s12-0.part.txt").write_text("half")
+    write_text(tmp_path / "b.txt", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('{"a": 1' + "0" * 400 + "}", "401 digits"),
+        ("{", None),
+        (b"\xff", None),
+    ],
+    ids=["deep", "long", "cut off", "no text"],
+)
+def test_json_that_python_fails_on_is_a_value_error(text: str | bytes, says: str | None) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_json(text)
+
+
+def test_json_values() -> None:
+    assert parse_json('[1, -2, 3.5, "\\u00e9", {"a": null}]') == [1, -2, 3.5, "é", {"a": None}]
+    assert parse_json("1" + "0" * 307) == 10**307  # a float can hold it
+    assert parse_json(b"[1]") == [1]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_TEXT", 2**20)
+    with pytest.raises(DataError, match=r"/dev/zero: not JSON .longer than 1 MiB"):
+        read_json("/dev/zero", "edges")
+
+
+def test_text_with_any_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n\xc3\xa9")
+    assert read_text(tmp_path / "a.txt") == "a\nb\nc\né"
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OutputError, match=r"link is a link that leads nowhere"):
+        make_folder(tmp_path / "link")
 
 
 def test_a_long_name_is_written(tmp_path: Path) -> None:

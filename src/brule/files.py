@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is left behind; reading JSON."""
+"""Writing files so that nothing half-written is left behind; reading JSON and TOML."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255  # bytes of a file's name, in nearly every file system
 
+MAX_TEXT = 2**28  # bytes of a text that is read in one piece: a device such as /dev/zero never ends
+
+_DIGITS = 308  # of a whole number that is certain to fit into a float
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_ATTEMPTS = 20  # at a lock in a folder that vanishes again and again, or can't be made
 _PAUSE = 0.1  # seconds between two attempts at a lock that another process holds
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 _MAX_STEM = 40  # characters of a file's name in the name of its temporary file, which must not get too long
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-_TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.part(\.[^.]*)?")
+# Versions before this one didn't note when the process started.
+_TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)(-s(?P<started>\d+))?-\d+\.part(\.[^.]*)?")
 _count = itertools.count()
 _cleaned: set[Path] = set()  # a folder is searched for stale files once a process, since it may hold a million
 
@@ -66,7 +71,7 @@ def atomic_write(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
         return
     make_folder(place.parent)
     _clean_once(place.parent)
-    temporary = place.with_name(f".{place.stem[:_MAX_STEM]}.{_HOST}-{os.getpid()}-{next(_count)}.part{place.suffix}")
+    temporary = place.with_name(f".{place.stem[:_MAX_STEM]}.{_writer()}-{next(_count)}.part{place.suffix}")
     try:
         with wrap_oserror(path, temporary, place):
             mode = _mode_of(place, temporary)
@@ -87,7 +92,7 @@ def remove_stale(folder: Path) -> None:
     with os.scandir(folder) as entries:
         found = [match for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
     for match in found:
-        if match["host"] == _HOST and not _is_running(int(match["pid"])):
+        if match["host"] == _HOST and not _is_running(int(match["pid"]), match["started"]):
             (folder / match.string).unlink(missing_ok=True)
 
 
@@ -98,16 +103,33 @@ def _clean_once(folder: Path) -> None:
             remove_stale(folder)
 
 
-def _is_running(pid: int) -> bool:
-    if pid == os.getpid() or sys.platform == "win32":  # Windows has no harmless signal to ask with
+def _writer() -> str:
+    """This machine, this process, and when it started: numbers of processes are given again, on a busy machine soon."""
+    started = _started(os.getpid())
+    return f"{_HOST}-{os.getpid()}" + (f"-s{started}" if started else "")
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in ticks since the machine did; None where the system doesn't say."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    return None
+
+
+def _is_running(pid: int, started: str | None) -> bool:
+    if pid == os.getpid() and started in (None, _started(pid)):
+        return True
+    if sys.platform == "win32":  # which has no harmless signal to ask with
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        pass  # it runs, for somebody else
     except (OSError, OverflowError):
         return True
-    return True
+    return None in (started, now := _started(pid)) or now == started
 
 
 def _mode_of(place: Path, temporary: Path) -> int:
@@ -184,7 +206,7 @@ def file_lock(path: Path, *, waiting: Callable[[], object] = lambda: None) -> It
     """
     from filelock import FileLock, Timeout
 
-    lock, held = FileLock(path, timeout=0), True
+    lock, held, vanished = FileLock(path, timeout=0), True, 0
     while not lock.is_locked:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,8 +214,10 @@ def file_lock(path: Path, *, waiting: Callable[[], object] = lambda: None) -> It
         except Timeout:
             waiting()
             time.sleep(_PAUSE)
-        except FileNotFoundError:  # somebody removed the folder just now
-            continue
+        except FileNotFoundError:  # somebody removed the folder just now; or it can't be made, as in /proc
+            vanished += 1
+            if vanished == _ATTEMPTS:
+                raise
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -259,9 +283,60 @@ def _why(path: Path, error: OSError) -> str:
     if path.is_dir():
         return "it is a folder; give the name of a file"
     if error.errno in _NO_FOLDER:
+        broken = next((one for one in (path, *path.parents) if one.is_symlink() and not one.exists()), None)
+        if broken is not None:
+            return f"{broken} is a link that leads nowhere; remove it, or choose another place"
         above = next((one for one in (path, *path.parents) if one.exists()), path)
         return f"{above} is a file, not a folder; choose another place"
     return f"{reason}; choose another place or name"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text, however it was made.
+
+    Raises:
+        ValueError: no JSON, lists or objects nested too deeply, or a whole number that no float can hold.
+    """
+    try:
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("lists or objects are nested too deeply") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text, however it was made.
+
+    Raises:
+        ValueError: no TOML, or lists or tables nested too deeply.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("lists or tables are nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file, in UTF-8.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is longer than :data:`MAX_TEXT`, or no UTF-8.
+    """
+    with open(path, "rb") as file:
+        content = file.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        raise ValueError(f"longer than {MAX_TEXT >> 20} MiB")
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path | str, expected: str) -> Any:
@@ -275,8 +350,8 @@ def read_json(path: Path | str, expected: str) -> Any:
         DataError: it can't be read, or is no JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return parse_json(read_text(path))
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); expected {expected}") from None

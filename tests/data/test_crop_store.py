@@ -255,6 +255,16 @@ def test_stores_are_listed_and_cleared_and_nothing_else_is(samples: list[Sample]
     assert sorted(path.name for path in own_cache.iterdir()) == ["cofw-test-1234", "my pictures"]
 
 
+@pytest.mark.parametrize("size", ['{"a": 1}', "Infinity", "0", "-1", "[]", '"16"', "1" + "0" * 400, "[" * 50_000])
+def test_a_store_whose_log_makes_no_sense_is_listed(size: str, samples: list[Sample], own_cache: Path) -> None:
+    """So that it can be cleared."""
+    build_cache(samples, 8)
+    (store,) = list_stores(own_cache)
+    (store.folder / "log.jsonl").write_text(f'{{"samples": {size}, "size": {size}}}\n')
+    (found,) = list_stores(own_cache)
+    assert found.read == 0 and clear_store(found.folder)
+
+
 def test_a_store_that_is_being_written_is_not_cleared(samples: list[Sample], own_cache: Path) -> None:
     def clear(done: int, total: int) -> None:
         (info,) = list_stores(own_cache)

@@ -12,7 +12,7 @@ from typing import Any
 
 from brule.annotating.marks import Marks, change, changed
 from brule.errors import DataError
-from brule.files import atomic_write, make_folder, wrap_oserror
+from brule.files import atomic_write, make_folder, parse_json, wrap_oserror
 
 SET, UNDO, REDO, RENAME, BASE = "set", "undo", "redo", "rename", "base"
 
@@ -127,7 +127,7 @@ def read_history(path: Path) -> tuple[History, int]:
     whole = content[: content.rfind(b"\n") + 1]
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            history.apply(json.loads(line))
+            history.apply(parse_json(line))
         except (ValueError, DataError) as error:
             raise DataError(f"{path}: line {number} is damaged ({error}); remove the file to go on without undo") from error
     return history, len(whole)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from brule.errors import ConfigError
-from brule.files import make_folder, write_text
+from brule.files import make_folder, parse_json, write_text
 
 _TAIL = 4000  # bytes of the log that are looked at for what went wrong
 _PREFIX = "brule: "
@@ -40,7 +40,7 @@ class Job:
     def facts(self) -> dict[str, Any]:
         """What was noted when it was started; empty before the first time."""
         try:
-            content = json.loads(self._file.read_text(encoding="utf-8"))
+            content = parse_json(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}

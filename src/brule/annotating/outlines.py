@@ -16,6 +16,7 @@ from brule.annotating.project import Project
 from brule.annotating.template import MAX_LANDMARKS, Template, template_from
 from brule.data.formats.record import Outline
 from brule.errors import BruleError, ConfigError, DataError
+from brule.files import parse_json
 from brule.geometry import evenly_spaced
 
 FILE = "outlines.jsonl"
@@ -80,9 +81,9 @@ def read_outlines(project: Project) -> dict[str, list[Outline]]:
     if not path.exists():
         return {}
     try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        records = [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         return {str(one["name"]): [_unpacked(outline) for outline in one["outlines"]] for one in records}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: damaged ({error}); restore it, or remove it and import the outlines again") from None
 
 

@@ -15,7 +15,7 @@ from brule.annotating.project import PREDICTIONS, Project
 from brule.data.formats.record import Annotation
 from brule.data.formats.values import load_json
 from brule.errors import DataError
-from brule.files import atomic_write, write_text
+from brule.files import atomic_write, parse_json, write_text
 
 FORMAT = "brule-predictions-1"
 _BATCH = 32
@@ -89,7 +89,7 @@ class Predictions:
         try:
             with self.path.open("rb") as file:
                 file.seek(place)
-                content = json.loads(file.readline())
+                content = parse_json(file.readline())
             points = np.array([[np.nan if v is None else v for v in point] for point in content["points"]], dtype=np.float64)
             spread = np.array([np.nan if v is None else v for v in content["spread"]], dtype=np.float64)
             return Prediction(points, spread, content["uncertainty"], content["expected"], bool(content.get("flagged")))
@@ -98,7 +98,7 @@ class Predictions:
 
     def _note(self, line: bytes, place: int) -> None:
         try:
-            content = json.loads(line)
+            content = parse_json(line)
             self.uncertainty[content["name"]] = float(content["uncertainty"])
             self.expected[content["name"]] = content["expected"]
             self._places[content["name"]] = place
@@ -217,7 +217,7 @@ def _number(value: float) -> float | None:
 
 def _head(path: Path, line: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(line)
+        content = parse_json(line)
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("landmarks"), int):

@@ -20,6 +20,7 @@ from brule.annotating.statistics import ShapeStatistics
 from brule.annotating.template import Template
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
+from brule.files import parse_json
 from brule.training.run_state import DESCRIPTION, RunState
 
 ROUND = re.compile(r"round-([0-9]{1,6})")
@@ -76,7 +77,7 @@ def has_detector(run: Path) -> bool:
 def detects(run: Path, template: Template) -> bool:
     """Whether a run holds a detector of these landmarks."""
     try:
-        content = json.loads((run / DESCRIPTION).read_text(encoding="utf-8"))
+        content = parse_json((run / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     if not isinstance(content, dict):
@@ -138,7 +139,7 @@ def note_round(project: Project, run: Path) -> None:
 def trained_on(project: Project, run: str) -> set[str]:
     """The names of the annotated images that a run was trained on."""
     try:
-        content = json.loads((project.own / "rounds" / f"{run}.json").read_text(encoding="utf-8"))
+        content = parse_json((project.own / "rounds" / f"{run}.json").read_text(encoding="utf-8"))
         return set(content["trained_on"])
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -12,7 +12,7 @@ from pathlib import Path
 from brule.annotating.files import summary
 from brule.annotating.folders import ImageEntry, image_id
 from brule.data.discovery import PROJECT_ANNOTATIONS
-from brule.files import write_text
+from brule.files import parse_json, write_text
 
 _Stamp = tuple[int, int]
 
@@ -92,7 +92,7 @@ class Summaries(Mapping[str, Summary]):
 
 def _kept(file: Path) -> dict[str, Summary]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
         return {image: Summary(status, placed, (stamp[0], stamp[1])) for image, (status, placed, stamp) in content.items()}
     except (OSError, ValueError, TypeError, AttributeError, IndexError):
         return {}  # it only saves time

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from brule.errors import DataError
+from brule.files import parse_json, parse_toml, read_text
 
 MAX_LANDMARKS = 2000
 _TEXT = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"  # no control characters, and something to see
@@ -134,12 +134,12 @@ def read_template(path: Path) -> Template:
         DataError: it can't be read, or isn't a template.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: can't be read ({error}); expected a template in JSON or TOML") from None
     try:
-        content = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_toml(text) if path.suffix.lower() == ".toml" else parse_json(text)
+    except ValueError as error:
         raise DataError(f"{path}: neither JSON nor TOML ({error}); expected a template") from None
     if isinstance(content, dict) and "template" in content:
         content = content["template"]
@@ -183,16 +183,6 @@ def found_pairs(shapes: np.ndarray) -> tuple[tuple[int, int], ...] | None:
     if permutation is None:
         return None
     return tuple((i, j) for i, j in enumerate(permutation.tolist()) if i < j)
-
-
-def _toml(text: str) -> Mapping[str, Any]:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads(text)
 
 
 def _face68() -> Template:

@@ -14,6 +14,7 @@ from brule.bulk.places import SCHEME, Place, listed
 from brule.data import find_images
 from brule.data.images import IMAGE_SUFFIXES
 from brule.errors import CheckpointError, ConfigError, DataError
+from brule.files import parse_json
 
 SHARD_SUFFIXES = frozenset((".tar",))
 PLAN = "_plan.json"  # readers of Parquet folders skip names that begin with an underscore
@@ -136,6 +137,6 @@ def _is_shard(path: str) -> bool:
 
 def _noted(output: Place) -> object:
     try:
-        return json.loads(output.read(PLAN))
+        return parse_json(output.read(PLAN))
     except (OSError, ValueError):
         return None

@@ -98,6 +98,9 @@ def run_app(app: App, words: Sequence[str]) -> int:
     Returns:
         The exit code, as in :func:`main`.
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by who started this, as some services do
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115  # for as long as the process lives
     debug = _DEBUG in words
     words = [word for word in words if word != _DEBUG]
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files needn't be what the terminal can show
@@ -123,6 +126,8 @@ def _remarks_printed() -> Iterator[None]:
 
 
 def _run(app: App, words: list[str], *, debug: bool) -> int:
+    if (wrong := _wrong_from_the_start(words)) is not None:
+        return _failed(wrong, 2)
     try:
         code = app(words, exit_on_error=False)
         sys.stdout.flush()  # while what goes wrong can still be said
@@ -139,6 +144,18 @@ def _run(app: App, words: list[str], *, debug: bool) -> int:
             raise
         return _explained(error)
     return code if isinstance(code, int) else 0
+
+
+def _wrong_from_the_start(words: Sequence[str]) -> str | None:
+    """What no command can work with."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        return f"the working directory can't be used ({error.strerror}): it was removed, perhaps; change to another (cd)"
+    for before, word in zip(["", *words], words, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):  # as a path it would be the working directory
+            return f"{word or before}: expected a value, got an empty one; is a variable of your script unset?"
+    return None
 
 
 def _help_of(app: App, words: Sequence[str]) -> str:
@@ -163,6 +180,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: objec
 def _explained(error: Exception) -> int:
     if isinstance(error, BruleError):
         return _failed(str(error), 2, lost=isinstance(error, ProcessLostError))
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError":
+        return _failed(f"not enough memory; smaller batches, images or networks take less ({_first(error)})", 2)
     if isinstance(error, OSError) and error.errno in _OF_STREAMS and error.filename is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in it mustn't fail again when Python ends
         return _failed(f"the output can't be written: {error.strerror}", 2)
@@ -173,6 +192,11 @@ def _explained(error: Exception) -> int:
         "where it arose; please report that.",
         1,
     )
+
+
+def _first(error: Exception) -> str:
+    """The beginning of a message that may be long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def _failed(message: str, code: int, *, lost: bool = False) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from brule.cli.evaluate import draw_predictions
 from brule.cli.options import Device, Output, checked_device
 from brule.cli.output import commands, note, say, say_commands, say_table, write_json
 from brule.errors import ConfigError
-from brule.files import write_image, write_text
+from brule.files import parse_json, write_image, write_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,7 +114,7 @@ def _take_folder(output: Path, settings: _Settings) -> None:
     path = output / SETTINGS
     if path.is_file():
         try:
-            earlier = _Settings(**json.loads(path.read_text(encoding="utf-8")))
+            earlier = _Settings(**parse_json(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
             raise ConfigError(f"{path}: damaged; remove {output}, or choose another folder") from None
         if earlier != settings:

@@ -75,7 +75,8 @@ def print_error(message: str, *, lost: bool = False) -> None:
         return  # the launcher prints the likely cause, once
     if is_main_process() or not lost:
         process = "" if is_main_process() else f"process {os.environ['RANK']}: "
-        print(f"brule: {process}{printable(message)}", file=sys.stderr)
+        # A line that a name of a file begins doesn't look like one of brule's.
+        print(f"brule: {process}{printable(message)}".replace("\n", "\n  "), file=sys.stderr)
 
 
 def say(text: str = "") -> None:
@@ -177,7 +178,7 @@ def note_bad(bad: BadFiles) -> None:
         return
     note(f"left out {len(bad)} file{'s' if len(bad) > 1 else ''}:")
     for one in bad[:SHOWN_BAD_FILES]:
-        note(f"  {one}")
+        note(f"  {printable(str(one), one_line=True)}")
     if len(bad) > SHOWN_BAD_FILES:
         note(f"  … and {len(bad) - SHOWN_BAD_FILES} more")
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from brule.data.samples import Box
 from brule.errors import DataError
-from brule.files import file_lock
+from brule.files import file_lock, parse_json
 
 # Part of the names of stores: raise it when the same files would give other crops, or other files, than before.
 STORE_VERSION = 4
@@ -324,9 +324,11 @@ def _info(folder: Path) -> StoreInfo:
     used = max([folder.stat().st_mtime, *(file.st_mtime for file in files)])
     try:
         with (folder / _LOG).open("rb") as file:
-            head = json.loads(file.readline())
-        store = Store(folder, head["samples"], head["size"])
-    except (OSError, ValueError, KeyError, TypeError):
+            head = parse_json(file.readline())
+        store = Store(folder, int(head["samples"]), int(head["size"]))
+        if min(store.total, store.size) < 1:
+            raise ValueError("no store has no size")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return StoreInfo(folder, n_bytes, used)
     return StoreInfo(folder, n_bytes, used, store.total, store.done().read)
 
@@ -338,13 +340,13 @@ def _line(content: dict[str, Any]) -> bytes:
 def _block(line: bytes, before: Done) -> Done | None:
     """What a line of the log adds to those before it; None if it is damaged."""
     try:
-        content = json.loads(line)
+        content = parse_json(line)
         if content.pop("line") != _line_sum(content):
             return None
         read, kept = int(content["read"]), int(content["kept"])
         bad = before.bad + tuple((int(i), str(reason)) for i, reason in content["bad"])
         images, boxes = map(int, content["crc32"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if not line.endswith(b"\n") or not read > before.read or kept < before.kept or kept + len(bad) != read:
         return None

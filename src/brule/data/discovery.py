@@ -8,7 +8,6 @@ with its annotations is walked: runs, exports and uploaded images beside it are 
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
 from collections.abc import Container, Iterable, Sequence
@@ -19,6 +18,7 @@ from brule.data.formats.foreign import FOREIGN_SUFFIXES, unknown_suffixes, way_o
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.predictions import PICTURES, prediction_table
 from brule.errors import DataError
+from brule.files import parse_json
 
 PROJECT_FILE, PROJECT_FORMAT, PROJECT_ANNOTATIONS = "project.json", "brule-project-1", "annotations"
 
@@ -90,8 +90,15 @@ def folders_of(files: Iterable[Path]) -> list[Path]:
 
 
 def as_paths(paths: Paths) -> list[Path]:
-    """One path or several → a list of them."""
-    return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
+    """One path or several → a list of them.
+
+    Raises:
+        DataError: one is an empty text, which would stand for the working directory.
+    """
+    several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if "" in several:
+        raise DataError("expected a path, got an empty one; is a variable unset? The working directory is '.'")
+    return [Path(path) for path in several]
 
 
 def listed(paths: Paths) -> str:
@@ -152,7 +159,7 @@ def folders_given(paths: Paths) -> list[Path]:
 
 def _image_folders(project: Path) -> list[Path]:
     try:
-        named = json.loads((project / PROJECT_FILE).read_text(encoding="utf-8"))["images"]
+        named = parse_json((project / PROJECT_FILE).read_text(encoding="utf-8"))["images"]
         return [Path(os.path.normpath(project.absolute() / one["path"])) for one in named]
     except (OSError, ValueError, KeyError, TypeError):
         return []

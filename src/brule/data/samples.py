@@ -281,7 +281,7 @@ def split_by_name(samples: Iterable[Sample], *, one_in: int = 10) -> Split:
 def _checked_points(path: Path, points: np.ndarray) -> np.ndarray:
     try:
         array = np.asarray(points, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: expected points as an (N, 2) array of numbers: {error}") from error
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
         raise DataError(f"{path}: expected points of shape (N, 2) with N ≥ 1, got {array.shape}")

@@ -15,7 +15,7 @@ from PIL import Image
 from brule.arrays import Array
 from brule.data import as_image, load_picture
 from brule.errors import BruleError, CheckpointError
-from brule.files import write_text
+from brule.files import parse_json, write_text
 
 APPEARANCE = "appearance.json"
 FORMAT = "brule-appearance-1"
@@ -92,14 +92,14 @@ class Appearance:
         if not path.is_file():
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             mean, precision = (np.array(content[name], dtype=np.float64) for name in ("mean", "precision"))
             if content["format"] != FORMAT or precision.shape != (len(mean), len(mean)) or len(mean) != _LENGTH:
                 raise ValueError(f"expected format {FORMAT} with {_LENGTH} numbers per image")
             if not (np.isfinite(mean).all() and np.isfinite(precision).all()):
                 raise ValueError("numbers that aren't finite")
             return cls(mean, precision, float(content["threshold"]), int(content["count"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{path}: damaged ({error}); without it nothing warns of images of another kind: remove it to go on"
             ) from None

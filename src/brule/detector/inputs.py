@@ -83,7 +83,7 @@ def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
                 f"labelled: expected (images, points), one (N, 2) array for each image, got {len(images)} images and "
                 f"{len(points)} sets of points"
             )
-        sets = [np.asarray(one, dtype=np.float64) for one in points]
+        sets = [_as_points(one, f"labelled: the points of image {index}") for index, one in enumerate(points)]
         for index, one in enumerate(sets):
             if one.ndim != 2 or one.shape[1] != 2 or one.shape != sets[0].shape:
                 raise DataError(f"labelled: expected {sets[0].shape} points each, those of image {index} are {one.shape}")
@@ -264,7 +264,14 @@ def as_shapes(shapes: Any, scale: float, skip_bad: bool) -> Shapes:
         return shapes
     if isinstance(shapes, (str, Path)) or isinstance(shapes[0], (str, Path)):
         return data.read_shapes(shapes, scale=scale, skip_bad=skip_bad)
-    return _shapes_from_arrays([np.asarray(points, dtype=np.float64) for points in shapes], scale)
+    return _shapes_from_arrays([_as_points(points, f"shapes: shape {index}") for index, points in enumerate(shapes)], scale)
+
+
+def _as_points(points: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{what}: expected numbers, (N, 2), got something else ({error})") from None
 
 
 def _shapes_from_arrays(arrays: list[np.ndarray], scale: float) -> Shapes:

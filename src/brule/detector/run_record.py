@@ -16,7 +16,7 @@ from brule.data.training_data import TrainingData
 from brule.detector.exclusive import LOCK, sole_use
 from brule.detector.storage import CONFIG
 from brule.errors import CheckpointError
-from brule.files import write_text
+from brule.files import parse_json, write_text
 
 RECORD = "data.json"
 EVERY_CHECKPOINT = -1
@@ -126,8 +126,8 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            return _checked(cls(**json.loads(path.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError, RecursionError) as error:
+            return _checked(cls(**parse_json(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{path}: damaged: {error}; restore it from a copy, or remove it and give --images again"
             ) from None

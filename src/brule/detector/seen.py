@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from brule.errors import CheckpointError
-from brule.files import write_text
+from brule.files import parse_json, write_text
 
 TRAINING_IMAGES = "training_images.json"
 FORMAT = "brule-training-images-1"
@@ -58,11 +58,11 @@ class Seen:
         if not path.is_file():
             return cls()
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"expected format {FORMAT}")
             return cls(frozenset(map(str, content["images"])), frozenset(map(str, content["labelled"])), True)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path}: damaged ({error}); without it evaluations don't warn of training images") from None
 
 

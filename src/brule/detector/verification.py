@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError, ConfigError
+from brule.files import parse_json
 from brule.tensors import open_safetensors
 from brule.training.run import build_decoder, build_model
 
@@ -34,10 +34,9 @@ def read_json(path: Path, *, advice: str = _ADVICE) -> Any:
     if path.stat().st_size > MAX_DESCRIPTION_BYTES:
         raise CheckpointError(f"{path}: larger than {MAX_DESCRIPTION_BYTES // 2**20} MiB, which no detector needs; {advice}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise CheckpointError(f"{path}: damaged, no JSON ({reason}); {advice}") from None
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged, no JSON ({error}); {advice}") from None
 
 
 def header_of(path: Path) -> Sizes:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from brule.errors import DataError
-from brule.files import write_text
+from brule.files import parse_json, read_text, write_text
 from brule.networks.style import ROWS
 
 FORMAT = "brule-redrawing-1"
@@ -56,10 +56,10 @@ class Recipe:
             DataError: it is damaged, or can't be read.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = parse_json(read_text(path))
         except OSError as error:
             raise DataError(f"{path}: can't be read ({error.strerror})") from error
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             return None

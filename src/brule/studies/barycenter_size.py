@@ -16,7 +16,7 @@ from brule.data import Shapes
 from brule.detector import ready_shapes
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
-from brule.files import wrap_oserror, write_text
+from brule.files import parse_json, wrap_oserror, write_text
 from brule.transport import free_support_barycenter, wasserstein2_squared
 
 SIZES = (3, 5, 10, 20, 50, 100)
@@ -186,7 +186,7 @@ def _read_draws(path: Path) -> Iterator[Draw]:
     """The draws of a file; a last line that was cut off is taken away from it."""
     if not path.is_file():
         return
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         write_text(path, whole)
@@ -206,8 +206,8 @@ def _read_draws(path: Path) -> Iterator[Draw]:
 
 def _parsed(text: str, place: object, hint: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise CheckpointError(f"{place}: damaged ({error}); {hint}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{place}: damaged: expected a JSON object; {hint}")

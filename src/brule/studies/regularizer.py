@@ -15,7 +15,7 @@ from brule.data import CropCache, SampleList, build_cache
 from brule.detector import LandmarkDetector
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
-from brule.files import make_folder, wrap_oserror, write_text
+from brule.files import make_folder, parse_json, wrap_oserror, write_text
 from brule.plots import save_picture
 from brule.plots.svg import captioned, learning_curves_chart
 from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
@@ -143,14 +143,14 @@ def read_curve(path: Path) -> list[CurvePoint]:
     Raises:
         CheckpointError: a line is damaged.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         write_text(path, whole)
     points = {}
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            point = CurvePoint(**json.loads(line))
+            point = CurvePoint(**parse_json(line))
             sound = bool(np.isfinite([point.iteration, point.held_out, point.learnt]).all())
         except (ValueError, TypeError):
             sound = False

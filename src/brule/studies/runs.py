@@ -14,7 +14,7 @@ from brule.data import SampleList, Shapes, draw_shapes
 from brule.detector import CHECKPOINT, LandmarkDetector, measure_detector
 from brule.errors import CheckpointError
 from brule.evaluation import compare_errors
-from brule.files import write_text
+from brule.files import parse_json, write_text
 from brule.training.config import load_config
 
 SCORE = "score.json"
@@ -280,7 +280,7 @@ def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
     """
     path = folder / SCORE
     try:
-        score = Score(**json.loads(path.read_text(encoding="utf-8")))
+        score = Score(**parse_json(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); remove the file, and the run is measured anew") from None
     wanted = {key: str(value) for key, value in settings.items()}

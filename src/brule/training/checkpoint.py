@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.errors import CheckpointError
+from brule.files import parse_json
 from brule.tensors import load_module, read_safetensors, write_safetensors
 from brule.training.migration import current_state_name
 from brule.training.state import Progress
@@ -52,7 +53,7 @@ def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: di
     for name, optimizer in optimizers.items():
         _load_optimizer(optimizer, _under(tensors, _OF_OPTIMIZER + name), path)
     try:
-        stored = json.loads(metadata["progress"])
+        stored = parse_json(metadata["progress"])
         pending = {str(name): [float(value) for value in values] for name, values in stored.get("pending", {}).items()}
         return Progress(int(stored["iteration"]), float(stored["elapsed"]), pending)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeGuard, get_origin
 from pydantic import BaseModel, Field, ValidationError
 
 from brule.errors import ConfigError
+from brule.files import parse_toml, read_text
 from brule.training.migration import current_overrides, current_settings
 from brule.training.sections import (
     Augmentation,
@@ -33,12 +34,6 @@ from brule.training.sections import (
     as_table,
 )
 from brule.training.terms import Loss
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[no-redef]
-
 
 _LENGTH = ("iterations", "time_limit")  # what may differ when a run is resumed
 
@@ -197,23 +192,24 @@ def _read_preset(preset: str) -> dict[str, Any]:
         text = (resources.files("brule.training") / "presets" / f"{preset}.toml").read_text(encoding="utf-8")
     elif preset.endswith(".toml"):
         try:
-            text = Path(preset).read_text(encoding="utf-8")
+            text = read_text(preset)
         except OSError as error:
             raise ConfigError(f"preset: can't read {preset}: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(
                 f"preset: {preset} is not UTF-8 text ({error.reason}, byte {error.start}); save it as UTF-8"
             ) from None
+        except ValueError as error:
+            raise ConfigError(f"preset: {preset} is no file of settings: {error}") from None
     else:
         names = preset_names()
         raise ConfigError(
             f"preset: {preset!r} is unknown{_nearest(preset, names)} there are {', '.join(names)}, or a .toml file"
         )
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets in brackets
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise ConfigError(f"preset: {preset} is no valid TOML: {reason}") from None
+        return parse_toml(text)
+    except ValueError as error:
+        raise ConfigError(f"preset: {preset} is no valid TOML: {error}") from None
 
 
 def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
@@ -243,8 +239,8 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):
+        return parse_toml(f"value = {value}")["value"]
+    except ValueError:
         return value  # bare words, such as softmax
 
 

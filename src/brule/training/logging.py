@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from brule.errors import ConfigError
-from brule.files import wrap_oserror, write_text
+from brule.files import parse_json, wrap_oserror, write_text
 from brule.training.callbacks import Callback, Report, TensorBoard
 from brule.training.config import TrainingConfig
 from brule.training.progress import display_for
@@ -138,8 +138,8 @@ def _drop_after(path: Path, iteration: int) -> None:
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            wanted = json.loads(line)["iteration"] <= iteration
-        except (ValueError, TypeError, KeyError, RecursionError):  # no line that a run wrote
+            wanted = parse_json(line)["iteration"] <= iteration
+        except (ValueError, TypeError, KeyError):  # no line that a run wrote
             continue
         if wanted:
             kept.append(line + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from brule.errors import DataError
+from brule.files import parse_json
 
 LOG, SETTINGS, DESCRIPTION, PREVIEWS = "metrics.jsonl", "config.json", "detector.json", "previews"
 VALIDATION_NME, VALIDATION_W1 = "validation NME", "validation W1"  # terms of the log, in %: lines of their own
@@ -123,7 +123,7 @@ def _records(log: Path) -> list[dict[str, Any]]:
     found = []
     for line in text.splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
         if isinstance(record, dict) and _is_finite(record.get("iteration")):
@@ -134,7 +134,7 @@ def _records(log: Path) -> list[dict[str, Any]]:
 def _json(path: Path) -> dict[str, Any]:
     """The content of a JSON file; nothing where there is none yet or it can't be understood."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -17,7 +17,7 @@ import uvicorn
 
 from brule.annotating import Project
 from brule.errors import ConfigError
-from brule.files import file_lock
+from brule.files import file_lock, parse_json
 from brule.web.app import create_app
 from brule.web.guard import LOOPBACK
 from brule.web.page import Page
@@ -157,7 +157,7 @@ def _note(path: Path, address: str) -> None:
 
 def _noted(path: Path) -> str | None:
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        found: Any = parse_json(path.read_text(encoding="utf-8"))
         return str(found["address"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -302,6 +302,26 @@ def test_damaged_labels(tmp_path: Path, change: Callable[[Any], None], says: str
         read_annotations(tmp_path / "l.slp")
 
 
+def test_one_array_under_many_names_is_counted_many_times(tmp_path: Path) -> None:
+    """Twenty blocks of 16 MiB in a file of some kilobytes."""
+    frame(tmp_path / "a.h5", COLUMNS, [["a.png"]], [range(6)], VALUES[:1])
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        group = file["df_with_missing"]
+        del group["block0_values"]
+        group.create_dataset("block0_values", shape=(2**21,), dtype="f8", chunks=(2**16,), compression="gzip")
+        for i in range(1, 20):
+            group[f"block{i}_values"] = group["block0_values"]
+            for name in list(group):
+                if name.startswith("block0_items"):
+                    group[name.replace("0", str(i), 1)] = group[name]
+            for name in ("variety", "nlevels"):
+                group.attrs[f"block{i}_items_{name}"] = group.attrs[f"block0_items_{name}"]
+        group.attrs["nblocks"] = 20
+    assert (tmp_path / "a.h5").stat().st_size < 10**6
+    with pytest.raises(DataError, match="more than any annotation"):
+        read_annotations(tmp_path / "a.h5")
+
+
 def test_files_are_read_in_a_process_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5, "_archive", _in_a_process)
     write(tmp_path, pictures("a.png"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,7 +21,8 @@ from brule.errors import DataError
 from brule.tables import csv_text
 
 READABLE = importlib.util.find_spec("h5py") is not None
-MAX_SECONDS = 60.0  # for a file; on damaged ones the library may never end
+MAX_SECONDS = 8.0  # for a small file; on damaged ones the library may never end
+_BYTES_PER_SECOND = 2**22  # a large one has more time: slow disks read faster than this
 ADVICE = "give DeepLabCut's CSV of the same name, or export COCO from SLEAP (`sio convert labels.slp -o labels.json --to coco`)"
 
 _DLC_HEADERS = {3: ("scorer", "bodyparts", "coords"), 4: ("scorer", "individuals", "bodyparts", "coords")}
@@ -69,6 +71,11 @@ def load_hdf5(path: Path) -> Table | SleapLabels | None:
     return _table(path, facts, arrays) if facts["kind"] == "frame" else None
 
 
+def seconds_for(path: Path) -> float:
+    """How long reading a file may take."""
+    return MAX_SECONDS + path.stat().st_size / _BYTES_PER_SECOND
+
+
 def _archive(path: Path) -> bytes:
     """The arrays of a file as an archive, by :mod:`brule.data.formats.hdf5_arrays` in a process of its own.
 
@@ -76,8 +83,11 @@ def _archive(path: Path) -> bytes:
         DataError: the process crashed, or took too long.
     """
     command = [sys.executable, hdf5_arrays.__file__, str(path)]
+    environment = os.environ | hdf5_arrays.ONE_THREAD
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=MAX_SECONDS, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=seconds_for(path), check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise DataError(f"{path}: damaged, the HDF5 library gets stuck in it; instead, {ADVICE}") from error
     if done.returncode or not done.stdout:

@@ -25,6 +25,7 @@ from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outl
 from brule.data.formats.values import Table, as_dict, box, load_content, number, point, shown, text, tidy
 from brule.data.samples import Layout
 from brule.errors import DataError
+from brule.files import parse_json
 
 _GROUPS = ("object", "object_id", "group", "instance")
 _METADATA = "_via_img_metadata"
@@ -110,8 +111,8 @@ def _of_table(path: Path, table: Table, problems: Problems) -> Iterator[tuple[st
 
 def _json(cell: str, where: str) -> dict[str, Any]:
     try:
-        return as_dict(json.loads(cell or "{}"), where, "attributes")
-    except (ValueError, RecursionError) as error:
+        return as_dict(parse_json(cell or "{}"), where, "attributes")
+    except ValueError as error:
         raise DataError(f"{where}: expected attributes as JSON, got {shown(cell)}") from error
 
 

@@ -180,7 +180,7 @@ def read_calibration(folder: Path, *, landmarks: int, signals: tuple[str, ...] =
         images, facts = int(content["images"]), dict(content.get("facts") or {})
     except CheckpointError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); {advice}") from None
     if sorted(maps) != list(range(1, len(maps) + 1)) or not maps:
         raise CheckpointError(f"{path}: damaged: expected maps for 1, 2, … views, got {sorted(maps)}; {advice}")
