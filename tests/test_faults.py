@@ -17,7 +17,7 @@ import pytest
 from brule import LandmarkDetector
 from brule.errors import OutputError
 from tests.interruption import Ended, check_whole, in_fork
-from tests.works import COMMANDS, FACES, SETTINGS, Works, files_of, fit
+from tests.works import COMMANDS, FACES, SETTINGS, Work, Works, files_of, fit
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,7 +27,6 @@ pytestmark = [
 
 ERRORS = ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES")
 NAMES = ["train", *(pytest.param(name, marks=pytest.mark.long if name == "export" else []) for name in COMMANDS)]
-STEPS = [pytest.param(97, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
 SAYS = re.compile(r"can't be (written|kept there|made)")
 
 
@@ -43,24 +42,34 @@ def check_refused(ended: Ended, what: str) -> None:
     assert "Traceback" not in ended.printed and "unexpected" not in ended.printed, (what, ended.printed)
 
 
-@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_system_that_refuses_from_some_operation_on(
-    name: str, error: str, step: int, works: Works, tmp_path: Path
-) -> None:
+def test_a_file_system_that_refuses_from_some_operation_on(name: str, error: str, works: Works, tmp_path: Path) -> None:
     """Into a new folder; afterwards the same again ends as if nothing had happened."""
     work = works(name)
-    first = 1 + 5 * ERRORS.index(error) % work.creations  # so that the short form tries different operations
-    for operation in range(first if step > 1 else 1, work.creations + 1, step):
-        out = tmp_path / str(operation)
-        ended = in_fork(work.into(out), refuse_from=operation, error=getattr(errno, error))
-        check_refused(ended, f"operation {operation}")
-        check_whole(out)
-        assert not [path for path in files_of(out) if ".part" in path]
-        again = in_fork(work.into(out))
-        assert again.code == 0, again.printed
-        work.compare(out)
+    first = 1 + 5 * ERRORS.index(error) % work.creations  # different operations for different errors
+    for operation in range(first, work.creations + 1, 97):
+        check_refusal(work, tmp_path / str(operation), operation=operation, error=error)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["train", *COMMANDS])
+def test_a_file_system_that_refuses_from_any_operation_on(name: str, works: Works, tmp_path: Path) -> None:
+    """All operations, with the errors in turn: where an operation fails matters more than with which of them."""
+    work = works(name)
+    for operation in range(1, work.creations + 1):
+        check_refusal(work, tmp_path / str(operation), operation=operation, error=ERRORS[operation % len(ERRORS)])
+
+
+def check_refusal(work: Work, out: Path, *, operation: int, error: str) -> None:
+    ended = in_fork(work.into(out), refuse_from=operation, error=getattr(errno, error))
+    check_refused(ended, f"operation {operation}")
+    check_whole(out)
+    assert not [path for path in files_of(out) if ".part" in path]
+    again = in_fork(work.into(out))
+    assert again.code == 0, again.printed
+    work.compare(out)
+    shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("error", ERRORS)
