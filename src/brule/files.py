@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255  # bytes of a file's name, in nearly every file system
 
-MAX_TEXT = 2**28  # bytes of a text that is read in one piece: a device such as /dev/zero never ends
+MAX_TEXT = 2**26  # bytes of a text that is read in one piece: a device such as /dev/zero never ends
 
 _DIGITS = 308  # of a whole number that is certain to fit into a float
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

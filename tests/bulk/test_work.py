@@ -116,6 +116,16 @@ def test_a_damaged_shard_fails_alone_and_leaves_nothing(run: Path, photos: Path,
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["_plan.json", "part-000001.parquet"]
 
 
+def test_a_file_in_a_shard_has_a_limit(
+    run: Path, photos: Path, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes of a compressed shard may stand for any number of bytes."""
+    monkeypatch.setattr("brule.bulk.work.MAX_MEMBER", 100)
+    shard = pack(photos, "s.tar")
+    found = predicted(run, [str(shard)], str(tmp_path / "out"))
+    assert "is larger than 0 MiB" in found.failed["part-000000"] and "s.tar" in found.failed["part-000000"]
+
+
 def test_nothing_half_written_is_left(run: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     part = Part("part-000000", (str(photos / "face_000000.png"),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import types
 from collections.abc import Callable
@@ -217,6 +219,23 @@ def test_cofw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert picture.shape == (48, 64, 3) and np.unravel_index(picture[..., 0].argmax(), (48, 64)) == (3, 7)
     again = read_dataset("cofw", tmp_path, "test")
     assert [sample.path for sample in again] == [sample.path for sample in samples]
+
+
+def test_cofw_written_out_by_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images of who was quicker are taken, and nothing else is left."""
+    write_cofw(tmp_path, monkeypatch)
+    replace, cache = os.replace, tmp_path / "cache"
+    monkeypatch.setenv("BRULE_CACHE", str(cache))
+
+    def slower(source: Path, target: Path) -> None:
+        if Path(source).is_dir():
+            shutil.copytree(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", slower)
+    samples = read_dataset("cofw", tmp_path, "test")
+    assert all(sample.path.is_file() for sample in samples)
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_cofw_of_the_release_through_h5py(tmp_path: Path) -> None:

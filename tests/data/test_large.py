@@ -246,6 +246,18 @@ def test_what_takes_too_much_memory_is_refused_with_a_way_out(tmp_path: Path, mo
         image_size(blank(tmp_path / "wide.png", 300_000, 2))
 
 
+@pytest.mark.parametrize("size", [(1, 178_000_000), (178_000_000, 1)])
+def test_a_line_of_178_million_pixels_is_refused_by_its_header(size: tuple[int, int], tmp_path: Path) -> None:
+    path = blank(tmp_path / "line.png", 1, 1)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", *size)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    for read in (image_size, load_image, lambda path: load_crop(Sample(path), 16)):
+        with pytest.raises(DataError, match=r"line\.png: the image has .* 178,000,000|178,000,000 × 1 pixels"):
+            read(path)
+
+
 def repeated(path: Path, side: int, piece: tuple[int, int], **options: object) -> Path:
     """A TIFF of one tile, or one strip of full width, again and again: of any size, in little room."""
     file = io.BytesIO()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from brule.detector import LandmarkDetector, Landmarks
 
+MAX_MEMBER = 2**29  # bytes of a file in a shard; a few bytes of a compressed one may stand for any number
 _FETCHED = 256  # images from elsewhere that are on the disk at a time
 
 
@@ -178,6 +179,8 @@ def _members(shard: str) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None and os.path.splitext(member.name)[1].lower() in IMAGE_SUFFIXES:
+                    if member.size > MAX_MEMBER:
+                        raise DataError(f"{shard}: {member.name} is larger than {MAX_MEMBER >> 20} MiB; give it as a file")
                     yield f"{shard}::{member.name}", content.read()
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{shard}: can't be read as a tar file ({error})") from error

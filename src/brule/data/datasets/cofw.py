@@ -103,7 +103,11 @@ def _written(path: Path, split: str, file: Any, *, references: np.ndarray) -> Pa
     try:
         for i, reference in enumerate(references, 1):
             write_image(building / f"{split}_{i:04d}.png", Image.fromarray(_upright(np.asarray(file[reference]))))
-        os.replace(building, folder)
+        try:
+            os.replace(building, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was quicker, with the same images
+                raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
