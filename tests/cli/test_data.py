@@ -13,6 +13,25 @@ from PIL import Image
 from brule.data import build_cache, crop_store, read_folder, read_shapes
 
 
+def test_frames_of_films(brule, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from brule.data.video import write_film
+
+    write_film(tmp_path / "wing.mp4", [Image.new("RGB", (64, 48), (40 * k,) * 3) for k in range(4)], rate=5)
+    points = "".join(
+        f'<track label="{name}"><points frame="2" keyframe="1" outside="0" points="{x},{y}"/></track>'
+        for name, x, y in (("base", 10.5, 20.5), ("tip", 40.5, 30.5))
+    )
+    (tmp_path / "a.xml").write_text(f"<annotations><meta><source>wing.mp4</source></meta>{points}</annotations>")
+    done = brule("data", "frames", tmp_path / "a.xml", "-o", tmp_path / "frames")
+    assert done.code == 0, done.err
+    assert "1 annotated objects on 1 frames" in done.out and (tmp_path / "frames" / "wing_000002.png").is_file()
+    (sample,) = read_folder(tmp_path / "frames")
+    np.testing.assert_allclose(sample.points, [(10, 20), (40, 30)])
+    again = brule("data", "frames", tmp_path / "a.xml", "-o", tmp_path / "frames")
+    assert again.code == 2 and "exists already" in again.err
+
+
 def test_convert_round_trip(brule, faces: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(faces / "test", tmp_path / "my faces"))
     found = brule("data", "convert", folder, tmp_path / "faces.json", "--to", "coco")

@@ -1,4 +1,4 @@
-"""``brule data convert | inspect | cache``: annotations to another format, a look at data, and the decoded images kept."""
+"""``brule data convert | inspect | frames | cache``: annotations to another format, a look at data, and decoded images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ data = App(
     help=(
         "Convert annotations and check data before you train on it.\n\n"
         "`brule data convert` converts between the formats of annotation tools; `brule data inspect` lists what is in a "
-        "folder and which files have problems; `brule data cache` lists the disk space of decoded images, and frees it."
+        "folder and which files have problems; `brule data frames` saves the labelled frames of films as images; "
+        "`brule data cache` lists the disk space of decoded images, and frees it."
     ),
     result_action="return_value",
 )
@@ -131,6 +132,40 @@ def inspect(
         save_picture(preview_sheet(sheet.images, sheet.points, edges=edges or None), output)
         say(f"\npicture     {output}")
     return 2 if found.bad else 0
+
+
+@data.command
+def frames(
+    labels: Path,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    film: Annotated[list[Path] | None, Many] = None,
+    force: bool = False,
+) -> int:
+    """Save the labelled frames of films as images, with their labels beside them.
+
+    Reads labels of SLEAP (`.slp`) on videos, and tracks of CVAT for video (`.xml`). Needs the package av:
+    `pip install 'brule-landmarks[video]'`.
+
+    **Examples**
+
+        brule data frames labels.slp -o frames/
+
+        brule data frames annotations.xml -o frames/ --film videos/mouse.mp4
+
+    Args:
+        labels: The file with the labels.
+        output: The folder to write to: the images, and `labels.json` (COCO key points). Every command reads it.
+        film: The films, or folders of them; by default they are looked for below the folder of LABELS, by their name.
+        force: Replace files that are there.
+    """
+    from brule.data.filmed import extract_labelled_frames
+
+    with progress_bar("reading frames") as progress:
+        done = extract_labelled_frames(labels, output, films=film or (), force=force, progress=progress)
+    say(f"{done.n_objects} annotated objects on {len(done.images)} frames: {output}, labels in {done.labels}")
+    return 0
 
 
 @data.command

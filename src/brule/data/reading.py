@@ -325,7 +325,8 @@ class _Reader:
             return None
         if found.predicted and not explicit and self._only is None:
             # Predictions never become labels by being in a folder.
-            self.add_notes(path, [f"{note}; give the file by its name to read it" for note in found.notes])
+            way = "; give the file by its name to read it" if found.items else ""
+            self.add_notes(path, [f"{note}{way}" for note in found.notes])
             return None
         for problem in found.problems:
             self._bad.reject(path, problem)

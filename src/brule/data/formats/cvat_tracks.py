@@ -8,13 +8,24 @@ one of its points, isn't in the picture, it is ``outside``. Frames count through
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from brule.data.formats.record import Annotation, Filmed
 from brule.data.formats.values import counted, shown
 from brule.errors import DataError
 
-WAY = "frames of a video: in CVAT, export the task with 'Save images', which gives frame_000000.PNG and so on"
+_WAY = (
+    "these are frames of a video: in CVAT, export the task with 'Save images', or let `brule data frames {} -o frames/` save "
+    "the labelled ones as images"
+)
+_NAME = "frame_{:06d}"
+
+
+def way_to_frames(path: Path) -> str:
+    """What to do if the frames of a file aren't there."""
+    return _WAY.format(path.name)
 
 
 def images_of_tracks(path: Path, root: ET.Element) -> tuple[list[ET.Element], list[str]]:
@@ -45,7 +56,7 @@ def images_of_tracks(path: Path, root: ET.Element) -> tuple[list[ET.Element], li
     images = []
     for frame in sorted(frames):
         if any(map(_visible, frames[frame])):
-            image = ET.Element("image", {"name": f"frame_{frame:06d}", **size})
+            image = ET.Element("image", {"name": _NAME.format(frame), **size})
             image.extend(frames[frame])
             images.append(image)
     notes = []
@@ -53,6 +64,17 @@ def images_of_tracks(path: Path, root: ET.Element) -> tuple[list[ET.Element], li
         what = "CVAT interpolated positions between those that a person placed"
         notes.append(f"on {counted(len(interpolated), 'frame')}, interpolated points are taken for labels ({what})")
     return images, notes
+
+
+def filmed_of(root: ET.Element, items: Iterable[Annotation]) -> list[Filmed]:
+    """The objects of frames, with the film that the file names."""
+    film = root.findtext("meta/source") or root.findtext("meta//source") or ""
+    start, digits = _NAME.split("{")[0], slice(len(_NAME.split("{")[0]), None)
+    return [
+        Filmed(replace(item, image=""), film, int(item.image[digits]))
+        for item in items
+        if item.labelled and item.image.startswith(start) and item.image[digits].isdigit()
+    ]
 
 
 def _frame(path: Path, element: ET.Element) -> int:

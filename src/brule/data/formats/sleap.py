@@ -16,7 +16,7 @@ import numpy as np
 from brule.coordinates import from_corner
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.hdf5 import SleapLabels, load_hdf5
-from brule.data.formats.record import Annotation, Annotations, Problems
+from brule.data.formats.record import Annotation, Annotations, Filmed, Problems
 from brule.data.formats.values import LARGEST, as_dict, as_list, counted, shown, text
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import Layout
@@ -26,7 +26,6 @@ _USER, _PREDICTED = 0, 1
 _BODY = 1  # an edge that isn't a symmetry
 _CENTRED = 1.1  # the layout from which points count from the centre of the first pixel
 _NEWEST = 3.0  # a layout that isn't known
-_FRAMES = "`sio convert labels.slp -o dataset/ --to ultralytics` writes them as images with YOLO-pose labels, which are read"
 
 
 def _recognises(content: Any) -> bool:
@@ -47,8 +46,8 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     items = [item for row in range(len(content.tables["frames"])) for item in frames.objects(row)]
     notes = frames.notes()
     if not items and not frames.problems and notes:  # frames of videos alone: named in a folder, refused if given by name
-        return Annotations([], Layout(), notes, notes, predicted=True)
-    return Annotations(items, layout, frames.problems, notes, predicted=frames.predicted)
+        return Annotations([], layout, notes, notes, predicted=True, filmed=frames.filmed)
+    return Annotations(items, layout, frames.problems, notes, predicted=frames.predicted, filmed=frames.filmed)
 
 
 def _layout(where: str, metadata: dict[str, Any], number: int) -> Layout:
@@ -117,6 +116,7 @@ class _Frames:
     def __init__(self, path: Path, content: SleapLabels, count: int, *, predicted: bool) -> None:
         self.problems, self.predicted = Problems(path), predicted
         self._path, self._content, self._count = path, content, count
+        self.filmed: list[Filmed] = []
         self._files = [_files(video) for video in content.videos]
         self._passed = _Passed()
         self._twice: Counter[str] = Counter()
@@ -127,16 +127,19 @@ class _Frames:
         where = f"{self._path}: frame {row + 1}"
         with self.problems.caught():
             image = self._image(int(frame["video"]), int(frame["frame_idx"]), where)
-            if image is None:
-                return []
-            self._twice[image] += 1
-            if self._twice[image] > 1:
+            if image is not None:
+                self._twice[image] += 1
+            if image is not None and self._twice[image] > 1:
                 raise DataError(f"{where}: {image} has a frame already; expected one a picture")
             rows = self._between("instances", frame["instance_id_start"], frame["instance_id_end"], where=where)
             wanted = _PREDICTED if self.predicted else _USER
             self._passed.instances += int((rows["instance_type"] != wanted).sum())
             found = [self._points(one, f"{where} ({image})") for one in rows[rows["instance_type"] == wanted]]
-            items = [Annotation(image, points) for points in found if np.isfinite(points).any()]
+            items = [Annotation(image or "", points) for points in found if np.isfinite(points).any()]
+            if image is None:
+                film = _name(self._content.videos[int(frame["video"])])
+                self.filmed += [Filmed(item, film, int(frame["frame_idx"])) for item in items if not self.predicted]
+                return []
             return items or [Annotation(image)]
         return []
 
@@ -176,7 +179,8 @@ class _Frames:
             notes.append(f"{counted(self._passed.instances, 'predicted instance')} passed over: predictions, not labels")
         if self._passed.frames:
             what = counted(self._passed.frames, "frame")
-            notes.append(f"{what} of a video ({self._passed.video}), which is no image file, passed over; {_FRAMES}")
+            way = f"`brule data frames {self._path.name} -o frames/` saves the labelled ones as images with their labels"
+            notes.append(f"{what} of a video ({self._passed.video}), which is no image file, passed over; {way}")
         return notes
 
 
