@@ -17,7 +17,7 @@ from brule.cli.films import Written, apart, predict_films
 from brule.cli.options import Device, Images, Many, Output, Reading, SkipBad, checked_device, images_of
 from brule.cli.output import note, note_bad, progress_bar, say
 from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable
-from brule.cli.prediction_pictures import draw_heatmap, draw_overlay
+from brule.cli.prediction_pictures import Overlays, draw_heatmap
 from brule.cli.ranking import Ranking
 from brule.errors import ConfigError, DataError
 from brule.files import check_name
@@ -82,7 +82,8 @@ def predict(
         output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
         format: What to write: `pts`, `csv`, `json`, or any format of `brule data convert` (`coco`, `cvat`, `labelme`, …: files
             `landmarks-coco.json` and so on, or a folder for formats with one file per image); repeat the option for several.
-        overlays: Draw the landmarks on every image, coloured by index, joined along their contours.
+        overlays: Draw the landmarks on every image, coloured by index, joined along their contours; a red frame marks answers
+            that are probably wrong.
         heatmaps: Draw the crop of every object beside its skeleton heatmap, as the losses and the decoder see it:
             `heatmaps/NAME.png`.
         boxes: Files with the object's box in each image: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
@@ -231,6 +232,7 @@ def _write_all(
     with (
         LandmarkTable(output / "landmarks.csv", "csv" in formats, known) as table,
         LandmarkList(output / "landmarks.json", "json" in formats, known) as listing,
+        Overlays(output / "overlays", names, detector.edges_) as pictures,
         progress_bar("predicting") as progress,
     ):
         found = detector.iter_predict(samples, skip_bad=samples.bad.skip, **options)
@@ -252,7 +254,7 @@ def _write_all(
                     size = image_size(sample.path)
                     items.append(Annotation(os.path.abspath(sample.path), points, size=size, spacing=sample.spacing))
                 if overlays and answer.found:
-                    draw_overlay(sample.path, points, target=output / "overlays" / f"{name}.jpg", edges=detector.edges_)
+                    pictures.add(sample.path, points, flagged=flagged)
                 if heatmaps and answer.found:
                     target = output / "heatmaps" / f"{name}.png"
                     draw_heatmap(sample.path, points, target=target, edges=detector.edges_, config=detector.config_)

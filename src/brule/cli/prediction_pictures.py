@@ -2,29 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
     from brule.data import Edges
     from brule.training.config import TrainingConfig
 
 OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
 LEAST_SIDE = 480  # pixels: on smaller ones landmarks cover what they mark
+_FLAGGED = (230, 40, 40)
 
 
-def draw_overlay(image: Path, points: np.ndarray, *, target: Path, edges: Edges) -> None:
-    """Draw landmarks ``(N, 2)``, in pixels, on their image."""
-    from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
-    from brule.data.images import image_size, load_reduced
-    from brule.plots import draw_objects, save_picture
+class Overlays:
+    """Writes a picture per image with the landmarks of all its objects; those of flagged ones in a red frame.
 
-    picture = load_reduced(image, OVERLAY_SIDE)
-    unit = pixels_to_unit(points, image_box(*image_size(image)))
-    side = max(*picture.size, LEAST_SIDE)
-    save_picture(draw_objects(picture, [unit_to_pixels(unit, image_box(*picture.size))], side=side, edges=edges), target)
+    Args:
+        folder: where to write.
+        names: of each image's picture, without suffix.
+        edges: pairs of landmarks that are joined.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[Path, Path], edges: Edges) -> None:
+        self._folder, self._names, self._edges = folder, names, edges
+        self._image: Path | None = None
+        self._objects: list[tuple[np.ndarray, bool]] = []
+
+    def __enter__(self) -> Overlays:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._write()
+
+    def add(self, image: Path, points: np.ndarray, *, flagged: bool) -> None:
+        """One object: ``(N, 2)`` in pixels. The objects of an image follow each other."""
+        if image != self._image:
+            self._write()
+            self._image, self._objects = image, []
+        self._objects.append((points, flagged))
+
+    def _write(self) -> None:
+        from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
+        from brule.data.images import image_size, load_reduced
+        from brule.plots import draw_objects, save_picture
+
+        if self._image is None:
+            return
+        picture, full = load_reduced(self._image, OVERLAY_SIDE), image_box(*image_size(self._image))
+        shown = [
+            (unit_to_pixels(pixels_to_unit(points, full), image_box(*picture.size)), flagged)
+            for points, flagged in self._objects
+        ]
+        side = max(*picture.size, LEAST_SIDE)
+        drawn = draw_objects(picture, [points for points, _ in shown], side=side, edges=self._edges)
+        scale = side / max(picture.size)
+        for points, flagged in shown:
+            if flagged:
+                _frame(drawn, (points + 0.5) * scale - 0.5)
+        save_picture(drawn, self._folder / f"{self._names[self._image]}.jpg")
+
+
+def _frame(picture: Image.Image, points: np.ndarray) -> None:
+    """A red frame about landmarks ``(N, 2)``."""
+    import numpy as np
+    from PIL import ImageDraw
+
+    margin = max(picture.size) / 100
+    (left, top), (right, bottom) = np.nanmin(points, axis=0) - margin, np.nanmax(points, axis=0) + margin
+    ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=_FLAGGED, width=max(2, round(margin / 3)))
 
 
 def draw_heatmap(image: Path, points: np.ndarray, *, target: Path, edges: Edges, config: TrainingConfig) -> None:
