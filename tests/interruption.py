@@ -104,7 +104,7 @@ def _work(work: Callable[[], object], writer: int, *, kill_before: int, kill_aft
     counted_open = counted(genuine_open, True)
 
     def opened(file: Any, mode: str = "r", *arguments: Any, **keywords: Any) -> Any:
-        creates = set(mode) & set("wax+") and isinstance(file, (str, os.PathLike)) and not os.fspath(file).startswith("/dev/")
+        creates = set(mode) & set("wax+") and isinstance(file, (str, os.PathLike)) and not _is_device(os.fspath(file))
         return (counted_open if creates else genuine_open)(file, mode, *arguments, **keywords)
 
     for name in CHANGES:
@@ -126,6 +126,10 @@ def _work(work: Callable[[], object], writer: int, *, kill_before: int, kill_aft
         sys.stderr.flush()
         os.write(writer, f"\0{done}".encode())
         os._exit(code)
+
+
+def _is_device(path: str) -> bool:
+    return path.startswith("/dev/") and not path.startswith("/dev/shm/")
 
 
 def check_whole(folder: Path) -> None:
