@@ -31,6 +31,7 @@ class Ended:
         killed: whether by SIGKILL.
         code: its exit code, if it wasn't killed.
         operations: how many it counted until then.
+        refused: how many of them were refused.
         printed: what it wrote to standard output and standard error.
         seconds: how long it took.
     """
@@ -38,6 +39,7 @@ class Ended:
     killed: bool
     code: int
     operations: int
+    refused: int
     printed: str
     seconds: float
 
@@ -74,22 +76,24 @@ def in_fork(
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
     code = -1 if killed else os.WEXITSTATUS(status)
-    printed, end, count = told.rpartition("\0")  # a killed process tells no number
-    return Ended(killed, code, int(count) if end else 0, printed, time.monotonic() - began)
+    printed, end, counts = told.rpartition("\0")  # a killed process tells no numbers
+    operations, refused = map(int, counts.split()) if end else (0, 0)
+    return Ended(killed, code, operations, refused, printed, time.monotonic() - began)
 
 
 def _work(work: Callable[[], object], writer: int, *, kill_before: int, kill_after: int, refuse_from: int, error: int) -> None:
     """What the child does; it never returns."""
-    done = 0
+    done = refused = 0
 
     def counted(genuine: Callable[..., Any], refusable: bool) -> Callable[..., Any]:
         def operation(*arguments: Any, **keywords: Any) -> Any:
-            nonlocal done
+            nonlocal done, refused
             done += 1
             number = done
             if number == kill_before:
                 os.kill(os.getpid(), signal.SIGKILL)
             if refusable and refuse_from and number >= refuse_from:
+                refused += 1
                 path = arguments[0] if isinstance(arguments[0], (str, os.PathLike)) else None
                 raise OSError(error, os.strerror(error), *(() if path is None else (os.fspath(path),)))
             try:
@@ -124,7 +128,7 @@ def _work(work: Callable[[], object], writer: int, *, kill_before: int, kill_aft
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(writer, f"\0{done}".encode())
+        os.write(writer, f"\0{done} {refused}".encode())
         os._exit(code)
 
 

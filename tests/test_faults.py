@@ -63,6 +63,10 @@ def test_a_file_system_that_refuses_from_any_operation_on(name: str, works: Work
 
 def check_refusal(work: Work, out: Path, *, operation: int, error: str) -> None:
     ended = in_fork(work.into(out), refuse_from=operation, error=getattr(errno, error))
+    if not ended.refused:  # the last operations remove files, which is never refused
+        assert ended.code == 0, ended.printed
+        work.compare(out)
+        return
     check_refused(ended, f"operation {operation}")
     check_whole(out)
     assert not [path for path in files_of(out) if ".part" in path]

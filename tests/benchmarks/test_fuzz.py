@@ -98,7 +98,13 @@ def read_much(folder: Path) -> None:
 
 
 def read_for_ever(folder: Path) -> None:
-    time.sleep(1.0)
+    time.sleep(600.0)
+
+
+def read_long(folder: Path) -> None:
+    until = time.process_time() + 1.0
+    while time.process_time() < until:
+        pass
 
 
 def crash(folder: Path) -> None:
@@ -120,6 +126,7 @@ def refuse(folder: Path) -> None:
         (read_outside, "outside: "),
         (read_much, "memory: "),
         (read_for_ever, "hang: "),
+        (read_long, "hang: "),
         (crash, "crash: "),
         (refuse_unwritable, "foreign: "),
         (refuse, ""),
@@ -131,7 +138,7 @@ def test_what_goes_wrong_is_found(read: object, found: str, tmp_path: Path, monk
     target = Target("made up", tmp_path / "sound", "a.txt", read)  # type: ignore[arg-type]
     monkeypatch.setattr(fuzz, "targets", lambda folder: [target])
     monkeypatch.setattr(fuzz, "MAX_GROWTH", 2**26)
-    if read is read_for_ever:
+    if read in (read_for_ever, read_long):
         monkeypatch.setattr(fuzz, "MAX_SECONDS", 0.5)
     report = fuzz.fuzz(inputs=1)
     assert read is not read_much or report.most_memory > 2**28
