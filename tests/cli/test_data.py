@@ -25,7 +25,7 @@ def test_frames_of_films(brule, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(f"<annotations><meta><source>wing.mp4</source></meta>{points}</annotations>")
     done = brule("data", "frames", tmp_path / "a.xml", "-o", tmp_path / "frames")
     assert done.code == 0, done.err
-    assert "1 annotated objects on 1 frames" in done.out and (tmp_path / "frames" / "wing_000002.png").is_file()
+    assert "1 annotated object on 1 frame:" in done.out and (tmp_path / "frames" / "wing_000002.png").is_file()
     (sample,) = read_folder(tmp_path / "frames")
     np.testing.assert_allclose(sample.points, [(10, 20), (40, 30)])
     again = brule("data", "frames", tmp_path / "a.xml", "-o", tmp_path / "frames")
@@ -120,8 +120,8 @@ def test_inspect_counts_missing_points(brule, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join(rows))
     found = brule("data", "inspect", tmp_path, "-o", tmp_path / "sheet.jpg")
     assert found.code == 0
-    assert "landmarks   3: nose, eye, ear" in found.out and "missing     1 points: ear (1)" in found.out
-    assert "b.png: 1 landmarks are outside" in found.out
+    assert "landmarks   3: nose, eye, ear" in found.out and "missing     1 point: ear (1)" in found.out
+    assert "b.png: 1 landmark outside" in found.out
 
 
 def test_nothing_there(brule, tmp_path: Path) -> None:

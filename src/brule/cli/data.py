@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from brule.cli.options import Images, Many, SkipBad, images_of
-from brule.cli.output import note, note_bad, progress_bar, say
-from brule.errors import printable
+from brule.cli.output import note, note_bad, progress_bar, say, say_row
 
 if TYPE_CHECKING:
     from brule.data.inspection import Inspection
@@ -164,7 +163,10 @@ def frames(
 
     with progress_bar("reading frames") as progress:
         done = extract_labelled_frames(labels, output, films=film or (), force=force, progress=progress)
-    say(f"{done.n_objects} annotated objects on {len(done.images)} frames: {output}, labels in {done.labels}")
+    from brule.data.formats.values import counted
+
+    objects, images = counted(done.n_objects, "annotated object"), counted(len(done.images), "frame")
+    say(f"{objects} on {images}: {output}, labels in {done.labels}")
     return 0
 
 
@@ -214,40 +216,41 @@ def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> 
 
 
 def _tell(found: Inspection) -> None:
+    from brule.data.formats.values import counted
+
     say(f"images      {found.n_images}")
     sizes = [f"{width} × {height} ({count})" for (width, height), count in found.sizes.items()]
     say(f"sizes       {_some(sizes)}")
     say(f"labelled    {found.n_labelled} of {len(found.samples)} objects; {found.n_boxes} have a box of their own")
     if found.n_points is not None:
         names = found.layout.names or tuple(map(str, range(found.n_points)))
-        _row("landmarks", f"{found.n_points}" + (f": {_some(names)}" if found.layout.names else ""))
+        say_row("landmarks", f"{found.n_points}" + (f": {_some(names)}" if found.layout.names else ""))
         missing = [f"{names[i]} ({count})" for i, count in found.missing.items()]
-        _row("missing", f"{sum(found.missing.values())} points" + (f": {_some(missing)}" if missing else ""))
+        say_row("missing", counted(sum(found.missing.values()), "point") + (f": {_some(missing)}" if missing else ""))
     for paths in found.doubles[:SHOWN]:
-        _row("same name", ", ".join(map(str, paths)))
+        say_row("same name", ", ".join(map(str, paths)))
     _count("same name", len(found.doubles))
     for path, count in list(found.points_outside.items())[:SHOWN]:
-        _row("outside", f"{path}: {count} landmarks are outside the image")
+        say_row("outside", f"{path}: {counted(count, 'landmark')} outside the image")
     _count("outside", len(found.points_outside))
     for path in found.boxes_outside[:SHOWN]:
-        _row("outside", f"{path}: the box reaches outside the image")
+        say_row("outside", f"{path}: the box reaches outside the image")
     _count("outside", len(found.boxes_outside))
     for remark in found.notes:
-        _row("note", remark)
+        say_row("note", remark)
     for one in found.bad:
-        _row("bad", str(one))
+        say_row("bad", str(one))
     say()
     if found.bad:
-        say(f"{len(found.bad)} files can't be used")
+        say(f"{counted(len(found.bad), 'file')} can't be used")
     elif not found.n_labelled:
         say("no image is labelled: no annotation that is read belongs to one of them")
     else:
-        say("nothing is wrong" if not found.notes else f"nothing is wrong, with {len(found.notes)} remarks to look at")
-
-
-def _row(what: str, text: str) -> None:
-    """A line of the list, whatever the names in it hold."""
-    say(f"{what:<12}{printable(text, one_line=True)}")
+        say(
+            "nothing is wrong"
+            if not found.notes
+            else f"nothing is wrong, with {counted(len(found.notes), 'remark')} to look at"
+        )
 
 
 def _count(what: str, count: int) -> None:

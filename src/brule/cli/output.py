@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,6 +85,16 @@ def say(text: str = "") -> None:
     if not is_main_process():
         return
     Console().print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def say_row(what: str, text: str, *, indent: int = 12) -> None:
+    """Print a line of a list, whatever the names in it hold; on a terminal, it is wrapped under its beginning."""
+    line = printable(text, one_line=True)
+    console = Console()
+    if console.is_terminal:
+        rows = textwrap.wrap(line, max(console.width - indent, 20), break_long_words=False, break_on_hyphens=False)
+        line = f"\n{'':{indent}}".join(rows)
+    say(f"{what:<{indent}}{line}")
 
 
 def note(text: str) -> None:

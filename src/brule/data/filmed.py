@@ -64,7 +64,7 @@ def extract_labelled_frames(
     places = {film: {frame: folder / f"{film.stem}_{frame:06d}.png" for frame in own} for film, own in wanted.items()}
     images = [place for own in places.values() for place in own.values()]
     _check_places(images, folder / LABELS, force=force)
-    made = not folder.exists()
+    made, fresh = not folder.exists(), [place for place in images if not place.exists()]
     make_folder(folder)
     items: list[Annotation] = []
     try:
@@ -74,7 +74,7 @@ def extract_labelled_frames(
                 progress(len({item.image for item in items}), len(images))
         write_annotations(folder / LABELS, Annotations(items, found.layout), format=FORMATS["coco"], force=force)
     except BaseException:
-        for place in images:
+        for place in fresh:
             place.unlink(missing_ok=True)
         if made:
             folder.rmdir()

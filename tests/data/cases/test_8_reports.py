@@ -337,6 +337,11 @@ CASES = {
         {"a.png": [wing()]},
         remarks=[r"b\.txt"],
     ),
+    "prose-with-numbers-in-it": Case(
+        {**FINE, "README.txt": "In 1 of 6 files the tip is missing, in 5 of 6 it isn't.\nTaken on 12 May and 13 May 2019.\n"},
+        {"a.png": [wing()]},
+        fine=True,
+    ),
     "geojson-of-a-microscope": Case(
         {**FINE, "b.geojson": json.dumps({"type": "FeatureCollection", "features": []})},
         {"a.png": [wing()]},

@@ -223,7 +223,7 @@ SAYS = {
         (GOOD["tps"].replace("LM=3", "LM=-3"), "expected the number of points, got '-3'"),
         (GOOD["tps"].replace("NA NA", "NA 3"), "point 2: has one coordinate without the other"),
         ("1 2\n3 4\n", "expected KEY=value"),
-        ("LM=2\n1 2", "the line 2 of them is the end of the file"),
+        ("LM=2\n1 2", "expected 2 lines 'x y', but the file ends after 1"),
     ],
 }
 

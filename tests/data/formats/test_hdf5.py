@@ -231,7 +231,8 @@ def test_frames_of_a_video(tmp_path: Path) -> None:
     slp(tmp_path / "l.slp", [[(True, SECOND)]], pictures=[{"backend": {"type": "MediaVideo", "filename": "/data/mice.mp4"}}])
     found = inspect_data([str(tmp_path)])
     assert found.n_labelled == 0 and not found.bad
-    assert "1 frame of a video (mice.mp4)" in found.notes[0] and "`brule data frames l.slp -o frames/`" in found.notes[0]
+    assert "1 frame of a video (mice.mp4)" in found.notes[0]
+    assert f"`brule data frames {tmp_path / 'l.slp'} -o frames/`" in found.notes[0]
     with pytest.raises(DataError, match=r"mice\.mp4"):
         read_annotations(tmp_path / "l.slp")
 

@@ -7,6 +7,7 @@ one of its points, isn't in the picture, it is ``outside``. Frames count through
 
 from __future__ import annotations
 
+import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ _NAME = "frame_{:06d}"
 
 def way_to_frames(path: Path) -> str:
     """What to do if the frames of a file aren't there."""
-    return _WAY.format(path.name)
+    return _WAY.format(shlex.quote(str(path)))
 
 
 def images_of_tracks(path: Path, root: ET.Element) -> tuple[list[ET.Element], list[str]]:

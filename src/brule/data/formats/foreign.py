@@ -23,15 +23,15 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (_RAW, "a raw photograph", "convert it to JPEG or PNG"),
     (
         _PHONE,
-        "a photograph of a kind that isn't read here",
+        "a photograph as phones take it",
         "install brule-landmarks[heic] for .heic, or convert it to JPEG or PNG",
     ),
-    (_VIDEO, "a video", "save its frames as images"),
+    (_VIDEO, "a video", "save its frames as images (`brule data frames` does for labels of SLEAP and CVAT)"),
     (_SLIDES, "a microscope's or slide scanner's file", "export the picture as TIFF or PNG"),
     (_SCANS, "a DICOM file", "install brule-landmarks[dicom] to read it"),
     (_ARCHIVES, "an archive", "unpack it, and give the folder"),
     (_VOLUMES, "a volume", "export the slice as PNG or TIFF"),
-    (_PICTURES, "a picture of a kind that isn't read", "convert it to PNG or JPEG"),
+    (_PICTURES, "a picture of another kind", "convert it to PNG or JPEG"),
     (HDF5_SUFFIXES, "HDF5 of DeepLabCut or SLEAP", f"install brule-landmarks[hdf5] to read it, or {ADVICE}"),
     (frozenset({".mat"}), "a MATLAB file", "write its landmarks as CSV: image,x0,y0,x1,y1,…"),
     (frozenset({".roi"}), "a selection of ImageJ", "tick 'Display label', then Analyze, Measure, and save the Results as CSV"),
@@ -52,7 +52,7 @@ _KINDS: tuple[tuple[frozenset[str], str, str], ...] = (
     (frozenset({".nts"}), "a file of NTSYS", "convert it to TPS (tpsUtil)"),
     (
         frozenset({".land", ".pp", ".lmk", ".asf", ".pts3d", ".lm"}),
-        "landmarks of another program",
+        "a landmark file of another program",
         "export TPS or CSV",
     ),
 )
@@ -156,13 +156,19 @@ def odd_content(path: Path, content: Any) -> str | None:
         return f"{what}; expected CVAT for images 1.1 or imglab"
     if suffix == ".txt":
         rows = [row for row in content.text.split("\n", 20)[:20] if row.strip()]
-        numbers = [row for row in rows if sum(map(_is_number, row.replace(",", " ").split())) >= _COORDINATES]
+        numbers = [row for row in rows if _is_place(row.replace(",", " ").split())]
         if not numbers or len(numbers) < len(rows) / 2:
             return None
         return "numbers that are no known annotation; expected YOLO-pose (class, box, points), or a CSV image,x0,y0,x1,y1,…"
     if any(one.lstrip().startswith(('[{"', '{"')) for row in content.head(_LOOKED_AT) for one in row):
         return "a table with JSON in its cells, as Label Studio writes CSV, which isn't read; export JSON or JSON-MIN"
     return "a table of no known annotation format; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
+
+
+def _is_place(cells: list[str]) -> bool:
+    """Whether a row of text may be a landmark: numbers, perhaps with its name."""
+    numbers = sum(map(_is_number, cells))
+    return numbers >= _COORDINATES and len(cells) - numbers <= 1
 
 
 def _is_number(cell: str) -> bool:

@@ -6,6 +6,7 @@ become labels. Frames of videos are no image files: they are passed over with a 
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -179,7 +180,8 @@ class _Frames:
             notes.append(f"{counted(self._passed.instances, 'predicted instance')} passed over: predictions, not labels")
         if self._passed.frames:
             what = counted(self._passed.frames, "frame")
-            way = f"`brule data frames {self._path.name} -o frames/` saves the labelled ones as images with their labels"
+            command = f"`brule data frames {shlex.quote(str(self._path))} -o frames/`"
+            way = f"{command} saves the labelled ones as images with their labels"
             notes.append(f"{what} of a video ({self._passed.video}), which is no image file, passed over; {way}")
         return notes
 

@@ -95,8 +95,8 @@ def _coordinates(where: str, count: str, lines: Iterator[tuple[int, str]]) -> li
         _, line = next(lines, (0, ""))
         cells = [_decimal_point(cell) for cell in line.split()]
         if len(cells) != 2 or "=" in line:
-            what = shown(line.strip()) if line else "the end of the file"
-            raise DataError(f"{where}: expected {int(wanted)} lines 'x y', the line {len(points) + 1} of them is {what}")
+            what = f"number {len(points) + 1} is {shown(line.strip())}" if line else f"the file ends after {len(points)}"
+            raise DataError(f"{where}: expected {int(wanted)} lines 'x y', but {what}")
         x, y = cells_point(cells[0], cells[1], f"{where}: point {len(points) + 1}")
         points.append((math.nan, math.nan) if x < 0 and y < 0 else (x, y))
     return points
