@@ -219,7 +219,7 @@ SAYS = {
         (GOOD["imglab"][:-20], "not XML, or cut off"),
     ],
     "a.tps": [
-        (GOOD["tps"].replace("LM=3", "LM=4"), "line 1: expected 4 lines 'x y', the line 4 of them is 'IMAGE=a.png'"),
+        (GOOD["tps"].replace("LM=3", "LM=4"), "line 1: expected 4 lines 'x y', but number 4 is 'IMAGE=a.png'"),
         (GOOD["tps"].replace("LM=3", "LM=-3"), "expected the number of points, got '-3'"),
         (GOOD["tps"].replace("NA NA", "NA 3"), "point 2: has one coordinate without the other"),
         ("1 2\n3 4\n", "expected KEY=value"),
