@@ -47,8 +47,8 @@ def test_help_of_a_command_teaches(brule, command: str) -> None:
 
 OPTIONS = {  # what scripts rely on
     "train": "images shapes n-shapes labelled n-labelled boxes data measure-every exclude-validation skip-bad output resume "
-    "start-from edges dry-run json quiet preset set time-limit seed mirror-pairs list-settings device devices nodes node-rank "
-    "main-address",
+    "start-from edges dry-run json quiet preset set time-limit seed mirror-pairs any-rotation list-settings device devices "
+    "nodes node-rank main-address",
     "evaluate": "data images output json pictures only-validation boxes normaliser regions decoder no-decoder batch-size "
     "refine tta views pixel-size device skip-bad",
     "predict": "images every engine part-size workers gpus-per-worker output format overlays no-overlays heatmaps boxes "

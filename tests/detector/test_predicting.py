@@ -51,6 +51,7 @@ class Candidates:
 
     def __init__(self, answers: dict[tuple[int, int], list[tuple[Box, float]]]) -> None:
         self.answers = answers
+        self.angles: list[float] = []
 
     def locate(self, images: list[Any], *, most: int, least: float, device: str) -> Located:
         rows = [
@@ -60,7 +61,8 @@ class Candidates:
             if score >= least
         ]
         table = np.array(rows).reshape(-1, 6)
-        return Located(table[:, :4], np.zeros(len(table)), table[:, 4], table[:, 5].astype(int))
+        angles = np.array(self.angles) if self.angles else np.zeros(len(table))
+        return Located(table[:, :4], angles, table[:, 4], table[:, 5].astype(int))
 
 
 def box_about(x: float, y: float, side: float) -> Box:
@@ -271,3 +273,14 @@ def test_an_unreadable_image_ends_threads_too() -> None:
     finally:
         torch.set_num_threads(before)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("brule-find")]
+
+
+def test_the_angle_in_a_given_box_is_that_of_the_place_that_overlaps_it() -> None:
+    """A turned object's box is given; of the locator's places one overlaps it, another is surer."""
+    turned = (60.0, 60.0, 40.0, 120.0)
+    seeker = replace(finder((box_about(125, 30, 30), 0.9), (box_about(62, 58, 42), 0.5)), upright=SHAPE)
+    seeker.locator.angles = [0.0, 110.0]  # type: ignore[union-attr]
+    _, found = seeker.find([item(scene(turned), box=box_about(60, 60, 40))], PredictOptions())
+    assert found.angle[0] == pytest.approx(110.0)
+    stated = Item(0, Sample(Path("0.png"), box=box_about(60, 60, 40), angle=123.0), scene(turned))
+    assert seeker.find([stated], PredictOptions())[1].angle[0] == pytest.approx(123.0)

@@ -111,6 +111,8 @@ class Settings:
         mirror_pairs: Which landmarks change places in a mirrored image: `"0:1, 3:4"` (indices from 0; all others stay), or a
             JSON file `[[0, 1], [3, 4]]`; the setting `loss.mirror_pairs`. By default found from the shapes; `--dry-run`
             and `brule barycenter` print them. `--set loss.mirror=false` mirrors nothing.
+        any_rotation: Objects may be turned by any angle: the locator looks for all of them, and crops show them upright. Same
+            as `--set locator.any_rotation=always`. By default they may if an annotated one is turned by more than 20°.
         list_settings: List every setting with its value in the preset, and end.
     """
 
@@ -119,13 +121,19 @@ class Settings:
     time_limit: float | None = None
     seed: int | None = None
     mirror_pairs: str | None = None
+    any_rotation: Annotated[bool, Parameter(negative="")] = False
     list_settings: bool = False
 
     def overrides(self) -> dict[str, Any]:
         """Every setting that was given, by its dotted key."""
         from brule.training.config import parse_overrides
 
-        own = {"seed": self.seed, "time_limit": self.time_limit, "loss.mirror_pairs": _read_pairs(self.mirror_pairs)}
+        own: dict[str, Any] = {
+            "seed": self.seed,
+            "time_limit": self.time_limit,
+            "loss.mirror_pairs": _read_pairs(self.mirror_pairs),
+            "locator.any_rotation": "always" if self.any_rotation else None,
+        }
         return {**parse_overrides(self.set_ or []), **{key: value for key, value in own.items() if value is not None}}
 
     def config(self) -> TrainingConfig:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         crop_box,
         landmark_box,
         split_by_name,
+        turn_about,
+        upright_box,
     )
     from brule.data.shapes import MIN_SHAPE_POINTS, Shapes, draw_shapes, read_shapes, to_crop, write_shapes
     from brule.data.sources import read_samples
@@ -103,6 +105,8 @@ __all__ = [
     "read_wflw",
     "split_by_name",
     "to_crop",
+    "turn_about",
+    "upright_box",
     "whole_image_crop",
     "write_annotations",
     "write_pts",
@@ -137,6 +141,8 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
                 "crop_box",
                 "landmark_box",
                 "split_by_name",
+                "turn_about",
+                "upright_box",
             ),
             "shapes": ("MIN_SHAPE_POINTS", "Shapes", "draw_shapes", "read_shapes", "to_crop", "write_shapes"),
             "sources": ("read_samples",),

@@ -36,7 +36,7 @@ class CropCache:
 
     Args:
         images: ``(n, size, size, 3)`` uint8, memory-mapped when it comes from files.
-        boxes: ``(n, 4)`` float32, each crop in pixels of its upright image.
+        boxes: ``(n, 4)`` float32, each crop in pixels of its upright image; turned about its centre by the sample's angle.
         points: ``(n, N, 2)`` float32 in the unit square of each crop, NaN where a landmark or a label is missing; None
             if no image is labelled.
         samples: the records behind them, one an image.
@@ -132,6 +132,7 @@ def cache_from_arrays(
     size: int,
     scale: float = CROP_SCALE,
     context: float = 1.0,
+    angles: Sequence[float] | None = None,
 ) -> CropCache:
     """The same from images in memory; nothing is written.
 
@@ -142,20 +143,24 @@ def cache_from_arrays(
         size: side of the crops in pixels.
         scale: the crop rule's side over the longer side of the box.
         context: how many crops each picture is to show across.
+        angles: by how many degrees each object is turned, see :class:`Sample`; by default none is.
 
     Raises:
         DataError: an image, box or set of points isn't what it should be; the message names it ("image 3").
         ConfigError: ``size`` or ``scale`` is out of range.
     """
     known = zip(_one_each("points", points, images), _one_each("boxes", boxes, images), strict=True)
-    samples = [Sample(Path(f"image {i}"), points=own_points, box=box) for i, (own_points, box) in enumerate(known)]
+    turned = [0.0] * len(images) if angles is None else angles
+    samples = [
+        Sample(Path(f"image {i}"), points=own_points, box=box, angle=turned[i]) for i, (own_points, box) in enumerate(known)
+    ]
     _check(samples, size, scale, context=context)
     crops = np.empty((len(samples), size, size, 3), dtype=np.uint8)
     corners = np.empty((len(samples), 4), dtype=np.float32)
     for i, (sample, image) in enumerate(zip(samples, images, strict=True)):
         picture = as_image(image, sample.path.name)
         box = crop_box(sample.crop(scale) or whole_image_crop(*picture.size), scale=context)
-        crops[i], corners[i] = crop_image(picture, box, size), box
+        crops[i], corners[i] = crop_image(picture, box, size, angle=sample.angle), box
     return _cache(crops, corners, samples, bad=BadFiles())
 
 
@@ -192,7 +197,8 @@ def _cache(images: np.ndarray, boxes: np.ndarray, samples: list[Sample], *, bad:
         for i, sample in enumerate(samples):
             if sample.points is not None:
                 left, top, right, bottom = boxes[i].tolist()
-                points[i] = pixels_to_unit(sample.points.astype(np.float64), (left, top, right, bottom))
+                own = sample.in_frame(sample.points.astype(np.float64), ((left + right) / 2, (top + bottom) / 2))
+                points[i] = pixels_to_unit(own, (left, top, right, bottom))
     return CropCache(images, boxes, points, SampleList(samples, bad=bad), bad)
 
 
@@ -205,7 +211,8 @@ def _key(samples: list[Sample], crop: _Crop) -> str:
             state = (status.st_size, status.st_mtime_ns)
         except OSError:
             state = None  # missing: reported when it is decoded
-        digest.update(os.fsencode(os.path.abspath(sample.path)) + repr((state, sample.crop(scale))).encode() + b"\n")
+        what = (state, sample.crop(scale), *([sample.angle] if sample.angle else []))
+        digest.update(os.fsencode(os.path.abspath(sample.path)) + repr(what).encode() + b"\n")
     return f"{size}px-{digest.hexdigest()[:24]}"
 
 

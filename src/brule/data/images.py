@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from brule.coordinates import box_edges, image_box
-from brule.data.cutting import Picture, cut_square
+from brule.data.cutting import Picture
 from brule.data.deep import deep_colour
 from brule.data.dicom import dicom_size, pixel_spacing
 from brule.data.large import LARGE, bands, block_for, check_memory, in_parts, is_large, region, stored_orientation
@@ -31,6 +31,7 @@ _ORIENTATION_TAG = 0x0112
 # JPEG decoders can halve an image for free while decoding; stop at twice the wanted size, so that the good filter that
 # follows still decides what is seen.
 _DRAFT_MARGIN = 2.0
+_TURNED = 1.5  # side of an upright square that holds a turned one, whose diagonal is 1.41 of its side
 
 
 def load_image(path: Path | str) -> Image.Image:
@@ -154,7 +155,8 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, *, context: 
             whole image.
 
     Returns:
-        ``(size, size, 3)`` uint8, and what it shows, in pixels of the upright image.
+        ``(size, size, 3)`` uint8, and what it shows, in pixels of the upright image. A turned object is shown upright: the
+        square is turned about its centre by the sample's angle.
 
     Raises:
         DataError: as for :func:`load_image`.
@@ -166,12 +168,14 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, *, context: 
         if in_parts(image):
             block = max(1, int((box[2] - box[0]) / (4 * size)))
             turn = stored_orientation(image, orientation)
-            piece, x, y = region(sample.path, image, box_edges(box), block=block, orientation=turn)
-            left, top, right, bottom = box_edges(box)
-            return cut_square(piece, (left - x, top - y, right - x, bottom - y), size, shrunk=block), box
+            around = crop_box(box, scale=_TURNED) if sample.angle else box
+            piece, x, y = region(sample.path, image, box_edges(around), block=block, orientation=turn)
+            left, top, right, bottom = box
+            part = Picture(piece, (width, height), float(block))
+            return part.cut((left - x, top - y, right - x, bottom - y), size, sample.angle), box
         shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
         check_memory(sample.path, image, as_rgb=True)
-        return cut_square(_upright_rgb(image), box_edges(box), size, shrunk=shrunk), box
+        return Picture(_upright_rgb(image), (width, height), shrunk).cut(box, size, sample.angle), box
 
 
 def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda width, height: 1.0) -> Picture:
@@ -234,18 +238,19 @@ def whole_image_crop(width: int, height: int) -> Box:
     return crop_box(image_box(width, height), scale=1.0)
 
 
-def crop_image(image: Image.Image, box: Box, size: int) -> np.ndarray:
+def crop_image(image: Image.Image, box: Box, size: int, *, angle: float = 0.0) -> np.ndarray:
     """Cut a box out of an image and bring it to ``size × size``, antialiased.
 
     Args:
         image: RGB.
         box: in pixels, to fractions of a pixel; it may reach outside, where the edge is repeated.
         size: side of the result in pixels.
+        angle: by how many degrees the box is turned about its centre, clockwise on the screen; the result is upright.
 
     Returns:
         ``(size, size, 3)`` uint8; the unit square of the result is the unit square of the box.
     """
-    return cut_square(image, box_edges(box), size, shrunk=1.0)
+    return Picture(image, image.size).cut(box, size, angle)
 
 
 def decode_image(content: bytes, name: str = "image", *, max_pixels: int = LARGE) -> Image.Image:

@@ -71,6 +71,8 @@ class Sample:
         box: the box of the object in pixels, before the margin of the crop rule; None if only the points give it.
         spacing: millimetres per pixel along x and y, where the annotation (TPS, labelme, …) or the image file (DICOM) states
             them.
+        angle: by how many degrees the object is turned, clockwise on the screen. The box is then in the object's upright
+            frame: turned about its centre it covers the object; the crop is cut out turned, and shows the object upright.
 
     Raises:
         DataError: ``points`` isn't ``(N, 2)`` or holds infinities, or ``box`` has no area.
@@ -80,6 +82,7 @@ class Sample:
     points: np.ndarray | None = None
     box: Box | None = None
     spacing: tuple[float, float] | None = None
+    angle: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, Path):
@@ -114,9 +117,13 @@ class Sample:
             return replace(self, points=None)
         return replace(self, points=None, box=self._landmark_box(self.points))
 
+    def in_frame(self, points: np.ndarray, centre: tuple[float, float]) -> np.ndarray:
+        """Points ``(N, 2)`` turned back about a centre by the object's angle: as they are placed in an upright crop there."""
+        return turn_about(points, centre, -self.angle) if self.angle else points
+
     def _landmark_box(self, points: np.ndarray) -> Box:
         try:
-            return landmark_box(points)
+            return upright_box(points, self.angle) if self.angle else landmark_box(points)
         except DataError as error:
             raise DataError(f"{self.path}: {error}") from error
 
@@ -193,6 +200,22 @@ class SampleList(list[Sample]):
     def unlabelled(self) -> SampleList:
         """The same images with their boxes and without landmarks: what training without labels may see."""
         return self.replaced(sample.unlabelled() for sample in self)
+
+
+def turn_about(points: np.ndarray, centre: tuple[float, float], degrees: float) -> np.ndarray:
+    """Points ``(..., 2)`` turned about a centre, clockwise on the screen."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y = points[..., 0] - centre[0], points[..., 1] - centre[1]
+    return np.stack([centre[0] + c * x - s * y, centre[1] + s * x + c * y], axis=-1)
+
+
+def upright_box(points: np.ndarray, angle: float) -> Box:
+    """The smallest box around landmarks ``(N, 2)`` of a turned object, in its upright frame: turn it about its centre."""
+    left, top, right, bottom = landmark_box(turn_about(points, (0.0, 0.0), -angle))
+    middle = np.array([(left + right) / 2, (top + bottom) / 2])
+    x, y = turn_about(middle, (0.0, 0.0), angle).tolist()
+    width, height = (right - left) / 2, (bottom - top) / 2
+    return x - width, y - height, x + width, y + height
 
 
 def landmark_box(points: np.ndarray) -> Box:

@@ -35,7 +35,8 @@ from brule.detector.seen import Seen, image_keys
 from brule.detector.starting import Earlier
 from brule.detector.storage import CONFIG, Stored, check_vacant
 from brule.detector.types import AnnotatedInput, Boxes, Images, ShapesInput
-from brule.detector.whereabouts import Whereabouts, learn_whereabouts, with_boxes, with_scorer
+from brule.detector.upright import upright_annotated, upright_shapes
+from brule.detector.whereabouts import Whereabouts, learn_whereabouts, plan_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.training.callbacks import Callback, checked_callbacks
@@ -163,14 +164,17 @@ class LandmarkDetector(FittedDetector):
         run = Path(directory) if directory is not None else None
         annotated = None if labelled is None else as_annotated(labelled, skip_bad)
         earlier = None if start_from is None else Earlier.read(Path(start_from))
-        self._prepare(run, shapes, annotated, resume=resume, skip_bad=skip_bad, earlier=earlier)
-        annotated = self._in_order(annotated)
+        own = annotated if examples is None else as_annotated(examples, skip_bad)
+        given = None if images is None else Unlabelled.of(images, boxes, skip_bad=skip_bad)
+        annotated = self._prepare(
+            run, shapes, annotated, where=(own, given), resume=resume, skip_bad=skip_bad, earlier=earlier
+        )  # fmt: skip
+        own = own if examples is not None else annotated
         self.edges_ = self.edges_ if edges is None else checked_edges(edges, len(self.barycenter_))
         check_shares(self.config_, processes)
         measure = self._validation(validation, measure_every) if processes.main else None
-        own = as_annotated(examples, skip_bad) if examples is not None else annotated
         with processes.local_main_first():
-            unlabelled = self._unlabelled(images, boxes, own, skip_bad=skip_bad, learn=not resume, earlier=earlier)
+            unlabelled = self._unlabelled(given, own, learn=not resume, earlier=earlier)
             cache, taught = self._crops(unlabelled, annotated, skip_bad, progress=progress if processes.main else None)
         if cache is not None and not resume:
             self.config_ = with_batch_for(self.config_, len(cache), processes=processes.count)
@@ -190,14 +194,6 @@ class LandmarkDetector(FittedDetector):
             self._write(run, trained)
         return self
 
-    def _in_order(self, annotated: Annotated | None) -> Annotated | None:
-        """Annotated images with their landmarks in the order of the shapes."""
-        if annotated is None:
-            return None
-        annotated = annotated.in_order(self.landmark_names_)
-        self.bad_files_.extend(annotated.bad)
-        return annotated
-
     def _at_checkpoint(
         self, run: Path | None, trained: TrainingResult, then: Callable[[LandmarkDetector], object] | None
     ) -> None:
@@ -213,40 +209,58 @@ class LandmarkDetector(FittedDetector):
         shapes: ShapesInput | None,
         annotated: Annotated | None,
         *,
+        where: tuple[Annotated | None, Unlabelled | None],
         resume: bool,
         skip_bad: bool,
         earlier: Earlier | None,
-    ) -> None:
-        """Settings, shapes and barycenter: those of the run that is taken up, or of a new one."""
+    ) -> Annotated | None:
+        """Settings, shapes and barycenter: those of the run that is taken up, or of a new one.
+
+        Returns:
+            The annotated images with their landmarks in the detector's order, and with angles where objects are turned.
+        """
         if not resume:
-            self._begin(run, shapes, annotated, skip_bad=skip_bad, earlier=earlier)
+            turned = self._set_up(run, *where)
+            annotated = upright_annotated(annotated, self.config_.locator) if annotated is not None and turned else annotated
+            self._begin(shapes, annotated, skip_bad=skip_bad, earlier=earlier, turned=turned)
         elif earlier is None and shapes is None:
             self._take_up(run)
+            if annotated is not None and self.whereabouts_.turns:
+                annotated = upright_annotated(annotated, self.config_.locator)
         else:
             wrong = "shapes" if earlier is None else "start_from"
             raise ConfigError(f"fit: resume continues a run with its own weights and shapes; leave {wrong} out")
+        if annotated is None:
+            return None
+        self.bad_files_.extend(annotated.bad)
+        return annotated.in_order(self.landmark_names_)
 
-    def _begin(
-        self,
-        run: Path | None,
-        shapes: ShapesInput | None,
-        annotated: Annotated | None,
-        *,
-        skip_bad: bool,
-        earlier: Earlier | None = None,
-    ) -> None:
+    def _set_up(self, run: Path | None, examples: Annotated | None, unlabelled: Unlabelled | None) -> bool:
+        """Resolve the settings of a new run; whether its objects may be turned."""
         from brule.training.config import load_config
 
         # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
         if run is not None:
             check_vacant(run)
         self.config_ = load_config(self.preset, self.overrides)
+        return plan_whereabouts(examples, unlabelled, self.config_.locator).locator
+
+    def _begin(
+        self,
+        shapes: ShapesInput | None,
+        annotated: Annotated | None,
+        *,
+        skip_bad: bool,
+        earlier: Earlier | None,
+        turned: bool,
+    ) -> None:
         self.bad_files_ = BadFiles(skip=skip_bad)
         scale, start = self.config_.crop.scale, None if earlier is None else earlier.stored
         if earlier is not None and shapes is None and annotated is None:
             shapes = earlier.shapes(scale=scale)
         given = shapes_of(annotated, scale) if shapes is None and annotated is not None else as_shapes(shapes, scale, skip_bad)
         self.bad_files_.extend(given.bad)
+        given = upright_shapes(given, self.config_.locator, scale=scale) if turned and shapes is not None else given
         ready = ready_shapes(given, scale=scale)
         some = ready.sets[:: -(-len(ready.sets) // _BARYCENTER_SETS)]
         self.barycenter_ = free_support_barycenter(some, seed=self.config_.seed).points.float()
@@ -299,17 +313,9 @@ class LandmarkDetector(FittedDetector):
         return True
 
     def _unlabelled(
-        self,
-        images: Images | None,
-        boxes: Boxes | None,
-        examples: Annotated | None,
-        *,
-        skip_bad: bool,
-        learn: bool,
-        earlier: Earlier | None,
+        self, given: Unlabelled | None, examples: Annotated | None, *, learn: bool, earlier: Earlier | None
     ) -> Unlabelled | None:
         """Unlabelled images with the boxes that are known or can be found; the locator is learnt before, on a new run."""
-        given = None if images is None else Unlabelled.of(images, boxes, skip_bad=skip_bad)
         if learn:
             self._learn_where(examples, given, None if earlier is None else earlier.stored)
         if given is None:

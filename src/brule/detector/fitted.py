@@ -168,8 +168,9 @@ class FittedDetector(Parameters):
             reader.check_views(options.tta)
         crop, known = self.config_.crop, self.whereabouts_
         passes = FOUND_PASSES if known.refines else 0
+        upright = self.mean_shape().double().numpy() if known.turns else None
         return Finder(
-            reader, crop.image_size, crop.scale, self._frame(), known.locator, known.scorer, known.framing, passes
+            reader, crop.image_size, crop.scale, self._frame(), known.locator, known.scorer, known.framing, passes, upright
         )  # fmt: skip
 
     def evaluate(self, data: AnnotatedInput, **options: Unpack[MeasureKeywords]) -> Measurement:
@@ -306,6 +307,10 @@ class FittedDetector(Parameters):
         """What makes boxes for other landmarks fit the detector's."""
         shapes = self.barycenter_[None] if self.shapes_ is None else self.shapes_
         return BoxFitter(self.config_.crop.fit_boxes, shapes.cpu())
+
+    def mean_shape(self) -> Tensor:
+        """The mean of the annotated shapes ``(N, 2)`` in the unit square of the crop; the barycenter where there is none."""
+        return self.barycenter_ if self.shapes_ is None else self.shapes_.mean(0)
 
     def _frame(self) -> CropFrame:
         if self.frame_ is not None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from brule import data  # the readers of annotation files are imported when files are given
-from brule.data import CROP_SCALE, BadFiles, Box, CropCache, SampleList, build_cache, cache_from_arrays
+from brule.data import CROP_SCALE, BadFiles, Box, CropCache, SampleList, build_cache, cache_from_arrays, turn_about
 from brule.data.names import samples_in_order
 from brule.detector.items import as_boxes, in_memory, kept_in_memory, recognised, samples_of
 from brule.errors import BruleError, DataError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], object]
 
-_MOST_PIXELS = 50_000_000  # decoded at a time: bounds the memory that prediction takes
 _WHOLE_SHAPES = 10  # of annotated images: so many whole ones, and those that lack points aren't needed
 
 
@@ -36,11 +35,13 @@ class Annotated:
         images: samples with points, or images in memory.
         points: of images in memory, pixels; ``None`` where the samples hold them.
         bad: files that were left out.
+        angles: of images in memory: by how many degrees each object is turned; ``None``: not at all.
     """
 
     images: Any
     points: list[np.ndarray] | None
     bad: BadFiles
+    angles: Sequence[float] | None = None
 
     @property
     def sources(self) -> list[Any]:
@@ -63,10 +64,12 @@ class Annotated:
         return replace(self, images=samples_in_order(self.images, names, reference="the shapes"))
 
     def landmark_sets(self) -> list[tuple[str, np.ndarray, Box | None]]:
-        """Names, landmarks ``(N, 2)`` in pixels, and the object's box where the annotation has one."""
+        """Names, landmarks ``(N, 2)`` in pixels (turned objects: turned upright), and the object's box if it is annotated."""
         if self.points is not None:
-            return [(f"image {index}", points, None) for index, points in enumerate(self.points)]
-        return [(sample.name, sample.points, sample.box) for sample in self.images if sample.points is not None]
+            angles = [0.0] * len(self.points) if self.angles is None else self.angles
+            turned = [turn_about(own, (0.0, 0.0), -angle) for own, angle in zip(self.points, angles, strict=True)]
+            return [(f"image {index}", points, None) for index, points in enumerate(turned)]
+        return [(one.name, one.in_frame(one.points, (0.0, 0.0)), one.box) for one in self.images if one.points is not None]
 
 
 def as_annotated(labelled: Any, skip_bad: bool) -> Annotated:
@@ -168,10 +171,12 @@ class Unlabelled:
     Attributes:
         images: samples, or images in memory.
         boxes: of images in memory: one for each, ``None`` where unknown; ``None`` where the samples hold them.
+        angles: of images in memory: by how many degrees each object is turned; ``None``: not at all.
     """
 
     images: Any
     boxes: Sequence[Box | None] | None = None
+    angles: Sequence[float] | None = None
 
     @classmethod
     def of(cls, images: Any, boxes: Any, *, skip_bad: bool) -> Unlabelled:
@@ -201,13 +206,14 @@ class Unlabelled:
         """The images as a locator takes them: paths, or the images themselves."""
         return [sample.path for sample in self.images] if self.boxes is None else list(self.images)
 
-    def boxed(self, found: Mapping[int, Box], dropped: Container[int]) -> Unlabelled:
-        """With boxes for some of the images, by index, and without others."""
+    def boxed(self, found: Mapping[int, tuple[Box, float]], dropped: Container[int]) -> Unlabelled:
+        """With boxes and angles for some of the images, by index, and without others."""
         kept = [k for k in range(len(self.images)) if k not in dropped]
         if self.boxes is not None:
-            return Unlabelled([self.images[k] for k in kept], [found.get(k, self.boxes[k]) for k in kept])
-        samples = [replace(self.images[k], box=found[k]) if k in found else self.images[k] for k in kept]
-        return Unlabelled(self.images.replaced(samples))
+            known = [found.get(k, (self.boxes[k], 0.0)) for k in kept]
+            return Unlabelled([self.images[k] for k in kept], [box for box, _ in known], [angle for _, angle in known])
+        placed = {k: replace(self.images[k], box=box, angle=angle) for k, (box, angle) in found.items()}
+        return Unlabelled(self.images.replaced(placed.get(k, self.images[k]) for k in kept))
 
 
 def unlabelled_crops(unlabelled: Unlabelled, crop: Crop, *, skip_bad: bool, progress: Progress | None) -> CropCache:
@@ -222,7 +228,9 @@ def unlabelled_crops(unlabelled: Unlabelled, crop: Crop, *, skip_bad: bool, prog
     size, context = _stored(crop)
     images = unlabelled.images
     if unlabelled.boxes is not None:
-        return cache_from_arrays(images, unlabelled.boxes, size=size, scale=crop.scale, context=context)
+        return cache_from_arrays(
+            images, unlabelled.boxes, size=size, scale=crop.scale, context=context, angles=unlabelled.angles
+        )  # fmt: skip
     # Labels give the box for the crop and are dropped here: nothing behind this line can see them.
     stripped = images.unlabelled()
     cache = build_cache(stripped, size, scale=crop.scale, context=context, skip_bad=skip_bad, progress=progress)
@@ -234,7 +242,9 @@ def labelled_crops(annotated: Annotated, crop: Crop, *, skip_bad: bool, progress
     size, context = _stored(crop)
     scale = crop.scale
     cache = (
-        cache_from_arrays(annotated.images, None, annotated.points, size=size, scale=scale, context=context)
+        cache_from_arrays(
+            annotated.images, None, annotated.points, size=size, scale=scale, context=context, angles=annotated.angles
+        )
         if annotated.points is not None
         else build_cache(annotated.images, size, scale=scale, context=context, skip_bad=skip_bad, progress=progress)
     )

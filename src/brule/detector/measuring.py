@@ -14,7 +14,7 @@ import numpy as np
 
 from brule.arrays import Array
 from brule.coordinates import pixels_to_unit
-from brule.data import BadFiles, CropCache, Sample, SampleList, build_cache, whole_image_crop
+from brule.data import BadFiles, Box, CropCache, Sample, SampleList, build_cache, whole_image_crop
 from brule.data.images import as_image, image_size
 from brule.data.names import samples_in_order
 from brule.detector.fitted import FittedDetector
@@ -23,6 +23,7 @@ from brule.detector.items import recognised
 from brule.detector.landmarks import Landmarks, joined
 from brule.detector.seen import image_keys
 from brule.detector.types import AnnotatedInput, Images, PointSets
+from brule.detector.upright import upright_samples
 from brule.errors import ConfigError, DataError
 from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser, normalized_mean_error
 from brule.evaluation import normaliser as distance_of
@@ -104,6 +105,8 @@ def measure_detector(
         raise ConfigError(f"boxes: expected 'none', 'given' or 'both', got {boxes!r}")
     samples = annotated_files(data, skip_bad=skip_bad)
     samples = check_annotation(detector, samples)
+    if detector.whereabouts_.turns:
+        samples = upright_samples(samples, detector.mean_shape())
     options = MeasureOptions(normaliser, regions, batch_size, tta, refine)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
@@ -148,7 +151,7 @@ def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, n
         expected = f"({len(given)}, {len(detector.barycenter_)}, 2)"
         raise DataError(f"score: expected points of shape {expected}, one set for each image, got {truth.shape}")
     answers = detector.predict(images).points.double().cpu().numpy()
-    mean = _mean_shape(detector)
+    mean = detector.mean_shape().double().cpu().numpy()
     for k in np.flatnonzero(~np.isfinite(answers).all(axis=(1, 2))):
         size = image_size(given[k]) if isinstance(given[k], (str, os.PathLike)) else as_image(given[k]).size
         left, top, right, _ = whole_image_crop(*size)
@@ -281,8 +284,8 @@ def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> Answers:
     spread, uncertainty = np.full(points.shape[:2], np.nan), np.full(len(rows), np.nan)
     chosen = rows[here]
     own = found.points.double().numpy()[chosen]
-    places = [tuple(box) for box in boxes[here].tolist()]
-    points[here] = np.reshape([pixels_to_unit(p, box) for p, box in zip(own, places, strict=True)], own.shape)
+    crops = [(cache.samples[k], tuple(boxes[k].tolist())) for k in np.flatnonzero(here)]
+    points[here] = np.reshape([_in_crop(p, *crop) for p, crop in zip(own, crops, strict=True)], own.shape)
     spread[here] = found.spread.double().numpy()[chosen] / (boxes[here, 2] - boxes[here, 0])[:, None]
     uncertainty[here] = -found.score.double().numpy()[chosen]
     # What wasn't found is the least sure of all.
@@ -291,19 +294,21 @@ def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> Answers:
     return Answers(points, np.nan_to_num(spread, nan=widest), np.nan_to_num(uncertainty, nan=worst))
 
 
+def _in_crop(points: Array, sample: Sample, box: Box) -> Array:
+    """Points ``(N, 2)`` in pixels → in the unit square of a crop, which is turned as the sample's object is."""
+    left, top, right, bottom = box
+    return pixels_to_unit(sample.in_frame(points, ((left + right) / 2, (top + bottom) / 2)), box)
+
+
 def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
     """Where nothing is found, the errors are those of the mean shape laid on the whole image."""
-    mean = _mean_shape(detector)
+    mean = detector.mean_shape().double().cpu().numpy()
     shown = []
     for sample, box in zip(cache.samples, cache.boxes.tolist(), strict=True):
         left, top, right, _ = whole_image_crop(*image_size(sample.path))
         pixels = mean * (right - left) + np.array([left, top])
-        shown.append(pixels_to_unit(pixels, tuple(box)))
+        shown.append(_in_crop(pixels, sample, tuple(box)))
     return np.array(shown)
-
-
-def _mean_shape(detector: FittedDetector) -> Array:
-    return (detector.barycenter_ if detector.shapes_ is None else detector.shapes_.mean(0)).double().cpu().numpy()
 
 
 def _precision_recall(result: Evaluation, found: Landmarks) -> dict[str, float]:

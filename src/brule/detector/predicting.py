@@ -18,7 +18,7 @@ from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.refinement import CropFrame, Looks, Read, look, look_again, square_of
 from brule.detector.uncertainty import Reader, joined_crops
 from brule.errors import ConfigError, DataError
-from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, suppress
+from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, overlap, suppress
 from brule.locating.choice import joined as joined_features
 from brule.locating.pyramid import ImageLike
 from brule.model import CropLandmarks
@@ -188,10 +188,27 @@ class Finder:
         return [items[k] for k in rows[order]], joined([found for _, found in parts]).chosen(order)
 
     def _read_given(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
-        squares = [square_of(_crop(items[k].sample, self.scale)) for k in rows]
+        angles = self._angles(items, rows)
+        squares = [square_of(_crop(items[k].sample, self.scale), angle) for k, angle in zip(rows, angles.tolist(), strict=True)]
         boxes = [_box(items[k].sample) for k in rows]
         starts = Starts(rows, np.reshape(squares, (-1, 4)), np.reshape(boxes, (-1, 4)), np.full(len(rows), np.nan))
         return starts, self._passes(items, starts, options.refine or 0, options=options)
+
+    def _angles(self, items: Sequence[Item], rows: Array) -> Array:
+        """The angles of objects in given boxes: the sample's, else that of the locator's surest place that overlaps the box."""
+        angles = np.array([items[k].sample.angle for k in rows], dtype=np.float64)
+        if self.upright is None or self.locator is None:
+            return angles
+        unknown = np.flatnonzero(angles == 0)
+        if not len(unknown):
+            return angles
+        placed = self._located(items, rows[unknown], self.locator, options=PredictOptions(objects="all"))
+        for place in unknown:
+            own = np.flatnonzero(placed.item == rows[place])
+            given = from_boxes(np.array(_box(items[rows[place]].sample)))[0]
+            near = own[overlap(from_boxes(placed.boxes[own]), given) >= _SHARED]
+            angles[place] = placed.squares[near[0], 3] if len(near) else 0.0
+        return angles
 
     def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
         starts = self._starts(items, rows, options)

@@ -102,10 +102,10 @@ class Looks:
         return Looks(squares, boxes, joined_crops([self.found, others.found]), moved)
 
 
-def square_of(box: Box) -> Array:
-    """The square ``(4,)`` of an upright crop: centre x and y, side, angle 0."""
+def square_of(box: Box, angle: float = 0.0) -> Array:
+    """The square ``(4,)`` of a crop: centre x and y, side, angle in degrees."""
     left, top, right, bottom = box
-    return np.array([(left + right) / 2, (top + bottom) / 2, right - left, 0.0])
+    return np.array([(left + right) / 2, (top + bottom) / 2, right - left, angle])
 
 
 def to_pixels(points: Array, squares: Array) -> Array:

@@ -59,6 +59,11 @@ class Whereabouts:
         """Whether cropping again by the answer brings an image closer to what the landmarks were learnt from."""
         return self.boxed or self.framing is not None
 
+    @property
+    def turns(self) -> bool:
+        """Whether objects are looked for at several angles, and shown upright in their crops."""
+        return self.locator is not None and any(one.angle for one in self.locator.filters)
+
     def describe(self) -> str:
         """How objects are found in whole images, in words."""
         if self.locator is not None:
@@ -168,9 +173,11 @@ def with_boxes(
     if known.locator is None:
         assert known.framing is not None
         boxes = np.array([known.framing.box(*size_of(sources[k])) for k in boxless])
-        return unlabelled.boxed(dict(zip(boxless.tolist(), _crop_boxes(boxes, frame, scale), strict=True)), set())
+        framed = _crop_boxes(boxes, np.zeros(len(boxes)), frame, scale=scale)
+        return unlabelled.boxed(dict(zip(boxless.tolist(), framed, strict=True)), set())
     located = known.locator.locate([sources[k] for k in boxless], most=1, least=SURE, device=device)
-    found = dict(zip(boxless[located.image].tolist(), _crop_boxes(located.boxes, frame, scale), strict=True))
+    placed = _crop_boxes(located.boxes, located.angle, frame, scale=scale)
+    found = dict(zip(boxless[located.image].tolist(), placed, strict=True))
     unsure = set(boxless.tolist()) - set(found)
     tell(f"the locator found the object in {len(found)} of {len(boxless)} images without a box; the others are left out")
     if len(unsure) == len(unlabelled.images):
@@ -210,12 +217,13 @@ def size_of(source: Any) -> tuple[int, int]:
     return image_size(source) if hasattr(source, "suffix") else as_image(source).size
 
 
-def _crop_boxes(boxes: Array, frame: CropFrame, scale: float) -> list[Box]:
-    """Boxes of landmarks ``(M, 4)`` → the boxes by which the crop rule cuts out what belongs about them."""
-    squares = frame.squares(from_boxes(boxes))
+def _crop_boxes(boxes: Array, angles: Array, frame: CropFrame, *, scale: float) -> list[tuple[Box, float]]:
+    """Boxes of landmarks ``(M, 4)`` → those by which the crop rule cuts out what belongs about them, and their angles."""
+    squares = frame.squares(from_boxes(boxes, angles))
     half = squares[:, 2:3] / scale / 2
     edges = np.concatenate([squares[:, :2] - half, squares[:, :2] + half], axis=1).round(_PRECISION)
-    return [(left, top, right, bottom) for left, top, right, bottom in edges.tolist()]
+    rows = np.column_stack([edges, np.asarray(angles).round(_PRECISION)]).tolist()
+    return [((left, top, right, bottom), angle) for left, top, right, bottom, angle in rows]
 
 
 def _annotated_objects(examples: Annotated) -> dict[Any, tuple[Any, list[Array]]]:

@@ -17,6 +17,7 @@ is how large the annotated objects are in their images, and where.
 from __future__ import annotations
 
 from brule.locating.choice import AnswerFeatures, Answers, AnswerScorer, floor_error, learn_scorer
+from brule.locating.examples import object_angles
 from brule.locating.framing import Framing, learn_framing
 from brule.locating.learning import learn_locator
 from brule.locating.locator import Located, Locator, LocatorSettings
@@ -41,6 +42,7 @@ __all__ = [
     "learn_locator",
     "learn_scorer",
     "match_objects",
+    "object_angles",
     "object_similarity",
     "orientations",
     "overlap",

@@ -56,13 +56,30 @@ def annotated_places(annotations: Sequence[Array], *, any_rotation: bool | None)
     flat = [shape for group in groups for shape in group]
     if not flat:
         return [np.empty((0, 5)) for _ in groups]
-    angles = orientations(flat)
-    if any_rotation is False or (any_rotation is None and np.abs(angles).max() <= TURNED):
-        angles = np.zeros(len(flat))
+    angles = object_angles(flat, any_rotation=any_rotation)
     rows, result = iter(angles), []
     for group in groups:
         result.append(np.array([place_of(shape, float(next(rows))) for shape in group]).reshape(-1, 5))
     return result
+
+
+def object_angles(shapes: Sequence[Array | None], *, any_rotation: bool | None) -> Array:
+    """By how much each of several objects is turned.
+
+    Args:
+        shapes: ``(N, 2)`` landmarks of each in one index order; ``None`` or too few landmarks: taken as upright.
+        any_rotation: read angles off the landmarks (True), take all objects as upright (False), or read angles where one is
+            turned by more than 20° (None).
+
+    Returns:
+        ``(K,)`` degrees, clockwise on the screen.
+    """
+    known = [k for k, shape in enumerate(shapes) if shape is not None and usable(shape)]
+    angles = np.zeros(len(shapes))
+    if any_rotation is False or not known:
+        return angles
+    angles[known] = orientations([np.asarray(shapes[k], dtype=np.float64) for k in known])
+    return angles if any_rotation or np.abs(angles).max() > TURNED else np.zeros(len(shapes))
 
 
 def usable(shape: Array) -> bool:

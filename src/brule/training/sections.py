@@ -131,7 +131,7 @@ class Locating(Section):
     )
     any_rotation: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Look for objects at any angle: if annotated ones are turned by more than 35° (auto), always, or never.",
+        description="Look for objects at any angle: if annotated ones are turned by more than 20° (auto), always, or never.",
     )
 
 

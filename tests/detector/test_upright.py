@@ -1,0 +1,118 @@
+"""Turned objects: every crop shows them upright, with the landmarks where they are seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from brule.data import Sample, SampleList, Shapes, build_cache, cache_from_arrays, landmark_box, upright_box
+from brule.data.samples import BadFiles
+from brule.detector.inputs import Annotated, Unlabelled, shapes_of
+from brule.detector.refinement import CropFrame
+from brule.detector.upright import upright_annotated, upright_samples, upright_shapes
+from brule.detector.whereabouts import Whereabouts, with_boxes
+from brule.locating import Located
+from brule.training.sections import Locating
+from tests.detector.marks import SHAPE, marks_at, read_marks, scene
+
+ANGLES = (0.0, 90.0, -100.0, 170.0)
+OBJECTS = [(70.0, 60.0, 40.0, angle) for angle in ANGLES]
+POINTS = [marks_at(*one) for one in OBJECTS]
+AUTO, NEVER = Locating(), Locating(any_rotation="never")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> SampleList:
+    samples = []
+    for k, (one, points) in enumerate(zip(OBJECTS, POINTS, strict=True)):
+        scene(one).image.save(tmp_path / f"{k}.png")
+        samples.append(Sample(tmp_path / f"{k}.png", points))
+    return SampleList(samples)
+
+
+def test_the_upright_box_by_hand() -> None:
+    """A line of 20 pixels that hangs down from (10, 10) is, turned back by 90°, 20 wide about its middle (10, 20)."""
+    line = np.array([[10.0, 10.0], [10.0, 30.0]])
+    assert upright_box(line, 90.0) == pytest.approx((0.0, 20.0, 20.0, 20.0))
+    assert upright_box(line, 0.0) == pytest.approx(landmark_box(line))
+
+
+def check_crops(images: np.ndarray, points: np.ndarray) -> None:
+    """All crops show the object as the upright one is seen, to the same turn; landmarks are where the discs are."""
+    seen = read_marks(images).points.double().numpy()
+    np.testing.assert_allclose(seen, points, atol=0.02)
+    first = points[0] - points[0].mean(0)
+    for own in points[1:]:
+        np.testing.assert_allclose(own - own.mean(0), first, atol=0.02)
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_annotated_crops_show_turned_objects_upright(files: SampleList, memory: bool) -> None:
+    images = [scene(one).image for one in OBJECTS]
+    given = Annotated(images, POINTS, BadFiles()) if memory else Annotated(files, None, BadFiles())
+    turned = upright_annotated(given, AUTO)
+    if memory:
+        crops = cache_from_arrays(images, None, POINTS, size=48, angles=turned.angles)
+    else:
+        crops = build_cache(turned.images, 48)
+    assert crops.points is not None
+    check_crops(crops.images, crops.points)
+    shapes = shapes_of(turned, 1.3)
+    np.testing.assert_allclose(shapes.points, crops.points, atol=1e-4)
+
+
+def test_angles_are_read_only_where_they_are_wanted(files: SampleList) -> None:
+    given = Annotated(files, None, BadFiles())
+    assert upright_annotated(given, NEVER) is given
+    nearly = SampleList([Sample(files[0].path, marks_at(70, 60, 40, angle)) for angle in (-5.0, 0.0, 5.0)])
+    assert upright_annotated(Annotated(nearly, None, BadFiles()), AUTO).images is nearly
+    always = upright_annotated(Annotated(nearly, None, BadFiles()), Locating(any_rotation="always"))
+    assert [one.angle for one in always.images] == pytest.approx([-5.0, 0.0, 5.0], abs=0.1)
+
+
+def test_an_image_without_landmarks_counts_as_upright(files: SampleList) -> None:
+    missing = SampleList([*files, Sample(files[0].path, np.full((3, 2), np.nan))])
+    assert upright_annotated(Annotated(missing, None, BadFiles()), AUTO).images[-1].angle == 0
+
+
+def test_shapes_alone_are_turned_too() -> None:
+    shapes = Shapes([(points - points.mean(0)) / 60 + 0.5 for points in POINTS], ["a", "b", "c", "d"])
+    upright = upright_shapes(shapes, AUTO, scale=1.3)
+    for own in upright.points:
+        np.testing.assert_allclose(own, upright.points[0], atol=1e-6)
+    assert upright_shapes(shapes, NEVER, scale=1.3) is shapes
+
+
+def test_unlabelled_crops_show_what_the_locator_found_upright(files: SampleList) -> None:
+    class Found:
+        def locate(self, images: list[Path], **options: object) -> Located:
+            boxes = np.array([upright_box(points, angle) for points, angle in zip(POINTS, ANGLES, strict=True)])
+            return Located(boxes, np.array(ANGLES), np.full(4, 0.9), np.arange(4))
+
+    bare = files.replaced(Sample(sample.path) for sample in files)
+    known = Whereabouts(locator=Found())  # type: ignore[arg-type]
+    frame = CropFrame.of(torch.from_numpy(SHAPE)[None])
+    boxed = with_boxes(Unlabelled(bare), known, frame, scale=1.3, device="cpu", tell=lambda text: None)
+    crops = build_cache(boxed.images, 48).images
+    np.testing.assert_allclose(read_marks(crops).points.numpy(), np.stack([SHAPE] * 4), atol=0.02)
+    pictures = [scene(one).image for one in OBJECTS]
+    memory = with_boxes(Unlabelled(pictures, [None] * 4), known, frame, scale=1.3, device="cpu", tell=lambda text: None)
+    again = cache_from_arrays(memory.images, memory.boxes, size=48, angles=memory.angles).images
+    np.testing.assert_allclose(read_marks(again).points.numpy(), np.stack([SHAPE] * 4), atol=0.02)
+
+
+def test_a_store_of_upright_crops_isnt_that_of_turned_ones(files: SampleList) -> None:
+    box = landmark_box(POINTS[1])
+    upright, turned = (build_cache([Sample(files[1].path, box=box, angle=angle)], 48).images for angle in (0.0, 90.0))
+    assert not np.array_equal(upright, turned)
+
+
+def test_samples_get_their_angle_against_a_mean_shape(files: SampleList) -> None:
+    samples = upright_samples(files, torch.from_numpy(SHAPE))
+    assert [one.angle for one in samples] == pytest.approx(list(ANGLES), abs=1e-3)
+    partly = POINTS[1].copy()
+    partly[0] = np.nan
+    assert upright_samples(SampleList([Sample("a", partly)]), torch.from_numpy(SHAPE))[0].angle == pytest.approx(90.0, abs=1e-3)
