@@ -18,10 +18,11 @@ _SIGNS = (1.0, -1.0, -1.0, -1.0)  # of a right answer: the locator is sure; pass
 _RIDGE = 1e-3
 _TINY = 1e-6
 _FALSE_ALARMS = 0.04  # of the right training answers at most; a little below the 5 % that are aimed at on new images
-_LIKELY = 0.4  # probability from which no answer is flagged: new images are often harder than those of training
+_LIKELY = 0.5  # probability from which no answer is flagged: new images are often harder than those of training
 _TRIM_ROUNDS = 2
 _AT_ONCE = 32  # images that are painted over and held in memory
 _DOUBTED = 0.2  # probability below which an answer in an unlabelled image isn't taken for right
+_LIKELY_OTHER = 0.5  # probability from which an answer beside the one that was painted over may be another object
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +190,8 @@ def learn_scorer(
 
     Right are the answers in annotated images that are closer to the truth than the mean shape laid into the true box is, and
     the best answers in the unlabelled images, unless what was learnt from the others speaks against them. Wrong are the
-    others in annotated images, and all answers in the same
-    images with the object painted over.
+    others in annotated images, and all answers in the same images with the object painted over; in unlabelled images, which
+    may show further objects, again unless what was learnt from the others speaks against it.
 
     Args:
         answer: locates objects in images and predicts their landmarks; some answers an image, the surest first.
@@ -208,15 +209,25 @@ def learn_scorer(
     own, other = answer(images), answer(unlabelled)
     tops = np.unique(other.image, return_index=True)[1]
     seen = [unlabelled[int(k)] for k in other.image[tops]]
-    covers = [_places(shapes) for shapes in [*truth, *other.points[tops][:, None]]]
-    wrong = _without_objects(answer, [*images, *seen], covers, seed=seed)
-    known = joined([own.features, *wrong])
+    hidden = _without_objects(answer, images, [_places(shapes) for shapes in truth], seed=seed)
+    known = joined([own.features, *hidden])
     label = np.append(_near_truth(own, truth), np.zeros(len(known) - len(own.image), bool))
     believed = other.features.chosen(tops)
+    covers = [_places(shape[None]) for shape in other.points[tops]]
+    doubted = joined(
+        [believed.chosen(np.zeros(len(believed), bool)), *_without_objects(answer, seen, covers, seed=seed + len(images))]
+    )
+    scorer = _fitted(known, label, believed, doubted.chosen(np.zeros(len(doubted), bool)))
     for _ in range(_TRIM_ROUNDS if len(tops) else 0):
-        scorer = AnswerScorer.fit(joined([known, believed]), np.append(label, np.ones(len(believed), bool)))
         believed = believed.chosen(scorer.probability(believed) >= _DOUBTED)
-    return AnswerScorer.fit(joined([known, believed]), np.append(label, np.ones(len(believed), bool)))
+        scorer = _fitted(known, label, believed, doubted.chosen(scorer.probability(doubted) < _LIKELY_OTHER))
+    return scorer
+
+
+def _fitted(known: AnswerFeatures, label: Array, right: AnswerFeatures, wrong: AnswerFeatures) -> AnswerScorer:
+    """The scorer of answers whose labels are known, of others taken for right, and of others taken for wrong."""
+    labels = [label, np.ones(len(right), bool), np.zeros(len(wrong), bool)]
+    return AnswerScorer.fit(joined([known, right, wrong]), np.concatenate(labels))
 
 
 def _without_objects(answer: Answer, images: list[ImageLike], covers: list[Array], *, seed: int) -> list[AnswerFeatures]:
