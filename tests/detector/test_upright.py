@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from brule.cli.evaluate import picture_reader
 from brule.data import Sample, SampleList, Shapes, build_cache, cache_from_arrays, landmark_box, upright_box
 from brule.data.samples import BadFiles
 from brule.detector.inputs import Annotated, Unlabelled, shapes_of
@@ -108,6 +111,25 @@ def test_a_store_of_upright_crops_isnt_that_of_turned_ones(files: SampleList) ->
     box = landmark_box(POINTS[1])
     upright, turned = (build_cache([Sample(files[1].path, box=box, angle=angle)], 48).images for angle in (0.0, 90.0))
     assert not np.array_equal(upright, turned)
+
+
+@pytest.mark.parametrize("aside", [0.0, 0.4])
+def test_pictures_of_an_evaluation_show_turned_objects_upright(files: SampleList, aside: float) -> None:
+    """The part that is shown follows the prediction, along the axes of the turned crop."""
+    crops = build_cache(upright_samples(files, torch.from_numpy(SHAPE)), 48)
+    assert crops.points is not None
+    far = crops.points + np.array([aside, aside / 2])
+    detector: Any = SimpleNamespace(
+        config_=SimpleNamespace(crop=SimpleNamespace(scale=1.3)), whereabouts_=SimpleNamespace(turns=True),
+        mean_shape=lambda: torch.from_numpy(SHAPE), barycenter_=SHAPE, landmark_names_=None,
+    )  # fmt: skip
+    names = [str(sample.path) for sample in files]
+    measured: Any = SimpleNamespace(first=SimpleNamespace(names=names, predictions=far))
+    read = picture_reader(detector, files, measured)
+    shown = [read(k) for k in range(len(files))]
+    seen = read_marks(np.stack([one.picture for one in shown])).points.double().numpy()
+    placed = [one.place(own) for one, own in zip(shown, crops.points, strict=True)]
+    np.testing.assert_allclose(seen, np.reshape(placed, seen.shape), atol=0.02)
 
 
 def test_samples_get_their_angle_against_a_mean_shape(files: SampleList) -> None:

@@ -201,24 +201,31 @@ def _shown_name(path: str) -> str:
 
 def picture_reader(detector: LandmarkDetector, samples: SampleList, measured: Measurement) -> Callable[[int], Shown]:
     """Index of an evaluated image → the part of it that shows truth and prediction, sharper than the detector sees it."""
-    from brule.data import load_picture
+    import numpy as np
+
+    from brule.data import load_picture, turn_about
+    from brule.detector.measuring import check_annotation
     from brule.evaluation.reports import Shown
     from brule.evaluation.reports.evaluation import PICTURE_SIDE
 
     result, scale = measured.first, detector.config_.crop.scale
     # An image may hold several objects: those of one name come in the same order in both.
     by_name: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
+    for sample in check_annotation(detector, samples):
         by_name[str(sample.path)].append(sample)
     scored = [by_name[name].pop(0) for name in result.names]
 
     def read(i: int) -> Shown:
         left, top, right, _ = scored[i].crop(scale) or (0.0, 0.0, 1.0, 1.0)
         x, y, size = _view(result.predictions[i])
-        side = right - left
-        box = (left + x * side, top + y * side, left + (x + size) * side, top + (y + size) * side)
-        picture = load_picture(scored[i].path, lambda width, height: 2 * PICTURE_SIDE / (box[2] - box[0]))
-        return Shown(picture.cut(box, PICTURE_SIDE), zoom=1 / size, shift=(-x / size, -y / size))
+        side, angle = right - left, scored[i].angle
+        middle = np.array([left + (x + size / 2) * side, top + (y + size / 2) * side])
+        # The view lies in the upright frame of the crop, which is turned about its own centre.
+        across, down = turn_about(middle, ((left + right) / 2, top + side / 2), angle).tolist()
+        half = size * side / 2
+        box = (across - half, down - half, across + half, down + half)
+        picture = load_picture(scored[i].path, lambda width, height: PICTURE_SIDE / half)
+        return Shown(picture.cut(box, PICTURE_SIDE, angle), zoom=1 / size, shift=(-x / size, -y / size))
 
     return read
 

@@ -35,7 +35,7 @@ from brule.detector.seen import Seen, image_keys
 from brule.detector.starting import Earlier
 from brule.detector.storage import CONFIG, Stored, check_vacant
 from brule.detector.types import AnnotatedInput, Boxes, Images, ShapesInput
-from brule.detector.upright import upright_annotated, upright_shapes
+from brule.detector.upright import are_turned, upright_annotated, upright_shapes
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, plan_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
@@ -89,6 +89,8 @@ class LandmarkDetector(FittedDetector):
         >>> detector.fit(faces.images, shapes=faces.points[:10]).predict(faces.images[:3]).points.shape
         torch.Size([3, 68, 2])
     """
+
+    _turned = False  # whether crops show turned objects upright
 
     @guarded
     def fit(
@@ -220,12 +222,14 @@ class LandmarkDetector(FittedDetector):
             The annotated images with their landmarks in the detector's order, and with angles where objects are turned.
         """
         if not resume:
-            turned = self._set_up(run, *where)
-            annotated = upright_annotated(annotated, self.config_.locator) if annotated is not None and turned else annotated
-            self._begin(shapes, annotated, skip_bad=skip_bad, earlier=earlier, turned=turned)
+            self._turned = self._set_up(run, *where)
+            if annotated is not None and self._turned:
+                annotated = upright_annotated(annotated, self.config_.locator)
+            self._begin(shapes, annotated, skip_bad=skip_bad, earlier=earlier)
         elif earlier is None and shapes is None:
             self._take_up(run)
-            if annotated is not None and self.whereabouts_.turns:
+            self._turned = self.whereabouts_.turns
+            if annotated is not None and self._turned:
                 annotated = upright_annotated(annotated, self.config_.locator)
         else:
             wrong = "shapes" if earlier is None else "start_from"
@@ -243,7 +247,8 @@ class LandmarkDetector(FittedDetector):
         if run is not None:
             check_vacant(run)
         self.config_ = load_config(self.preset, self.overrides)
-        return plan_whereabouts(examples, unlabelled, self.config_.locator).locator
+        settings = self.config_.locator
+        return plan_whereabouts(examples, unlabelled, settings).locator and are_turned(examples, settings)
 
     def _begin(
         self,
@@ -252,7 +257,6 @@ class LandmarkDetector(FittedDetector):
         *,
         skip_bad: bool,
         earlier: Earlier | None,
-        turned: bool,
     ) -> None:
         self.bad_files_ = BadFiles(skip=skip_bad)
         scale, start = self.config_.crop.scale, None if earlier is None else earlier.stored
@@ -260,7 +264,7 @@ class LandmarkDetector(FittedDetector):
             shapes = earlier.shapes(scale=scale)
         given = shapes_of(annotated, scale) if shapes is None and annotated is not None else as_shapes(shapes, scale, skip_bad)
         self.bad_files_.extend(given.bad)
-        given = upright_shapes(given, self.config_.locator, scale=scale) if turned and shapes is not None else given
+        given = upright_shapes(given, self.config_.locator, scale=scale) if self._turned and shapes is not None else given
         ready = ready_shapes(given, scale=scale)
         some = ready.sets[:: -(-len(ready.sets) // _BARYCENTER_SETS)]
         self.barycenter_ = free_support_barycenter(some, seed=self.config_.seed).points.float()
@@ -353,7 +357,8 @@ class LandmarkDetector(FittedDetector):
             return None
         from brule.detector.validation import Validation
 
-        return Validation.of(data, self.config_, names=self.landmark_names_, landmarks=len(self.barycenter_))
+        mean = self.mean_shape() if self._turned else None
+        return Validation.of(data, self.config_, names=self.landmark_names_, landmarks=len(self.barycenter_), mean=mean)
 
     def _tell(self, text: str) -> None:
         if not self.quiet:

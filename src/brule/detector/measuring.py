@@ -103,10 +103,7 @@ def measure_detector(
     """
     if boxes not in ("none", "given", "both"):
         raise ConfigError(f"boxes: expected 'none', 'given' or 'both', got {boxes!r}")
-    samples = annotated_files(data, skip_bad=skip_bad)
-    samples = check_annotation(detector, samples)
-    if detector.whereabouts_.turns:
-        samples = upright_samples(samples, detector.mean_shape())
+    samples = check_annotation(detector, annotated_files(data, skip_bad=skip_bad))
     options = MeasureOptions(normaliser, regions, batch_size, tta, refine)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
@@ -161,7 +158,8 @@ def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, n
 
 
 def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleList:
-    """Samples with their landmarks in the detector's order, matched by name where both have names.
+    """Samples as the detector is measured on them: with their landmarks in its order, matched by name where both have names,
+    and with the angles of their objects where its crops show turned objects upright.
 
     Raises:
         DataError: there is none, or the landmarks aren't those of the detector.
@@ -175,7 +173,7 @@ def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleLis
             f"{samples[0].path}: its annotation has {got} landmarks, the detector finds {expected}; evaluate it on images "
             "that are annotated as its shapes were"
         )
-    return samples
+    return upright_samples(samples, detector.mean_shape()) if detector.whereabouts_.turns else samples
 
 
 def repeat_error(samples: SampleList, kind: str = "auto") -> dict[str, float]:

@@ -18,6 +18,14 @@ from brule.training.sections import Locating
 ANY_ROTATION = {"auto": None, "always": True, "never": False}
 
 
+def are_turned(annotated: Annotated | None, settings: Locating) -> bool:
+    """Whether crops are to show objects upright, as annotated images and the settings say."""
+    if annotated is None:
+        return False
+    rows = [sample.points for sample in annotated.images] if annotated.points is None else annotated.points
+    return bool(object_angles(rows, any_rotation=ANY_ROTATION[settings.any_rotation]).any())
+
+
 def upright_annotated(annotated: Annotated, settings: Locating) -> Annotated:
     """Annotated images whose objects' angles are known, if they are turned; the same otherwise.
 
@@ -52,9 +60,18 @@ def upright_shapes(shapes: Shapes, settings: Locating, *, scale: float) -> Shape
     return replace(shapes, points=[to_crop(points, scale=scale) for points in turned], placed=frozenset())
 
 
+def upright_like(annotated: Annotated, mean: torch.Tensor) -> Annotated:
+    """Annotated images with their objects' angles against a mean shape ``(N, 2)``."""
+    if annotated.points is None:
+        return replace(annotated, images=upright_samples(annotated.images, mean))
+    upright = mean.double().cpu().numpy()
+    angles = [_angle(np.asarray(points, dtype=np.float64), upright) or 0.0 for points in annotated.points]
+    return replace(annotated, angles=angles)
+
+
 def upright_samples(samples: SampleList, mean: torch.Tensor) -> SampleList:
     """Annotated samples with their objects' angles against a mean shape ``(N, 2)``, for crops that show them upright."""
-    upright = mean.double().numpy()
+    upright = mean.double().cpu().numpy()
     rows = []
     for sample in samples:
         angle = None if sample.points is None else _angle(np.asarray(sample.points, dtype=np.float64), upright)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from brule.arrays import Array
 from brule.data import BadFiles, CropCache, SampleList
 from brule.detector.inputs import Annotated, as_annotated, labelled_crops
+from brule.detector.upright import upright_like
 from brule.errors import DataError
 from brule.evaluation import normaliser, normalized_mean_error
 from brule.evaluation.metrics import wasserstein1_error
@@ -36,7 +38,9 @@ class Validation:
     config: TrainingConfig
 
     @classmethod
-    def of(cls, data: Any, config: TrainingConfig, *, names: tuple[str, ...] | None, landmarks: int) -> Validation:
+    def of(
+        cls, data: Any, config: TrainingConfig, *, names: tuple[str, ...] | None, landmarks: int, mean: Tensor | None = None
+    ) -> Validation:
         """Read annotated images, :data:`MAX_MEASURED` of them, evenly spread, where there are more.
 
         Args:
@@ -44,11 +48,14 @@ class Validation:
             config: of the run.
             names: of the run's landmarks.
             landmarks: their number.
+            mean: the mean shape ``(N, 2)`` if crops show turned objects upright.
 
         Raises:
             DataError: there are none, a file is bad, or the landmarks are others than those of the run.
         """
         annotated = _some(as_annotated(data, False)).in_order(names)
+        if mean is not None:
+            annotated = upright_like(annotated, mean)
         crops = labelled_crops(annotated, config.crop, skip_bad=False, progress=None)
         truth = np.asarray(crops.points, dtype=np.float64)
         if truth.shape[1] != landmarks:

@@ -13,6 +13,7 @@ import numpy as np
 
 from brule.data import CropCache, SampleList, build_cache
 from brule.detector import LandmarkDetector
+from brule.detector.measuring import check_annotation
 from brule.errors import CheckpointError, DataError
 from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import make_folder, parse_json, wrap_oserror, write_text
@@ -82,7 +83,7 @@ class CurveRecorder:
             return
         if self._caches is None:
             crop = detector.config_.crop
-            parts = (self.held_out, self.learnt)
+            parts = [check_annotation(detector, part) for part in (self.held_out, self.learnt)]
             held, learnt = (build_cache(part, crop.image_size, scale=crop.scale, skip_bad=True) for part in parts)
             self._caches = held, learnt
         errors = [_mean_error(detector, cache) for cache in self._caches]

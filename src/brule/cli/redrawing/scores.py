@@ -43,6 +43,7 @@ def decoder_figures(
         ConfigError: it is wanted, and there is none.
     """
     from brule.data import build_cache
+    from brule.detector.measuring import check_annotation
     from brule.redrawing import Redrawer, evaluate_decoder
     from brule.redrawing.similarity import WINDOW
 
@@ -57,6 +58,7 @@ def decoder_figures(
         note(f"no figures of the decoder: its images have {redrawer.image_size} px, structural similarity needs {WINDOW}")
         return {}
     crop = detector.config_.crop
+    samples = check_annotation(detector, samples)
     cache = build_cache(samples, crop.image_size, scale=crop.scale, skip_bad=True)  # those decoded for the evaluation
     scores = evaluate_decoder(redrawer, cache.images, points=result.predictions, truth=result.truth, normaliser=normaliser)
     _say(scores)
