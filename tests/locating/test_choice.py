@@ -136,3 +136,42 @@ def test_learns_from_training_images_alone() -> None:
     assert scorer.flagged(answer(images[26:]).features).sum() <= 2  # of 10, where the rate is 4 %
     empty = [rng.integers(0, 90, (64, 64, 3)).astype(np.uint8) for _ in range(10)]
     assert scorer.flagged(answer(empty).features).all()
+
+
+def test_further_objects_of_an_unlabelled_image_do_not_count_as_wrong() -> None:
+    """Two discs an image; where the surer one is painted over, the answer at the other is as good as ever."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[-8.0, -8], [8, -8], [8, 8], [-8, 8]])
+
+    def stretched(brightness: int) -> np.ndarray:
+        return corners * [1 + (brightness - 230) / 50, 1]
+
+    def picture(left: int, right: int) -> np.ndarray:
+        rows, columns = np.indices((64, 128))
+        pixels = rng.integers(0, 90, (64, 128))
+        for x, brightness in ((32, left), (96, right)):
+            pixels[np.hypot(columns - x, rows - 32) < 12] = brightness
+        return np.repeat(pixels[..., None], 3, axis=2).astype(np.uint8)
+
+    def answer(images: Sequence[object]) -> Answers:
+        rows, shapes, owner = [], [], []
+        for k, image in enumerate(images):
+            for x in (32, 96):
+                grey = np.asarray(image)[:, x - 32 : x + 32, 0]
+                there = (grey > 200).sum() > 300
+                noise = (1.0 if there else 20.0) * rng.uniform(0.9, 1.1, 3)
+                rows.append([0.9 if there else 0.3, *(noise * [0.01, 0.7, 0.02])])
+                shapes.append(stretched(int(np.median(grey[grey > 200])) if there else 230) + np.array([x, 32]))
+                owner.append(k)
+        table = np.array(rows).reshape(-1, 4)
+        return Answers(AnswerFeatures(*table.T), np.array(shapes).reshape(-1, 4, 2), np.array(owner, dtype=np.int64))
+
+    pairs = rng.integers(210, 250, (36, 2)).tolist()
+    images = [picture(*pair) for pair in pairs]
+    truth = [
+        np.stack([stretched(left) + np.array([32, 32]), stretched(right) + np.array([96, 32])]) for left, right in pairs[:6]
+    ]
+    scorer = learn_scorer(answer, images[:6], truth, unlabelled=images[6:26])
+    assert scorer.probability(answer(images[26:]).features).min() > 0.8
+    empty = [rng.integers(0, 90, (64, 128, 3)).astype(np.uint8) for _ in range(10)]
+    assert scorer.flagged(answer(empty).features).all()

@@ -209,7 +209,7 @@ def learn_scorer(
     own, other = answer(images), answer(unlabelled)
     tops = np.unique(other.image, return_index=True)[1]
     seen = [unlabelled[int(k)] for k in other.image[tops]]
-    hidden = _without_objects(answer, images, [_places(shapes) for shapes in truth], seed=seed)
+    hidden = _without_objects(answer, list(images), [_places(shapes) for shapes in truth], seed=seed)
     known = joined([own.features, *hidden])
     label = np.append(_near_truth(own, truth), np.zeros(len(known) - len(own.image), bool))
     believed = other.features.chosen(tops)
