@@ -68,7 +68,7 @@ def test_more_views_begin_with_those_of_fewer_and_the_first_is_the_image_itself(
 
 @pytest.mark.parametrize("count", [0, -1, MAX_TTA + 1])
 def test_there_are_only_so_many_views(count: int) -> None:
-    with pytest.raises(ConfigError, match=f"1 to {MAX_TTA}, got {count}"):
+    with pytest.raises(ConfigError, match=f"1 to {MAX_TTA} views, got {count}"):
         tta_transforms(count, mirror=True)
 
 
