@@ -139,7 +139,7 @@ def test_more_views_than_were_calibrated_are_refused(detector: LandmarkDetector,
     with pytest.raises(ConfigError, match=f"1 to {MAX_TTA}"):
         calibrate_detector(detector, annotated, views=0)
     calibrate_detector(detector, annotated, views=2)
-    with pytest.raises(ConfigError, match="brule calibrate --tta 3"):
+    with pytest.raises(ConfigError, match="brule calibrate --views 3"):
         detector.predict(FACES.images, views=3)
 
 

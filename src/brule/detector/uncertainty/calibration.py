@@ -138,7 +138,7 @@ class Calibration:
         if views not in self.maps:
             raise ConfigError(
                 f"tta: this detector is calibrated for 1 to {max(self.maps)} views, got {views}; calibrate it anew with more "
-                f"(brule calibrate --tta {views})"
+                f"(brule calibrate --views {views})"
             )
 
     def to_dict(self) -> dict[str, Any]:
