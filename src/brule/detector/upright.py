@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from brule.arrays import Array
-from brule.data import SampleList, Shapes, turn_about
-from brule.data.shapes import to_crop
+from brule.data import SampleList, turn_about
 from brule.detector.inputs import Annotated
 from brule.detector.refinement import turns_of
 from brule.locating import object_angles
-from brule.training.sections import Locating
+
+if TYPE_CHECKING:
+    from brule.data import Shapes
+    from brule.training.sections import Locating
 
 ANY_ROTATION = {"auto": None, "always": True, "never": False}
 
@@ -51,6 +54,8 @@ def upright_shapes(shapes: Shapes, settings: Locating, *, scale: float) -> Shape
         settings: whether objects may be turned.
         scale: side of a crop over the longer side of the box.
     """
+    from brule.data.shapes import to_crop  # late: prediction reads no shapes
+
     if shapes.n_points is None:
         return shapes
     angles = object_angles(list(shapes.points), any_rotation=ANY_ROTATION[settings.any_rotation])

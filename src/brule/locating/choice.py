@@ -214,17 +214,17 @@ def learn_scorer(
     label = np.append(_near_truth(own, truth), np.zeros(len(known) - len(own.image), bool))
     believed = other.features.chosen(tops)
     covers = [_places(shape[None]) for shape in other.points[tops]]
-    doubted = joined(
-        [believed.chosen(np.zeros(len(believed), bool)), *_without_objects(answer, seen, covers, seed=seed + len(images))]
-    )
-    scorer = _fitted(known, label, believed, doubted.chosen(np.zeros(len(doubted), bool)))
+    nothing = believed.chosen(np.zeros(len(believed), bool))
+    doubted = joined([nothing, *_without_objects(answer, seen, covers, seed=seed + len(images))])
+    scorer = _fitted(known, label, right=believed, wrong=nothing)
     for _ in range(_TRIM_ROUNDS if len(tops) else 0):
         believed = believed.chosen(scorer.probability(believed) >= _DOUBTED)
-        scorer = _fitted(known, label, believed, doubted.chosen(scorer.probability(doubted) < _LIKELY_OTHER))
+        others = doubted.chosen(scorer.probability(doubted) < _LIKELY_OTHER)
+        scorer = _fitted(known, label, right=believed, wrong=others)
     return scorer
 
 
-def _fitted(known: AnswerFeatures, label: Array, right: AnswerFeatures, wrong: AnswerFeatures) -> AnswerScorer:
+def _fitted(known: AnswerFeatures, label: Array, *, right: AnswerFeatures, wrong: AnswerFeatures) -> AnswerScorer:
     """The scorer of answers whose labels are known, of others taken for right, and of others taken for wrong."""
     labels = [label, np.ones(len(right), bool), np.zeros(len(wrong), bool)]
     return AnswerScorer.fit(joined([known, right, wrong]), np.concatenate(labels))
