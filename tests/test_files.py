@@ -15,7 +15,16 @@ import pytest
 
 from brule import files
 from brule.errors import DataError, OutputError
-from brule.files import atomic_write, make_folder, parse_json, read_json, read_text, write_text
+from brule.files import (
+    atomic_write,
+    make_folder,
+    parse_json,
+    read_json,
+    read_text,
+    remove_stale,
+    temporary_folder,
+    write_text,
+)
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -206,3 +215,15 @@ def test_a_long_name_is_written(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 250 + ".txt")
     write_text(path, "all of it")
     assert path.read_text() == "all of it"
+
+
+def test_a_temporary_folder_vanishes_and_that_of_a_killed_process_with_the_next(tmp_path: Path) -> None:
+    with temporary_folder(tmp_path / "out") as folder:
+        (folder / "half").write_text("x")
+        kept = folder.name
+    assert not list((tmp_path / "out").iterdir())
+    left = tmp_path / "out" / re.sub(r"-\d+(-s\d+)?-", "-999999999-s1-", kept, count=1)
+    left.mkdir()
+    (left / "half").write_text("x")
+    remove_stale(tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 import time
@@ -87,13 +88,37 @@ def atomic_write(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A hidden folder for files that are to be moved into ``parent`` once they are whole; it vanishes in the end.
+
+    One that a killed process left there is removed by the next call, or by :func:`atomic_write`.
+
+    Args:
+        parent: is made if it is missing.
+    """
+    make_folder(parent)
+    _clean_once(parent)
+    folder = parent / f".parts.{_writer()}-{next(_count)}.part"
+    with wrap_oserror(folder):
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_stale(folder: Path) -> None:
-    """Remove the temporary files of :func:`atomic_write` in a folder whose process on this machine is gone."""
+    """Remove the temporary files and folders of this module in a folder whose process on this machine is gone."""
     with os.scandir(folder) as entries:
         found = [match for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
     for match in found:
         if match["host"] == _HOST and not _is_running(int(match["pid"]), match["started"]):
-            (folder / match.string).unlink(missing_ok=True)
+            place = folder / match.string
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
 
 
 def _clean_once(folder: Path) -> None:

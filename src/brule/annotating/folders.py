@@ -87,7 +87,7 @@ def indexed(folders: Iterable[ImageFolder]) -> dict[str, ImageEntry]:
     """The images of all folders by id, sorted by name. No image is opened."""
     named: dict[str, Path] = {}
     for folder in folders:
-        if folder.path.is_dir():
+        if os.path.isdir(folder.path):  # False of a name that no file can have, too
             for name, path in folder.images():
                 named.setdefault(name, path)
     entries = (ImageEntry(image_id(name), name, named[name]) for name in sorted(named))

@@ -54,7 +54,7 @@ def open_dicom(path: Path) -> Image.Image:
 def _size(path: Path, found: Any) -> tuple[int, int]:
     try:
         size = (int(found.Columns), int(found.Rows))
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # missing, or damaged: pydicom decodes values when they are asked for
         raise DataError(f"{path}: a DICOM file without an image (Rows, Columns); expected an image") from error
     if min(size) < 1 or size[0] * size[1] > _LARGEST:
         raise DataError(f"{path}: expected an image of 1 to {_LARGEST:,} pixels, got {size[0]} × {size[1]}")
@@ -74,7 +74,7 @@ def pixel_spacing(path: Path | str) -> tuple[float, float] | None:
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
             y, x = (float(value) for value in getattr(found, name, None) or ())  # rows first
-        except (TypeError, ValueError):
+        except Exception:  # damaged
             continue
         if 0 < x < 1e6 and 0 < y < 1e6:
             return x, y

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from brule.errors import ExportError
 from brule.export.locator_graph import CANDIDATES, LocatorGraph
 from brule.export.running import check_packages, open_session
 from brule.export.writing import quiet
-from brule.files import make_folder, wrap_oserror, write_text
+from brule.files import temporary_folder, wrap_oserror, write_text
 from brule.locating import Locator
 
 FORMAT = "brule-onnx-locator-1"
@@ -65,9 +64,8 @@ def export_locator(detector: LandmarkDetector, path: Path | str) -> ExportedLoca
     if locator.turns:
         raise ExportError("this detector finds objects at any angle, and exported crops are upright; export the crops alone")
     check_packages()
-    make_folder(path.parent)
-    with wrap_oserror(path), tempfile.TemporaryDirectory(prefix=".brule-export-", dir=path.parent) as folder, torch.no_grad():
-        written = Path(folder) / "locator.onnx"
+    with wrap_oserror(path), temporary_folder(path.parent) as folder, torch.no_grad():
+        written = folder / "locator.onnx"
         graph, facts = LocatorGraph(locator).eval(), _facts(detector, locator)
         _write(graph, written, {name: str(value) for name, value in facts.items()})
         boxes, scores, from_brule = _differences(written, graph, locator)

@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from brule.export.checking import Inputs, difference_to_predict, example_inputs,
 from brule.export.graph import CropDetector, Finder, ImageDetector
 from brule.export.int8 import Int8Report, check_calibration, quantise
 from brule.export.running import check_packages
-from brule.files import make_folder, wrap_oserror, write_text
+from brule.files import temporary_folder, wrap_oserror, write_text
 from brule.model import BruleModel
 
 FORMAT = "brule-onnx-1"
@@ -93,9 +92,8 @@ def export_detector(
     check_packages()
     model = copy.deepcopy(detector.model_).cpu().float().eval()
     facts = _facts(detector, "image" if whole_image else "crops")
-    make_folder(path.parent)
-    with wrap_oserror(path), tempfile.TemporaryDirectory(prefix=".brule-export-", dir=path.parent) as folder, torch.no_grad():
-        written = Path(folder) / "float32.onnx"
+    with wrap_oserror(path), temporary_folder(path.parent) as folder, torch.no_grad():
+        written = folder / "float32.onnx"
         examples = example_inputs(size, whole_image)
         wanted = _graph(lambda images: _found(model, images), size, scale, whole_image=whole_image)
         _write(_graph(Finder(model), size, scale, whole_image=whole_image), examples[0], written, facts=facts, opset=opset)
@@ -108,7 +106,7 @@ def export_detector(
         to_predict = difference_to_predict(written, detector) if whole_image else None
         report = None
         if calibration is not None:
-            quantised = Path(folder) / "int8.onnx"
+            quantised = folder / "int8.onnx"
             report = quantise(written, quantised, wanted, crops=calibration, name=path)
             written, facts = quantised, facts | {"precision": "int8"}
             _describe_model(written, facts)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, features
 
 from brule.data import convert, image_size, inspect_data, load_image, read_shapes
+from brule.errors import DataError
 from tests.data.cases.case import (
     HEIGHT,
     OTHER,
@@ -328,6 +329,16 @@ def test_dicom_spacing_becomes_millimetres(tmp_path: Path) -> None:
     assert sample.spacing == pytest.approx((0.2, 0.2))
     convert(tmp_path, tmp_path / "out" / "a.tps")
     assert "SCALE=0.2" in (tmp_path / "out" / "a.tps").read_text()
+
+
+def test_dicom_with_a_number_cut_off_is_refused(tmp_path: Path) -> None:
+    """Rows of one byte rather than two; pydicom finds out when the number is asked for."""
+    rows = b"\x28\x00\x10\x00US\x02\x00"
+    whole = dicom(ramp())
+    at = whole.index(rows) + len(rows)
+    (tmp_path / "a.dcm").write_bytes(whole[: at - 2] + b"\x01\x00" + whole[at + 1 :])
+    with pytest.raises(DataError, match=r"a\.dcm"):
+        load_image(tmp_path / "a.dcm")
 
 
 def test_dicom_patients_stay_in_their_file(tmp_path: Path) -> None:

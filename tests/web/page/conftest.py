@@ -159,7 +159,7 @@ class Visitor:
         """Wait until an image is open, with its picture and its suggestion."""
         self.page.wait_for_function(
             """name => { const page = brule.page(), editor = page?.editor;
-                 return editor && (!name || editor.record.name === name) && page.stage?.canvasStage.record?.id === editor.id
+                 return editor && (!name || editor.record?.name === name) && page.stage?.canvasStage.record?.id === editor.id
                    && page.stage.canvasStage.picture.preview && page.settledFor === editor.id; }""",
             arg=name,
         )
