@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -345,6 +346,23 @@ def test_a_library_that_hangs_or_crashes(tmp_path: Path, script: str, says: str,
     monkeypatch.setattr(hdf5, "MAX_SECONDS", 1.0)
     with pytest.raises(DataError, match=says):
         read_annotations(tmp_path / "l.slp")
+
+
+def test_a_file_in_which_the_library_gets_stuck_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command reads annotations in several steps; a file that has been written anew is another one."""
+    slp(tmp_path / "l.slp", [[(True, FIRST)]])
+    (tmp_path / "script.py").write_text(f"open({str(tmp_path / 'tries')!r}, 'a').write('x')\nwhile True: pass")
+    monkeypatch.setattr(hdf5, "_archive", _in_a_process)
+    monkeypatch.setattr(hdf5_arrays, "__file__", str(tmp_path / "script.py"))
+    monkeypatch.setattr(hdf5, "MAX_SECONDS", 1.0)
+    for _ in range(2):
+        with pytest.raises(DataError, match="gets stuck"):
+            read_annotations(tmp_path / "l.slp")
+    assert (tmp_path / "tries").read_text() == "x"
+    os.utime(tmp_path / "l.slp", ns=(0, 0))
+    with pytest.raises(DataError, match="gets stuck"):
+        read_annotations(tmp_path / "l.slp")
+    assert (tmp_path / "tries").read_text() == "xx"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])

@@ -22,6 +22,7 @@ from brule.tables import csv_text
 
 READABLE = importlib.util.find_spec("h5py") is not None
 MAX_SECONDS = 8.0  # for a small file; on damaged ones the library may never end
+_stuck_in: set[tuple[str, int, int]] = set()  # path, size and time of files in which it did; several steps may read one
 _BYTES_PER_SECOND = 2**22  # a large one has more time: slow disks read faster than this
 ADVICE = "give DeepLabCut's CSV of the same name, or export COCO from SLEAP (`sio convert labels.slp -o labels.json --to coco`)"
 
@@ -82,6 +83,11 @@ def _archive(path: Path) -> bytes:
     Raises:
         DataError: the process crashed, or took too long.
     """
+    stuck = f"{path}: damaged, the HDF5 library gets stuck in it; instead, {ADVICE}"
+    status = path.stat()
+    own = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
+    if own in _stuck_in:
+        raise DataError(stuck)
     command = [sys.executable, hdf5_arrays.__file__, str(path)]
     environment = os.environ | hdf5_arrays.ONE_THREAD
     try:
@@ -89,7 +95,8 @@ def _archive(path: Path) -> bytes:
             command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=seconds_for(path), check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"{path}: damaged, the HDF5 library gets stuck in it; instead, {ADVICE}") from error
+        _stuck_in.add(own)
+        raise DataError(stuck) from error
     if done.returncode or not done.stdout:
         raise DataError(f"{path}: damaged, the HDF5 library fails on it; instead, {ADVICE}")
     return done.stdout
