@@ -110,6 +110,8 @@ def _write(graph: LocatorGraph, path: Path, facts: dict[str, str]) -> None:
             )  # fmt: skip
             program.model.metadata_props.update(facts)
             program.save(path)
+    except OSError:  # a full disk, say: the caller names the file
+        raise
     except Exception as error:  # the exporter's own, and whatever torch meets on the way
         raise ExportError(f"torch can't export this locator: {str(error).strip().splitlines()[0]}") from error
 

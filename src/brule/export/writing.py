@@ -176,6 +176,8 @@ def _write(module: nn.Module, example: Inputs, path: Path, *, facts: dict[str, s
             )
             program.model.metadata_props.update(facts)
             program.save(path)
+    except OSError:  # a full disk, say: the caller names the file
+        raise
     except Exception as error:  # the exporter's own, and whatever torch meets on the way
         raise ExportError(f"torch can't export this detector: {str(error).strip().splitlines()[0]}") from error
     got = program.model.opset_imports[""]
