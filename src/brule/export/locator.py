@@ -64,7 +64,7 @@ def export_locator(detector: LandmarkDetector, path: Path | str) -> ExportedLoca
     if locator.turns:
         raise ExportError("this detector finds objects at any angle, and exported crops are upright; export the crops alone")
     check_packages()
-    with wrap_oserror(path), temporary_folder(path.parent) as folder, torch.no_grad():
+    with temporary_folder(path.parent) as folder, wrap_oserror(path, folder / "locator.onnx"), torch.no_grad():
         written = folder / "locator.onnx"
         graph, facts = LocatorGraph(locator).eval(), _facts(detector, locator)
         _write(graph, written, {name: str(value) for name, value in facts.items()})

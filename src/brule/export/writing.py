@@ -92,7 +92,11 @@ def export_detector(
     check_packages()
     model = copy.deepcopy(detector.model_).cpu().float().eval()
     facts = _facts(detector, "image" if whole_image else "crops")
-    with wrap_oserror(path), temporary_folder(path.parent) as folder, torch.no_grad():
+    with (
+        temporary_folder(path.parent) as folder,
+        wrap_oserror(path, folder / "float32.onnx", folder / "int8.onnx"),
+        torch.no_grad(),
+    ):
         written = folder / "float32.onnx"
         examples = example_inputs(size, whole_image)
         wanted = _graph(lambda images: _found(model, images), size, scale, whole_image=whole_image)
