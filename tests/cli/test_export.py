@@ -26,6 +26,14 @@ def test_a_run_is_exported_and_tells_so(brule, trained: Path, tmp_path: Path) ->
     assert again.code == 2 and "--overwrite" in again.err
 
 
+def test_the_file_of_an_earlier_locator_is_not_replaced(brule, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "model-locator.onnx").write_text("of another detector")
+    found = brule("export", trained, "-o", tmp_path / "model.onnx", "--whole-image")
+    assert found.code == 2 and "model-locator.onnx: exists already" in found.err and "--overwrite" in found.err
+    assert [path.name for path in tmp_path.iterdir()] == ["model-locator.onnx"]
+    assert (tmp_path / "model-locator.onnx").read_text() == "of another detector"
+
+
 def test_what_is_wrong_is_said(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
     found = brule("export", tmp_path / "nowhere", "-o", tmp_path / "model.onnx")
     assert found.code == 2 and "nowhere" in found.err

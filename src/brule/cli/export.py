@@ -73,11 +73,12 @@ def export(
     if hub or without_shapes:
         _check_hub(hub, onnx={"--whole-image": whole_image, "--opset": opset, "--int8": int8})
         return _write_folder(run, output, shapes=not without_shapes, overwrite=overwrite)
-    if output.exists() and not overwrite:
-        raise ConfigError(f"{output}: exists already; choose another name, or replace it with --overwrite")
+    _check_new(output, overwrite)
     from brule.detector import LandmarkDetector
     from brule.export import check_packages, export_detector, locator_path
 
+    if whole_image:
+        _check_new(locator_path(output), overwrite)
     check_packages()
     detector = LandmarkDetector.load(run, device="cpu")
     calibration = None if int8 is None else _crops(detector, int8, skip_bad)
@@ -87,11 +88,17 @@ def export(
     return 0
 
 
+def _check_new(path: Path, overwrite: bool) -> None:
+    """Refuse to replace a file unless that is asked for."""
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path}: exists already; choose another name, or replace it with --overwrite")
+
+
 def _export_locator(detector: LandmarkDetector, path: Path) -> None:
     """The file that finds boxes, where there can be one."""
     from brule.export import export_locator
 
-    if detector.whereabouts_.locator.turns:  # type: ignore[union-attr]
+    if detector.whereabouts_.turns:
         note("no file finds the boxes: this locator finds objects at any angle, and the exported crops are upright")
         return
     note("the locator's file takes a minute or two")
