@@ -220,7 +220,7 @@ def picture_reader(detector: LandmarkDetector, samples: SampleList, measured: Me
         x, y, size = _view(result.predictions[i])
         side, angle = right - left, scored[i].angle
         middle = np.array([left + (x + size / 2) * side, top + (y + size / 2) * side])
-        # The view lies in the upright frame of the crop, which is turned about its own centre.
+        # The view's axes are those of the crop, which is turned about its centre.
         across, down = turn_about(middle, ((left + right) / 2, top + side / 2), angle).tolist()
         half = size * side / 2
         box = (across - half, down - half, across + half, down + half)

@@ -54,16 +54,12 @@ class Overlays:
         if self._image is None:
             return
         picture, full = load_reduced(self._image, OVERLAY_SIDE), image_box(*image_size(self._image))
-        shown = [
-            (unit_to_pixels(pixels_to_unit(points, full), image_box(*picture.size)), flagged)
-            for points, flagged in self._objects
-        ]
-        side = max(*picture.size, LEAST_SIDE)
-        drawn = draw_objects(picture, [points for points, _ in shown], side=side, edges=self._edges)
-        scale = side / max(picture.size)
-        for points, flagged in shown:
+        units = [pixels_to_unit(points, full) for points, _ in self._objects]
+        shown = [unit_to_pixels(unit, image_box(*picture.size)) for unit in units]
+        drawn = draw_objects(picture, shown, side=max(*picture.size, LEAST_SIDE), edges=self._edges)
+        for unit, (_, flagged) in zip(units, self._objects, strict=True):
             if flagged:
-                _frame(drawn, (points + 0.5) * scale - 0.5)
+                _frame(drawn, unit_to_pixels(unit, image_box(*drawn.size)))
         save_picture(drawn, self._folder / f"{self._names[self._image]}.jpg")
 
 

@@ -168,7 +168,7 @@ class FittedDetector(Parameters):
             reader.check_views(options.tta)
         crop, known = self.config_.crop, self.whereabouts_
         passes = FOUND_PASSES if known.refines else 0
-        upright = self.mean_shape().double().numpy() if known.turns else None
+        upright = self.mean_shape().double().cpu().numpy() if known.turns else None
         return Finder(
             reader, crop.image_size, crop.scale, self._frame(), known.locator, known.scorer, known.framing, passes, upright
         )  # fmt: skip
@@ -309,7 +309,7 @@ class FittedDetector(Parameters):
         return BoxFitter(self.config_.crop.fit_boxes, shapes.cpu())
 
     def mean_shape(self) -> Tensor:
-        """The mean of the annotated shapes ``(N, 2)`` in the unit square of the crop; the barycenter where there is none."""
+        """The mean of the annotated shapes ``(N, 2)`` in the crop's unit square, or the barycenter without shapes."""
         return self.barycenter_ if self.shapes_ is None else self.shapes_.mean(0)
 
     def _frame(self) -> CropFrame:

@@ -13,6 +13,7 @@ from brule.data import Box, image_size
 from brule.data.images import as_image
 from brule.detector.inputs import Annotated, Unlabelled
 from brule.detector.refinement import CropFrame
+from brule.detector.upright import ANY_ROTATION
 from brule.errors import ConfigError, DataError
 from brule.locating import (
     AnswerScorer,
@@ -62,7 +63,7 @@ class Whereabouts:
     @property
     def turns(self) -> bool:
         """Whether objects are looked for at several angles, and shown upright in their crops."""
-        return self.locator is not None and any(one.angle for one in self.locator.filters)
+        return self.locator is not None and self.locator.turns
 
     def describe(self) -> str:
         """How objects are found in whole images, in words."""
@@ -144,7 +145,7 @@ def learn_whereabouts(
     named = _annotated_objects(examples)
     sources = [source for source, _ in named.values()]
     others = [] if unlabelled is None else [unlabelled.sources[k] for k in boxless]
-    turned = {"auto": None, "always": True, "never": False}[settings.any_rotation]
+    turned = ANY_ROTATION[settings.any_rotation]
     shapes = [np.stack(own) for _, own in named.values()]
     locator = learn_locator(sources, shapes, others, any_rotation=turned, seed=seed, device=device, progress=tell)
     return Whereabouts(plan.framing, locator)

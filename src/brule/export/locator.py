@@ -16,8 +16,8 @@ from brule.data.synthetic import synthetic_scenes
 from brule.detector import LandmarkDetector
 from brule.errors import ExportError
 from brule.export.locator_graph import CANDIDATES, LocatorGraph
+from brule.export.program import save_program
 from brule.export.running import check_packages, open_session
-from brule.export.writing import quiet
 from brule.files import temporary_folder, wrap_oserror, write_text
 from brule.locating import Locator
 
@@ -67,7 +67,15 @@ def export_locator(detector: LandmarkDetector, path: Path | str) -> ExportedLoca
     with temporary_folder(path.parent) as folder, wrap_oserror(path, folder / "locator.onnx"), torch.no_grad():
         written = folder / "locator.onnx"
         graph, facts = LocatorGraph(locator).eval(), _facts(detector, locator)
-        _write(graph, written, {name: str(value) for name, value in facts.items()})
+        save_program(
+            graph,
+            [np.ascontiguousarray(synthetic_scenes(1, size=160).images[0][:120])],
+            written,
+            inputs={"image": {0: "height", 1: "width"}},
+            outputs=("boxes", "angles", "scores"),
+            facts={name: str(value) for name, value in facts.items()},
+            what="this locator",
+        )
         boxes, scores, from_brule = _differences(written, graph, locator)
         if not (boxes <= _BOXES and scores <= _SCORES):
             raise ExportError(
@@ -96,24 +104,6 @@ def _facts(detector: LandmarkDetector, locator: Locator) -> dict[str, Any]:
         "box_shift": list(frame.shift),
         "searched_at": f"{locator.longest} px along the longer side",
     }
-
-
-def _write(graph: LocatorGraph, path: Path, facts: dict[str, str]) -> None:
-    from torch.export import Dim
-
-    example = torch.from_numpy(synthetic_scenes(1, size=160).images[0][:120].copy())
-    try:
-        with quiet():
-            program: Any = torch.onnx.export(
-                graph, (example,), dynamo=True, verbose=False, input_names=("image",),
-                output_names=("boxes", "angles", "scores"), dynamic_shapes={"image": {0: Dim("height"), 1: Dim("width")}},
-            )  # fmt: skip
-            program.model.metadata_props.update(facts)
-            program.save(path)
-    except OSError:  # a full disk, say: the caller names the file
-        raise
-    except Exception as error:  # the exporter's own, and whatever torch meets on the way
-        raise ExportError(f"torch can't export this locator: {str(error).strip().splitlines()[0]}") from error
 
 
 def _differences(path: Path, graph: LocatorGraph, locator: Locator) -> tuple[float, float, float]:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from brule.locating import Locator
 from brule.locating.features import SIGNED, normalised, pooled
 from brule.locating.locator import PEAKS
+from brule.locating.places import NEAR, VOTE
 
 CANDIDATES = 5  # places of an image that the file gives
-_VOTE, _NEAR = 4.0, 0.5  # as in brule.locating.places.voted
 _GREY = (0.299, 0.587, 0.114)
 
 
@@ -120,7 +120,7 @@ class LocatorGraph(nn.Module):
             best = left.argmax(0)
             place, margin = found.places[best], found.margins[best]
             shared = _overlap(found.places, place)
-            weights = torch.exp(_VOTE * (found.margins - margin)) * (shared >= _NEAR)
+            weights = torch.exp(VOTE * (found.margins - margin)) * (shared >= NEAR)
             weights = weights / weights.sum()
             size = place[2:4] * torch.exp((weights * (found.places[:, 2] / place[2]).log()).sum())
             places.append(torch.cat([(weights[:, None] * found.places[:, :2]).sum(0), size, place[4:]]))

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from brule.errors import ConfigError, ExportError
 from brule.export.checking import Inputs, difference_to_predict, example_inputs, largest_difference
 from brule.export.graph import CropDetector, Finder, ImageDetector
 from brule.export.int8 import Int8Report, check_calibration, quantise
+from brule.export.program import save_program
 from brule.export.running import check_packages
 from brule.files import temporary_folder, wrap_oserror, write_text
 from brule.model import BruleModel
@@ -160,47 +157,14 @@ def _facts(detector: LandmarkDetector, takes: str) -> dict[str, str]:
 
 
 def _write(module: nn.Module, example: Inputs, path: Path, *, facts: dict[str, str], opset: int | None) -> None:
-    from torch.export import Dim
-
-    names: tuple[str, ...] = ("images",)
-    shapes: dict[str, Any] = {"images": {0: Dim("batch")}}
+    inputs: dict[str, dict[int, str] | None] = {"images": {0: "batch"}}
     if len(example) == 2:
-        names, shapes = ("image", "box"), {"image": {0: Dim("height"), 1: Dim("width")}, "box": None}
-    try:
-        with quiet():
-            program: Any = torch.onnx.export(
-                module,
-                tuple(torch.from_numpy(value) for value in example),
-                dynamo=True,
-                verbose=False,
-                input_names=names,
-                output_names=("points", "spread"),
-                dynamic_shapes=shapes,
-                opset_version=opset,
-            )
-            program.model.metadata_props.update(facts)
-            program.save(path)
-    except OSError:  # a full disk, say: the caller names the file
-        raise
-    except Exception as error:  # the exporter's own, and whatever torch meets on the way
-        raise ExportError(f"torch can't export this detector: {str(error).strip().splitlines()[0]}") from error
-    got = program.model.opset_imports[""]
+        inputs = {"image": {0: "height", 1: "width"}, "box": None}
+    got = save_program(
+        module, example, path, inputs=inputs, outputs=("points", "spread"), facts=facts, what="this detector", opset=opset
+    )
     if opset is not None and got != opset:
         raise ExportError(f"opset: torch wrote opset {got} rather than {opset}, which it can't convert to; ask for {got}")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on packages that nobody needs here off the screen."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _describe_model(path: Path, facts: dict[str, str]) -> None:

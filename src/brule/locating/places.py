@@ -15,8 +15,8 @@ from brule.arrays import Array
 from brule.data import landmark_box
 from brule.errors import DataError
 
+VOTE, NEAR = 4.0, 0.5  # how fast a vote falls with the margin; the least overlap of answers that vote
 _ROUNDS = 5
-_VOTE = 4.0
 
 
 def to_boxes(places: Array) -> Array:
@@ -120,8 +120,8 @@ def voted(places: Array, scores: Array, best: int) -> Array:
         scores: ``(M,)`` margins; a vote counts by their exponential.
         best: index of the answer around which votes are counted: those that overlap it by half or more.
     """
-    near = overlap(places, places[best]) >= 0.5
-    weights = np.exp(_VOTE * (scores[near] - scores[best]))
+    near = overlap(places, places[best]) >= NEAR
+    weights = np.exp(VOTE * (scores[near] - scores[best]))
     weights /= weights.sum()
     place = places[best].copy()
     place[:2] = weights @ places[near, :2]

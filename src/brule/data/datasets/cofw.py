@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from brule.data.datasets.layout import checked_split, expect, first_there, note_
 from brule.data.formats.pts import FIRST_PIXEL
 from brule.data.samples import BadFiles, Sample, SampleList
 from brule.errors import DataError
-from brule.files import write_image
+from brule.files import temporary_folder, write_image
 
 N_POINTS = 29
 RELEASE_COUNTS = {"train": 1345, "test": 507}
@@ -98,9 +96,7 @@ def _written(path: Path, split: str, file: Any, *, references: np.ndarray) -> Pa
     folder = cache_directory() / f"cofw-{split}-{key[:16]}"
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
-    try:
+    with temporary_folder(folder.parent) as building:
         for i, reference in enumerate(references, 1):
             write_image(building / f"{split}_{i:04d}.png", Image.fromarray(_upright(np.asarray(file[reference]))))
         try:
@@ -108,8 +104,6 @@ def _written(path: Path, split: str, file: Any, *, references: np.ndarray) -> Pa
         except OSError:
             if not folder.is_dir():  # else another process was quicker, with the same images
                 raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
