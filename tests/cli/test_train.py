@@ -118,6 +118,17 @@ def test_a_dry_resume_finds_a_damaged_checkpoint(brule, trained: Path, tmp_path:
     assert found.code == 2 and "checkpoint.safetensors: damaged" in found.err
 
 
+def test_a_checkpoint_of_another_run_is_refused(brule, words, trained: Path, faces: Path, tmp_path: Path) -> None:
+    run, other = Path(shutil.copytree(trained, tmp_path / "run")), tmp_path / "other"
+    assert brule(*words(faces, other)).code == 0  # the same settings and images: nothing else tells the two apart
+    shutil.copy(other / "checkpoint.safetensors", run)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    for more in ([], ["--dry-run"]):
+        found = brule("train", "-o", run, "--resume", *more)
+        assert found.code == 2 and "belongs to another run than the detector in this folder" in found.err
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
 def test_resume_works_from_any_folder_and_where_everything_has_moved(
     brule, words, own_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

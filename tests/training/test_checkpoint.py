@@ -50,6 +50,12 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         assert all(torch.equal(value, theirs[index][key]) for key, value in state.items())
 
 
+def test_a_checkpoint_that_states_no_run_is_taken(tmp_path: Path) -> None:
+    save(tmp_path / "c")  # as earlier versions wrote it
+    modules, optimizers = trained(steps=0)
+    assert load_checkpoint(tmp_path / "c", modules=modules, optimizers=optimizers, run="abc").iteration == 3
+
+
 def test_the_next_step_is_the_same(tmp_path: Path) -> None:
     pairs = [save(tmp_path / "c"), trained(steps=0, seed=1)]
     load_checkpoint(tmp_path / "c", modules=pairs[1][0], optimizers=pairs[1][1])

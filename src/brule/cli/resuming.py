@@ -159,7 +159,7 @@ def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
 
     detector, config, material = plan.detector, plan.config, plan.material
     shape_model = build_shape_model(detector.barycenter_, detector.shapes_, config, indexed=material.labelled is not None)
-    state = start_run(shape_model, config, directory=run, resume=True)
+    state = start_run(shape_model, config, directory=run, resume=True, run=detector.provenance_.run)
     done, share = state.progress, min(1.0, state.progress.fraction(config))
     minutes = f" of {config.time_limit:g}" if config.time_limit else ""
     say(f"run      {run}")

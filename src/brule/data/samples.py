@@ -52,7 +52,8 @@ class BadFiles(list[BadFile]):
             DataError: without ``skip``; it names the file and how to go on without it.
         """
         if not self.skip:
-            raise DataError(f"{BadFile(path, reason.rstrip('.'))}. {SKIP_ADVICE}")
+            ended = reason if reason.endswith("?") else f"{reason.rstrip('.')}."
+            raise DataError(f"{BadFile(path, ended)} {SKIP_ADVICE}")
         self.append(BadFile(path, reason))
 
     def reject_error(self, path: Path, error: DataError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -189,7 +190,7 @@ class LandmarkDetector(FittedDetector):
             start_from=None if earlier is None else partial(_take_weights, earlier),
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
             preview=partial(_preview, edges=self.edges_),
-            measure=measure, measure_every=measure_every, callbacks=callbacks,
+            measure=measure, measure_every=measure_every, callbacks=callbacks, run=self.provenance_.run,
         )  # fmt: skip
         self._take(trained)
         if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
@@ -347,7 +348,9 @@ class LandmarkDetector(FittedDetector):
         self.seen_ = seen if start is None else seen | start.seen
         self.appearance_ = Appearance.of([*others, *annotated], seed=seed)
         shapes = None if self.shapes_ is None else len(self.shapes_)
-        self.provenance_ = Provenance(__version__, len(others), len(annotated), shapes, self._device())
+        self.provenance_ = Provenance(
+            __version__, len(others), len(annotated), shapes, self._device(), run=secrets.token_hex(8)
+        )
 
     def _validation(self, data: AnnotatedInput | None, every: int | None) -> Validation | None:
         """What measures on annotated images while training goes on."""

@@ -82,6 +82,7 @@ class Provenance:
         shapes: annotated shapes.
         device: where it was trained.
         figures: measurements of it, by the name of their data.
+        run: a random identifier of the training run; its checkpoint states it, too.
     """
 
     version: str | None = None
@@ -90,6 +91,7 @@ class Provenance:
     shapes: int | None = None
     device: str | None = None
     figures: tuple[Figures, ...] = ()
+    run: str | None = None
 
     def measured(self, figures: Figures) -> Provenance:
         """The same with one more measurement, which replaces an earlier one of the same data."""

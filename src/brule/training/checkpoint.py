@@ -22,9 +22,22 @@ _OF_OPTIMIZER = "optimizer."  # before the name of one, so that it may be called
 
 
 def save_checkpoint(
-    path: Path, *, progress: Progress, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]
+    path: Path,
+    *,
+    progress: Progress,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, torch.optim.Optimizer],
+    run: str | None = None,
 ) -> None:
-    """Write all the state of a run into one file; an interruption leaves the old file or the new one, never a mixture."""
+    """Write all the state of a run into one file; an interruption leaves the old file or the new one, never a mixture.
+
+    Args:
+        path: of the file.
+        progress: of the run.
+        modules: by name.
+        optimizers: by name.
+        run: what tells this run from others; its detector has the same.
+    """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
@@ -32,18 +45,37 @@ def save_checkpoint(
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"{_OF_OPTIMIZER}{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
     metadata = {"format": FORMAT, "progress": json.dumps(progress.__dict__)}
+    if run is not None:
+        metadata["run"] = run
     write_safetensors(path, tensors, metadata)
 
 
-def load_checkpoint(path: Path, *, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> Progress:
+def load_checkpoint(
+    path: Path,
+    *,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, torch.optim.Optimizer],
+    run: str | None = None,
+) -> Progress:
     """Read what :func:`save_checkpoint` wrote into the modules and optimizers, in place.
 
+    Args:
+        path: of the file.
+        modules: by name.
+        optimizers: by name.
+        run: of the detector beside it; ``None`` where an earlier version didn't record it.
+
     Raises:
-        CheckpointError: if the file is missing, damaged, or of a run with other networks.
+        CheckpointError: if the file is missing, damaged, or of another run.
     """
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: expected a checkpoint of brule ({FORMAT}), got format {metadata.get('format')!r}")
+    if run is not None and metadata.get("run", run) != run:
+        raise CheckpointError(
+            f"{path}: belongs to another run than the detector in this folder; put this run's own checkpoint back, or start a "
+            "new run in another folder"
+        )
     tensors = {current_state_name(name): tensor for name, tensor in tensors.items()}
     for name, module in modules.items():
         own = _under(tensors, name)

@@ -96,7 +96,7 @@ class Checkpointer:
             self._expect_folder()
             path = self.directory / CHECKPOINT
             state.progress.pending = self.log.pending
-            save_checkpoint(path, progress=state.progress, modules=state.modules, optimizers=state.optimizers)
+            save_checkpoint(path, progress=state.progress, modules=state.modules, optimizers=state.optimizers, run=state.run)
 
     def _expect_finite(self) -> None:
         """Stop before a checkpoint is replaced by one whose weights are finite and whose landmarks aren't.

@@ -50,6 +50,7 @@ def train(
     measure: Measure | None = None,
     measure_every: int | None = None,
     callbacks: Sequence[Callback] = (),
+    run: str | None = None,
 ) -> TrainingResult:
     """Train an encoder on unlabelled crops, on annotated ones, or on both.
 
@@ -71,6 +72,7 @@ def train(
             time counts for no limit.
         measure_every: iterations between two measurements; by default those between checkpoints.
         callbacks: called in the main process, see :mod:`brule.training.callbacks`.
+        run: what tells this run from others, for its checkpoint; one that states another isn't resumed.
 
     Returns:
         The averaged model. Ctrl-C, SIGTERM and SIGHUP end the run early, with a checkpoint.
@@ -88,7 +90,7 @@ def train(
     with distributed.explaining_losses():
         barycenter = distributed.broadcast(barycenter)
         shape_model = build_shape_model(barycenter, shapes, config, indexed=labelled is not None).to(place)
-        state = start_run(shape_model, config, device=place, directory=directory, resume=resume)
+        state = start_run(shape_model, config, device=place, directory=directory, resume=resume, run=run)
         state.distributed = distributed
         if start_from is not None and not resume:
             start_from(state)

@@ -128,11 +128,20 @@ def start_run(
     device: torch.device | str = "cpu",
     directory: Path | None = None,
     resume: bool = False,
+    run: str | None = None,
 ) -> TrainingState:
     """The state at the beginning, or that of the directory's checkpoint.
 
+    Args:
+        shape_model: what is known of the shape.
+        config: the settings.
+        device: where to train.
+        directory: of the run.
+        resume: take up its checkpoint.
+        run: what tells this run from others; a checkpoint that states another is refused.
+
     Raises:
-        CheckpointError: if there is nothing to resume from, or it is of other networks.
+        CheckpointError: if there is nothing to resume from, or it is of another run.
         ConfigError: if the networks can't be built so.
     """
     settings, barycenter = config.optimizer, shape_model.barycenter[0].cpu()
@@ -141,7 +150,7 @@ def start_run(
     adam = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
     optimizers = {"encoder": _adam((model.encoder.parameters(), settings.learning_rate), **adam)}
     means = MeanPredictions(barycenter).to(device)
-    state = TrainingState(config, shape_model, model, copy.deepcopy(model).eval(), means, optimizers)
+    state = TrainingState(config, shape_model, model, copy.deepcopy(model).eval(), means, optimizers, run=run)
     if decoder is not None:
         state.decoder, state.decoder_ema, state.discriminator = decoder, copy.deepcopy(decoder).eval(), discriminator
         optimizers |= _gan_optimizers(decoder, discriminator, config)
@@ -150,7 +159,8 @@ def start_run(
     if resume:
         if directory is None:
             raise CheckpointError("resume: expected the directory of a run")
-        state.progress = load_checkpoint(directory / CHECKPOINT, modules=state.modules, optimizers=state.optimizers)
+        path = directory / CHECKPOINT
+        state.progress = load_checkpoint(path, modules=state.modules, optimizers=state.optimizers, run=run)
     return state
 
 

@@ -55,6 +55,7 @@ class TrainingState:
         discriminator: where the GAN has one.
         progress: iterations done and seconds spent.
         distributed: the processes that train together.
+        run: what tells this run from others; ``None`` where nothing has to.
     """
 
     config: TrainingConfig
@@ -68,6 +69,7 @@ class TrainingState:
     discriminator: Discriminator | None = None
     progress: Progress = field(default_factory=Progress)
     distributed: Distributed = SINGLE
+    run: str | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
