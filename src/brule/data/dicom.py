@@ -6,6 +6,7 @@ Nothing of the patient leaves the file: only pixels, their size and the window a
 from __future__ import annotations
 
 import importlib.util
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from PIL import Image
 from brule.errors import DataError
 
 _MARK = b"DICM"  # after 128 bytes
-_LARGEST = 2**28  # pixels of a frame
+_LARGEST = 2**27  # pixels of a frame
+_MOST_INFLATED = 2**30  # bytes of a file that is deflated as a whole
+_BAND = 2**20  # pixels that are made grey at a time
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 def is_dicom(path: Path) -> bool:
@@ -87,26 +91,55 @@ def _read(path: Path, *, header_only: bool) -> Any:
     import pydicom
 
     try:
+        meta = pydicom.filereader.read_file_meta_info(path)
+        bomb = meta.get("TransferSyntaxUID") == _DEFLATED and _inflates_too_far(path, meta)
+    except Exception as error:  # damaged files raise whatever the parser meets
+        raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
+    if bomb:
+        raise DataError(f"{path}: takes more than {_MOST_INFLATED >> 30} GiB once it is inflated; save it without deflate")
+    try:
         return pydicom.dcmread(path, stop_before_pixels=header_only)
     except Exception as error:  # damaged files raise whatever the parser meets
         raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
 
 
+def _inflates_too_far(path: Path, meta: Any) -> bool:
+    """Whether the part of a deflated file behind its meta information is larger than brule inflates."""
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with path.open("rb") as file:
+        file.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))  # the mark, the length itself, and what it counts
+        pending = file.read(_BAND)
+        while pending and not inflater.eof and inflated <= _MOST_INFLATED:
+            inflated += len(inflater.decompress(pending, _BAND))
+            pending = inflater.unconsumed_tail or file.read(_BAND)
+    return inflated > _MOST_INFLATED
+
+
 def _first_frame(found: Any) -> np.ndarray:
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
     from pydicom.pixels.utils import pixel_array
 
     values = pixel_array(found, index=0) if int(found.get("NumberOfFrames") or 1) > 1 else pixel_array(found)
+    step = max(1, _BAND // values.shape[1])
+    bands = [values[start : start + step] for start in range(0, len(values), step)]  # one at a time: they become float64
     if values.ndim == 3:  # colour, which pydicom gives as RGB
-        return _stretched(values.astype(np.float64), 0, 2 ** int(found.BitsStored) - 1)
-    values = apply_modality_lut(values, found)
-    window = "WindowWidth" in found or "VOILUTSequence" in found
-    if window:
-        values = np.asarray(apply_voi_lut(values, found), dtype=np.float64)
-    values = np.asarray(values, dtype=np.float64)
-    low, high = _range(found) if window else (float(values.min()), float(values.max()))
-    grey = _stretched(values, low, high)
+        return np.concatenate([_stretched(band, 0, 2 ** int(found.BitsStored) - 1) for band in bands])
+    if "WindowWidth" in found or "VOILUTSequence" in found:
+        low, high = _range(found)
+    else:
+        ends = [(float(shown.min()), float(shown.max())) for shown in (_shown(band, found) for band in bands)]
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    grey = np.concatenate([_stretched(_shown(band, found), low, high) for band in bands])
     return 255 - grey if found.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+def _shown(values: np.ndarray, found: Any) -> np.ndarray:
+    """Stored values through the file's modality and, where there is one, its window."""
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    values = apply_modality_lut(values, found)
+    if "WindowWidth" in found or "VOILUTSequence" in found:
+        values = apply_voi_lut(values, found)
+    return np.asarray(values, dtype=np.float64)
 
 
 def _range(found: Any) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -339,6 +340,44 @@ def test_dicom_with_a_number_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(whole[: at - 2] + b"\x01\x00" + whole[at + 1 :])
     for read in (image_size, load_image):
         with pytest.raises(DataError, match=r"a\.dcm"):
+            read(tmp_path / "a.dcm")
+
+
+def test_dicom_of_many_rows_is_grey_throughout(tmp_path: Path) -> None:
+    # More pixels than are made grey at a time: darkest and brightest values of the whole image count, wherever they are.
+    values = np.full((1100, 2000), 2000, dtype=np.uint16)
+    values[0, 0], values[-1, -1] = 1000, 3000
+    write(tmp_path, {"a.dcm": dicom(values)})
+    image = np.asarray(load_image(tmp_path / "a.dcm")).astype(int)[..., 0]
+    assert image.shape == values.shape
+    assert (image[0, 0], image[-1, -1]) == (0, 255)
+    np.testing.assert_allclose(image[1:-1], 127.5, atol=1)
+
+
+def deflated(values: np.ndarray, more: bytes = b"") -> bytes:
+    """The same image with all behind the meta information deflated, and something behind its end."""
+    pytest.importorskip("pydicom")
+    plain = dicom(values)
+    start = 132 + 12 + int.from_bytes(plain[140:144], "little")
+    uid, other = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99"
+    meta = plain[144:start].replace(len(uid).to_bytes(2, "little") + uid, len(other).to_bytes(2, "little") + other)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = packer.compress(plain[start:]) + packer.compress(more) + packer.flush()
+    return plain[:140] + len(meta).to_bytes(4, "little") + meta + body
+
+
+def test_dicom_deflated(tmp_path: Path) -> None:
+    write(tmp_path, {"a.dcm": deflated(ramp())})
+    image = np.asarray(load_image(tmp_path / "a.dcm")).astype(int)
+    assert image[40, 25, 0] == 0 and image[40, 75, 0] == 255
+
+
+def test_dicom_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brule.data.dicom._MOST_INFLATED", 2**24)
+    write(tmp_path, {"a.dcm": deflated(ramp(), bytes(2**25))})
+    assert (tmp_path / "a.dcm").stat().st_size < 2**16
+    for read in (image_size, load_image):
+        with pytest.raises(DataError, match=r"a\.dcm: takes more than .* once it is inflated"):
             read(tmp_path / "a.dcm")
 
 
