@@ -42,12 +42,16 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_begins_with_the_other_runs_weights_and_a_new_schedule(first: Path) -> None:
     """With a learning rate of next to nothing the encoder stays where it started; shapes come from the other detector."""
-    found = detector(optimizer__learning_rate=1e-12, iterations=1, seed=7).fit(FACES.images, start_from=first)
+    found = detector(optimizer__learning_rate=1e-12, optimizer__muon=1e-12, iterations=1, seed=7).fit(
+        FACES.images, start_from=first
+    )
     expected, actual = LandmarkDetector.load(first).model_.encoder, found.model_.encoder
     for name, parameter in expected.named_parameters():
         assert torch.allclose(parameter, dict(actual.named_parameters())[name], atol=1e-6), name
     assert found.progress_.iteration == 1 and found.finished_
-    fresh = detector(optimizer__learning_rate=1e-12, iterations=1, seed=7).fit(FACES.images, shapes=FACES.points[:5])
+    fresh = detector(optimizer__learning_rate=1e-12, optimizer__muon=1e-12, iterations=1, seed=7).fit(
+        FACES.images, shapes=FACES.points[:5]
+    )
     assert not torch.allclose(next(fresh.model_.encoder.parameters()), next(expected.parameters()), atol=1e-3)
 
 

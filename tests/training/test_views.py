@@ -13,7 +13,7 @@ from brule.tensors import to_input
 from brule.training.batches import BatchSource
 from brule.training.config import TrainingConfig, load_config
 from brule.training.sections import Augmentation
-from brule.training.views import central_crop, draw_augmented_pair
+from brule.training.views import central_crop, draw_augmented_pair, draw_moved
 
 MIRROR = torch.tensor([1, 0, 2, 4, 3])
 PLAIN = {f"augmentation.{name}": 0 for name in Augmentation.model_fields} | {"crop.image_size": 64, "warp.bends": 0}
@@ -128,3 +128,34 @@ def test_bytes_become_minus_one_to_one() -> None:
     given = torch.tensor([[[[0, 255, 51]]]], dtype=torch.uint8)
     assert torch.allclose(to_input(given), torch.tensor([-1.0, 1.0, -0.6]).view(1, 3, 1, 1))
     assert to_input(torch.zeros(2, 4, 5, 3, dtype=torch.uint8)).shape == (2, 3, 4, 5)
+
+
+def test_both_views_move_and_still_show_each_landmark_where_move_puts_it() -> None:
+    # bytes, as stores hold them: a ramp of 100 px
+    settings = config(warp__both=True, warp__rotation=20, crop__context=1.25, batch_size=6, threads=1)
+    ramp = ((ramps(6, settings) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    still = config(warp__rotation=20, crop__context=1.25, batch_size=6, threads=1)
+    with (
+        BatchSource(ramp, None, known(None), config=settings) as source,
+        BatchSource(ramp, None, known(None), config=still) as plain,
+    ):
+        drawn, before = source.batch(0).views, plain.batch(0).views
+    assert drawn is not None and before is not None
+    points = cloud(6)
+    first, unmoved = read(drawn.view1, points), read(before.view1, points)
+    assert float((first - unmoved).norm(dim=-1).mean()) > 0.02  # the image itself has moved
+    moved = drawn.move(points)
+    inside = (moved > 0.05).all(-1) & (moved < 0.95).all(-1)
+    assert float((read(drawn.view2, moved) - first).norm(dim=-1)[inside].max()) * 64 < 1.5
+
+
+def test_moving_the_image_itself_is_a_similarity_about_the_centre_of_the_crop() -> None:
+    settings = config(warp__rotation=90, warp__scale=0.0, warp__translation=0.0, crop__context=1.25)
+    images = ramps(8, settings)
+    moved = draw_moved(images, settings, generator=torch.Generator().manual_seed(3))
+    centre = read(central_crop(moved, settings), torch.full((8, 1, 2), 0.5))
+    assert torch.allclose(centre, torch.full((8, 1, 2), 0.5), atol=1e-3)
+    away = read(central_crop(moved, settings), torch.tensor([[[0.7, 0.5]]]).expand(8, -1, -1)) - 0.5
+    assert torch.allclose(away.norm(dim=-1), torch.full((8, 1), 0.2), atol=2e-3)
+    angles = torch.atan2(away[..., 1], away[..., 0])
+    assert float(angles.std()) > 0.3 and float(angles.abs().max()) < 1.58

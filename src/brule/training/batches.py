@@ -15,7 +15,7 @@ from brule.tensors import Images, to_input
 from brule.training.config import TrainingConfig
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.schedule import finetune_config
-from brule.training.views import draw_augmented_pair, draw_labelled
+from brule.training.views import draw_augmented_pair, draw_labelled, draw_moved
 
 _LABELS = 2  # the stream of the seed for annotated images; that of unlabelled ones has no number, 1 is that of the styles
 
@@ -107,6 +107,8 @@ class BatchSource:
         config = self._config
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, iteration))
         crops = self._tensor(images[self._distributed.rows(batch_indices(len(images), iteration, config))])
+        if config.warp.both:
+            crops = draw_moved(crops, config, generator=generator, distributed=self._distributed)
         both = not (config.teacher.enabled and config.teacher.plain)
         return draw_augmented_pair(
             crops, self._shape_model, config, generator=generator, both=both, distributed=self._distributed

@@ -16,7 +16,7 @@ from brule.training.migration import current_state_name
 from brule.training.state import Progress
 
 FORMAT = "brule-checkpoint-1"
-_OPTIMIZER_FIELDS = {"step", "exp_avg", "exp_avg_sq"}
+_ADAM, _MUON = {"step", "exp_avg", "exp_avg_sq"}, {"momentum"}  # what their states hold of each parameter
 _ADVICE = "it was damaged or changed; use an older copy, or start a new run"
 _OF_OPTIMIZER = "optimizer."  # before the name of one, so that it may be called like the network it moves
 
@@ -98,16 +98,18 @@ def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
-    """Fill an optimizer; AdamW keeps ``step`` and two running averages for each parameter, once it has moved it.
+    """Fill an optimizer; it keeps a state of each parameter, once it has moved it.
 
     Raises:
         CheckpointError: naming the first entry that is missing, unknown or of another shape.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    groups = optimizer.param_groups
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    expected = [_MUON if "momentum" in group else _ADAM for group in groups for _ in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         index, _, field = key.partition("/")
-        if not index.isdecimal() or int(index) >= len(parameters) or field not in _OPTIMIZER_FIELDS:
+        if not index.isdecimal() or int(index) >= len(parameters) or field not in expected[int(index)]:
             raise CheckpointError(f"{path}: {key!r} isn't part of its optimizer; {_ADVICE}")
         like = parameters[int(index)]
         if value.shape != (torch.Size() if field == "step" else like.shape) or not value.is_floating_point():
@@ -117,6 +119,6 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
         laid = value if field == "step" else torch.empty_like(like, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[field] = laid
     for number, fields in state.items():
-        if missing := _OPTIMIZER_FIELDS - fields.keys():
+        if missing := expected[number] - fields.keys():
             raise CheckpointError(f"{path}: '{number}/{min(missing)}' of its optimizer is missing; {_ADVICE}")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

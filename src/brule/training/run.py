@@ -20,11 +20,13 @@ from brule.tensors import load_module
 from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
+from brule.training.muon import Muon, dense_convolutions
 from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
+    from brule.training.sections import Optimizer
 
 CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
@@ -147,8 +149,7 @@ def start_run(
     settings, barycenter = config.optimizer, shape_model.barycenter[0].cpu()
     model = _placed(build_model(barycenter, config), device)
     decoder, discriminator = (None if network is None else _placed(network, device) for network in build_gan(config))
-    adam = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
-    optimizers = {"encoder": _adam((model.encoder.parameters(), settings.learning_rate), **adam)}
+    optimizers = {"encoder": _encoder_optimizer(model.encoder, settings)}
     means = MeanPredictions(barycenter).to(device)
     state = TrainingState(config, shape_model, model, copy.deepcopy(model).eval(), means, optimizers, run=run)
     if decoder is not None:
@@ -204,6 +205,19 @@ def _compile(state: TrainingState) -> None:
         parts += [state.decoder.generator, state.decoder.style_encoder]
     for part in parts:
         part.compile()
+
+
+def _encoder_optimizer(encoder: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
+    if not settings.muon:
+        return _adam((encoder.parameters(), settings.learning_rate), **options)
+    matrices = dense_convolutions(encoder)
+    known = set(map(id, matrices))
+    others = [own for own in encoder.parameters() if id(own) not in known]
+    muon = Muon(matrices, others, lr=settings.muon, adam_lr=settings.learning_rate, **options)
+    for group in muon.param_groups:
+        group["initial_lr"] = group["lr"]
+    return muon
 
 
 def _gan_optimizers(

@@ -161,6 +161,11 @@ class Warp(Section):
     bends: float = Field(
         0.0, ge=0, description="Largest factor on deformations drawn from the annotated shapes (not in the paper)."
     )
+    both: bool = Field(
+        False,
+        description="Turn, scale and shift the image itself at random, too, before g moves it: neither view shows the crop as "
+        "it was cut (not in the paper).",
+    )
 
 
 class Augmentation(Section):
@@ -251,9 +256,15 @@ class Finetune(Section):
 
 
 class Optimizer(Section):
-    """Adam and its schedule."""
+    """Adam, Muon where it is wanted, and their schedule."""
 
-    learning_rate: float = Field(2e-5, gt=0, description="Learning rate of the encoder.")
+    learning_rate: float = Field(2e-5, gt=0, description="Learning rate of the encoder, of what Adam moves.")
+    muon: float = Field(
+        0.0,
+        ge=0,
+        description="Learning rate of Muon, which moves the encoder's convolutions by orthogonalised momentum (not in the "
+        "paper); 0 = Adam moves them, too.",
+    )
     beta1: float = Field(0.5, ge=0, lt=1, description="Decay rate β₁ of Adam's mean of the gradient.")
     beta2: float = Field(0.97, ge=0, lt=1, description="Decay rate β₂ of Adam's mean of the squared gradient.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of the encoder; 0 = none.")

@@ -49,6 +49,25 @@ def draw_augmented_pair(
     return AugmentedPair(view1, recolour(clean2), clean1, clean2, warp, flipped, mirror)
 
 
+def draw_moved(
+    images: Tensor, config: TrainingConfig, *, generator: torch.Generator, distributed: Distributed = SINGLE
+) -> Tensor:
+    """Images ``(B, C, W, W)``, each turned, scaled and shifted at random as ``warp`` says, for ``warp.both``.
+
+    Args:
+        images: ``crop.context`` times as wide as the crop that the encoder sees, and so is the result.
+        config: its sections ``crop`` and ``warp`` are read.
+        generator: the source of all randomness, on the CPU.
+        distributed: the images are this process's rows of the batch that maps are drawn for.
+    """
+    warp, stored = config.warp, images.shape[-1]
+    maps = SynchronizedWarp.sample(
+        len(images) * distributed.count, size=stored, generator=generator, rotation=warp.rotation, scale=warp.scale,
+        translation=warp.translation * config.crop.image_size / stored, elastic=0.0,
+    )  # fmt: skip
+    return distributed.rows(maps).to(images.device).image(images)
+
+
 def draw_labelled(
     images: Tensor,
     points: Tensor,
@@ -93,5 +112,6 @@ def draw_warp(config: TrainingConfig, batch: int, *, generator: torch.Generator,
     """Random maps ``g`` of the section ``warp``, on the CPU."""
     strength = config.warp.model_dump()
     factor = strength.pop("bends")
+    del strength["both"]  # the same g, wherever the first view is
     bends = prior.sample_field(batch, strength=factor, generator=generator) if prior is not None and factor else None
     return SynchronizedWarp.sample(batch, size=config.crop.image_size, generator=generator, bends=bends, **strength)

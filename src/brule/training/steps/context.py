@@ -206,8 +206,8 @@ def finite(terms: dict[str, Tensor], distributed: Distributed) -> dict[str, floa
 def not_finite(what: str) -> TrainingError:
     """The error of a run whose numbers have left the finite ones."""
     return TrainingError(
-        f"training stopped: {what}; the last checkpoint is intact. Train anew with a lower optimizer.learning_rate, or with "
-        "optimizer.clip=5"
+        f"training stopped: {what}; the last checkpoint is intact. Train anew with a lower optimizer.learning_rate "
+        "and optimizer.muon, or with optimizer.clip=5"
     )
 
 

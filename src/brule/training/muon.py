@@ -1,0 +1,108 @@
+"""Muon: the 3 × 3 convolutions move along their momentum made orthogonal, all other parameters by AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a quintic that takes singular values from (0, 1] to about 1 in five steps
+_STEPS = 5
+_RMS = 0.2  # root mean square of an orthogonalised step over the learning rate, about that of Adam
+
+
+class Muon(torch.optim.Optimizer):
+    """AdamW for most parameters, and orthogonalised momentum for the weights of dense convolutions.
+
+    Such a weight is seen as a matrix, outputs × (inputs · taps). All singular values of its steps are near one: rare directions
+    move as far as frequent ones. Jordan et al., Muon (2024). A step is scaled as by Liu et al. (arXiv 2502.16982), so that
+    learning rates of Adam and Muon compare.
+
+    Args:
+        matrices: weights ``(O, I, k, k)``, moved by Muon.
+        others: the other parameters, moved by AdamW.
+        lr: learning rate of Muon.
+        adam_lr: learning rate of AdamW.
+        momentum: share of the old mean of the gradient that is kept.
+        betas: decay rates of AdamW.
+        weight_decay: decoupled, of both.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[Tensor],
+        others: Iterable[Tensor],
+        *,
+        lr: float,
+        adam_lr: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+    ) -> None:
+        rest = list(others)
+        self._adam = torch.optim.AdamW(rest, lr=adam_lr, betas=betas, weight_decay=weight_decay, fused=_can_fuse(rest))
+        own = {"params": list(matrices), "lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__([own, *self._adam.param_groups], {})
+
+    @property
+    def matrices(self) -> list[Tensor]:
+        """The weights that Muon moves."""
+        return list(self.param_groups[0]["params"])
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Move all parameters that have a gradient."""
+        if closure is not None:
+            raise NotImplementedError("Muon: steps without a closure only")
+        group, *others = self.param_groups
+        for weight in group["params"]:
+            if weight.grad is not None:
+                self._move(weight, group)
+        self._adam.param_groups, self._adam.state = others, self.state  # loading a state replaces ours
+        self._adam.step()
+
+    def _move(self, weight: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        mean = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
+        ahead = weight.grad.lerp(mean, group["momentum"])  # type: ignore[union-attr]  # Nesterov's
+        direction = orthogonalized(ahead.flatten(1))
+        size = _RMS * max(direction.shape) ** 0.5
+        weight.mul_(1 - group["lr"] * group["weight_decay"])
+        weight.add_(direction.view(weight.shape), alpha=-group["lr"] * size)
+
+
+def orthogonalized(matrix: Tensor) -> Tensor:
+    """The nearest matrix with orthonormal rows (or columns, where there are more rows), roughly: singular values 0.7 … 1.2.
+
+    Five steps of a Newton–Schulz iteration with the coefficients of Jordan et al. (2024).
+
+    Args:
+        matrix: ``(M, N)``.
+    """
+    a, b, c = _COEFFICIENTS
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(_STEPS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+def dense_convolutions(module: nn.Module) -> list[Tensor]:
+    """The weights of a network that Muon is for: those of convolutions larger than 1 × 1 between features.
+
+    The first convolution, which sees colours, and the last, whose outputs are landmarks, stay with Adam.
+    """
+    return [
+        own.weight
+        for own in module.modules()
+        if isinstance(own, nn.Conv2d) and own.kernel_size != (1, 1) and own.in_channels > 4 and own.groups == 1
+    ]
+
+
+def _can_fuse(parameters: list[Tensor]) -> bool:
+    return bool(parameters) and parameters[0].device.type in ("cpu", "cuda")
