@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from brule.cli.evaluate import picture_reader
+from brule.cli.redrawing.sources import _crops
 from brule.data import Sample, SampleList, Shapes, build_cache, cache_from_arrays, landmark_box, upright_box
 from brule.data.samples import BadFiles
 from brule.detector.inputs import Annotated, Unlabelled, shapes_of
@@ -19,6 +20,7 @@ from brule.detector.upright import upright_annotated, upright_samples, upright_s
 from brule.detector.whereabouts import Whereabouts, with_boxes
 from brule.locating import Located
 from brule.training.sections import Locating
+from brule.web.redrawings import Redrawings
 from tests.detector.marks import SHAPE, marks_at, read_marks, scene
 
 ANGLES = (0.0, 90.0, -100.0, 170.0)
@@ -138,3 +140,46 @@ def test_samples_get_their_angle_against_a_mean_shape(files: SampleList) -> None
     partly = POINTS[1].copy()
     partly[0] = np.nan
     assert upright_samples(SampleList([Sample("a", partly)]), torch.from_numpy(SHAPE))[0].angle == pytest.approx(90.0, abs=1e-3)
+
+
+def test_generate_reads_landmarks_and_styles_off_upright_crops_about_the_object(files: SampleList) -> None:
+    boxes = torch.tensor([upright_box(points, angle) for points, angle in zip(POINTS, ANGLES, strict=True)])
+    found = SimpleNamespace(image=torch.arange(4), box=boxes, angle=torch.tensor(ANGLES))
+    detector: Any = SimpleNamespace(
+        whereabouts_=Whereabouts(locator=object()),  # type: ignore[arg-type]
+        predict=lambda samples, skip_bad: found,
+        config_=SimpleNamespace(crop=SimpleNamespace(image_size=48, scale=1.3)),
+    )
+    redrawer: Any = SimpleNamespace(detector=detector)
+    folder = [str(files[0].path.parent)]
+    crops, names = _crops(redrawer, folder, skip_bad=False)
+    assert names == sorted(str(sample.path) for sample in files)
+    np.testing.assert_allclose(read_marks(crops).points.numpy(), np.stack([SHAPE] * 4), atol=0.02)
+    found.box[2] = float("nan")  # nothing was found there
+    whole = _crops(redrawer, folder, skip_bad=False)[0][2]
+    assert not np.allclose(read_marks(whole[None]).points.numpy(), SHAPE, atol=0.1)
+
+
+def test_the_page_redraws_turned_objects_upright(files: SampleList) -> None:
+    detector: Any = SimpleNamespace(
+        whereabouts_=SimpleNamespace(turns=True), mean_shape=lambda: torch.from_numpy(SHAPE),
+        config_=SimpleNamespace(crop=SimpleNamespace(image_size=48, scale=1.3)),
+    )  # fmt: skip
+    drawn: list[np.ndarray] = []
+    redrawer: Any = SimpleNamespace(
+        detector=detector, styles_of=lambda crops: crops, draw=lambda unit, style: drawn.append(unit) or style
+    )
+    records = {
+        str(k): SimpleNamespace(
+            entry=SimpleNamespace(path=sample.path),
+            marks=SimpleNamespace(array=lambda names, own=points: own, box=landmark_box(points)),
+        )
+        for k, (sample, points) in enumerate(zip(files, POINTS, strict=True))
+    }
+    project: Any = SimpleNamespace(record=records.__getitem__, template=SimpleNamespace(names=("a", "b", "c")))
+    service = Redrawings(project)
+    service._redrawer = lambda: redrawer  # type: ignore[method-assign]
+    for k, points in enumerate(POINTS):
+        style = service.draw(str(k), points, str((k + 1) % 4))
+        np.testing.assert_allclose(read_marks(style[None]).points.numpy()[0], SHAPE, atol=0.02)
+        np.testing.assert_allclose(drawn[-1][0], SHAPE, atol=1e-3)

@@ -12,7 +12,7 @@ from brule.annotating import Project
 from brule.annotating.rounds import rounds
 from brule.coordinates import pixels_to_unit
 from brule.data.images import load_crop
-from brule.data.samples import Box, Sample
+from brule.data.samples import Sample
 from brule.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -55,18 +55,26 @@ class Redrawings:
         """
         with self._guard:
             redrawer = self._redrawer()
-            size, scale = redrawer.detector.config_.crop.image_size, redrawer.detector.config_.crop.scale
-            _, box = self._crop(image, size, scale)
-            style, _ = self._crop(style_of, size, scale)
-            unit = pixels_to_unit(points, box)[None]
+            crop = redrawer.detector.config_.crop
+            shown = self._sample(image, redrawer)
+            _, box = load_crop(shown, crop.image_size, crop.scale)
+            style, _ = load_crop(self._sample(style_of, redrawer), crop.image_size, crop.scale)
+            centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+            unit = pixels_to_unit(shown.in_frame(points, centre), box)[None]
             return redrawer.draw(unit, redrawer.styles_of(style[None]))[0]
 
-    def _crop(self, image: str, size: int, scale: float) -> tuple[np.ndarray, Box]:
-        """What the detector sees of an image: the part about its annotation, or the whole of it."""
+    def _sample(self, image: str, redrawer: Redrawer) -> Sample:
+        """What the detector sees of an image: the part about its annotation, upright if objects may be turned, or the whole."""
+        from brule.detector.upright import angle_of  # late: the page starts without torch
+
         record = self._project.record(image)
         points = record.marks.array(self._project.template.names)
         known = points if np.isfinite(points).all(1).sum() >= 2 else None
-        return load_crop(Sample(record.entry.path, known, record.marks.box), size, scale)
+        detector = redrawer.detector
+        if known is not None and detector.whereabouts_.turns:
+            angle = angle_of(points, detector.mean_shape().double().cpu().numpy())
+            return Sample(record.entry.path, known, angle=angle or 0.0)  # its box would be that of the turned object
+        return Sample(record.entry.path, known, record.marks.box)
 
     def _redrawer(self) -> Redrawer:
         from brule.redrawing import Redrawer

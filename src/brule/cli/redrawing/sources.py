@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from brule.data import Sample, SampleList
     from brule.redrawing import Recipe, Redrawer
 
 MOST_TILES = 2000  # a picture of 2000 tiles of 128 pixels has 33 million of them
@@ -171,20 +172,22 @@ def _columns_from(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> Colum
 
 
 def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.ndarray, list[str]]:
-    """The crops of images ``(B, S, S, 3)`` at the detector's size, and their files' names."""
+    """The crops of images ``(B, S, S, 3)`` at the detector's size, and their files' names.
+
+    Where the detector has a locator, they are cut as ``predict`` cuts them: about the object it finds, or upright about that of
+    a given box.
+    """
     import numpy as np
 
     from brule.data import load_crop, read_samples
-    from brule.data.training_data import log_missing_boxes
 
     crop = redrawer.detector.config_.crop
     samples = read_samples(paths, skip_bad=skip_bad)
     if len(samples) > MOST_TILES:
         raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MOST_TILES}: give fewer")
-    log_missing_boxes(samples)
     bad = samples.bad
     crops, names = [], []
-    for sample in samples:
+    for sample in _framed(redrawer, samples):
         try:
             crops.append(load_crop(sample, crop.image_size, crop.scale)[0])
             names.append(str(sample.path))
@@ -194,6 +197,25 @@ def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.nda
     if not crops:
         raise DataError(f"{', '.join(paths)}: none of the {len(samples)} images could be read")
     return np.stack(crops), names
+
+
+def _framed(redrawer: Redrawer, samples: SampleList) -> list[Sample]:
+    """Samples with the box and the angle by which the detector finds their landmarks; unreadable ones as they are."""
+    from brule.data.training_data import log_missing_boxes
+
+    detector = redrawer.detector
+    if detector.whereabouts_.locator is None:
+        log_missing_boxes(samples)
+        return list(samples)
+    found = detector.predict(samples, skip_bad=True)
+    rows = {index: row for row, index in enumerate(found.image.tolist()) if bool(found.box[row].isfinite().all())}
+    if lost := len(samples) - len(rows):
+        note(f"in {lost} of {len(samples)} images no object was found, or they can't be read: they are taken whole")
+    places = {index: (found.box[row].tolist(), float(found.angle[row])) for index, row in rows.items()}
+    return [
+        replace(sample, points=None, box=tuple(places[index][0]), angle=places[index][1]) if index in places else sample
+        for index, sample in enumerate(samples)
+    ]
 
 
 def _landmarks(redrawer: Redrawer, path: str, skip_bad: bool) -> Rows:
