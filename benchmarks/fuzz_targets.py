@@ -274,7 +274,7 @@ def _runs(folder: Path, faces: Any) -> Iterator[Target]:
     """A run that is resumed, watched, or used as a detector."""
     from brule import LandmarkDetector
     from brule.detector.run_record import RunRecord
-    from brule.training.run_state import RunState
+    from brule.tracking.run_state import RunState
 
     run = folder / "run"
     LandmarkDetector(quiet=True, **TINY).fit(faces.images, shapes=faces.points[:4], directory=run)

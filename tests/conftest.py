@@ -29,7 +29,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs without TensorBoard: importing it takes seconds."""
-    monkeypatch.setattr("brule.training.logging._tensorboard", lambda directory: None)
+    monkeypatch.setattr("brule.tracking.log._tensorboard", lambda directory: None)
 
 
 @pytest.fixture(autouse=True)

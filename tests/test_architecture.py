@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("arrays", "coordinates", "files", "tables"),
     ("tensors",),
     ("transport", "geometry", "networks", "data"),
-    ("losses", "model", "plots", "locating"),
+    ("losses", "model", "plots", "locating", "tracking"),
     ("training", "evaluation"),
     ("detector", "choosing", "redrawing", "studies", "export", "annotating", "bulk"),
     ("cli", "web"),
@@ -40,6 +40,7 @@ ONLY = {
     "model": {"networks", "geometry"},
     "plots": {"data"},
     "locating": {"data", "geometry"},
+    "tracking": set(),
 }
 # These use a trained detector, never what trains it.
 WITHOUT = {"export": {"training"}, "choosing": {"training"}, "redrawing": {"training"}}

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 import brule.detector.inputs as detector_inputs
-import brule.training.logging as run_logging
+import brule.tracking.log as run_logging
 import brule.training.loop as loop_module
 from brule import LandmarkDetector
 from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, whole_image_crop, write_pts
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
-from brule.training.callbacks import Callback, Report
+from brule.tracking.callbacks import Callback, Report
 
 FACES = synthetic_faces(14, size=48)
 BOXES = [landmark_box(points) for points in FACES.points]

@@ -124,6 +124,6 @@ class Works:
             self("train")
         if name not in self._made:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("brule.training.logging._tensorboard", lambda directory: None)
+                patch.setattr("brule.tracking.log._tensorboard", lambda directory: None)
                 self._made[name] = Work(name, self._folder / "train", self._folder / "faces", self._folder / name)
         return self._made[name]

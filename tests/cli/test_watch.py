@@ -12,7 +12,7 @@ import pytest
 
 from brule.cli.watch import duration, sparkline
 from brule.errors import DataError
-from brule.training.run_state import RunState
+from brule.tracking.run_state import RunState
 
 
 def write_run(run: Path, lines: int, *, finished: bool = False, **settings: object) -> None:

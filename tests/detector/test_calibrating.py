@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import brule.training.logging as run_logging
+import brule.tracking.log as run_logging
 from brule import LandmarkDetector
 from brule.data import Sample, SampleList, read_samples
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces

@@ -31,7 +31,7 @@ def tiny(**changes: Any) -> LandmarkDetector:
 @pytest.fixture(scope="module")
 def trained() -> LandmarkDetector:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("brule.training.logging._tensorboard", lambda directory: None)
+        patch.setattr("brule.tracking.log._tensorboard", lambda directory: None)
         return tiny().fit(FACES.images, shapes=FACES.points[:4])
 
 

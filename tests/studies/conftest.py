@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import brule.training.logging as run_logging
+import brule.tracking.log as run_logging
 from brule.data import Shapes, read_folder
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import brule.training.logging as run_logging
+import brule.tracking.log as run_logging
 import brule.training.loop as loop
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-import brule.training.logging as run_logging
+import brule.tracking.log as run_logging
 import brule.training.loop as loop
 from brule.coordinates import pixel_centres
 from brule.data.shapes import to_crop

@@ -14,8 +14,8 @@ from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
 from brule.detector.validation import MAX_MEASURED, Validation
 from brule.errors import ConfigError, DataError
+from brule.tracking.run_state import RunState
 from brule.training.config import TrainingConfig, load_config
-from brule.training.run_state import RunState
 
 FACES, OTHERS = synthetic_faces(12, size=32), synthetic_faces(5, size=40, seed=9)
 PAIR = (OTHERS.images, OTHERS.points)

@@ -21,7 +21,7 @@ from brule.annotating.template import Template
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
 from brule.files import parse_json
-from brule.training.run_state import DESCRIPTION, RunState
+from brule.tracking.run_state import DESCRIPTION, RunState
 
 ROUND = re.compile(r"round-([0-9]{1,6})")
 NOTE = "round.json"

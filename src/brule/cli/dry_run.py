@@ -126,8 +126,8 @@ def _iteration_seconds(config: TrainingConfig, material: TrainingData, ready: Re
     """Seconds of an iteration: the second of two on random crops; the first one prepares."""
     import numpy as np
 
+    from brule.tracking.callbacks import Callback, Report
     from brule.training.batches import LabelledImages
-    from brule.training.callbacks import Callback, Report
     from brule.training.loop import train
 
     times: list[float] = []

@@ -190,7 +190,7 @@ def _write_report(
 
 def _course(run: Path) -> list[tuple[int, float, float]]:
     """What was measured during training; nothing of a detector without a log."""
-    from brule.training.run_state import LOG, RunState
+    from brule.tracking.run_state import LOG, RunState
 
     return RunState.read(run).validation if (run / LOG).is_file() else []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from brule.cli.output import INTERRUPTED, PlainTable
 from brule.errors import ConfigError, printable
-from brule.training.run_state import RunState
+from brule.tracking.run_state import RunState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

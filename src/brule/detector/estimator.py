@@ -40,7 +40,7 @@ from brule.detector.upright import are_turned, upright_annotated, upright_shapes
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, plan_whereabouts, with_boxes, with_scorer
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
-from brule.training.callbacks import Callback, checked_callbacks
+from brule.tracking.callbacks import Callback, checked_callbacks
 from brule.training.distributed import check_shares, join_distributed
 from brule.training.run import CHECKPOINT, build_shape_model, take_weights
 from brule.transport import free_support_barycenter
@@ -147,7 +147,7 @@ class LandmarkDetector(FittedDetector):
             progress: called as ``progress(done, total)`` while image files are decoded.
             on_checkpoint: called with the detector in its current state, every ``checkpoint_every`` iterations and at the end.
                 It may predict; it must not change anything.
-            callbacks: are called after every iteration, for trackers or to stop early: :mod:`brule.training.callbacks`.
+            callbacks: are called after every iteration, for trackers or to stop early: :mod:`brule.tracking.callbacks`.
 
         Returns:
             The detector itself.

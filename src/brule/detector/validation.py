@@ -16,9 +16,9 @@ from brule.errors import DataError
 from brule.evaluation import normaliser, normalized_mean_error
 from brule.evaluation.metrics import wasserstein1_error
 from brule.model import BruleModel
+from brule.tracking.run_state import VALIDATION_NME, VALIDATION_W1
 from brule.training.config import TrainingConfig
 from brule.training.prediction import predict_crops
-from brule.training.run_state import VALIDATION_NME, VALIDATION_W1
 
 MAX_MEASURED = 500  # images: measuring must not take longer than training
 

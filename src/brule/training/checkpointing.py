@@ -15,9 +15,9 @@ from torch import Tensor
 from brule.errors import OutputError
 from brule.model import BruleModel, Decoder
 from brule.tensors import Images, resized, to_bytes, to_input
+from brule.tracking.log import RunLog
 from brule.training.checkpoint import save_checkpoint
 from brule.training.config import TrainingConfig
-from brule.training.logging import RunLog
 from brule.training.prediction import predict_crops
 from brule.training.run import CHECKPOINT
 from brule.training.state import TrainingResult, TrainingState

@@ -17,14 +17,14 @@ from brule.errors import DataError
 from brule.files import make_folder
 from brule.networks import split_batches
 from brule.tensors import Images, one_thread_after_fork
+from brule.tracking.callbacks import Callback
+from brule.tracking.log import RunLog
 from brule.training.batches import Batch, BatchSource, LabelledImages
-from brule.training.callbacks import Callback
 from brule.training.checkpointing import Checkpointer, Measure, Preview
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
 from brule.training.ema import accumulate_weights, warmed_decay
-from brule.training.logging import RunLog
 from brule.training.run import build_shape_model, start_run
 from brule.training.schedule import is_finetuning, lr_scale
 from brule.training.state import TrainingResult, TrainingState
@@ -71,7 +71,7 @@ def train(
         measure: measures the averaged model, in the main process; its figures go to the log. It changes nothing, and its
             time counts for no limit.
         measure_every: iterations between two measurements; by default those between checkpoints.
-        callbacks: called in the main process, see :mod:`brule.training.callbacks`.
+        callbacks: called in the main process, see :mod:`brule.tracking.callbacks`.
         run: what tells this run from others, for its checkpoint; one that states another isn't resumed.
 
     Returns:
@@ -120,7 +120,7 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
     with _stop_signal() as stop:
         if not state.progress.iteration:
             checkpointer.save()  # from here on the run can be resumed, whenever it is killed
-        checkpointer.log.begin(config)
+        checkpointer.log.begin(_settings(config))
         began, enough = time.monotonic() - state.progress.elapsed, False
         while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set() or enough):
             # Once, before annotated images teach: how far their mean shape is from that of all images.
@@ -149,10 +149,14 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
     return checkpointer.result()
 
 
+def _settings(config: TrainingConfig) -> dict[str, Any]:
+    return {key: setting(config, key) for key in dotted_keys()}
+
+
 def _facts(state: TrainingState, images: Images | None, labelled: LabelledImages | None) -> dict[str, object]:
     """What every process has to have in common."""
     return {
-        **{key: setting(state.config, key) for key in dotted_keys()},
+        **_settings(state.config),
         "the number of images": 0 if images is None else len(images),
         "the number of annotated images": 0 if labelled is None else len(labelled.images),
         "the iteration to go on from": state.progress.iteration,

@@ -28,7 +28,7 @@ from brule.annotating.rounds import (
     training_words,
 )
 from brule.errors import ConfigError, DataError
-from brule.training.run_state import DESCRIPTION, RunState
+from brule.tracking.run_state import DESCRIPTION, RunState
 from brule.web.events import Hub
 
 MAX_CURVE = 300  # points of a term's curve

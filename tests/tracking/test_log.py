@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from brule.training.logging import RunLog
+from brule.tracking.log import RunLog
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:

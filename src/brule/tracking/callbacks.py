@@ -16,12 +16,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from brule.errors import ConfigError
-
-if TYPE_CHECKING:
-    from brule.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Callback:
     An exception ends the run; its last checkpoint stays.
     """
 
-    def on_start(self, config: TrainingConfig, iteration: int) -> None:
+    def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
         """Training begins, or goes on at ``iteration``."""
 
     def on_iteration(self, report: Report) -> bool | None:
@@ -82,7 +79,7 @@ class EarlyStopping(Callback):
         self.term, self.patience, self.min_delta, self.warmup = term, patience, min_delta, warmup
         self._best, self._waited = math.inf, 0
 
-    def on_start(self, config: TrainingConfig, iteration: int) -> None:
+    def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
         """Begin anew."""
         self._best, self._waited = math.inf, 0
 
@@ -157,12 +154,12 @@ class MLflow(Callback):
         self._mlflow = _needed("mlflow", "MLflow")
         self._name, self._started = run_name, False
 
-    def on_start(self, config: TrainingConfig, iteration: int) -> None:
+    def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
         """Start a run unless one is active, and log the settings."""
         if self._mlflow.active_run() is None:
             self._mlflow.start_run(run_name=self._name)
             self._started = True
-        self._mlflow.log_params({key: str(value) for key, value in _flat(config).items()})
+        self._mlflow.log_params({key: str(value) for key, value in settings.items()})
 
     def on_iteration(self, report: Report) -> bool | None:
         """Log the means, where there are some."""
@@ -198,12 +195,12 @@ class WandB(Callback):
         self._wandb = _needed("wandb", "Weights & Biases")
         self._options, self._started = options, False
 
-    def on_start(self, config: TrainingConfig, iteration: int) -> None:
+    def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
         """Start a run unless one is active, and log the settings."""
         if self._wandb.run is None:
             self._wandb.init(**self._options)
             self._started = True
-        self._wandb.config.update(_flat(config), allow_val_change=True)
+        self._wandb.config.update(dict(settings), allow_val_change=True)
 
     def on_iteration(self, report: Report) -> bool | None:
         """Log the means, where there are some."""
@@ -235,7 +232,7 @@ def checked_callbacks(callbacks: Sequence[Callback]) -> tuple[Callback, ...]:
     found = tuple(callbacks) if not isinstance(callbacks, Callback) else (callbacks,)
     for one in found:
         if not isinstance(one, Callback):
-            raise ConfigError(f"callbacks: expected instances of brule.training.callbacks.Callback, got {one!r}")
+            raise ConfigError(f"callbacks: expected instances of brule.tracking.callbacks.Callback, got {one!r}")
     return found
 
 
@@ -246,9 +243,3 @@ def _needed(module: str, title: str) -> Any:
         return import_module(module)
     except ImportError:
         raise ConfigError(f"{title} isn't installed: pip install {module}") from None
-
-
-def _flat(config: TrainingConfig) -> dict[str, Any]:
-    from brule.training.config import dotted_keys, setting
-
-    return {key: setting(config, key) for key in dotted_keys()}

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from brule.errors import ConfigError
 from brule.files import parse_json, wrap_oserror, write_text
-from brule.training.callbacks import Callback, Report, TensorBoard
-from brule.training.config import TrainingConfig
-from brule.training.progress import display_for
+from brule.tracking.callbacks import Callback, Report, TensorBoard
+from brule.tracking.progress import display_for
 
 
 class RunLog:
@@ -71,10 +71,10 @@ class RunLog:
         for one in self._callbacks:
             one.on_end()
 
-    def begin(self, config: TrainingConfig) -> None:
-        """Tell the callbacks that training begins."""
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Tell the callbacks that training begins, with its settings by their dotted names."""
         for one in self._callbacks:
-            one.on_start(config, self._start)
+            one.on_start(settings, self._start)
 
     def add(self, iteration: int, progress: float, terms: dict[str, float], **extra: float) -> bool:
         """Take the terms of an iteration; write a line when enough have come.

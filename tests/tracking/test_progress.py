@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from brule.training.progress import Lines, NotebookBar, Silence, TerminalBar, TimeLeft, clock, display_for
+from brule.tracking.progress import Lines, NotebookBar, Silence, TerminalBar, TimeLeft, clock, display_for
 
 MANY_TERMS = "  ".join(f"a_long_name_of_a_term_{k} 0.123" for k in range(9))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,10 @@ import pytest
 from PIL import Image
 
 from brule.errors import ConfigError
-from brule.training.callbacks import Callback, EarlyStopping, MLflow, Report, TensorBoard, WandB, checked_callbacks
-from brule.training.config import load_config
-from brule.training.logging import RunLog
+from brule.tracking.callbacks import Callback, EarlyStopping, MLflow, Report, TensorBoard, WandB, checked_callbacks
+from brule.tracking.log import RunLog
 
-CONFIG = load_config("cpu", {"seed": 7})
+SETTINGS = {"seed": 7, "encoder.width": 8}
 
 
 class Recorder(Callback):
@@ -26,8 +26,8 @@ class Recorder(Callback):
         self.others: list[object] = []
         self._stop_at = stop_at
 
-    def on_start(self, config: Any, iteration: int) -> None:
-        self.others.append((config.seed, iteration))
+    def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
+        self.others.append((settings["seed"], iteration))
 
     def on_iteration(self, report: Report) -> bool:
         self.reports.append(report)
@@ -47,7 +47,7 @@ def means(*values: float, term: str = "loss") -> list[Report]:
 def test_every_iteration_is_told_and_means_come_with_the_lines() -> None:
     told = Recorder()
     with RunLog(None, every=2, start=4, callbacks=[told], quiet=True) as log:
-        log.begin(CONFIG)
+        log.begin(SETTINGS)
         assert not log.add(5, 0.1, {"a": 1.0}, seconds=1.0)
         assert not log.add(6, 0.2, {"a": 3.0}, seconds=2.0)
         log.picture(6, Path("x/000006.png"))
@@ -88,7 +88,7 @@ def test_early_stopping_counts_only_falls_beyond_min_delta_and_after_the_warmup(
 def test_early_stopping_begins_anew_with_every_run() -> None:
     stop = EarlyStopping("loss", patience=1)
     assert [stop.on_iteration(report) for report in means(5, 5)] == [False, True]
-    stop.on_start(CONFIG, 0)
+    stop.on_start(SETTINGS, 0)
     assert stop.on_iteration(means(9)[0]) is False
 
 
@@ -141,7 +141,7 @@ def test_trackers_get_settings_means_and_previews(
     fake = FakeTracker(active)
     monkeypatch.setitem(sys.modules, module, fake)
     tracker = make()
-    tracker.on_start(CONFIG, 0)
+    tracker.on_start(SETTINGS, 0)
     tracker.on_iteration(Report(1, 0.1, {"a": 1.0}))
     tracker.on_iteration(Report(2, 0.2, {"a": 3.0}, {"a": 2.0}, {"seconds": 9.0}))
     tracker.on_preview(2, Path("p.png"))

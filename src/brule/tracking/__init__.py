@@ -1,0 +1,1 @@
+"""Following a run: its log, progress bars, callbacks and trackers, and what others read of it from its folder."""
