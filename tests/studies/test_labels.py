@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import brule.studies.runs as runs
 from brule.data import read_folder
 from brule.data.synthetic import write_synthetic_faces
 from brule.errors import CheckpointError, ConfigError
-from brule.studies import Protocol, Score, StudyMaterial, label_counts, report_labels, run_labels
+from brule.studies import Arm, Protocol, Score, StudyMaterial, label_counts, report_labels, run_labels
 from brule.studies.labels import labels_table
 
 
@@ -96,3 +97,23 @@ def test_runs_may_begin_with_an_earlier_detector(taught: StudyMaterial, quick: d
     assert "begun with the weights of" in Protocol.of(begun, preset="paper-small", overrides=quick).describe([])
     with pytest.raises(CheckpointError, match="start_from"):
         runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, material=taught, **options)
+
+
+def test_runs_with_a_locator_are_measured_on_whole_images_too(tiny: dict[str, Any], tmp_path: Path) -> None:
+    write_synthetic_faces(tmp_path / "faces", 8, size=40)
+    annotated = read_folder(tmp_path / "faces")
+    bare = annotated.replaced(replace(sample, points=None, box=None) for sample in annotated)
+    material = StudyMaterial(bare, None, None, annotated, annotated)
+    settings = tiny | {"gan.enabled": False, "locator.enabled": "always"}
+    arm = Arm("with a locator", {})
+    found = runs.run_arm(tmp_path / "study", arm, 0, material=material, preset="paper-small", overrides=settings, quiet=True)
+    assert found is not None and found.whole_nme is not None and found.found is not None
+    assert "on whole images NME" in found.line() and "boxes given, NME" in found.line()
+    again = runs.run_arm(tmp_path / "study", arm, 0, material=material, preset="paper-small", overrides=settings, quiet=True)
+    assert again == found
+    told = Protocol.of(material, preset="paper-small", overrides=settings).describe([found])
+    whole = f"with a locator {found.whole_nme:.2f} % ({100 * found.found:.0f} % found)"
+    assert f"boxes given; on whole images, without boxes (median over seeds): {whole}." in told
+    assert "whole images" not in Protocol.of(material, preset="paper-small", overrides=settings).describe(
+        [replace(found, whole_nme=None, found=None)]
+    )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,8 @@ class Score:
         iterations: done.
         seconds: spent in training.
         settings: what differed from the preset.
+        whole_nme: mean over the images without boxes, where the run has a locator; ``None`` where it has none.
+        found: share of the objects that are found there.
     """
 
     arm: str
@@ -104,10 +107,16 @@ class Score:
     iterations: int
     seconds: float
     settings: dict[str, Any]
+    whole_nme: float | None = None
+    found: float | None = None
 
     def line(self) -> str:
         """What a study prints when the run ends."""
-        return f"{self.arm}, seed {self.seed}: NME {self.nme:.2f} %, W1 {self.w1:.2f} % (floor {self.floor_nme:.2f} %)"
+        given = f"NME {self.nme:.2f} %, W1 {self.w1:.2f} % (floor {self.floor_nme:.2f} %)"
+        if self.whole_nme is None or self.found is None:
+            return f"{self.arm}, seed {self.seed}: {given}"
+        whole = f"on whole images NME {self.whole_nme:.2f} %, {100 * self.found:.0f} % found"
+        return f"{self.arm}, seed {self.seed}: {whole}; boxes given, {given}"
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ class Protocol:
         return (
             f"Protocol: preset {self.preset}{f' with {changed}' if changed else ''}; crops of {self.image_size} px; "
             f"{f'begun with the weights of {self.start_from}; ' if self.start_from else ''}"
-            f"learnt from {', '.join(learnt)}; measured on {self.measured} images, boxes given. "
+            f"learnt from {', '.join(learnt)}; measured on {self.measured} images, boxes given{_without_boxes(scores)}. "
             f"Seeds {_distinct(score.seed for score in scores)}; {_distinct(score.iterations for score in scores)} iterations."
         )
 
@@ -206,7 +215,9 @@ def run_arm(
     )
     if not detector.finished_:
         return None
-    found = measure_detector(detector, material.measured, boxes="given", skip_bad=True).first
+    located = detector.whereabouts_.locator is not None
+    measured = measure_detector(detector, material.measured, boxes="both" if located else "given", skip_bad=True)
+    found, whole = measured.detail, measured.whole
     score = Score(
         arm.name,
         seed,
@@ -217,6 +228,8 @@ def run_arm(
         detector.progress_.iteration,
         detector.progress_.elapsed,
         {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in known.items()},
+        None if whole is None else whole.scores.nme,
+        None if whole is None else whole.scores.found,
     )
     write_text(folder / SCORE, json.dumps(asdict(score), indent=1) + "\n")
     return score
@@ -292,6 +305,17 @@ def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
             f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
         )
     return score
+
+
+def _without_boxes(scores: Sequence[Score]) -> str:
+    """What the arms whose runs have a locator reach on whole images."""
+    parts = []
+    for name, own in scores_by_arm(scores).items():
+        figures = [(score.whole_nme, score.found) for score in own if score.whole_nme is not None and score.found is not None]
+        if figures:
+            nme, found = median(nme for nme, _ in figures), mean(found for _, found in figures)
+            parts.append(f"{name} {nme:.2f} % ({100 * found:.0f} % found)")
+    return f"; on whole images, without boxes (median over seeds): {', '.join(parts)}" if parts else ""
 
 
 def _distinct(values: Iterable[int]) -> str:
