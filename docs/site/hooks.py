@@ -41,7 +41,7 @@ PACKAGES = (
     "brule", "brule.detector", "brule.data", "brule.data.formats", "brule.data.synthetic", "brule.locating", "brule.evaluation",
     "brule.choosing", "brule.export", "brule.redrawing", "brule.studies", "brule.annotating", "brule.transport",
     "brule.geometry", "brule.losses", "brule.networks", "brule.model", "brule.training.config", "brule.training.steps",
-    "brule.training.terms", "brule.plots", "brule.coordinates", "brule.errors",
+    "brule.training.terms", "brule.tracking.callbacks", "brule.plots", "brule.coordinates", "brule.errors",
 )  # fmt: skip
 SHIM = "https://unpkg.com/iframe-worker/shim"
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?(\))")

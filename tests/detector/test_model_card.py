@@ -81,10 +81,10 @@ def test_without_shapes_no_file_holds_one(detector: LandmarkDetector, saved: Pat
 def test_without_shapes_it_predicts_the_same(saved: Path, detector: LandmarkDetector, tmp_path: Path) -> None:
     detector.save(tmp_path / "shared", shapes=False)
     shared, whole = LandmarkDetector.load(tmp_path / "shared"), LandmarkDetector.load(saved)
-    assert shared._frame() == whole._frame()
+    assert shared.frame() == whole.frame()
     np.testing.assert_allclose(shared.predict(FACES.images[:4]).points, whole.predict(FACES.images[:4]).points, atol=1e-4)
     shared.save(tmp_path / "again")
-    assert LandmarkDetector.load(tmp_path / "again")._frame() == whole._frame()
+    assert LandmarkDetector.load(tmp_path / "again").frame() == whole.frame()
 
 
 def test_predict_warns_of_another_kind_of_images(saved: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,13 +12,15 @@ import pytest
 import torch
 
 from brule.cli.evaluate import picture_reader
-from brule.cli.redrawing.sources import _crops
+from brule.cli.redrawing.sources import _crops, _framed
 from brule.data import Sample, SampleList, Shapes, build_cache, cache_from_arrays, landmark_box, upright_box
-from brule.data.samples import BadFiles
+from brule.data.images import load_crop
+from brule.data.samples import BadFile, BadFiles
 from brule.detector.inputs import Annotated, Unlabelled, shapes_of
 from brule.detector.refinement import CropFrame
 from brule.detector.upright import upright_annotated, upright_samples, upright_shapes
 from brule.detector.whereabouts import Whereabouts, with_boxes
+from brule.errors import DataError
 from brule.locating import Located
 from brule.training.sections import Locating
 from brule.web.redrawings import Redrawings
@@ -144,20 +147,50 @@ def test_samples_get_their_angle_against_a_mean_shape(files: SampleList) -> None
 
 def test_generate_reads_landmarks_and_styles_off_upright_crops_about_the_object(files: SampleList) -> None:
     boxes = torch.tensor([upright_box(points, angle) for points, angle in zip(POINTS, ANGLES, strict=True)])
-    found = SimpleNamespace(image=torch.arange(4), box=boxes, angle=torch.tensor(ANGLES))
+    frame = CropFrame(1.5, (0.1, 0.0))  # not the crop rule's: shapes whose annotations have boxes of their own
+    expected = (np.stack([SHAPE] * 4) - 0.5) * 1.3 / 1.5 + [0.5 - 0.1 / 1.5, 0.5]
+
+    def predict(samples: SampleList, skip_bad: bool) -> Iterator[tuple[list[Sample], Any]]:
+        for k in (0, 1, 2, 3):
+            detector.bad_files_.extend([BadFile(files[k].path, "cut off")] if k == lost else [])
+            if k != lost:
+                yield [samples[k]], SimpleNamespace(box=boxes[k : k + 1], angle=torch.tensor(ANGLES[k : k + 1]))
+
     detector: Any = SimpleNamespace(
-        whereabouts_=Whereabouts(locator=object()),  # type: ignore[arg-type]
-        predict=lambda samples, skip_bad: found,
+        whereabouts_=Whereabouts(locator=object()), iter_predict=predict, bad_files_=[], frame=lambda: frame,  # type: ignore[arg-type]
         config_=SimpleNamespace(crop=SimpleNamespace(image_size=48, scale=1.3)),
-    )
+    )  # fmt: skip
     redrawer: Any = SimpleNamespace(detector=detector)
-    folder = [str(files[0].path.parent)]
+    folder, lost = [str(files[0].path.parent)], -1
     crops, names = _crops(redrawer, folder, skip_bad=False)
     assert names == sorted(str(sample.path) for sample in files)
-    np.testing.assert_allclose(read_marks(crops).points.numpy(), np.stack([SHAPE] * 4), atol=0.02)
-    found.box[2] = float("nan")  # nothing was found there
-    whole = _crops(redrawer, folder, skip_bad=False)[0][2]
-    assert not np.allclose(read_marks(whole[None]).points.numpy(), SHAPE, atol=0.1)
+    np.testing.assert_allclose(read_marks(crops).points.numpy(), expected, atol=0.02)
+    lost = 1
+    with pytest.raises(DataError, match=r"1\.png: cut off"):
+        _crops(redrawer, folder, skip_bad=False)
+    detector.bad_files_.clear()
+    crops, names = _crops(redrawer, folder, skip_bad=True)
+    assert [Path(name).name for name in names] == ["0.png", "2.png", "3.png"]
+    np.testing.assert_allclose(read_marks(crops).points.numpy(), expected[[0, 2, 3]], atol=0.02)
+    lost, detector.bad_files_[:] = -1, []
+    boxes[2] = float("nan")  # nothing was found there
+    assert not np.allclose(read_marks(_crops(redrawer, folder, skip_bad=False)[0][2:3]).points.numpy(), expected[2], atol=0.1)
+
+
+def test_generate_keeps_boxes_that_are_given(files: SampleList, tmp_path: Path) -> None:
+    """Two objects in one file, each with its box: two crops, each of its own object."""
+    scene((40.0, 60.0, 40.0, 0.0), (115.0, 60.0, 50.0, 0.0)).image.save(tmp_path / "two.png")
+    marks = [marks_at(40.0, 60.0, 40.0), marks_at(115.0, 60.0, 50.0)]
+    pair = SampleList([Sample(tmp_path / "two.png", box=landmark_box(points)) for points in marks])
+    found = SimpleNamespace(box=torch.tensor([[0.0, 0, 9, 9]] * 2), angle=torch.zeros(2))
+    detector: Any = SimpleNamespace(
+        whereabouts_=Whereabouts(locator=object()),  # type: ignore[arg-type]
+        iter_predict=lambda samples, skip_bad: iter([(list(samples), found)]), bad_files_=[],
+        frame=lambda: CropFrame(), config_=SimpleNamespace(crop=SimpleNamespace(image_size=48, scale=1.3)),
+    )  # fmt: skip
+    framed = _framed(SimpleNamespace(detector=detector), pair, BadFiles())  # type: ignore[arg-type]
+    seen = np.stack([load_crop(one, 48)[0] for one in framed])
+    np.testing.assert_allclose(read_marks(seen).points.numpy(), np.stack([SHAPE] * 2), atol=0.02)
 
 
 def test_the_page_redraws_turned_objects_upright(files: SampleList) -> None:

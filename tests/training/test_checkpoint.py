@@ -50,10 +50,13 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         assert all(torch.equal(value, theirs[index][key]) for key, value in state.items())
 
 
-def test_a_checkpoint_that_states_no_run_is_taken(tmp_path: Path) -> None:
-    save(tmp_path / "c")  # as earlier versions wrote it
+@pytest.mark.parametrize(("stated", "wanted"), [("a", "b"), (None, "b"), ("a", None)])
+def test_the_checkpoint_of_another_run_is_refused(stated: str | None, wanted: str | None, tmp_path: Path) -> None:
     modules, optimizers = trained(steps=0)
-    assert load_checkpoint(tmp_path / "c", modules=modules, optimizers=optimizers, run="abc").iteration == 3
+    save_checkpoint(tmp_path / "c", progress=Progress(3, 1.5), modules=modules, optimizers=optimizers, run=stated)
+    assert load_checkpoint(tmp_path / "c", modules=modules, optimizers=optimizers, run=stated).iteration == 3
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        load_checkpoint(tmp_path / "c", modules=modules, optimizers=optimizers, run=wanted)
 
 
 def test_the_next_step_is_the_same(tmp_path: Path) -> None:

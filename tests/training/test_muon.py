@@ -45,7 +45,7 @@ def test_colours_and_landmarks_stay_with_adam() -> None:
     own = network()
     assert [tuple(one.shape) for one in dense_convolutions(own)] == [(8, 8, 3, 3)]
     encoder = LandmarkEncoder(torch.rand(5, 2), backbone="compact", width=8, depth=2, stem_stride=2, stacks=1, image_size=32)
-    found = dense_convolutions(encoder)
+    found = dense_convolutions(encoder.hourglass)
     assert found and all(one.shape[2] > 1 and one.shape[1] != 3 for one in found)
 
 

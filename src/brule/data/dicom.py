@@ -20,6 +20,8 @@ _LARGEST = 2**27  # pixels of a frame
 _MOST_INFLATED = 2**30  # bytes of a file that is deflated as a whole
 _BAND = 2**20  # pixels that are made grey at a time
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_META = 2  # the group of the meta information, which is never deflated
+_PREAMBLE = 132  # bytes before it, the mark included
 
 
 def is_dicom(path: Path) -> bool:
@@ -91,8 +93,7 @@ def _read(path: Path, *, header_only: bool) -> Any:
     import pydicom
 
     try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-        bomb = meta.get("TransferSyntaxUID") == _DEFLATED and _inflates_too_far(path, meta)
+        bomb = _inflates_too_far(path)
     except Exception as error:  # damaged files raise whatever the parser meets
         raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
     if bomb:
@@ -103,11 +104,17 @@ def _read(path: Path, *, header_only: bool) -> Any:
         raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
 
 
-def _inflates_too_far(path: Path, meta: Any) -> bool:
-    """Whether the part of a deflated file behind its meta information is larger than brule inflates."""
+def _inflates_too_far(path: Path) -> bool:
+    """Whether a file is deflated behind its meta information, and inflates to more than brule takes."""
+    from pydicom.filereader import read_dataset, read_file_meta_info
+
+    if read_file_meta_info(path).get("TransferSyntaxUID") != _DEFLATED:
+        return False
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with path.open("rb") as file:
-        file.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))  # the mark, the length itself, and what it counts
+        file.seek(_PREAMBLE)
+        # As pydicom's reader does: up to the first tag of another group, whatever length the file states for this one.
+        read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != _META)  # explicit types, little endian
         pending = file.read(_BAND)
         while pending and not inflater.eof and inflated <= _MOST_INFLATED:
             inflated += len(inflater.decompress(pending, _BAND))

@@ -330,7 +330,7 @@ class LandmarkDetector(FittedDetector):
         if fitted and fitter.fit is not None:
             self._tell(f"{fitted} boxes are for other landmarks; each is made {fitter.fit.describe()}")
         scale, tell = self.config_.crop.scale, self._tell
-        framed = with_boxes(given, self.whereabouts_, self._frame(), scale=scale, device=self._device(), tell=tell)
+        framed = with_boxes(given, self.whereabouts_, self.frame(), scale=scale, device=self._device(), tell=tell)
         self.whereabouts_ = replace(self.whereabouts_, boxed=not len(framed.boxless))
         return framed
 

@@ -170,7 +170,7 @@ class FittedDetector(Parameters):
         passes = FOUND_PASSES if known.refines else 0
         upright = self.mean_shape().double().cpu().numpy() if known.turns else None
         return Finder(
-            reader, crop.image_size, crop.scale, self._frame(), known.locator, known.scorer, known.framing, passes, upright
+            reader, crop.image_size, crop.scale, self.frame(), known.locator, known.scorer, known.framing, passes, upright
         )  # fmt: skip
 
     def evaluate(self, data: AnnotatedInput, **options: Unpack[MeasureKeywords]) -> Measurement:
@@ -261,7 +261,7 @@ class FittedDetector(Parameters):
     ) -> None:
         stored = self._stored(trained, calibration)
         if not shapes and stored.shapes is not None:
-            stored = replace(stored, shapes=None, calibration=None, frame=self._frame())
+            stored = replace(stored, shapes=None, calibration=None, frame=self.frame())
         write_detector(directory, stored)
         from brule.detector.model_card import ModelCard
 
@@ -312,7 +312,8 @@ class FittedDetector(Parameters):
         """The mean of the annotated shapes ``(N, 2)`` in the crop's unit square, or the barycenter without shapes."""
         return self.barycenter_ if self.shapes_ is None else self.shapes_.mean(0)
 
-    def _frame(self) -> CropFrame:
+    def frame(self) -> CropFrame:
+        """How a crop lies about the landmarks, as the annotated shapes show it."""
         if self.frame_ is not None:
             return self.frame_
         return CropFrame.of(self.barycenter_[None] if self.shapes_ is None else self.shapes_)

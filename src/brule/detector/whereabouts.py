@@ -174,10 +174,10 @@ def with_boxes(
     if known.locator is None:
         assert known.framing is not None
         boxes = np.array([known.framing.box(*size_of(sources[k])) for k in boxless])
-        framed = _crop_boxes(boxes, np.zeros(len(boxes)), frame, scale=scale)
+        framed = crop_boxes(boxes, np.zeros(len(boxes)), frame, scale=scale)
         return unlabelled.boxed(dict(zip(boxless.tolist(), framed, strict=True)), set())
     located = known.locator.locate([sources[k] for k in boxless], most=1, least=SURE, device=device)
-    placed = _crop_boxes(located.boxes, located.angle, frame, scale=scale)
+    placed = crop_boxes(located.boxes, located.angle, frame, scale=scale)
     found = dict(zip(boxless[located.image].tolist(), placed, strict=True))
     unsure = set(boxless.tolist()) - set(found)
     tell(f"the locator found the object in {len(found)} of {len(boxless)} images without a box; the others are left out")
@@ -218,7 +218,7 @@ def size_of(source: Any) -> tuple[int, int]:
     return image_size(source) if hasattr(source, "suffix") else as_image(source).size
 
 
-def _crop_boxes(boxes: Array, angles: Array, frame: CropFrame, *, scale: float) -> list[tuple[Box, float]]:
+def crop_boxes(boxes: Array, angles: Array, frame: CropFrame, *, scale: float) -> list[tuple[Box, float]]:
     """Boxes of landmarks ``(M, 4)`` → those by which the crop rule cuts out what belongs about them, and their angles."""
     squares = frame.squares(from_boxes(boxes, angles))
     half = squares[:, 2:3] / scale / 2

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ class Score:
         iterations: done.
         seconds: spent in training.
         settings: what differed from the preset.
-        whole_nme: mean over the images without boxes, where the run has a locator; ``None`` where it has none.
+        whole_nme: mean over whole images, no boxes given, where the run has a locator; ``None`` where it has none.
         found: share of the objects that are found there.
     """
 
@@ -313,7 +313,7 @@ def _without_boxes(scores: Sequence[Score]) -> str:
     for name, own in scores_by_arm(scores).items():
         figures = [(score.whole_nme, score.found) for score in own if score.whole_nme is not None and score.found is not None]
         if figures:
-            nme, found = median(nme for nme, _ in figures), mean(found for _, found in figures)
+            nme, found = median(nme for nme, _ in figures), median(found for _, found in figures)
             parts.append(f"{name} {nme:.2f} % ({100 * found:.0f} % found)")
     return f"; on whole images, without boxes (median over seeds): {', '.join(parts)}" if parts else ""
 

@@ -47,7 +47,7 @@ class Callback:
     """
 
     def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
-        """Training begins, or goes on at ``iteration``."""
+        """Training begins, or goes on at ``iteration``; ``settings`` holds them all by their names (``encoder.width``)."""
 
     def on_iteration(self, report: Report) -> bool | None:
         """An iteration is done; return ``True`` to end the run here, as if its schedule were over."""

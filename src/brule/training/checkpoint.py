@@ -63,7 +63,7 @@ def load_checkpoint(
         path: of the file.
         modules: by name.
         optimizers: by name.
-        run: of the detector beside it; ``None`` where an earlier version didn't record it.
+        run: of the detector beside it; ``None`` where an earlier version wrote both, which have none.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or of another run.
@@ -71,7 +71,7 @@ def load_checkpoint(
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: expected a checkpoint of brule ({FORMAT}), got format {metadata.get('format')!r}")
-    if run is not None and metadata.get("run", run) != run:
+    if metadata.get("run") != run:
         raise CheckpointError(
             f"{path}: belongs to another run than the detector in this folder; put this run's own checkpoint back, or start a "
             "new run in another folder"

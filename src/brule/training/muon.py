@@ -46,16 +46,11 @@ class Muon(torch.optim.Optimizer):
         own = {"params": list(matrices), "lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__([own, *self._adam.param_groups], {})
 
-    @property
-    def matrices(self) -> list[Tensor]:
-        """The weights that Muon moves."""
-        return list(self.param_groups[0]["params"])
-
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Move all parameters that have a gradient."""
         if closure is not None:
-            raise NotImplementedError("Muon: steps without a closure only")
+            raise NotImplementedError("Muon: call step() without a closure")
         group, *others = self.param_groups
         for weight in group["params"]:
             if weight.grad is not None:
@@ -93,9 +88,9 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 def dense_convolutions(module: nn.Module) -> list[Tensor]:
-    """The weights of a network that Muon is for: those of convolutions larger than 1 × 1 between features.
+    """The weights of a backbone that Muon is for: those of convolutions larger than 1 × 1 between features.
 
-    The first convolution, which sees colours, and the last, whose outputs are landmarks, stay with Adam.
+    The first convolution, which sees colours, stays with Adam.
     """
     return [
         own.weight
@@ -105,4 +100,4 @@ def dense_convolutions(module: nn.Module) -> list[Tensor]:
 
 
 def _can_fuse(parameters: list[Tensor]) -> bool:
-    return bool(parameters) and parameters[0].device.type in ("cpu", "cuda")
+    return parameters[0].device.type in ("cpu", "cuda")

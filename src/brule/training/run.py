@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from brule.errors import CheckpointError, ConfigError
 from brule.geometry import ShapeModel, ShapePrior
 from brule.model import BruleModel, Decoder
-from brule.networks import Discriminator
+from brule.networks import Discriminator, LandmarkEncoder
 from brule.tensors import load_module
 from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
@@ -207,11 +207,11 @@ def _compile(state: TrainingState) -> None:
         part.compile()
 
 
-def _encoder_optimizer(encoder: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
+def _encoder_optimizer(encoder: LandmarkEncoder, settings: Optimizer) -> torch.optim.Optimizer:
     options: dict[str, Any] = {"betas": (settings.beta1, settings.beta2), "weight_decay": settings.weight_decay}
     if not settings.muon:
         return _adam((encoder.parameters(), settings.learning_rate), **options)
-    matrices = dense_convolutions(encoder)
+    matrices = dense_convolutions(encoder.hourglass)
     known = set(map(id, matrices))
     others = [own for own in encoder.parameters() if id(own) not in known]
     muon = Muon(matrices, others, lr=settings.muon, adam_lr=settings.learning_rate, **options)

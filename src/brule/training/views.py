@@ -112,6 +112,6 @@ def draw_warp(config: TrainingConfig, batch: int, *, generator: torch.Generator,
     """Random maps ``g`` of the section ``warp``, on the CPU."""
     strength = config.warp.model_dump()
     factor = strength.pop("bends")
-    del strength["both"]  # the same g, wherever the first view is
+    del strength["both"]  # `draw_moved` reads it
     bends = prior.sample_field(batch, strength=factor, generator=generator) if prior is not None and factor else None
     return SynchronizedWarp.sample(batch, size=config.crop.image_size, generator=generator, bends=bends, **strength)

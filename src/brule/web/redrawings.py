@@ -73,7 +73,7 @@ class Redrawings:
         detector = redrawer.detector
         if known is not None and detector.whereabouts_.turns:
             angle = angle_of(points, detector.mean_shape().double().cpu().numpy())
-            return Sample(record.entry.path, known, angle=angle or 0.0)  # its box would be that of the turned object
+            return Sample(record.entry.path, known, angle=angle or 0.0)  # the annotated box isn't upright
         return Sample(record.entry.path, known, record.marks.box)
 
     def _redrawer(self) -> Redrawer:

@@ -354,8 +354,8 @@ def test_dicom_of_many_rows_is_grey_throughout(tmp_path: Path) -> None:
     np.testing.assert_allclose(image[1:-1], 127.5, atol=1)
 
 
-def deflated(values: np.ndarray, more: bytes = b"") -> bytes:
-    """The same image with all behind the meta information deflated, and something behind its end."""
+def deflated(values: np.ndarray, more: bytes = b"", *, wrong_by: int = 0) -> bytes:
+    """The same image, deflated behind its meta information, with something behind its end and a false length of the former."""
     pytest.importorskip("pydicom")
     plain = dicom(values)
     start = 132 + 12 + int.from_bytes(plain[140:144], "little")
@@ -363,18 +363,20 @@ def deflated(values: np.ndarray, more: bytes = b"") -> bytes:
     meta = plain[144:start].replace(len(uid).to_bytes(2, "little") + uid, len(other).to_bytes(2, "little") + other)
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = packer.compress(plain[start:]) + packer.compress(more) + packer.flush()
-    return plain[:140] + len(meta).to_bytes(4, "little") + meta + body
+    return plain[:140] + (len(meta) + wrong_by).to_bytes(4, "little") + meta + body
 
 
-def test_dicom_deflated(tmp_path: Path) -> None:
-    write(tmp_path, {"a.dcm": deflated(ramp())})
+@pytest.mark.parametrize("wrong_by", [0, 50, 5000])  # pydicom goes by the tags, not by the length
+def test_dicom_deflated(wrong_by: int, tmp_path: Path) -> None:
+    write(tmp_path, {"a.dcm": deflated(ramp(), wrong_by=wrong_by)})
     image = np.asarray(load_image(tmp_path / "a.dcm")).astype(int)
     assert image[40, 25, 0] == 0 and image[40, 75, 0] == 255
 
 
-def test_dicom_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wrong_by", [0, 50, 5000])
+def test_dicom_that_inflates_without_end_is_refused(wrong_by: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brule.data.dicom._MOST_INFLATED", 2**24)
-    write(tmp_path, {"a.dcm": deflated(ramp(), bytes(2**25))})
+    write(tmp_path, {"a.dcm": deflated(ramp(), bytes(2**25), wrong_by=wrong_by)})
     assert (tmp_path / "a.dcm").stat().st_size < 2**16
     for read in (image_size, load_image):
         with pytest.raises(DataError, match=r"a\.dcm: takes more than .* once it is inflated"):

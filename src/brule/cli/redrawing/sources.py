@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from brule.data import Sample, SampleList
+    from brule.data.samples import BadFiles
     from brule.redrawing import Recipe, Redrawer
 
 MOST_TILES = 2000  # a picture of 2000 tiles of 128 pixels has 33 million of them
@@ -174,8 +175,8 @@ def _columns_from(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> Colum
 def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.ndarray, list[str]]:
     """The crops of images ``(B, S, S, 3)`` at the detector's size, and their files' names.
 
-    Where the detector has a locator, they are cut as ``predict`` cuts them: about the object it finds, or upright about that of
-    a given box.
+    They are cut as ``predict`` cuts them: about a given box, else about the object that the locator finds or as the annotated
+    images were framed; turned objects are shown upright.
     """
     import numpy as np
 
@@ -187,7 +188,7 @@ def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.nda
         raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MOST_TILES}: give fewer")
     bad = samples.bad
     crops, names = [], []
-    for sample in _framed(redrawer, samples):
+    for sample in _framed(redrawer, samples, bad):
         try:
             crops.append(load_crop(sample, crop.image_size, crop.scale)[0])
             names.append(str(sample.path))
@@ -199,23 +200,40 @@ def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.nda
     return np.stack(crops), names
 
 
-def _framed(redrawer: Redrawer, samples: SampleList) -> list[Sample]:
-    """Samples with the box and the angle by which the detector finds their landmarks; unreadable ones as they are."""
+def _framed(redrawer: Redrawer, samples: SampleList, bad: BadFiles) -> list[Sample]:
+    """Samples with the boxes and angles by which the detector reads them.
+
+    Args:
+        redrawer: whose detector it is.
+        samples: the images; boxes of their own stay.
+        bad: takes the files that can't be read.
+    """
+    import numpy as np
+
     from brule.data.training_data import log_missing_boxes
+    from brule.detector.whereabouts import crop_boxes
 
     detector = redrawer.detector
-    if detector.whereabouts_.locator is None:
+    if detector.whereabouts_.locator is None and detector.whereabouts_.framing is None:
         log_missing_boxes(samples)
         return list(samples)
-    found = detector.predict(samples, skip_bad=True)
-    rows = {index: row for row, index in enumerate(found.image.tolist()) if bool(found.box[row].isfinite().all())}
-    if lost := len(samples) - len(rows):
-        note(f"in {lost} of {len(samples)} images no object was found, or they can't be read: they are taken whole")
-    places = {index: (found.box[row].tolist(), float(found.angle[row])) for index, row in rows.items()}
-    return [
-        replace(sample, points=None, box=tuple(places[index][0]), angle=places[index][1]) if index in places else sample
-        for index, sample in enumerate(samples)
-    ]
+    framed, lost = [], 0
+    for rows, found in detector.iter_predict(samples, skip_bad=True):
+        boxes, angles = found.box.double().numpy(), found.angle.double().numpy()
+        cut = crop_boxes(np.nan_to_num(boxes), angles, detector.frame(), scale=detector.config_.crop.scale)
+        for sample, box, (place, angle) in zip(rows, boxes, cut, strict=True):
+            if sample.crop() is not None:
+                framed.append(replace(sample.unlabelled(), angle=angle))
+            elif np.isfinite(box).all():
+                framed.append(replace(sample, box=place, angle=angle))
+            else:
+                framed.append(sample)
+                lost += 1
+    for file in detector.bad_files_[len(samples.bad) :]:  # the first are those of the list itself
+        bad.reject(file.path, file.reason)
+    if lost:
+        note(f"in {lost} of {len(framed)} images no object was found: they are taken whole")
+    return framed
 
 
 def _landmarks(redrawer: Redrawer, path: str, skip_bad: bool) -> Rows:

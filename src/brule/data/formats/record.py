@@ -235,7 +235,7 @@ def check_filled(n_objects: int, n_names: int, n_points: int) -> None:
     if n_objects * n_names > max(MAX_EMPTY, 100 * n_points):
         raise DataError(
             f"the {n_objects:,} objects have {n_names:,} landmarks of different names, {n_points / n_objects:.3g} each on "
-            "average; expected the same names in every object; the names may hold something that differs from object to object"
+            "average; expected the same names in every object; take out of the names what differs from object to object"
         )
 
 

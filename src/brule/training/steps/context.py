@@ -207,7 +207,7 @@ def not_finite(what: str) -> TrainingError:
     """The error of a run whose numbers have left the finite ones."""
     return TrainingError(
         f"training stopped: {what}; the last checkpoint is intact. Train anew with a lower optimizer.learning_rate "
-        "and optimizer.muon, or with optimizer.clip=5"
+        "(and optimizer.muon, where that isn't 0), or with optimizer.clip=5"
     )
 
 
