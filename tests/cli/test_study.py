@@ -70,7 +70,7 @@ def test_labels_alone_and_with_unlabelled_images(brule, faces: Path, tmp_path: P
     asked = ["study", "regularizer", *data, "--seeds", 0, "-o", tmp_path, "--quiet", *settings]
     found = brule(*asked)
     assert found.code == 0, found.err
-    assert "| labels alone |" in found.out and "| labels with BRULÈ |" in found.out and found.err.count("NME") == 2
+    assert "| labels alone |" in found.out and "| labels with BRULÈ |" in found.out and found.err.count("floor") == 2
     assert {path.name for path in tmp_path.glob("*.*")} == {f"regularizer.{end}" for end in ("json", "md", "svg")}
     curve = (tmp_path / "labels-alone" / "seed-0" / "curve.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in curve] == [1, 2]  # two iterations have no twenty points

@@ -32,6 +32,8 @@ def test_file_counts_from_one(tmp_path: Path) -> None:
 @FEW
 @given(arrays(np.float32, st.tuples(st.integers(1, 80), st.just(2)), elements=st.floats(-5000, 5000, width=32)))
 def test_round_trip(tmp_path: Path, points: np.ndarray) -> None:
+    marks = [(points == place).all(axis=1, keepdims=True) for place in (-1, -2)]  # 0 0 and -1 -1 in the file: missing points
+    points = np.where(marks[0] | marks[1], 5, points)
     write_pts(tmp_path / "a.pts", points)
     np.testing.assert_allclose(read_pts(tmp_path / "a.pts"), points, rtol=2e-7, atol=1e-6)
 
