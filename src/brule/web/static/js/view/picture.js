@@ -67,7 +67,8 @@ export class Picture {
     context.imageSmoothingEnabled = scale < PIXELS_SHOWN;
     context.imageSmoothingQuality = "high";
     context.drawImage(preview, x, y, scale * record.width, scale * record.height);
-    if ((scale * density * record.width) / preview.naturalWidth > SHARP && preview.naturalWidth < record.width) {
+    const final = this.previews.every((image) => image.complete); // a finer one that is on its way may do without tiles
+    if (final && (scale * density * record.width) / preview.naturalWidth > SHARP && preview.naturalWidth < record.width) {
       this.paintTiles(context, view, window, density, record);
     }
   }
