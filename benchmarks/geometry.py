@@ -23,7 +23,7 @@ _DENSE_MAPS = 24  # dense maps (B, E, H, W) of float32 that the plain heatmap an
 
 def warp_of(case: Case, plan: Plan, *, seed: int = 0) -> SynchronizedWarp:
     """A random warp of the plan's settings, for images of the case."""
-    strength = plan.config().warp.model_dump(exclude={"bends", "both"})
+    strength = plan.config().warp.strengths()
     generator = torch.Generator().manual_seed(seed)
     return SynchronizedWarp.sample(case.batch, size=case.size or 64, generator=generator, **strength).to(plan.device)
 

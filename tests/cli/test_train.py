@@ -120,7 +120,7 @@ def test_a_dry_resume_finds_a_damaged_checkpoint(brule, trained: Path, tmp_path:
 
 def test_a_checkpoint_of_another_run_is_refused(brule, words, trained: Path, faces: Path, tmp_path: Path) -> None:
     run, other = Path(shutil.copytree(trained, tmp_path / "run")), tmp_path / "other"
-    assert brule(*words(faces, other)).code == 0  # the same settings and images: nothing else tells the two apart
+    assert brule(*words(faces, other)).code == 0  # the same settings and images: only the identifiers differ
     shutil.copy(other / "checkpoint.safetensors", run)
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     for more in ([], ["--dry-run"]):

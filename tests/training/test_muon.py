@@ -32,7 +32,8 @@ def network() -> nn.Sequential:
 
 def optimizer_of(own: nn.Module, lr: float = 0.01) -> Muon:
     matrices = dense_convolutions(own)
-    return Muon(matrices, [p for p in own.parameters() if all(p is not one for one in matrices)], lr=lr, adam_lr=0.001)
+    others = [p for p in own.parameters() if all(p is not one for one in matrices)]
+    return Muon(matrices, torch.optim.AdamW(others, lr=0.001), lr=lr)
 
 
 def step(own: nn.Module, optimizer: torch.optim.Optimizer, seed: int = 0) -> None:

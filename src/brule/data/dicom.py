@@ -16,18 +16,18 @@ from PIL import Image
 from brule.errors import DataError
 
 _MARK = b"DICM"  # after 128 bytes
+_PREAMBLE = 132  # bytes before the meta information, the mark included
 _LARGEST = 2**27  # pixels of a frame
 _MOST_INFLATED = 2**30  # bytes of a file that is deflated as a whole
 _BAND = 2**20  # pixels that are made grey at a time
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _META = 2  # the group of the meta information, which is never deflated
-_PREAMBLE = 132  # bytes before it, the mark included
 
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM, by its content."""
     with path.open("rb") as file:
-        return file.read(132)[128:] == _MARK
+        return file.read(_PREAMBLE)[128:] == _MARK
 
 
 def dicom_size(path: Path) -> tuple[int, int]:
@@ -93,23 +93,24 @@ def _read(path: Path, *, header_only: bool) -> Any:
     import pydicom
 
     try:
-        bomb = _inflates_too_far(path)
-    except Exception as error:  # damaged files raise whatever the parser meets
-        raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
-    if bomb:
-        raise DataError(f"{path}: takes more than {_MOST_INFLATED >> 30} GiB once it is inflated; save it without deflate")
-    try:
+        _check_inflated(path)
         return pydicom.dcmread(path, stop_before_pixels=header_only)
+    except DataError:
+        raise
     except Exception as error:  # damaged files raise whatever the parser meets
         raise DataError(f"{path}: not DICOM, or cut off ({_line(error)})") from error
 
 
-def _inflates_too_far(path: Path) -> bool:
-    """Whether a file is deflated behind its meta information, and inflates to more than brule takes."""
+def _check_inflated(path: Path) -> None:
+    """Refuse a file that is deflated behind its meta information and inflates to more than brule takes.
+
+    Raises:
+        DataError: it does.
+    """
     from pydicom.filereader import read_dataset, read_file_meta_info
 
     if read_file_meta_info(path).get("TransferSyntaxUID") != _DEFLATED:
-        return False
+        return
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with path.open("rb") as file:
         file.seek(_PREAMBLE)
@@ -119,7 +120,8 @@ def _inflates_too_far(path: Path) -> bool:
         while pending and not inflater.eof and inflated <= _MOST_INFLATED:
             inflated += len(inflater.decompress(pending, _BAND))
             pending = inflater.unconsumed_tail or file.read(_BAND)
-    return inflated > _MOST_INFLATED
+    if inflated > _MOST_INFLATED:
+        raise DataError(f"{path}: takes more than {_MOST_INFLATED >> 30} GiB once it is inflated; save it without deflate")
 
 
 def _first_frame(found: Any) -> np.ndarray:

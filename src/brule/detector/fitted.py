@@ -313,7 +313,7 @@ class FittedDetector(Parameters):
         return self.barycenter_ if self.shapes_ is None else self.shapes_.mean(0)
 
     def frame(self) -> CropFrame:
-        """How a crop lies about the landmarks, as the annotated shapes show it."""
+        """How crops are placed around the landmarks, learnt from the annotated shapes."""
         if self.frame_ is not None:
             return self.frame_
         return CropFrame.of(self.barycenter_[None] if self.shapes_ is None else self.shapes_)

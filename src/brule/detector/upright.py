@@ -70,7 +70,7 @@ def upright_like(annotated: Annotated, mean: torch.Tensor) -> Annotated:
     if annotated.points is None:
         return replace(annotated, images=upright_samples(annotated.images, mean))
     upright = mean.double().cpu().numpy()
-    angles = [angle_of(np.asarray(points, dtype=np.float64), upright) or 0.0 for points in annotated.points]
+    angles = [_angle(np.asarray(points, dtype=np.float64), upright) or 0.0 for points in annotated.points]
     return replace(annotated, angles=angles)
 
 
@@ -79,15 +79,12 @@ def upright_samples(samples: SampleList, mean: torch.Tensor) -> SampleList:
     upright = mean.double().cpu().numpy()
     rows = []
     for sample in samples:
-        angle = None if sample.points is None else angle_of(np.asarray(sample.points, dtype=np.float64), upright)
+        angle = None if sample.points is None else _angle(np.asarray(sample.points, dtype=np.float64), upright)
         rows.append(sample if angle is None else replace(sample, angle=angle, box=None))
     return samples.replaced(rows)
 
 
-def angle_of(points: Array, upright: Array) -> float | None:
-    """By how many degrees a shape ``(N, 2)`` is turned against an upright one, by the landmarks that are there.
-
-    ``None`` where fewer than two are there.
-    """
+def _angle(points: Array, upright: Array) -> float | None:
+    """The angle of a shape by the landmarks that are there; ``None`` of fewer than two."""
     present = np.isfinite(points).all(axis=1)
     return None if present.sum() < 2 else float(turns_of(points[None, present], upright[present])[0])

@@ -36,7 +36,7 @@ def save_checkpoint(
         progress: of the run.
         modules: by name.
         optimizers: by name.
-        run: what tells this run from others; its detector has the same.
+        run: the identifier of the run, which its detector has, too.
     """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
@@ -63,7 +63,7 @@ def load_checkpoint(
         path: of the file.
         modules: by name.
         optimizers: by name.
-        run: of the detector beside it; ``None`` where an earlier version wrote both, which have none.
+        run: the identifier in the detector beside it; ``None`` if an earlier version wrote it without one.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or of another run.

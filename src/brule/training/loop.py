@@ -72,7 +72,7 @@ def train(
             time counts for no limit.
         measure_every: iterations between two measurements; by default those between checkpoints.
         callbacks: called in the main process, see :mod:`brule.tracking.callbacks`.
-        run: what tells this run from others, for its checkpoint; one that states another isn't resumed.
+        run: the identifier of the run. It is written to the checkpoint; a checkpoint with another one isn't resumed.
 
     Returns:
         The averaged model. Ctrl-C, SIGTERM and SIGHUP end the run early, with a checkpoint.

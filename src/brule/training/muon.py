@@ -22,29 +22,24 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         matrices: weights ``(O, I, k, k)``, moved by Muon.
-        others: the other parameters, moved by AdamW.
+        adam: moves the other parameters; its groups and states become part of this optimizer's.
         lr: learning rate of Muon.
-        adam_lr: learning rate of AdamW.
         momentum: share of the old mean of the gradient that is kept.
-        betas: decay rates of AdamW.
-        weight_decay: decoupled, of both.
+        weight_decay: decoupled, of the matrices.
     """
 
     def __init__(
         self,
         matrices: Iterable[Tensor],
-        others: Iterable[Tensor],
+        adam: torch.optim.AdamW,
         *,
         lr: float,
-        adam_lr: float,
         momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
     ) -> None:
-        rest = list(others)
-        self._adam = torch.optim.AdamW(rest, lr=adam_lr, betas=betas, weight_decay=weight_decay, fused=_can_fuse(rest))
-        own = {"params": list(matrices), "lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__([own, *self._adam.param_groups], {})
+        self._adam = adam
+        own = {"params": list(matrices), "lr": lr, "initial_lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__([own, *adam.param_groups], {})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -97,7 +92,3 @@ def dense_convolutions(module: nn.Module) -> list[Tensor]:
         for own in module.modules()
         if isinstance(own, nn.Conv2d) and own.kernel_size != (1, 1) and own.in_channels > 4 and own.groups == 1
     ]
-
-
-def _can_fuse(parameters: list[Tensor]) -> bool:
-    return parameters[0].device.type in ("cpu", "cuda")

@@ -140,7 +140,7 @@ def start_run(
         device: where to train.
         directory: of the run.
         resume: take up its checkpoint.
-        run: what tells this run from others; a checkpoint that states another is refused.
+        run: the identifier of the run; a checkpoint with another one is refused.
 
     Raises:
         CheckpointError: if there is nothing to resume from, or it is of another run.
@@ -214,10 +214,8 @@ def _encoder_optimizer(encoder: LandmarkEncoder, settings: Optimizer) -> torch.o
     matrices = dense_convolutions(encoder.hourglass)
     known = set(map(id, matrices))
     others = [own for own in encoder.parameters() if id(own) not in known]
-    muon = Muon(matrices, others, lr=settings.muon, adam_lr=settings.learning_rate, **options)
-    for group in muon.param_groups:
-        group["initial_lr"] = group["lr"]
-    return muon
+    adam = _adam((others, settings.learning_rate), **options)
+    return Muon(matrices, adam, lr=settings.muon, weight_decay=settings.weight_decay)
 
 
 def _gan_optimizers(
@@ -227,13 +225,15 @@ def _gan_optimizers(
     betas = {"betas": (gan.beta1, gan.beta2), "weight_decay": 0.0}
     drawing = [*decoder.generator.parameters(), *decoder.style_mapping.parameters()]
     styles = decoder.style_encoder.parameters()
-    optimizers = {"decoder": _adam((drawing, gan.generator_rate), (styles, gan.style_rate), **betas)}
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "decoder": _adam((drawing, gan.generator_rate), (styles, gan.style_rate), **betas)
+    }
     if discriminator is not None:
         optimizers["discriminator"] = _adam((discriminator.parameters(), gan.discriminator_rate), **betas)
     return optimizers
 
 
-def _adam(*rates: tuple[Iterable[nn.Parameter], float], **options: Any) -> torch.optim.Optimizer:
+def _adam(*rates: tuple[Iterable[nn.Parameter], float], **options: Any) -> torch.optim.AdamW:
     """AdamW of parameters and their learning rates, which it remembers so that a schedule can multiply them."""
     groups = [{"params": list(parameters), "lr": rate, "initial_lr": rate} for parameters, rate in rates]
     return torch.optim.AdamW(groups, fused=groups[0]["params"][0].device.type in ("cpu", "cuda"), **options)  # type: ignore[index]

@@ -167,6 +167,10 @@ class Warp(Section):
         "it was cut (not in the paper).",
     )
 
+    def strengths(self) -> dict[str, Any]:
+        """What :meth:`brule.geometry.SynchronizedWarp.sample` takes of it."""
+        return self.model_dump(exclude={"bends", "both"})
+
 
 class Augmentation(Section):
     """Photometric augmentation and random erasing; landmarks are unaffected. All 0 in the paper."""

@@ -55,7 +55,7 @@ class TrainingState:
         discriminator: where the GAN has one.
         progress: iterations done and seconds spent.
         distributed: the processes that train together.
-        run: what tells this run from others; ``None`` where nothing has to.
+        run: the identifier of the run, written to its checkpoints; ``None`` if it has none.
     """
 
     config: TrainingConfig

@@ -110,6 +110,6 @@ def central_crop(images: Tensor, config: TrainingConfig) -> Tensor:
 
 def draw_warp(config: TrainingConfig, batch: int, *, generator: torch.Generator, prior: ShapePrior | None) -> SynchronizedWarp:
     """Random maps ``g`` of the section ``warp``, on the CPU."""
-    strength, factor = config.warp.model_dump(exclude={"bends", "both"}), config.warp.bends
+    strengths, factor = config.warp.strengths(), config.warp.bends
     bends = prior.sample_field(batch, strength=factor, generator=generator) if prior is not None and factor else None
-    return SynchronizedWarp.sample(batch, size=config.crop.image_size, generator=generator, bends=bends, **strength)
+    return SynchronizedWarp.sample(batch, size=config.crop.image_size, generator=generator, bends=bends, **strengths)

@@ -12,7 +12,7 @@ from brule.annotating import Project
 from brule.annotating.rounds import rounds
 from brule.coordinates import pixels_to_unit
 from brule.data.images import load_crop
-from brule.data.samples import Sample
+from brule.data.samples import Sample, SampleList
 from brule.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -65,16 +65,13 @@ class Redrawings:
 
     def _sample(self, image: str, redrawer: Redrawer) -> Sample:
         """What the detector sees of an image: the part about its annotation, upright if objects may be turned, or the whole."""
-        from brule.detector.upright import angle_of  # late: the page starts without torch
+        from brule.detector.upright import upright_samples  # late: the page starts without torch
 
         record = self._project.record(image)
         points = record.marks.array(self._project.template.names)
         known = points if np.isfinite(points).all(1).sum() >= 2 else None
-        detector = redrawer.detector
-        if known is not None and detector.whereabouts_.turns:
-            angle = angle_of(points, detector.mean_shape().double().cpu().numpy())
-            return Sample(record.entry.path, known, angle=angle or 0.0)  # the annotated box isn't upright
-        return Sample(record.entry.path, known, record.marks.box)
+        detector, sample = redrawer.detector, Sample(record.entry.path, known, record.marks.box)
+        return upright_samples(SampleList([sample]), detector.mean_shape())[0] if detector.whereabouts_.turns else sample
 
     def _redrawer(self) -> Redrawer:
         from brule.redrawing import Redrawer
