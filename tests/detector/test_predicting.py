@@ -129,6 +129,32 @@ def test_between_two_objects_the_locator_decides() -> None:
     )
 
 
+def usual_at(x: float, y: float) -> Framing:
+    return Framing(0.2, 0.25, 0.3, x=x, y=y, aspect=1.0, images=10, variance=(0.002, 0.002, 0.01))
+
+
+def test_between_two_objects_the_usual_place_decides() -> None:
+    both = finder((box_about(50, 40, 30), 0.99), (box_about(115, 75, 36), 0.9))
+    for framing, wanted in ((usual_at(50 / 160, 40 / 120), ONE), (usual_at(115 / 160, 75 / 120), TWO)):
+        found = replace(both, framing=framing).find([item(scene(ONE, TWO))], PredictOptions())[1]
+        np.testing.assert_allclose(found.points[0], marks_at(*wanted), atol=0.7)
+
+
+def test_a_usual_place_without_an_object_is_not_the_answer() -> None:
+    doubtful = finder((box_about(50, 40, 30), 0.9), (box_about(115, 75, 36), 0.85))
+    framed = replace(doubtful, framing=usual_at(115 / 160, 75 / 120))
+    found = framed.find([item(scene(ONE))], PredictOptions())[1]
+    np.testing.assert_allclose(found.points[0], marks_at(*ONE), atol=0.7)
+    assert not found.flagged[0]
+
+
+def test_where_all_are_asked_for_the_place_has_no_part() -> None:
+    both = finder((box_about(50, 40, 30), 0.99), (box_about(115, 75, 36), 0.9))
+    framed = replace(both, framing=usual_at(115 / 160, 75 / 120))
+    plain, other = (one.find([item(scene(ONE, TWO))], PredictOptions(objects="all"))[1] for one in (both, framed))
+    assert torch.equal(plain.points, other.points) and torch.equal(plain.score, other.score)
+
+
 def test_further_candidates_cost_nothing_where_the_first_is_good() -> None:
     seeker = finder((box_about(50, 40, 30), 0.9), (box_about(120, 90, 30), 0.2), (box_about(20, 90, 30), 0.1))
     seeker.find([item(scene(ONE))], PredictOptions(refine=1))

@@ -83,6 +83,32 @@ def test_the_likeliest_box_of_another_image() -> None:
     assert framing.box(200, 100) == (49.5, -0.5, 149.5, 49.5)
 
 
+def test_usualness_is_a_t_density_that_ends_in_a_uniform_one() -> None:
+    """Against SciPy's density, for boxes that are off in place and in size."""
+    from scipy import stats
+
+    boxes = [(20, 10, 60, 50), (30, 5, 80, 55), (25, 20, 55, 50)]
+    framing = learn_framing(boxes, [(100, 80)] * 3)
+    sizes, asked = [(200, 160)] * 3, np.array([(45.0, 29, 125, 109), (100, 60, 180, 140), (-900, 29, -860, 69)])
+    low, high = asked[:, :2], asked[:, 2:]
+    x, y = ((low + high) / 2 + 0.5).T / [[200], [160]]
+    own = [(np.array([40.5, 55.5, 40.5]) / 100, 40.5 / 100), (np.array([30.5, 30.5, 35.5]) / 80, 30.5 / 80)]
+    own.append((np.log([0.4, 0.5, 0.3]), np.log(0.4)))
+    expected = np.zeros(3)
+    for (values, middle), value, assumed in zip(own, (x, y, np.log((high - low)[:, 0] / 200)), (0.15, 0.15, 0.4), strict=True):
+        spread = np.sqrt((3 * assumed**2 + ((values - middle) ** 2).sum()) / 5 * (1 + 1 / 3))
+        expected += stats.t(5, middle, spread).logpdf(value) - stats.t(5, middle, spread).logpdf(middle)
+    expected = np.logaddexp(np.log(0.98) + expected, np.log(0.02))
+    np.testing.assert_allclose(framing.usualness(asked, np.array(sizes)), expected)
+    assert expected[0] > -0.1 and expected[1] < -0.5 and -4 < expected[2] < -3.5
+
+
+def test_without_variances_every_place_is_as_usual() -> None:
+    framing = Framing(smallest=0.2, typical=0.5, largest=0.6, x=0.5, y=0.25, aspect=2.0, images=10)
+    assert framing.usualness(np.zeros((2, 4)), np.ones((2, 2))).tolist() == [0, 0]
+    assert Framing(**{**framing.facts(), "variance": [0.1, 0.2, 0.3]}).variance == (0.1, 0.2, 0.3)
+
+
 def test_no_boxes_no_framing() -> None:
     with pytest.raises(DataError, match="one image size for each"):
         learn_framing([], [])

@@ -20,6 +20,7 @@ from brule.detector.uncertainty import Reader, joined_crops
 from brule.errors import ConfigError, DataError
 from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, overlap, suppress
 from brule.locating.choice import joined as joined_features
+from brule.locating.framing import CERTAIN
 from brule.locating.pyramid import ImageLike
 from brule.model import CropLandmarks
 
@@ -112,11 +113,6 @@ class Starts:
     def __len__(self) -> int:
         """The number of crops."""
         return len(self.item)
-
-    @property
-    def first(self) -> Array:
-        """Rows of the first crop of each image."""
-        return np.unique(self.item, return_index=True)[1]
 
     @property
     def rank(self) -> Array:
@@ -227,19 +223,20 @@ class Finder:
     def _surest(
         self, items: Sequence[Item], candidates: Starts, passes: int, *, options: PredictOptions
     ) -> tuple[Starts, Looks | None]:
-        """One answer per image: the locator's first choice, and where that looks wrong, the best of all its candidates."""
-        starts = candidates.chosen(candidates.first)
+        """One answer per image: at the likeliest place, and where that looks wrong, the likeliest of all answers."""
+        first = self._likeliest(items, candidates, boxes=candidates.boxes, scores=candidates.score)
+        starts = candidates.chosen(first)
         looks = self._passes(items, starts, passes, options=options)
         if looks is None:
             return starts, None
         doubtful = np.isin(candidates.item, starts.item[self._flags(starts, looks)])
-        doubtful[candidates.first] = False
+        doubtful[first] = False
         others = candidates.chosen(doubtful)
         more = self._passes(items, others, passes, options=options)
         if more is None:
             return starts, looks
         starts, looks = starts.joined(others), looks.joined(more)
-        best = self._best(starts, looks)
+        best = self._likeliest(items, starts, boxes=looks.boxes, scores=self._scores(starts, looks))
         return starts.chosen(best), looks.chosen(best)
 
     def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
@@ -347,9 +344,14 @@ class Finder:
             return np.zeros(len(looks), dtype=bool)
         return ~np.isnan(starts.score) & self.scorer.flagged(self._features(starts, looks))
 
-    def _best(self, starts: Starts, looks: Looks) -> Array:
-        """The row of the surest answer of each image."""
-        order = np.lexsort((-self._scores(starts, looks), starts.item))
+    def _likeliest(self, items: Sequence[Item], starts: Starts, *, boxes: Array, scores: Array) -> Array:
+        """One row per image: where an object is almost certain, and place and size are usual for the annotated ones."""
+        from scipy.special import logit
+
+        value = np.minimum(logit(scores), CERTAIN)
+        if self.framing is not None:
+            value += self.framing.usualness(boxes, np.array([items[k].picture.size for k in starts.item]))
+        order = np.lexsort((-scores, -value, starts.item))
         return order[np.unique(starts.item[order], return_index=True)[1]]
 
     def _distinct(self, starts: Starts, looks: Looks, options: PredictOptions) -> tuple[Starts, Looks]:

@@ -96,7 +96,7 @@ def _facts(detector: LandmarkDetector, locator: Locator) -> dict[str, Any]:
         "format": FORMAT,
         "brule_version": __version__,
         "takes": "image: bytes (H, W, 3), RGB, any size",
-        "gives": f"boxes ({CANDIDATES}, 4), angles ({CANDIDATES},), scores ({CANDIDATES},); the surest first",
+        "gives": f"boxes ({CANDIDATES}, 4), angles ({CANDIDATES},), scores ({CANDIDATES},); the likeliest first",
         "frame": "left, top, right, bottom of the landmarks in pixels of the image, the centre of the first one at (0, 0)",
         "box_rule": "the landmarks' file takes the square whose centre is that of the box moved by box_shift, and whose side "
         "is box_scale, both times the box's longer side",
@@ -107,7 +107,7 @@ def _facts(detector: LandmarkDetector, locator: Locator) -> dict[str, Any]:
 
 
 def _differences(path: Path, graph: LocatorGraph, locator: Locator) -> tuple[float, float, float]:
-    """How far the surest box of drawn scenes and its score are from PyTorch's, and the box from brule's nearest, at most."""
+    """How far the likeliest box of drawn scenes and its score are from PyTorch's, and the box from brule's nearest, at most."""
     session, scenes = open_session(path, threads=1), synthetic_scenes(3, size=320, seed=5).images
     rows = []
     for image in (scenes[0], scenes[1][:200], scenes[2][:, 40:260]):

@@ -1,4 +1,4 @@
-"""The locator as a module that ``torch.export`` can follow: an image of any size in, the surest places of objects out.
+"""The locator as a module that ``torch.export`` can follow: an image of any size in, the likeliest places of objects out.
 
 The grey copy has a fixed canvas, so that every level of the pyramid has a fixed size; what is beyond the image is masked.
 Resampling is written as products of matrices, and the votes of the gradients as weights, because ONNX has neither as brule
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from brule.locating import Locator
 from brule.locating.features import SIGNED, normalised, pooled
+from brule.locating.framing import ANYWHERE, CERTAIN
 from brule.locating.locator import PEAKS
 from brule.locating.places import NEAR, VOTE
 
@@ -30,7 +31,7 @@ class _Answers(NamedTuple):
 
 
 class LocatorGraph(nn.Module):
-    """Finds objects in one image, as :meth:`brule.locating.Locator.locate` does.
+    """Finds objects in one image, as ``brule predict`` does: by :meth:`brule.locating.Locator.locate`, the likeliest first.
 
     Args:
         locator: its filters and settings.
@@ -52,14 +53,14 @@ class LocatorGraph(nn.Module):
             self.register_buffer(f"filter{number}", one.weights.detach().cpu().float()[None])
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Find the surest places.
+        """Find the surest places; the one that is almost certain, and most usual in place and size, comes first.
 
         Args:
             image: ``(H, W, 3)`` bytes.
 
         Returns:
             Boxes ``(K, 4)``: left, top, right, bottom in pixels of the image, in the object's upright frame; angles ``(K,)`` in
-            degrees; scores ``(K,)`` from 0 to 1, falling.
+            degrees; scores ``(K,)`` from 0 to 1.
         """
         canvas, extent, scale = self._canvas(image)
         found = self._answers(canvas, extent)
@@ -67,7 +68,20 @@ class LocatorGraph(nn.Module):
         slope, offset = self.locator.calibration
         centre = (places[:, :2] + 0.5) / scale - 0.5
         half = places[:, 2:4] / (scale[0] * scale[1]).sqrt() / 2
-        return torch.cat([centre - half, centre + half], 1), places[:, 4], torch.sigmoid(slope * margins + offset)
+        odds = slope * margins + offset
+        value = odds.clamp(max=CERTAIN) + self._usualness(centre, 2 * half, extent / scale)
+        order = value.topk(self.most).indices
+        return torch.cat([centre - half, centre + half], 1)[order], places[:, 4][order], torch.sigmoid(odds)[order]
+
+    def _usualness(self, centre: Tensor, size: Tensor, extent: Tensor) -> Tensor:
+        """``(K,)``, see :meth:`brule.locating.Framing.usualness`."""
+        density = self.locator.framing.density
+        if density is None:
+            return torch.zeros(self.most)
+        mean, scale = (torch.tensor(values.tolist()) for values in (density.mean, density.scale))
+        measured = torch.cat([(centre + 0.5) / extent, (size.amax(1, keepdim=True) / extent.max()).log()], 1)
+        away = ((measured - mean) ** 2 / scale / density.degrees).log1p().sum(1)
+        return ((1 - ANYWHERE) * (-(density.degrees + 1) / 2 * away).exp() + ANYWHERE).log()
 
     def _canvas(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The grey copy ``(L, L)`` from 0 to 1, its width and height in pixels, and pixels of it for one of the image."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,19 @@ from brule.arrays import Array
 from brule.data import Box
 from brule.errors import DataError
 from brule.locating.places import from_boxes
+
+_ASSUMED = np.array([0.15, 0.15, 0.4])  # standard deviation of x, y and log size before any annotated image is seen
+_WEIGHT = 3.0  # annotated objects that the assumption counts for
+CERTAIN = 2.0  # log odds from which an answer counts as an object: among several, their places decide
+ANYWHERE = 0.02  # share of objects that lie anywhere, whatever the annotated ones show
+
+
+class Density(NamedTuple):
+    """Student t densities of x, y and log size: location ``(3,)``, squared scale ``(3,)``, degrees of freedom."""
+
+    mean: Array
+    scale: Array
+    degrees: float
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,8 @@ class Framing:
         y: the same from top to bottom.
         aspect: median width over height of the boxes.
         images: how many objects this was learnt from.
+        variance: variance of x, of y, and of the logarithm of the size, about the medians; empty where unknown, as in
+            detectors of earlier versions.
     """
 
     smallest: float
@@ -35,6 +50,10 @@ class Framing:
     y: float
     aspect: float
     images: int
+    variance: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "variance", tuple(map(float, self.variance)))  # JSON knows lists alone
 
     def describe(self) -> str:
         """One plain sentence for the user."""
@@ -48,6 +67,37 @@ class Framing:
         w, h = (side, side / self.aspect) if self.aspect >= 1 else (side * self.aspect, side)
         x, y = self.x * width - 0.5, self.y * height - 0.5
         return (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+
+    def usualness(self, boxes: Array, sizes: Array) -> Array:
+        """How usual places and sizes of objects are: log density over its maximum; 0 at most, and about -4 at least.
+
+        With little to learn from, the variances are uncertain: a Student t density for each of x, y and log size, the
+        posterior predictive of a normal one with a scaled inverse chi-squared prior (Gelman et al., Bayesian Data Analysis,
+        §3.3).
+
+        Args:
+            boxes: ``(M, 4)`` in pixels.
+            sizes: ``(M, 2)``: width and height of the image of each.
+
+        Returns:
+            ``(M,)``; zeros where the variances are unknown.
+        """
+        density = self.density
+        if density is None:
+            return np.zeros(len(boxes))
+        measured = _measured(from_boxes(boxes), np.reshape(sizes, (-1, 2)))
+        away = (np.column_stack([measured[:, :2], np.log(measured[:, 2])]) - density.mean) ** 2 / density.scale
+        near = np.exp(-(density.degrees + 1) / 2 * np.log1p(away / density.degrees).sum(axis=1))
+        return np.log((1 - ANYWHERE) * near + ANYWHERE)
+
+    @property
+    def density(self) -> Density | None:
+        """The density of :meth:`usualness`, if the variances are known."""
+        if not self.variance:
+            return None
+        degrees = _WEIGHT + self.images - 1
+        scale = (_WEIGHT * _ASSUMED**2 + self.images * np.array(self.variance)) / degrees * (1 + 1 / self.images)
+        return Density(np.array([self.x, self.y, np.log(self.typical)]), scale, degrees)
 
     @property
     def fills(self) -> bool:
@@ -72,10 +122,18 @@ def learn_framing(boxes: Array | Sequence[Box], sizes: Array | Sequence[tuple[in
     places, extent = from_boxes(np.asarray(boxes)), np.asarray(sizes, dtype=np.float64).reshape(-1, 2)
     if len(places) == 0 or len(places) != len(extent):
         raise DataError(f"framing: expected one image size for each of one or more boxes, got {len(extent)} for {len(places)}")
-    relative = places[:, 2:4].max(axis=1) / extent.max(axis=1)
-    x, y = np.median((places[:, :2] + 0.5) / extent, axis=0)
+    measured = _measured(places, extent)
+    relative, (x, y) = measured[:, 2], np.median(measured[:, :2], axis=0)
+    away = np.column_stack([measured[:, :2] - (x, y), np.log(relative / np.median(relative))])
     aspect = np.exp(np.median(np.log(np.maximum(places[:, 2], 1e-6) / np.maximum(places[:, 3], 1e-6))))
     return Framing(
         smallest=float(relative.min()), typical=float(np.median(relative)), largest=float(relative.max()),
         x=float(x), y=float(y), aspect=float(aspect), images=len(places),
+        variance=tuple((away**2).mean(axis=0)),
     )  # fmt: skip
+
+
+def _measured(places: Array, extent: Array) -> Array:
+    """``(M, 3)``: centre over width and height of the image, and the longer side over that of the image."""
+    side = np.maximum(places[:, 2:4].max(axis=1), 1e-6) / extent.max(axis=1)
+    return np.column_stack([(places[:, :2] + 0.5) / extent, side])
