@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brule.data.synthetic import synthetic_faces
 from brule.errors import TrainingError
-from brule.geometry import AugmentedPair
+from brule.geometry import AugmentedPair, SynchronizedWarp
 from brule.losses import barycenter_regularizer
 from brule.tensors import to_input
 from brule.training.batches import Batch
@@ -90,6 +90,16 @@ def test_r_b_weighs_what_its_schedule_wants() -> None:
         assert terms["R_b"] == pytest.approx(0.01, rel=1e-3)  # a pure shift
         totals.append(terms["loss"])
     assert totals == pytest.approx([14 * 0.01, 5 * 14 * 0.01], rel=1e-3)
+
+
+def test_r_b_judges_the_landmarks_that_it_is_told_to() -> None:
+    """The untrained encoder answers the barycenter always: for a shifted image, carried back, it is off by the shift."""
+    shift = torch.tensor([0.1, 0.05])
+    for view, expected in (("image", 0.0), ("moved", 0.0125)):
+        state, views = begun(settings("paper", loss__geometric=0, loss__barycenter_view=view))
+        still = SynchronizedWarp.identity(len(views.view1))
+        views = replace(views, warp=replace(still, shift=shift.expand(len(views.view1), 2)))
+        assert learn(state, views)["R_b"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_steps_on_one_batch_lower_the_loss() -> None:

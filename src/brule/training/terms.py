@@ -52,6 +52,11 @@ class Loss(Section):
         description="Number of points of the barycenter in R_b, which may differ from that of the landmarks (the paper's §2); "
         "0 = the same. Another number needs POT.",
     )
+    barycenter_view: Literal["image", "moved"] = Field(
+        "image",
+        description="Landmarks that R_b judges: those of the image, X(I), as in the paper, or those of the moved image, "
+        "carried back, g⁻¹X(gI); both are alike where the landmarks follow g.",
+    )
     geometric: Weight = Field(
         Weight(1500.0),
         description="Weight of R_g, which compares the landmarks of a warped image with the warped landmarks: c4 of "
@@ -163,7 +168,7 @@ def _barycenter(found: EncoderPass) -> Tensor:
     weights = {"translation": loss.translation, "affine": loss.affine, "warp": loss.warp}
     fits = [fit.result() for fit in found.fits]
     return over_stages(
-        [barycenter_regularizer(x, barycenter, fit=fit, **weights) for x, fit in zip(found.view1, fits, strict=True)]
+        [barycenter_regularizer(x, barycenter, fit=fit, **weights) for x, fit in zip(found.anchored, fits, strict=True)]
     )
 
 

@@ -32,7 +32,7 @@ class EncoderPass:
         source: the landmarks of ``I`` that g carried to ``target``, without gradient.
         fakes: landmarks ``(B', N, 2)`` found on fakes, and those that the fakes were drawn from; ``None`` without fakes.
         annotated: landmarks of annotated images, and what they should be; empty without such images.
-        fits: the transport between ``view1`` and the barycenter, solved in another thread.
+        fits: the transport between ``anchored`` and the barycenter, solved in another thread.
     """
 
     step: Step
@@ -54,6 +54,12 @@ class EncoderPass:
         """The shape prior, where there is one."""
         assert self.step.shape_model.prior is not None
         return self.step.shape_model.prior
+
+    @cached_property
+    def anchored(self) -> list[Tensor]:
+        """The landmarks of ``I`` that R_b judges, ``(B, N, 2)`` for every stage."""
+        moved = self.step.config.loss.barycenter_view == "moved"
+        return [self.views.move_back(x) for x in self.view2] if moved else self.view1
 
     @cached_property
     def running_mean(self) -> Tensor:
@@ -115,7 +121,7 @@ def encoder_step(step: Step) -> dict[str, float]:
     # Alg. 2, lines 5–9: R_b, R_g, L_g, L_rec^I, L_rec^L. The transport of R_b is solved aside, while a GPU works on the others.
     with ThreadPoolExecutor(1, thread_name_prefix="brule-transport") as aside:
         if "R_b" in {term.name for term in active}:
-            found.fits.extend(aside.submit(fit_barycenter, x.detach(), step.shape_model.reference) for x in found.view1)
+            found.fits.extend(aside.submit(fit_barycenter, x.detach(), step.shape_model.reference) for x in found.anchored)
         running_mean = found.running_mean
         terms, weights = computed(active, found)
     # Alg. 2, line 10: E descends the sum of c_k times each term.
