@@ -205,9 +205,11 @@ def test_algorithm_1_and_its_penalty_come_at_their_intervals(tmp_path: Path) -> 
     assert ["penalty" in line for line in losses(tmp_path)] == [True, False, False, False, True, False]
 
 
-def test_a_weight_falls_geometrically_to_its_value() -> None:
+def test_a_weight_falls_or_grows_geometrically_to_its_value() -> None:
     weight = Weight(3.0, anneal_from=100, anneal_until=0.4)
     assert [weight.at(progress) for progress in (0.0, 0.2, 0.4, 1.0)] == pytest.approx([300, 30, 3, 3])
+    weight = Weight(3.0, anneal_from=0.01, anneal_until=0.4)
+    assert [weight.at(progress) for progress in (0.0, 0.2, 0.4, 1.0)] == pytest.approx([0.03, 0.3, 3, 3])
     assert Weight(3.0).at(0.0) == 3
 
 

@@ -22,10 +22,10 @@ class Weight(float):
     """Weight of a loss term with its schedule: a number that may change over the run.
 
     In settings it is a number, ``14``, or a table, ``{value = 14, anneal_from = 100, anneal_until = 0.4}``: 100 times as much
-    at the start, falling geometrically to 14 at 40 % of the run.
+    at the start, falling geometrically to 14 at 40 % of the run. With an ``anneal_from`` below 1 the weight grows.
 
     Attributes:
-        anneal_from: factor on the weight at the start of the run, at least 1.
+        anneal_from: factor on the weight at the start of the run, above 0.
         anneal_until: fraction of the run after which the factor is 1; 0 = no schedule.
     """
 
@@ -63,7 +63,7 @@ class Weight(float):
         table = schema.typed_dict_schema(
             {
                 "value": schema.typed_dict_field(schema.float_schema(ge=0)),
-                "anneal_from": schema.typed_dict_field(schema.float_schema(ge=1), required=False),
+                "anneal_from": schema.typed_dict_field(schema.float_schema(gt=0), required=False),
                 "anneal_until": schema.typed_dict_field(schema.float_schema(ge=0, le=1), required=False),
             },
             extra_behavior="forbid",
