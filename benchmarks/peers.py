@@ -12,23 +12,21 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from brule.arrays import Array
-from brule.data import Sample, load_image, read_samples, split_by_name
+from benchmarks.whole_images import Annotations
+from brule.data import Sample, load_image
 from brule.data.training_data import labelled_images
-from brule.evaluation import normaliser
 
 SMALL = 100  # images up to which the example's options are measured, too
 EXAMPLE = {"oversampling_amount": 300, "nu": 0.05, "tree_depth": 2}
 
 
-def measure(samples: list[Sample], held_out: list[Sample], *, threads: int, options: dict[str, Any]) -> str:
+def measure(samples: list[Sample], held_out: Annotations, *, threads: int, options: dict[str, Any]) -> str:
     """Train and measure: a row of the table."""
     dlib = import_module("dlib")
     settings = dlib.shape_predictor_training_options()
@@ -36,9 +34,10 @@ def measure(samples: list[Sample], held_out: list[Sample], *, threads: int, opti
     for name, value in options.items():
         setattr(settings, name, value)
     images, found = [], []
-    for image, sample in _decoded(samples):
-        images.append(image)
-        parts = dlib.points([dlib.point(round(x), round(y)) for x, y in _points(sample)])
+    for sample in samples:
+        assert sample.points is not None
+        images.append(np.asarray(load_image(sample.path)))
+        parts = dlib.points([dlib.point(round(x), round(y)) for x, y in sample.points])
         found.append([dlib.full_object_detection(_rectangle(dlib, sample), parts)])
     started = time.perf_counter()
     predictor = dlib.train_shape_predictor(images, found, settings)
@@ -47,26 +46,15 @@ def measure(samples: list[Sample], held_out: list[Sample], *, threads: int, opti
         predictor.save(path := os.path.join(folder, "predictor.dat"))
         megabytes = os.path.getsize(path) / 1e6
     answers, seconds = [], 0.0
-    for image, sample in _decoded(held_out):
+    for sample in held_out.samples:
+        image = np.asarray(load_image(sample.path))
         started = time.perf_counter()
         answer = predictor(image, _rectangle(dlib, sample))
         seconds += time.perf_counter() - started
         answers.append([(part.x, part.y) for part in answer.parts()])
-    truth = np.array([_points(sample) for sample in held_out])
-    errors = 100 * np.linalg.norm(np.array(answers) - truth, axis=2).mean(axis=1) / normaliser(truth, "auto")[1]
-    return (
-        f"{errors.mean():.2f} % | {np.median(errors):.2f} % | {minutes:.1f} | {megabytes:.1f} | {len(held_out) / seconds:.0f}"
-    )
-
-
-def _decoded(samples: list[Sample]) -> Iterator[tuple[Array, Sample]]:
-    for sample in samples:
-        yield np.asarray(load_image(sample.path).convert("RGB")), sample
-
-
-def _points(sample: Sample) -> Array:
-    assert sample.points is not None
-    return np.asarray(sample.points, dtype=np.float64)
+    errors = 100 * np.linalg.norm(np.array(answers) - held_out.points, axis=2).mean(axis=1) / held_out.distance
+    speed = len(errors) / seconds
+    return f"{errors.mean():.2f} % | {np.median(errors):.2f} % | {minutes:.1f} | {megabytes:.1f} | {speed:.0f}"
 
 
 def _rectangle(dlib: Any, sample: Sample) -> Any:
@@ -83,7 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
-    held_out = list(split_by_name(read_samples([asked.data], require_points=True)).validation)
+    held_out = Annotations.read(str(asked.data), part="validation")
     print("| annotated images | options | NME | median | minutes | MB | images/s |")
     print("|---" * 7 + "|")
     for n in asked.n:

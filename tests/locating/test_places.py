@@ -109,6 +109,12 @@ def test_without_variances_every_place_is_as_usual() -> None:
     assert Framing(**{**framing.facts(), "variance": [0.1, 0.2, 0.3]}).variance == (0.1, 0.2, 0.3)
 
 
+@pytest.mark.parametrize("damaged", [[0.1], [0.1, -1, 0.1], [0.1, float("nan"), 0.1]])
+def test_damaged_variances_are_refused(damaged: list[float]) -> None:
+    with pytest.raises(ValueError, match="three variances"):
+        Framing(smallest=0.2, typical=0.5, largest=0.6, x=0.5, y=0.25, aspect=2.0, images=10, variance=tuple(damaged))
+
+
 def test_no_boxes_no_framing() -> None:
     with pytest.raises(DataError, match="one image size for each"):
         learn_framing([], [])

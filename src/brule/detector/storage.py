@@ -179,7 +179,7 @@ def _read_frame(facts: Any, path: Path) -> CropFrame | None:
 def _read_whereabouts(folder: Path, description: dict[str, Any]) -> Whereabouts:
     try:
         framing = Framing(**description["framing"]) if "framing" in description else None
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION}: framing: damaged ({error}); train anew") from None
     boxed = bool(description.get("boxed", False))
     if "locator" not in description:

@@ -53,7 +53,10 @@ class Framing:
     variance: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "variance", tuple(map(float, self.variance)))  # JSON knows lists alone
+        variance = tuple(map(float, self.variance))  # JSON knows lists alone
+        if len(variance) not in (0, 3) or not all(0 <= one < np.inf for one in variance):
+            raise ValueError(f"framing: expected three variances of 0 or more, or none, got {list(self.variance)}")
+        object.__setattr__(self, "variance", variance)
 
     def describe(self) -> str:
         """One plain sentence for the user."""

@@ -58,7 +58,9 @@ class EncoderPass:
     @cached_property
     def anchored(self) -> list[Tensor]:
         """The landmarks of ``I`` that R_b judges, ``(B, N, 2)`` for every stage."""
-        moved = self.step.config.loss.barycenter_view == "moved"
+        config = self.step.config
+        # With a teacher view1 is g⁻¹ E(gI) already.
+        moved = config.loss.barycenter_view == "moved" and not config.teacher.enabled
         return [self.views.move_back(x) for x in self.view2] if moved else self.view1
 
     @cached_property
