@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from brule.networks import equalized
 from brule.networks.equalized import EqualConv2d, EqualLinear, downsample, leaky, upsample
 
 
@@ -38,6 +39,13 @@ def test_downsampling_weighs_four_pixels_as_1331() -> None:
     x[..., 3] = 1
     x = x.expand(1, 1, 8, 8)
     assert torch.allclose(downsample(x)[0, 0, 1], torch.tensor([0.0, 3, 1, 0]) / 8)  # pixels 1…4 and 3…6
+
+
+def test_what_gpus_compute_is_what_cpus_do() -> None:
+    """GPUs take means for the convolution; the discriminator's penalty differentiates them twice."""
+    x = torch.randn(2, 3, 8, 12, dtype=torch.double)
+    assert torch.allclose(equalized._by_means(x), equalized._by_convolution(x))
+    assert torch.autograd.gradgradcheck(equalized._by_means, x[:1, :1, :4, :4].requires_grad_())
 
 
 def test_upsampling_weighs_as_1331_inside() -> None:

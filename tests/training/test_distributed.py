@@ -60,7 +60,7 @@ FAKES = {"loss.fakes": 0.5, "gan.penalty_every": 2}
 CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # preset, settings, with labels
     "encoder": ("cpu", {"split": 1}, False),  # parts would have statistics of their own
     "paper": ("paper", {**SHORT, "gan.penalty_every": 1, "loss.landmark_reconstruction": 20.0}, False),
-    "gpu": ("gpu", {**SHORT, **FAKES, "labelled.batch_size": 4}, True),
+    "gpu": ("gpu", {**SHORT, **FAKES, "gan.enabled": True, "labelled.batch_size": 4}, True),
     "alternating": ("paper", {**SHORT, "gan.enabled": False, "labelled.every": 2, "labelled.together": False}, True),
 }
 LEARNING = {"optimizer.learning_rate": 1e-3, "gan.style_rate": 1e-3}

@@ -1,4 +1,4 @@
-"""``brule demo``: all of brule in ten minutes, on drawn pictures with a face anywhere in them."""
+"""``brule demo``: all of brule in seven minutes, on drawn pictures with a face anywhere in them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class _Settings:
 def demo(
     *,
     output: Annotated[Path, Output],
-    iterations: int = 700,
+    iterations: int = 380,
     images: Annotated[int, Parameter(name="--images")] = 1000,
     minutes: float | None = None,
     seed: int = 0,
     device: Device = None,
     quiet: bool = False,
 ) -> int:
-    """Try everything on drawn pictures, in about ten minutes on two cores.
+    """Try everything on drawn pictures, in about seven minutes on two cores.
 
     Draws whole pictures with a face anywhere in them (a fifth to four fifths of the picture, turned by up to 30 degrees),
     annotates ten, and trains the `cpu` preset on those and on pictures *without labels and without boxes*: it learns to find

@@ -125,7 +125,7 @@ class BatchSource:
         return draw_labelled(crops, points, shape_model, config=config, generator=generator, distributed=self._distributed)
 
     def _tensor(self, crops: np.ndarray) -> Tensor:
-        return to_input(torch.from_numpy(crops)).to(self._shape_model.barycenter.device)
+        return to_input(torch.from_numpy(crops).to(self._shape_model.barycenter.device))
 
 
 def mixed_seed(*numbers: int) -> int:

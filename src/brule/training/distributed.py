@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from brule.errors import ConfigError, ProcessLostError
 from brule.networks.sync_norm import SynchronizedBatchNorm
@@ -71,7 +70,11 @@ class Distributed:
         It is differentiable: with the mean of all processes' losses as the objective, and gradients averaged, a term of this
         mean counts as it would in one process.
         """
-        return tensor if self.count == 1 else _Mean.apply(tensor)
+        if self.count == 1:
+            return tensor
+        from torch.distributed.nn.functional import all_reduce
+
+        return all_reduce(tensor / self.count)  # type: ignore[no-any-return]
 
     def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Put the mean over the processes into the gradients of an optimizer's parameters.
@@ -158,23 +161,6 @@ class Distributed:
                 "training stopped: another process ended, or can't be reached; its own message shows why. "
                 "The last checkpoint is intact"
             ) from error
-
-
-class _Mean(torch.autograd.Function):
-    """The mean over the processes; going back, its gradient is the mean of theirs."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
-        from accelerate.utils import reduce
-
-        return reduce(tensor.contiguous(), "mean")
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        from accelerate.utils import reduce
-
-        return reduce(gradient.contiguous(), "mean")
 
 
 SINGLE = Distributed()

@@ -18,10 +18,11 @@ def accumulate_weights(average: nn.Module, model: nn.Module, *, decay: float) ->
         decay: share of the old average that is kept.
     """
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-    for kept, own in zip(average.buffers(), model.buffers(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(own, 1 - decay)
-        else:
+    pairs = list(zip(average.buffers(), model.buffers(), strict=True))
+    if means := [pair for pair in pairs if pair[0].is_floating_point()]:
+        torch._foreach_lerp_(*map(list, zip(*means, strict=True)), 1 - decay)
+    for kept, own in pairs:
+        if not kept.is_floating_point():
             kept.copy_(own)
 
 

@@ -106,6 +106,7 @@ def train(
         logging = {"every": config.log_every, "start": state.progress.iteration, "pending": state.progress.pending}
         with (
             _threads(config.threads),
+            _tried_convolutions(place),
             RunLog(directory, **logging, callbacks=callbacks, quiet=quiet) as log,  # type: ignore[arg-type]
             BatchSource(images, labelled, shape_model, config=config, distributed=distributed) as source,
             split_batches(state.model.encoder, state.ema.encoder, parts=parts),
@@ -240,6 +241,17 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _tried_convolutions(place: torch.device) -> Iterator[None]:
+    """On a GPU, let cuDNN try its algorithms for each convolution once and keep the fastest; afterwards as before."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or place.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager

@@ -167,12 +167,17 @@ def has_bfloat16(device: str) -> bool:
 def pixel_noise(decoder: Decoder, rows: int, step: Step) -> list[Tensor]:
     """The pixel noise of this process's images, for a generator's blocks.
 
-    Every image has a seed of its own, so that no process needs to draw the noise of the others' images: most of what an
-    iteration draws is pixel noise.
+    On a CPU every image has a seed of its own, so that no process needs to draw the noise of the others' images: most of what
+    an iteration draws is pixel noise. A GPU draws that of the whole batch itself, which is quicker than to bring it there.
     """
+    device = decoder.generator.start.device
+    if device.type != "cpu":
+        there = torch.Generator(device).manual_seed(int(torch.randint(2**31, (), generator=step.generator)))
+        whole = decoder.generator.draw_noise(rows * step.distributed.count, there)
+        return [step.distributed.rows(maps) for maps in whole]
     seeds = step.distributed.draw_for_batch(lambda n: torch.randint(2**31, (n,), generator=step.generator), rows)
     drawn = [decoder.generator.draw_noise(1, torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
-    return [torch.cat(maps).to(decoder.generator.start.device) for maps in zip(*drawn, strict=True)]
+    return [torch.cat(maps) for maps in zip(*drawn, strict=True)]
 
 
 @contextmanager
