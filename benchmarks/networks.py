@@ -114,7 +114,9 @@ def _iteration(case: Case, plan: Plan) -> Work:
 
     def asked(iterations: int, **changes: object) -> list[float]:
         images, settings = _ClockedImages(training.images), config.model_copy(update={"iterations": iterations, **changes})
-        train(images, shapes.mean(0), settings, shapes=shapes, quiet=True, device=plan.device)
+        result = train(images, shapes.mean(0), settings, shapes=shapes, quiet=True, device=plan.device)
+        if not result.finished:  # training takes a wish to stop for an end like any other
+            raise KeyboardInterrupt
         return images.asked
 
     def clock(repeats: int, seconds: float) -> list[float]:

@@ -21,6 +21,7 @@ from benchmarks import (
     changes,
     differing_conditions,
     measuring,
+    networks,
     run_benchmarks,
     run_profile,
 )
@@ -123,6 +124,15 @@ def test_an_iteration_is_the_mean_of_its_cycle() -> None:
     assert work.per_run == 2 and work.clock is not None
     durations = work.clock(2, 60.0)
     assert len(durations) == 2 and min(durations) > 0
+
+
+def test_a_training_that_was_stopped_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training ends in order on SIGTERM and Ctrl-C, after an iteration or two: no measurement."""
+    genuine = networks.train
+    monkeypatch.setattr(networks, "train", lambda *given, **named: replace(genuine(*given, **named), finished=False))
+    part = PARTS["iteration"]
+    with pytest.raises(KeyboardInterrupt):
+        part.build(part.cases(PLAN)[0], PLAN).clock(2, 60.0)
 
 
 def test_cases_are_all_combinations() -> None:
