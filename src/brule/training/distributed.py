@@ -74,7 +74,7 @@ class Distributed:
             return tensor
         from torch.distributed.nn.functional import all_reduce
 
-        return all_reduce(tensor / self.count)  # type: ignore[no-any-return]
+        return all_reduce(tensor / self.count)
 
     def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Put the mean over the processes into the gradients of an optimizer's parameters.

@@ -20,7 +20,7 @@ def accumulate_weights(average: nn.Module, model: nn.Module, *, decay: float) ->
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
     pairs = list(zip(average.buffers(), model.buffers(), strict=True))
     if means := [pair for pair in pairs if pair[0].is_floating_point()]:
-        torch._foreach_lerp_(*map(list, zip(*means, strict=True)), 1 - decay)
+        torch._foreach_lerp_([kept for kept, _ in means], [own for _, own in means], 1 - decay)
     for kept, own in pairs:
         if not kept.is_floating_point():
             kept.copy_(own)
