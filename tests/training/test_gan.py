@@ -17,8 +17,10 @@ from brule.losses import image_reconstruction
 from brule.tensors import resized, to_input
 from brule.training.batches import Batch
 from brule.training.config import TrainingConfig, load_config
+from brule.training.distributed import Distributed
 from brule.training.run import build_decoder, build_shape_model, start_run
 from brule.training.steps import Step, encoder, encoder_step, gan_step
+from brule.training.steps.context import noise_there
 from brule.training.views import draw_augmented_pair
 from tests.training.tiny import DECODER, ONE_STACK, settings_from, shapes_of
 
@@ -305,6 +307,21 @@ def test_the_papers_iteration_runs_at_its_real_size() -> None:
     assert trained.decoder.image_size == 256
     expected = {"L_d", "penalty", "L_g", "redrawn", "L_style", "R_b", "R_g", "L_g of E", "L_rec^I", "L_rec^L"}
     assert expected <= set(logged[0])
+
+
+def test_processes_share_the_noise_that_gpus_draw() -> None:
+    """What two processes draw for two images each is what one draws for four, row for row in turn; another iteration's differs."""
+    bench = Bench(settings())
+    decoder = bench.state.decoder
+    whole = noise_there(decoder, 4, bench.step)
+    assert [maps.shape for maps in whole] == [(4, 2, size, size) for size in decoder.generator.sizes]
+    assert torch.cat([maps.flatten() for maps in whole]).std() == pytest.approx(1, abs=0.05)
+    for rank in (0, 1):
+        bench.state.distributed = Distributed(rank, 2)
+        for mine, all_of_them in zip(noise_there(decoder, 2, bench.step), whole, strict=True):
+            assert torch.equal(mine, all_of_them[rank::2])
+    bench.state.progress.iteration += 1
+    assert not torch.equal(noise_there(decoder, 2, bench.step)[0], whole[0][1::2])
 
 
 @pytest.mark.long

@@ -170,14 +170,18 @@ def pixel_noise(decoder: Decoder, rows: int, step: Step) -> list[Tensor]:
     On a CPU every image has a seed of its own, so that no process needs to draw the noise of the others' images: most of what
     an iteration draws is pixel noise. A GPU draws that of the whole batch itself, which is quicker than to bring it there.
     """
-    device = decoder.generator.start.device
-    if device.type != "cpu":
-        there = torch.Generator(device).manual_seed(int(torch.randint(2**31, (), generator=step.generator)))
-        whole = decoder.generator.draw_noise(rows * step.distributed.count, there)
-        return [step.distributed.rows(maps) for maps in whole]
+    if decoder.generator.start.device.type != "cpu":
+        return noise_there(decoder, rows, step)
     seeds = step.distributed.draw_for_batch(lambda n: torch.randint(2**31, (n,), generator=step.generator), rows)
     drawn = [decoder.generator.draw_noise(1, torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
     return [torch.cat(maps) for maps in zip(*drawn, strict=True)]
+
+
+def noise_there(decoder: Decoder, rows: int, step: Step) -> list[Tensor]:
+    """The pixel noise of this process's images, drawn for the whole batch on the decoder's device."""
+    seed = int(torch.randint(2**31, (), generator=step.generator))
+    there = torch.Generator(decoder.generator.start.device).manual_seed(seed)
+    return [step.distributed.rows(maps) for maps in decoder.generator.draw_noise(rows * step.distributed.count, there)]
 
 
 @contextmanager
