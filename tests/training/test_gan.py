@@ -310,7 +310,7 @@ def test_the_papers_iteration_runs_at_its_real_size() -> None:
 
 
 def test_processes_share_the_noise_that_gpus_draw() -> None:
-    """What two processes draw for two images each is what one draws for four, row for row in turn; the next iteration differs."""
+    """Two processes draw for two images each what one draws for four, in turn; the next iteration differs."""
     bench = Bench(settings())
     decoder = bench.state.decoder
     whole = noise_there(decoder, 4, bench.step)
