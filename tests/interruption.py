@@ -76,7 +76,7 @@ def in_fork(
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
     code = -1 if killed else os.WEXITSTATUS(status)
-    printed, end, counts = told.rpartition("\0")  # nothing follows where the process was killed
+    printed, end, counts = told.rpartition("\0")  # a killed process writes no counts
     operations, refused = map(int, counts.split()) if end else (0, 0)
     return Ended(killed, code, operations, refused, printed, time.monotonic() - began)
 

@@ -181,7 +181,7 @@ def noise_there(decoder: Decoder, rows: int, step: Step) -> list[Tensor]:
     """The pixel noise of this process's images, drawn for the whole batch on the decoder's device."""
     seed = int(torch.randint(2**31, (), generator=step.generator))
     there = torch.Generator(decoder.generator.start.device).manual_seed(seed)
-    return [step.distributed.rows(maps) for maps in decoder.generator.draw_noise(rows * step.distributed.count, there)]
+    return [step.distributed.rows(maps) for maps in decoder.pixel_noise(rows * step.distributed.count, there)]
 
 
 @contextmanager
