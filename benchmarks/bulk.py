@@ -89,7 +89,7 @@ def predicted(run: Path, folder: Path) -> Speed:
 def in_parts(run: Path, folder: Path) -> Speed:
     """The same in parts, in this process."""
     samples: list[tuple[int, float, float]] = []
-    _predict(run, folder, "parts", lambda done: samples.append((done, time.perf_counter(), time.process_time())))
+    _predict(run, folder, engine="parts", show=lambda done: samples.append((done, time.perf_counter(), time.process_time())))
     (first, start, busy), (last, end, ended) = samples[0], samples[-1]
     return Speed((last - first) * PART, end - start, ended - busy, _peak())
 
@@ -103,17 +103,17 @@ def on_ray(run: Path, folder: Path, *, workers: int) -> Speed:
         own = [(busy, peak) for process, busy, peak in _ray_processes() if process not in before]
         seen.append((done, time.perf_counter(), sum(busy for busy, _ in own), max(peak for _, peak in own)))
 
-    _predict(run, folder, "ray", look, workers=workers)
+    _predict(run, folder, engine="ray", show=look, workers=workers)
     (first, start, busy, _), (last, end, ended, peak) = seen[2 * workers - 1], seen[-1]
     return Speed((last - first) * PART, end - start, ended - busy, peak, workers)
 
 
-def _predict(run: Path, folder: Path, engine: Engine, look: Callable[[int], object], *, workers: int | None = None) -> None:
+def _predict(run: Path, folder: Path, *, engine: Engine, show: Callable[[int], object], workers: int | None = None) -> None:
     plan = plan_parts([str(folder)], detector=fingerprint(run, OPTIONS), part_size=PART)
     with TemporaryDirectory() as output:
         found = predict_parts(
             run, plan, Place(output), options=OPTIONS, engine=engine, workers=workers, device="cpu",
-            progress=lambda done, _: look(done),
+            progress=lambda done, _: show(done),
         )  # fmt: skip
     assert not found.failed, found.failed
 

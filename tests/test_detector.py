@@ -278,7 +278,7 @@ def test_bad_files_stop_or_are_listed(trained: LandmarkDetector, tmp_path: Path)
         ({"shapes": None}, DataError, "shapes"),
         ({"shapes": FACES.points[:3], "labelled": "x"}, DataError, "x: no such file"),
         ({"shapes": FACES.points[:3], "boxes": BOXES[:2]}, DataError, "boxes"),
-        ({"shapes": [FACES.points[0], FACES.points[1][:60]]}, ConfigError, "nothing ties"),
+        ({"shapes": [FACES.points[0], FACES.points[1][:60]]}, ConfigError, "no term keeps the landmarks"),
     ],
 )
 def test_bad_arguments_are_refused(keywords: dict[str, Any], error: type[Exception], said: str) -> None:
@@ -479,7 +479,7 @@ def test_boxes_have_to_fit_the_images(trained: LandmarkDetector, tmp_path: Path)
     with pytest.raises(ConfigError, match="one for each of 3 images"):
         trained.predict(FACES.images[:3], boxes=BOXES[:2])
     Image.fromarray(FACES.images[0]).save(tmp_path / "a.png")
-    with pytest.raises(ConfigError, match="annotations give the boxes"):
+    with pytest.raises(ConfigError, match="holds many images"):
         trained.predict(tmp_path, boxes=BOXES[:1])
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 from brule.cli import app
+from tests.test_architecture import LEVEL_OF, LEVELS, ONLY, WITHOUT
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+READ = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 SUFFIXES = {".py", ".html", ".js", ".yml", ".ipynb", ".svg"}
 HIDDEN = {"bench"}  # explains where it is now
 COMMANDS = sorted(name for name in app if not name.startswith("-") and name not in HIDDEN)
@@ -35,10 +38,49 @@ def test_every_page_is_in_the_contents() -> None:
     assert not [page.name for page in PAGES if page.name != "README.md" and f"]({page.name})" not in contents]
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", READ, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
     assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("page", READ, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_a_page_on_landmarks_calls_them_keypoints_once(page: Path) -> None:
+    """So that people who search for keypoints find it."""
+    text = page.read_text(encoding="utf-8").lower()
+    glosses = re.findall(r"landmarks?\s\(keypoints?\)|landmarks are also known as keypoints", text)
+    assert len(glosses) == ("landmark" in text)
+
+
+def resolve(name: str) -> object:
+    """Import the longest module that the dotted name begins with, and take its attributes."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("brule"):
+                pytest.skip(f"needs {error.name}")
+            continue
+        for part in parts[length:]:
+            found = getattr(found, part)
+        return found
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("page", READ, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_names_of_the_library_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"(?<![\w./-])brule(?:\.[A-Za-z_]\w*)+", text))
+    for module, imported in re.findall(r"^ *from (brule(?:\.\w+)*) import ([\w, ]+?)(?: +#.*)?$", text, re.MULTILINE):
+        names |= {f"{module}.{name.strip()}" for name in imported.split(",")}
+    for name in sorted(names):
+        resolve(name)
+
+
+def test_a_wrong_name_is_noticed() -> None:
+    with pytest.raises(AttributeError):
+        resolve("brule.geometry.between")
 
 
 def test_contributing_lists_the_packages_that_there_are() -> None:
@@ -51,6 +93,24 @@ def test_contributing_lists_the_packages_that_there_are() -> None:
         if (path.is_dir() and path.name != "__pycache__") or (path.suffix == ".py" and not path.stem.startswith("__"))
     }
     assert {name.removesuffix(".py") for name in listed} == {name.removesuffix(".py") for name in there}
+
+
+def test_contributing_tells_the_levels_that_are_tested() -> None:
+    """The table of who may import whom, against the rules of ``tests/test_architecture.py``."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d?) ?\| (`.*?) \| (.*) \|$", text, re.MULTILINE)
+    told = [package for _, names, _ in rows for package in re.findall(r"`(\w+)`", names)]
+    assert sorted(told) == sorted(package for level in LEVELS for package in level if package != "__main__")
+    order = [LEVEL_OF[package] for package in told if package != "tensors"]  # the table has it beside what it uses
+    assert order == sorted(order)
+    for _, names, may_use in rows:
+        for package in re.findall(r"`(\w+)`", names):
+            if package in ONLY:
+                used, _, excluded = may_use.partition(";")
+                assert set(re.findall(r"`(\w+)`", used)) == ONLY[package], package
+                assert not set(re.findall(r"`(\w+)`", excluded)) & ONLY[package]
+            for forbidden in WITHOUT.get(package, ()):
+                assert re.search(rf"`{package}`.* never `{forbidden}`", may_use), package
 
 
 def test_messages_name_a_package_that_helps() -> None:

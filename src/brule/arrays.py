@@ -1,4 +1,4 @@
-"""NumPy arrays, where several packages need the same: their type, means over what is present, the CED."""
+"""What several packages share about NumPy arrays: their type, means over present values, the CED."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def mean_of_present(values: Array, *, axis: int) -> Array:
-    """The mean over the values that aren't NaN; NaN where there is none."""
+    """The mean over the values that aren't NaN; NaN if all are."""
     present = np.isfinite(values)
     counts = present.sum(axis=axis)
     sums = np.where(present, values, 0.0).sum(axis=axis)

@@ -123,7 +123,7 @@ def _like(points: object, pair: tuple[float, float]) -> object:
 
 
 def check_points(points: Tensor, name: str = "points") -> Tensor:
-    """Return ``points`` if they are a batch ``(B, N, 2)`` of floating-point landmarks; else say what came instead.
+    """Return ``points`` if they are a batch ``(B, N, 2)`` of floating-point landmarks; raise an error otherwise.
 
     Raises:
         BruleError: if the shape or the type is another.

@@ -1,4 +1,4 @@
-"""The errors that brule raises for its user: each has what was expected, what came, and what to do."""
+"""The errors that brule raises for its user: each states what was expected, what was found, and what to do."""
 
 import re
 
@@ -18,7 +18,7 @@ def printable(text: str, *, one_line: bool = False) -> str:
 
 
 class BruleError(ValueError):
-    """Something the user can mend. The command line prints the message alone, without a traceback."""
+    """Something the user can fix. The command line prints the message alone, without a traceback."""
 
 
 class DataError(BruleError):
@@ -38,12 +38,12 @@ class OutputError(BruleError):
 
 
 class TrainingError(BruleError):
-    """Training can't go on: a loss became NaN or infinite, for example."""
+    """Training can't continue: a loss became NaN or infinite, for example."""
 
 
 class ProcessLostError(TrainingError):
-    """Another of the processes that train together has gone."""
+    """Another of the processes that train together has ended."""
 
 
 class ExportError(BruleError):
-    """A detector can't be exported: a package is missing, or what came out doesn't compute the same."""
+    """A detector can't be exported: a package is missing, or the exported file doesn't compute the same."""

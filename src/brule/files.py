@@ -135,7 +135,7 @@ def _writer() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did; None where the system doesn't say."""
+    """When a process started, in ticks since the machine did; None if the system doesn't state it."""
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     return None
@@ -281,7 +281,7 @@ def make_folder(path: Path | str) -> None:
 
 @contextmanager
 def wrap_oserror(path: Path, *instead: Path) -> Iterator[None]:
-    """Say of a file that it can't be written, where the system says so of it, of another in its folder, or of none.
+    """Convert an OSError into an OutputError that names ``path``, if it is about this file, its folder, or no file.
 
     Args:
         path: the file to be.

@@ -1,4 +1,4 @@
-"""Packages that import their modules when somebody asks for a name of theirs (PEP 562)."""
+"""Packages that import their modules only when one of their names is used (PEP 562)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as CSV text: names in them come from strangers, and spreadsheets run what begins like a formula."""
+"""Tables as CSV text. Names in them may come from strangers, and spreadsheets run cells that begin like a formula."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def one_thread_after_fork() -> None:
     if os.getpid() != _LOADED_IN and torch.get_num_threads() > 1:
         torch.set_num_threads(1)
         _log.warning(
-            "this process was forked after PyTorch was loaded, where its threads can't be used: computing with one thread "
+            "this process was forked after PyTorch was loaded, so its threads can't be used: computing with one thread "
             "(multiprocessing's start method 'spawn' keeps them)"
         )
 
@@ -82,7 +82,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
 
 
 @contextmanager
-def open_safetensors(path: Path, *, advice: str = "use an older copy or train anew") -> Iterator[Any]:
+def open_safetensors(path: Path, *, advice: str = "use an older copy or train again") -> Iterator[Any]:
     """A safetensors file to read from: its header first, tensors one by one.
 
     Args:

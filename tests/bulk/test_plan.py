@@ -86,7 +86,7 @@ def test_other_images_options_or_detectors_are_refused(photos: Path, tmp_path: P
     if change == "images":
         (photos / "face_000000.png").unlink()
     other = plan_parts([str(photos)], detector="e" if change == "detector" else "d", part_size=3 if change == "size" else 4)
-    with pytest.raises(CheckpointError, match="repeat the command that began them"):
+    with pytest.raises(CheckpointError, match="repeat the command that started them"):
         other.open(output)
 
 

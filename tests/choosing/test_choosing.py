@@ -8,7 +8,6 @@ import torch
 
 from brule import LandmarkDetector
 from brule.choosing import choose, coverage, k_means, measure_choice, plain_descriptors, seen_descriptors
-from brule.choosing.descriptors import _deepest
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError
 from brule.networks import LandmarkEncoder
@@ -130,7 +129,7 @@ def test_the_deepest_map_is_found(backbone: str, stacks: int, deepest: tuple[int
         stacks=stacks, depth=2, stem_stride=2, head="softmax",
     )  # fmt: skip
     seen: list[torch.Size] = []
-    hook = _deepest(encoder).register_forward_hook(lambda _m, _i, maps: seen.append(maps.shape))
+    hook = encoder.deepest.register_forward_hook(lambda _m, _i, maps: seen.append(maps.shape))
     encoder(torch.zeros(3, 3, 32, 32))
     hook.remove()
     channels, side = deepest

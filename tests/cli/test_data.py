@@ -64,7 +64,7 @@ def test_convert_tells_what_is_lost_and_refuses_to_overwrite(brule, faces: Path,
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("test", "a.json"), "say which one (coco, labelme, labelstudio, "),
+        (("test", "a.json"), "choose one (coco, labelme, labelstudio, "),
         (("test", "a.json", "--to", "cocoa"), "'cocoa'"),
         (("test", "a.tps", "--from", "csv"), "no annotation found"),
         (("nowhere", "a.tps"), "no such file"),

@@ -255,7 +255,7 @@ def test_what_changes_places_is_told_and_can_be_said(brule, words, faces: Path, 
 
 def test_a_run_that_never_began_leaves_nothing(brule, words, faces: Path, tmp_path: Path) -> None:
     found = brule(*words(faces, tmp_path / "run"), "--set", "loss.shape_prior=0")
-    assert found.code == 2 and "nothing ties" in found.err and not (tmp_path / "run").exists()
+    assert found.code == 2 and "no term keeps the landmarks" in found.err and not (tmp_path / "run").exists()
 
 
 def test_images_without_a_box_are_mentioned(brule, words, faces: Path, tmp_path: Path) -> None:

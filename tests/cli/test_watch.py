@@ -13,6 +13,7 @@ import pytest
 from brule.cli.watch import duration, sparkline
 from brule.errors import DataError
 from brule.tracking.run_state import RunState
+from brule.tracking.term_labels import TERM_LABELS, term_label
 
 
 def write_run(run: Path, lines: int, *, finished: bool = False, **settings: object) -> None:
@@ -101,6 +102,20 @@ def test_once(brule, tmp_path: Path) -> None:
 def test_a_real_finished_run_is_shown_and_left(brule, trained: Path) -> None:
     found = brule("watch", trained)
     assert found.code == 0 and "finished" in found.out and "100 % done" in found.out and "loss" in found.out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_terms_are_explained_and_fit_the_terminal(brule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    write_run(tmp_path, 5)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        for iteration in range(60, 400):
+            names = {name: 1.2345 + iteration for name in TERM_LABELS}
+            file.write(json.dumps({"iteration": iteration, "seconds": iteration, **names}) + "\n")
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = brule("watch", tmp_path, "--once").out.splitlines()
+    for name in TERM_LABELS:
+        (line,) = [line for line in lines if line.startswith(term_label(name))]
+        assert len(line.rstrip()) <= width and "…" not in line and line.rstrip()[-1] in "▁▂▃▄▅▆▇█"
 
 
 def test_follows_until_the_end(brule, tmp_path: Path) -> None:

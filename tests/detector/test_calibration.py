@@ -141,7 +141,7 @@ def broken(change: str) -> str:
 @pytest.mark.parametrize("change", ["format", "maps", "scale", "nan", "exponent", "views", "none", "text", "list", "cut"])
 def test_a_damaged_file_is_told_as_such(tmp_path: Path, change: str) -> None:
     (tmp_path / CALIBRATION).write_text(broken(change))
-    with pytest.raises(CheckpointError, match=rf"{CALIBRATION}: damaged.*calibrate the detector anew"):
+    with pytest.raises(CheckpointError, match=rf"{CALIBRATION}: damaged.*calibrate the detector again"):
         read_calibration(tmp_path, landmarks=N)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from brule.data import read_samples
 from brule.detector import Landmarks
 from brule.detector.landmarks import joined, nothing_found
 from brule.errors import ConfigError, DataError
@@ -124,3 +125,52 @@ def test_a_grid_shows_every_image_once() -> None:
         landmarks().plot(images[:1])
     with pytest.raises(DataError, match="there are none"):
         nothing_found([], 2).plot(images)
+
+
+def two_images(folder: Path) -> list[Path]:
+    paths = [folder / "images" / name for name in ("a.png", "b.png")]
+    paths[0].parent.mkdir(parents=True)
+    for path in paths:
+        Image.new("RGB", (50, 40)).save(path)
+    return paths
+
+
+@pytest.mark.parametrize(("name", "format"), [("all.json", "coco"), ("all.tps", None), ("all.csv", "csv")])
+def test_they_are_written_as_annotations_and_read_again(tmp_path: Path, name: str, format: str | None) -> None:
+    paths = two_images(tmp_path)
+    found = landmarks()
+    found[~found.flagged].write(tmp_path / name, paths, format=format)
+    samples = read_samples(tmp_path / name)
+    assert [sample.path.resolve() for sample in samples] == [path.resolve() for path in paths]
+    np.testing.assert_allclose([sample.points for sample in samples], POINTS[[0, 2]].numpy(), atol=1e-3)
+
+
+def test_a_folder_of_files_one_an_image(tmp_path: Path) -> None:
+    two_images(tmp_path)
+    lost = landmarks()[[0, 2]].write(tmp_path / "points", tmp_path / "images", format="pts")
+    assert sorted(path.name for path in (tmp_path / "points").iterdir()) == ["a.pts", "b.pts"]
+    assert "the edges between landmarks" in lost or "the names of the landmarks" in lost
+
+
+def test_objects_that_were_not_found_are_left_out(tmp_path: Path) -> None:
+    paths = two_images(tmp_path)
+    joined([landmarks()[:1], nothing_found([1], 2)]).write(tmp_path / "one.csv", paths, format="csv")
+    assert [sample.path.name for sample in read_samples(tmp_path / "one.csv")] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [(lambda paths: paths[:1], "expected all 2 images"), (lambda _: np.zeros((2, 8, 8, 3), np.uint8), "pictures in memory")],
+)
+def test_images_that_were_not_predicted_are_refused(tmp_path: Path, images, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        landmarks().write(tmp_path / "all.json", images(two_images(tmp_path)), format="coco")
+    assert not (tmp_path / "all.json").exists()
+
+
+def test_files_that_are_there_are_kept_unless_replaced(tmp_path: Path) -> None:
+    paths = two_images(tmp_path)
+    landmarks().write(tmp_path / "all.json", paths, format="coco")
+    with pytest.raises(ConfigError, match="exists already"):
+        landmarks().write(tmp_path / "all.json", paths, format="coco")
+    landmarks().write(tmp_path / "all.json", paths, format="coco", force=True)

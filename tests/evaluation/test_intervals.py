@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from brule.errors import DataError
-from brule.evaluation import bootstrap_interval, estimate, mean_estimates
+from brule.evaluation import bootstrap_interval, cumulative_error_distribution, estimate, mean_estimates
+from brule.evaluation.intervals import ced_band
 
 NAN = np.nan
 
@@ -60,3 +61,15 @@ def test_bad_tables_are_refused():
     for table in (np.zeros(3), np.zeros((0, 2)), [[np.inf]]):
         with pytest.raises(DataError, match="one row of finite numbers"):
             mean_estimates(table)
+
+
+def test_the_band_of_the_ced_holds_the_curve_and_is_closed_where_all_agree():
+    """Below the smallest error and from the largest on, every resample says the same."""
+    errors = np.random.default_rng(3).exponential(size=80)
+    grid = np.array([errors.min() / 2, np.median(errors), errors.max()])
+    low, high = ced_band(errors, grid)
+    curve = cumulative_error_distribution(errors, grid)
+    assert (low <= curve).all() and (curve <= high).all()
+    np.testing.assert_array_equal([low[[0, 2]], high[[0, 2]]], [[0, 1], [0, 1]])
+    # About 1.96 √(p(1 - p)/B) to each side at the median.
+    assert high[1] - low[1] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(80), rel=0.15)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from brule.errors import ConfigError
 from brule.networks import BACKBONES, HEADS, LandmarkEncoder
@@ -27,6 +29,15 @@ def shaken(network: LandmarkEncoder) -> LandmarkEncoder:
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     return network
+
+
+def largest(backbone: str, head: str, stem_stride: int) -> LandmarkEncoder:
+    """Of a backbone, with two stacks and maps of that size if it can have them; otherwise with one, and larger maps."""
+    for stacks, stride in itertools.product((2, 1), (stem_stride, stem_stride // 2, 1)):
+        size = {"width": 8, "stacks": stacks, "depth": 2, "stem_stride": stride}
+        with contextlib.suppress(ConfigError):
+            return LandmarkEncoder(BARYCENTER, image_size=16, backbone=backbone, head=head, **size)
+    raise AssertionError(f"{backbone} can't be built")
 
 
 def images(batch: int = 4) -> Tensor:
@@ -60,12 +71,8 @@ def test_in_evaluation_an_image_is_read_alone(backbone: str, head: str) -> None:
 @pytest.mark.parametrize("stem_stride", [2, 4])
 def test_landmarks_can_take_another_order(backbone: str, head: str, stem_stride: int) -> None:
     """All stages and spreads are the same in another order, also where the maps are as small as 4 × 4 or feed a next stack."""
-    if backbone == "compact" and stem_stride == 4:
-        stem_stride = 1
-    stacks = 2 if backbone == "hourglass" else 1
     torch.manual_seed(3)
-    size = {"backbone": backbone, "head": head, "width": 8, "stacks": stacks, "depth": 2, "stem_stride": stem_stride}
-    network = shaken(LandmarkEncoder(BARYCENTER, image_size=16, **size)).eval()
+    network = shaken(largest(backbone, head, stem_stride)).eval()
     pictures = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
     before = network(pictures)
@@ -75,6 +82,20 @@ def test_landmarks_can_take_another_order(backbone: str, head: str, stem_stride:
         assert torch.allclose(other, one[:, order], atol=1e-5)
     assert torch.allclose(after.spread, before.spread[:, order], atol=1e-5)
     assert not torch.allclose(after.points, before.points, atol=1e-2)
+
+
+@every_encoder
+def test_its_deepest_layer_gives_its_smallest_maps(backbone: str, head: str) -> None:
+    network, deep, sides = encoder(backbone, head).eval(), [], []
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _given, maps: sides.append(maps.shape[-1]))
+        for layer in network.hourglass.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    hooks.append(network.deepest.register_forward_hook(lambda _layer, _given, maps: deep.append(maps.shape)))
+    network(images())
+    assert len(hooks) > 2 and len(deep) == 1 and len(deep[0]) == 4
+    assert deep[0][-1] == min(sides) == 4
 
 
 @every_encoder

@@ -93,7 +93,7 @@ def test_an_arm_that_was_killed_is_taken_up_again(material: StudyMaterial, tiny:
 
 def test_another_setting_needs_another_folder(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
     run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
-    with pytest.raises(CheckpointError, match="iterations=2, now it is 3"):
+    with pytest.raises(CheckpointError, match="iterations=2, the study now asks for 3"):
         run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
 
 

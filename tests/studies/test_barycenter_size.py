@@ -125,7 +125,7 @@ def test_a_reference_without_its_points_is_named(tmp_path: Path) -> None:
 
 def test_what_can_t_be_compared_is_refused(tmp_path: Path) -> None:
     mixed = Shapes([np.zeros((3, 2)), np.zeros((4, 2))], ["a", "b"])
-    with pytest.raises(DataError, match="one number of points, got 3, 4"):
+    with pytest.raises(DataError, match="the same number of points, got 3, 4"):
         run_barycenter_size(tmp_path, mixed)
     with pytest.raises(DataError, match="at least two"):
         run_barycenter_size(tmp_path, gaussian_shapes(1))

@@ -94,7 +94,7 @@ def test_runs_may_begin_with_an_earlier_detector(taught: StudyMaterial, quick: d
     begun = replace(taught, start_from=earlier)
     assert runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, material=begun, **options) is not None
     assert runs.LandmarkDetector.load(tmp_path / "study" / "a" / "seed-0").origin_ is not None
-    assert "begun with the weights of" in Protocol.of(begun, preset="paper-small", overrides=quick).describe([])
+    assert "started with the weights of" in Protocol.of(begun, preset="paper-small", overrides=quick).describe([])
     with pytest.raises(CheckpointError, match="start_from"):
         runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, material=taught, **options)
 

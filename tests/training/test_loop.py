@@ -326,5 +326,5 @@ def test_other_networks_cannot_resume(tmp_path: Path) -> None:
 
 def test_something_has_to_tie_the_landmarks_to_the_shape() -> None:
     config = settings(loss__shape_prior=0, loss__barycenter=0, loss__population=0)
-    with pytest.raises(ConfigError, match="nothing ties"):
+    with pytest.raises(ConfigError, match="no term keeps the landmarks"):
         run(config)

@@ -101,7 +101,7 @@ def test_the_earlier_shapes_lie_in_the_crops_of_the_new_run(first: Path) -> None
     wider = shapes_of_detector(stored, first, scale=2 * stored.config.crop.scale)
     assert np.allclose(wider.points[0] - 0.5, (same.points[0] - 0.5) / 2)
     assert same.edges == stored.edges
-    with pytest.raises(DataError, match="keeps no annotated shapes"):
+    with pytest.raises(DataError, match="holds no annotated shapes"):
         shapes_of_detector(replace(stored, shapes=None), first, scale=1.3)
 
 

@@ -146,6 +146,6 @@ def test_what_can_not_be_measured_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="measure_every: expected at least 1, got 0"):
         fit(tmp_path, validation=PAIR, measure_every=0)
     few = (OTHERS.images, [points[:4] for points in OTHERS.points])
-    with pytest.raises(DataError, match=r"validation: expected 68 landmarks an image.*got 4"):
+    with pytest.raises(DataError, match=r"validation: expected 68 landmarks per image.*got 4"):
         fit(tmp_path, validation=few)
     assert not (tmp_path / "metrics.jsonl").exists()

@@ -1,4 +1,4 @@
-"""What a guess looks at: how strong edges of each direction are about a place (a dense HOG; Dalal & Triggs 2005)."""
+"""Features for guesses: how strong edges of each direction are around a place (a dense HOG; Dalal & Triggs 2005)."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def tight(points: np.ndarray, template: Template, box: tuple[float, float, float
 
 
 def _misfit(points: np.ndarray, statistics: ShapeStatistics) -> float | None:
-    """Root-mean-square distance from the mean shape, laid over it, in units of its radius."""
+    """Root-mean-square distance from the mean shape after alignment, in units of its radius."""
     pose = similarity(points, statistics.mean)
     if pose is None:
         return None

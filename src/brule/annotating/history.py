@@ -129,7 +129,7 @@ def read_history(path: Path) -> tuple[History, int]:
         try:
             history.apply(parse_json(line))
         except (ValueError, DataError) as error:
-            raise DataError(f"{path}: line {number} is damaged ({error}); remove the file to go on without undo") from error
+            raise DataError(f"{path}: line {number} is damaged ({error}); remove the file to continue without undo") from error
     return history, len(whole)
 
 

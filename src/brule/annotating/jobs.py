@@ -1,7 +1,7 @@
-"""Commands that go on by themselves: started by the page, they survive the page and its server, and can be stopped.
+"""Commands that run by themselves: started by the page, they survive the page and its server, and can be stopped.
 
-A command holds a lock for as long as it runs, whoever started it: so it is known to run after the server was started again,
-and no other process is ever taken for it.
+A command holds a lock as long as it runs, whoever started it. So a server that was restarted knows that it runs, and never
+mistakes another process for it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Job:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was noted when it was started; empty before the first time."""
+        """What was recorded when it was started; empty if it never was."""
         try:
             content = parse_json(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -56,15 +56,15 @@ class Job:
 
         Args:
             words: what follows ``brule``.
-            facts: to be noted.
+            facts: to be recorded.
 
         Raises:
-            ConfigError: it runs already.
+            ConfigError: it is already running.
             OutputError: nothing can be written.
         """
         with self._guard:
             if self._runs():
-                raise ConfigError("it is running already")
+                raise ConfigError("training or prediction is already running")
             make_folder(self._file.parent)
             write_text(self._file, json.dumps({**facts, "command": ["brule", *words], "stopping": False}) + "\n")
             with self._lock.open("ab") as lock, self._log.open("wb") as log:
@@ -118,7 +118,7 @@ class Job:
 
 
 def _hold(lock: IO[bytes]) -> bool:
-    """Take a lock, which is let go when the last process that has this file open closes it; whether it was free."""
+    """Take a lock, released when the last process that has this file open closes it. Returns whether it was free."""
     if sys.platform == "win32":
         return True
     import fcntl

@@ -103,7 +103,7 @@ def contour_from_outlines(project: Project, label: str, *, count: int | None = N
     """Turn the outlines of a label into a contour: evenly spaced semilandmarks in every image that has one.
 
     The contour is named after the label, and added to the project's landmarks if it isn't there. Images in which one of
-    its landmarks is placed stay as they are. An image that nobody has begun counts as finished once all its landmarks are
+    its landmarks is placed stay as they are. An image without annotation counts as finished once all its landmarks are
     placed.
 
     Args:

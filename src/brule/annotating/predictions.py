@@ -1,4 +1,4 @@
-"""What a detector finds in all images of a project: one line of JSON per image, so that much is read and written in parts."""
+"""What a detector finds in all images of a project: one line of JSON per image, so that large files are read in parts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Prediction:
 
 
 class Predictions:
-    """The predictions of one run, read as they are asked for.
+    """The predictions of one run, each read when it is asked for.
 
     Args:
         path: the file.
@@ -130,7 +130,7 @@ def predict_project(
     detector = LandmarkDetector.load(run)
     count, names = len(detector.barycenter_), project.template.names
     if names and count != len(names):
-        raise DataError(f"{run}: finds {count} landmarks, and the project has {len(names)}; take a detector of these landmarks")
+        raise DataError(f"{run}: finds {count} landmarks, but the project has {len(names)}; use a detector of these landmarks")
     target = predictions_file(project, name or run.resolve().name)
     calibrated = detector.calibration_ is not None
     with atomic_write(target) as temporary, temporary.open("w", encoding="utf-8") as file:

@@ -37,7 +37,7 @@ class Settings:
         name: of the project.
         folders: the images.
         template: the landmarks.
-        version: of the template; goes up with every change of it.
+        version: of the template; increases with every change of it.
         annotator: who annotates.
         measurements: distances and angles between landmarks, by :class:`brule.annotating.measuring.Measurements`.
         scale: millimetres per pixel of all images that have no scale of their own.
@@ -239,7 +239,7 @@ class Project:
         Raises:
             StaleTemplate: the version isn't the current one.
             DataError: ``kept`` doesn't fit.
-            OutputError: something can't be written. What was begun is ended when the project is opened again.
+            OutputError: something can't be written. The change is completed when the project is opened again.
         """
         with self._guard:
             if version != self.settings.version:

@@ -34,7 +34,7 @@ class Conflict(BruleError):
 
 @dataclass
 class Record:
-    """One image's annotation, as it is on the disk.
+    """One image's annotation, as stored on disk.
 
     Args:
         entry: the image.
@@ -63,7 +63,7 @@ class Record:
         """Read file and history.
 
         Where the two differ, the file was changed by another program: that becomes one more step, which can be undone.
-        Where the history is one step ahead, the program ended between the two writes: :meth:`catch_up` mends that.
+        Where the history is one step ahead, the program ended between the two writes: :meth:`catch_up` repairs that.
 
         Raises:
             DataError: one of them is damaged.

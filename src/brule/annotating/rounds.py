@@ -1,4 +1,4 @@
-"""Rounds of training: what each detector was trained on, and how far off it is on images that it hasn't seen."""
+"""Rounds of training: what each detector was trained on, and its error on images that it hasn't seen."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def next_round(project: Project) -> Path:
 
 
 def finished(run: Path) -> bool:
-    """Whether a run came to its end."""
+    """Whether a run has finished."""
     try:
         return RunState.read(run).finished
     except DataError:

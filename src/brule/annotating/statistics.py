@@ -1,4 +1,4 @@
-"""What annotated shapes have in common: their mean, how they vary, and what a few placed points say about the others."""
+"""What annotated shapes have in common: their mean, how they vary, and what a few placed points imply about the others."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ShapeStatistics:
     Args:
         mean: ``(N, 2)``, centred, its points' root-mean-square distance from the centre being 1; y points down.
         modes: ``(M, N, 2)``, the principal directions times their standard deviations.
-        aligned: ``(K, N, 2)``, the shapes laid over the mean, NaN where a point is missing.
+        aligned: ``(K, N, 2)``, the shapes aligned with the mean, NaN where a point is missing.
         poses: of the shapes, in pixels.
     """
 
@@ -131,7 +131,7 @@ def conditioned(
 
     Args:
         prior: ``(N, 2)`` in pixels.
-        fixed: ``(N, 2)`` in pixels, NaN where nobody has placed a point.
+        fixed: ``(N, 2)`` in pixels, NaN where no point is placed.
         statistics: of the annotated shapes.
         pose_sd: standard deviations of the prior's place, of the logarithm of its size, and of its angle: in units of the
             shape's root-mean-square radius, and in radians.
@@ -166,7 +166,7 @@ def _spread(shape: np.ndarray) -> bool:
 
 
 def _procrustes(shapes: list[np.ndarray]) -> np.ndarray | None:
-    """The mean of shapes laid over each other; it stays upright as the shape with the most points."""
+    """The mean of aligned shapes; it keeps the orientation of the shape with the most points."""
     first = max(shapes, key=lambda shape: int(np.isfinite(shape).all(1).sum()))
     mean = _standard(first)
     for _ in range(_ROUNDS):

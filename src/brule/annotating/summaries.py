@@ -24,7 +24,7 @@ class Summary:
     Args:
         status: of its annotation.
         placed: how many landmarks have a place.
-        stamp: time and size of the annotation file that says so.
+        stamp: time and size of the annotation file that this was read from.
     """
 
     status: str = "new"

@@ -162,7 +162,7 @@ def named_template(name: str) -> Template:
 
 
 def numbered(count: int, *, edges: Iterable[tuple[int, int]] = (), names: Sequence[str] | None = None) -> Template:
-    """A template for landmarks of which no more is known than their number, names and edges."""
+    """A template for landmarks of which only number, names and edges are known."""
     return Template(names=tuple(names or map(str, range(1, count + 1))), edges=tuple(edges))
 
 

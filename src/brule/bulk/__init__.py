@@ -1,4 +1,4 @@
-"""Predicting millions of images: in parts, on one machine or many; a part is done once, and what is done stays.
+"""Predicting millions of images: in parts, on one machine or many; each part is done once and kept.
 
 ``brule predict --engine ray`` uses it. In a pipeline of your own on Ray Data, :class:`PredictBatches` is the class for
 ``map_batches``.

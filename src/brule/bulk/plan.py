@@ -62,7 +62,7 @@ class Plan:
         return found.hexdigest()
 
     def open(self, output: Place) -> list[Part]:
-        """Note the plan in the output, or check it against what is noted there; the parts that are still to be done.
+        """Write the plan to the output, or compare it with the plan there; returns the parts that are still to be done.
 
         Raises:
             CheckpointError: the output holds results of other images, options or another detector.
@@ -76,7 +76,7 @@ class Plan:
         elif _noted(output) != ours:
             raise CheckpointError(
                 f"{output.address}: holds predictions of other images, or with another detector or other options; repeat the "
-                "command that began them, or choose another folder"
+                "command that started them, or choose another folder"
             )
         return [part for part in self.parts if part.file not in there]
 

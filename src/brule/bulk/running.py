@@ -30,7 +30,7 @@ _WAITING = 2  # parts that wait for each worker
 
 @dataclass
 class Outcome:
-    """What came of a run over parts.
+    """The result of a run over parts.
 
     Attributes:
         counts: ``images``, ``objects`` and ``errors`` (images that couldn't be read) of the parts done now.

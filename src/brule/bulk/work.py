@@ -120,7 +120,7 @@ class Rows:
         self._rows.append({"image": name, "object": 0, "found": False, "flagged": True, "error": reason})
 
     def table(self) -> pyarrow.Table:
-        """All rows, sorted as they came."""
+        """All rows, in the order in which they were added."""
         import pyarrow as pa
 
         number = pa.float32()

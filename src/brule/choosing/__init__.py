@@ -1,4 +1,4 @@
-"""Which images to annotate: a few that stand for all of them."""
+"""Which images to annotate: a few that represent all of them."""
 
 from brule.choosing.descriptors import plain_descriptors, seen_descriptors
 from brule.choosing.measuring import ChoiceScore, measure_choice

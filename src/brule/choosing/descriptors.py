@@ -1,4 +1,4 @@
-"""Images as points of a space in which like images lie close: by their pixels, or by what an encoder sees."""
+"""Image descriptors, close to each other for similar images: from pixels, or from an encoder's features."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from brule.coordinates import resize
 from brule.detector import LandmarkDetector
 from brule.errors import DataError
-from brule.networks import LandmarkEncoder
-from brule.networks.compact import CompactHourglass
-from brule.networks.hourglass import Hourglass, StackedHourglass
 from brule.tensors import to_input
 
-_THUMBNAIL = 16  # pixels a side
+_THUMBNAIL = 16  # pixels per side
 _CELLS = 2  # features are pooled to this many cells per side: enough to see where the head points
 _COMPONENTS = 32
 _BATCH = 64
@@ -68,7 +65,7 @@ def seen_descriptors(detector: LandmarkDetector, crops: np.ndarray) -> np.ndarra
     def keep(_module: nn.Module, _given: object, maps: Tensor) -> None:
         features.append(F.adaptive_avg_pool2d(maps.float(), _CELLS).flatten(1).cpu())
 
-    hook = _deepest(model.encoder).register_forward_hook(keep)
+    hook = model.encoder.deepest.register_forward_hook(keep)
     try:
         shapes = [model.encode(images.to(model.barycenter.device)).points.flatten(1).cpu() for images in _batches(crops)]
     finally:
@@ -83,18 +80,6 @@ def _batches(crops: np.ndarray) -> Iterator[Tensor]:
         raise DataError(f"expected crops (B, S, S, 3), at least one, got {crops.shape}")
     for start in range(0, len(crops), _BATCH):
         yield to_input(torch.from_numpy(np.array(crops[start : start + _BATCH])))  # a copy: memory may be read-only
-
-
-def _deepest(encoder: LandmarkEncoder) -> nn.Module:
-    """The module whose output is the smallest map of the (last) hourglass."""
-    body = encoder.hourglass
-    if isinstance(body, CompactHourglass):
-        return body.down[-1]
-    assert isinstance(body, StackedHourglass)
-    level: nn.Module = body.hourglasses[-1][0]  # type: ignore[index]
-    while isinstance(level, Hourglass):
-        level = level.inner
-    return level
 
 
 def _joined(blocks: list[Tensor]) -> np.ndarray:

@@ -39,7 +39,7 @@ class Against:
 
 @dataclass(frozen=True)
 class ChoiceScore:
-    """How well chosen images stand for all.
+    """How well chosen images represent all.
 
     Attributes:
         coverage: the mean distance from an image to the nearest chosen one, in the space of the descriptors.

@@ -30,7 +30,7 @@ class Clusters:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Images that stand for all.
+    """Images that represent all.
 
     Attributes:
         indices: ``(n,)``, which ones, all different; that of the largest cluster first.
@@ -68,7 +68,7 @@ def k_means(points: np.ndarray, k: int, *, seed: int = 0) -> Clusters:
 
 
 def choose(descriptors: np.ndarray, n: int, *, seed: int = 0) -> Choice:
-    """Choose n images that stand for all: of each of n clusters the one nearest to its centre.
+    """Choose n images that represent all: from each of n clusters the one nearest to its centre.
 
     Args:
         descriptors: ``(B, D)``, see :mod:`brule.choosing.descriptors`.

@@ -1,6 +1,6 @@
 """The command line.
 
-One file a command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
+One file per command. Nothing heavy is imported before a command runs, so that ``brule --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows ``brule`` on the command line; by default that of this process.
 
     Returns:
-        The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 1 for anything unexpected.
+        The exit code: 0, 2 for what the user can fix, 130 after Ctrl-C, 1 for anything unexpected.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     COMMAND.set(tuple(words))

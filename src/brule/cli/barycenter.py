@@ -1,4 +1,4 @@
-"""``brule barycenter``: the mean shape of annotated landmark sets, as Wasserstein sees it."""
+"""``brule barycenter``: the Wasserstein barycenter of annotated landmark sets."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def barycenter(
 ) -> int:
     """Compute the Wasserstein barycenter of annotated shapes, and draw it.
 
-    The barycenter is all that training knows about the positions of landmarks, so look at its picture before you train: the
-        numbers should follow the object as in your annotations. The file also holds the shapes: give it to `brule train
-        --shapes`, and you needn't keep the images of the ten shapes.
+    Look at its picture before you train: the numbers should follow the object as in your annotations. The file also holds the
+    shapes: give it to `brule train --shapes`, and you needn't keep the images of the ten shapes.
 
     **Examples**
 

@@ -23,9 +23,9 @@ class Bulk:
         engine: `local`: the files above, for up to some hundred thousand images. `parts`: Parquet files, one per `--part-size`
             images or per shard (`.tar`); the same command continues where it was stopped. `ray`: the same on all cores of this
             machine, or on the Ray cluster of the variable `RAY_ADDRESS`. docs/scaling.md explains.
-        part_size: Of `parts` and `ray`: images of a part.
-        workers: Of `ray`: parts at a time; by default one per core.
-        gpus_per_worker: Of `ray`: share of a GPU that each worker takes.
+        part_size: For `parts` and `ray`: images per part.
+        workers: For `ray`: parts at a time; by default one per core.
+        gpus_per_worker: For `ray`: share of a GPU that each worker takes.
     """
 
     engine: Literal["local", "parts", "ray"] = "local"

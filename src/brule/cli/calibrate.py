@@ -1,4 +1,4 @@
-"""``brule calibrate``: what a detector says of its own errors becomes an expected error."""
+"""``brule calibrate``: calibrate a detector, so that its spread is an expected error."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def calibrate(
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
-    """Learn from annotated images how far a detector errs, so that `spread` becomes an expected error.
+    """Calibrate a detector: turn `spread` into an expected error.
 
-    Fits, for every landmark and every number of views up to `--views`, a map from signs of uncertainty (how broad the heatmap
-    is, how far the answers to several views differ, how unlikely the shape is) to the distance from the truth, and writes
-    it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images are enough, fifty are
-    plenty; their landmarks must not have been trained on.
+    Fits to annotated images, for every landmark and every number of views up to `--views`, a map from uncertainty features
+    (how broad the heatmap is, how far the answers to several views differ, how unlikely the shape is) to the distance from the
+    truth, and writes it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images are
+    enough, fifty are plenty; their landmarks must not have been trained on.
 
     Prints, by cross-validation, how well expected and true errors agree: their rank correlation, the error of the remaining
     images when the least sure ones are set aside, and the two errors in four groups of images. docs/confidence.md explains
@@ -46,7 +46,7 @@ def calibrate(
         run: The folder of a run, or of a saved detector; its calibration is replaced.
         paths: Annotated images, as for `brule evaluate`.
         only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
-        views: The largest number of views, 1 to 6, that `brule predict --views` can be asked for afterwards.
+        views: The largest number of views, 1 to 6, that `brule predict --tta` can use afterwards.
         seed: Random seed of the folds of the cross-validation; the map doesn't depend on it.
         batch_size: Images at a time.
     """
@@ -61,7 +61,7 @@ def calibrate(
     samples = in_landmark_order(samples, detector.landmark_names_)
     if record is not None and record.n_labelled and not (only_validation and record.exclude_validation):
         note(
-            f"this run learnt from {record.n_labelled} annotated images: if they are among these, the errors expected will be "
+            f"this run learnt from {record.n_labelled} annotated images: if they are among these, the expected errors will be "
             "too small; train with --exclude-validation and calibrate with --only-validation"
         )
     with progress_bar("reading images") as reading, progress_bar("predicting") as predicting:

@@ -68,7 +68,7 @@ def choose(
         measure: Compare the chosen images' true shapes, too, with those of random choices; needs annotated images. The choice
             doesn't use them.
         seed: Random seed of the clustering and of the random choices.
-        frames: Of films: about how many frames, evenly spread, to choose among; the chosen ones are copied.
+        frames: For films: about how many frames, evenly spread, to choose among; the chosen ones are copied.
     """
     paths = images_of(paths, images, example="brule choose photos/ -n 10 -o chosen.txt")
     films, paths = apart(paths)

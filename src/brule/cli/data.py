@@ -155,7 +155,7 @@ def frames(
 
     Args:
         labels: The file with the labels.
-        output: The folder to write to: the images, and `labels.json` (COCO key points). Every command reads it.
+        output: The folder to write to: the images, and `labels.json` (COCO keypoints). Every command reads it.
         film: The films, or folders of them; by default they are looked for below the folder of LABELS, by their name.
         force: Replace files that are there.
     """

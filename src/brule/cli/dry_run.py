@@ -34,7 +34,7 @@ class TrainPlan:
         labelled: annotated ones among them.
         shapes: how many, and of what.
         framing: how large the object is, and how it is found in images without a box.
-        mirrored: which landmarks change places in a mirrored image.
+        mirrored: which landmarks swap in a mirrored image.
         settings: the preset, and what differs from it.
         network: its size and that of its input.
         length: iterations, and the time they take.

@@ -1,4 +1,4 @@
-"""``brule evaluate``: how good a detector is on annotated images, beside predictions that cost nothing."""
+"""``brule evaluate``: how good a detector is on annotated images, compared with a constant answer."""
 
 from __future__ import annotations
 

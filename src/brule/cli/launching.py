@@ -180,7 +180,7 @@ def _report_failure(failures: Mapping[int, ProcessFailure], folder: Path) -> int
 
 
 def _likely_cause(item: tuple[int, ProcessFailure]) -> tuple[int, int]:
-    """Sort key: own messages, then sudden ends, then processes that lost another one, then those that were ended for it."""
+    """Sort key: own messages, then sudden ends, then processes that lost another one, then those that were stopped for it."""
     rank, failure = item
     written = _written(failure)
     if written:
@@ -189,7 +189,7 @@ def _likely_cause(item: tuple[int, ProcessFailure]) -> tuple[int, int]:
 
 
 def _written(failure: ProcessFailure) -> dict[str, Any]:
-    """What :func:`brule.cli.output.store_error` wrote in a process; empty if nothing."""
+    """What :func:`brule.cli.output.print_error` wrote in a process; empty if nothing."""
     return failure.error_file_data if Path(failure.error_file).is_file() else {}
 
 

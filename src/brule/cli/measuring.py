@@ -1,4 +1,4 @@
-"""``brule train --data --measure-every``: annotated images that are measured while training goes on."""
+"""``brule train --data --measure-every``: annotated images that are measured during training."""
 
 from __future__ import annotations
 

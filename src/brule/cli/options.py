@@ -39,15 +39,15 @@ Tta = Annotated[
     int,
     Parameter(
         name=["--tta", "--views"],
-        help="Test-time augmentation: how many views of each crop to average, 1 to 6: as it is, mirrored, turned a little, …. "
-        "Their disagreement indicates the error. Each view takes as long as the first.",
+        help="Test-time augmentation: how many views of each crop to average, 1 to 6: unchanged, mirrored, rotated a little "
+        "and so on. Their disagreement indicates the error. Each view takes as long as the first.",
     ),
 ]
 Refine = Annotated[
     int | None,
     Parameter(
-        help="Refinement passes: how often to crop again by the answer (place, size, angle). By default 2 where the box was "
-        "found, 0 where it was given.",
+        help="Refinement passes: how many times to crop again around the answer (place, size, angle). By default 2 if the box "
+        "was found, 0 if it was given.",
         show_default=False,
     ),
 ]

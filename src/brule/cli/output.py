@@ -32,7 +32,7 @@ LAUNCHED = "brule"  # how the run ids of our own launcher begin
 
 
 class PlainTable(Table):
-    """A table whose cells are shown as they are: no markup, and nothing that a terminal obeys."""
+    """A table whose cells are shown literally: no markup, and no control characters for the terminal."""
 
     def __init__(self, *headers: str, **options: Any) -> None:
         super().__init__(**({"box": None, "pad_edge": False, "padding": (0, 3, 0, 0)} | options))
@@ -105,7 +105,7 @@ def note(text: str) -> None:
 
 
 def commands(lines: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:
-    """Commands to go on with, ready to be pasted: (what it does, words after ``brule``) → (what it does, command)."""
+    """Next commands, ready to be pasted: (what it does, words after ``brule``) → (what it does, command)."""
     return [(what, f"{_program()} {shlex.join(words)}") for what, words in lines]
 
 
@@ -116,12 +116,12 @@ def say_commands(lines: Sequence[tuple[str, str]]) -> None:
 
 
 def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
-    """Print the figures beside the floor, the result in plain words, and what has to be known about them."""
+    """Print the figures beside those of a constant answer, the result in plain words, and how it was measured."""
     from brule.evaluation.reports import figure_rows
 
     table = PlainTable(padding=(0, 2, 0, 0), header_style="bold")
-    for index, column in enumerate(["", *measured.evaluations, "floor"]):
-        table.add_column(column, no_wrap=True, style="bold" if index == 1 else "")
+    for index, column in enumerate(["", *measured.evaluations, "constant\nanswer\n(floor)"]):
+        table.add_column(Text(column), no_wrap=True, vertical="bottom", style="bold" if index == 1 else "")
     for row in figure_rows(measured):
         first, *others = row.values
         table.add_row(row.label, "  ".join(first), *(value for value, _ in others), row.floor)
@@ -145,7 +145,7 @@ def say_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int 
     Args:
         header: of the columns.
         rows: of texts, as many as there are headings.
-        keys: so many columns name a row; they are the first line of its block.
+        keys: number of leading columns that name a row; they are the first line of its block.
     """
     console, content = Console(), [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
     for headings in (tuple(header), tuple(_in_two_lines(one) for one in header)):

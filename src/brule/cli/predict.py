@@ -94,7 +94,7 @@ def predict(
             `--objects best` are kept, those of `--objects all` dropped.
         rank: List the images that a person should check first, the highest expected error first: ten on the terminal, all of
             them in `rank.csv`.
-        every: Of films: take each so many-th frame.
+        every: For films: use every Nth frame.
     """
     from brule.detector import LandmarkDetector
 

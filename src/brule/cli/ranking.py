@@ -1,4 +1,4 @@
-"""Which predictions most need a person's look."""
+"""The predictions that a person should check first."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ HEADER = ("rank", "path", "object", "uncertainty", "expected_error_px", "worst_l
 
 @dataclass(frozen=True)
 class Ranked:
-    """A prediction that may need a look.
+    """A prediction that a person may have to check.
 
     Attributes:
         path: of the image.
         object: number of the object in its image, from 1.
         flagged: whether the answer is probably wrong.
-        uncertainty: the higher, the sooner; ``None`` where nothing was found.
-        spread: mean over the landmarks, pixels; ``None`` likewise.
-        worst: 0-based index of the landmark with the largest spread; ``None`` likewise.
+        uncertainty: the higher, the sooner; ``None`` if nothing was found.
+        spread: mean over the landmarks, pixels; ``None`` if nothing was found.
+        worst: 0-based index of the landmark with the largest spread; ``None`` if nothing was found.
     """
 
     path: str
@@ -43,17 +43,17 @@ class Ranked:
 
     @property
     def order(self) -> tuple[bool, bool, float, str, int]:
-        """What sorts predictions: where nothing was found, then what is flagged, then by uncertainty; equal ones by path."""
+        """Sort key: images without an answer, then flagged answers, then by uncertainty; equal ones by path."""
         return self.uncertainty is not None, not self.flagged, -(self.uncertainty or 0.0), self.path, self.object
 
 
 @dataclass
 class Ranking:
-    """Predictions in the order in which they should be looked at.
+    """Predictions in the order in which they should be checked.
 
     Attributes:
         calibrated: whether the spreads are expected errors.
-        wanted: whether somebody will ask; otherwise nothing is kept.
+        wanted: whether a ranking was asked for; otherwise nothing is kept.
         rows: the predictions.
     """
 
@@ -62,7 +62,7 @@ class Ranking:
     rows: list[Ranked] = field(default_factory=list)
 
     def add(self, batch: list[Sample], landmarks: Landmarks, objects: list[int]) -> None:
-        """Take a batch in; ``objects`` numbers the objects of each image, from 1."""
+        """Add a batch; ``objects`` numbers the objects of each image, from 1."""
         if not self.wanted:
             return
         assert landmarks.uncertainty is not None
@@ -81,7 +81,7 @@ class Ranking:
         """Write ``rank.csv``, whole or not at all; returns its path.
 
         The uncertainty of a calibrated detector is the expected error in percent of the crop's side, so that large images don't
-        come first for being large; that of another has no unit, and the error in pixels stays empty.
+        come first because of their size. That of an uncalibrated one has no unit, and the error in pixels stays empty.
         """
         path = folder / RANK
         rows: list[Sequence[object]] = [HEADER]
@@ -94,7 +94,7 @@ class Ranking:
         return path
 
     def tell(self) -> None:
-        """Print the first of them."""
+        """Print the first ones."""
         if not self.calibrated:
             note(
                 "this detector isn't calibrated: the order shows which images are least certain, but not how large their "

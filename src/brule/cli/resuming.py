@@ -1,4 +1,4 @@
-"""``brule train --resume``: what goes on, and the options that can't apply to it."""
+"""``brule train --resume``: the run that is continued, and the options that can't apply to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class ResumePlan:
-    """A run that is about to go on.
+    """A run that is about to continue.
 
     Attributes:
         detector: as the run's folder holds it.
@@ -50,7 +50,7 @@ def plan_resume(
     data: list[str] | None,
     skip_bad: bool,
 ) -> ResumePlan:
-    """Read what a run needs to go on; nothing is written.
+    """Read what a run needs to continue; nothing is written.
 
     Args:
         run: its folder.
@@ -61,15 +61,15 @@ def plan_resume(
         skip_bad: leave bad files out.
 
     Raises:
-        CheckpointError: there is no run to go on with, or it doesn't know its images.
-        ConfigError: an option can't apply to a run that has begun.
+        CheckpointError: there is no run to continue, or it doesn't record its images.
+        ConfigError: an option can't apply to a run that has already started.
     """
     from brule.detector import CHECKPOINT, LandmarkDetector
     from brule.detector.run_record import RunRecord, absolute
     from brule.training.config import lengthened
 
     if not (run / CHECKPOINT).is_file():
-        raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without --resume")
+        raise CheckpointError(f"{run}: expected a run to continue, found no {CHECKPOINT}; start it without --resume")
     detector = LandmarkDetector.load(run)
     if preset is not None and preset != detector.config_.preset:
         started = detector.config_.preset
@@ -79,7 +79,7 @@ def plan_resume(
     record = None if stored is None else stored.found_from_here()
     _refuse_others(given, run, record)
     if record is None and not (given["--images"] or given["--labelled"]):
-        raise CheckpointError(f"{run}: doesn't say which images it was trained on; give them again with --images")
+        raise CheckpointError(f"{run}: does not record its training images; give them again with --images")
     record = replace(
         record or RunRecord([], False, 0, [], ""), **{key: given[one] for one, key in _PLACES.items() if given[one]}
     )
@@ -105,7 +105,7 @@ def _refuse_others(given: Mapping[str, Any], run: Path, record: RunRecord | None
         if option in _PLACES and (record is None or lost):  # nobody else can say where they are
             continue
         raise ConfigError(
-            f"{option}: --resume continues a run with its own weights, images and shapes; leave it out: "
+            f"{option}: --resume continues a run with its own weights, images and shapes; leave {option} out: "
             f"brule train -o {run} --resume"
         )
 
@@ -123,7 +123,7 @@ def _material(record: RunRecord, config: TrainingConfig, *, skip_bad: bool) -> T
 
 
 def _labelled(record: RunRecord, config: TrainingConfig, reading: dict[str, bool]) -> SampleList:
-    """The annotated images of the run, also where others have joined them in their folder."""
+    """The annotated images of the run, even if others have been added to their folder."""
     from brule.data.training_data import labelled_images
 
     found = labelled_images(record.labelled, n_labelled=None, seed=config.seed, **reading)
@@ -137,11 +137,11 @@ def _labelled(record: RunRecord, config: TrainingConfig, reading: dict[str, bool
 def _note_changes(record: RunRecord, material: TrainingData) -> None:
     count = len(material.images or ())
     if record.n_images and count != record.n_images:
-        note(f"the run was started with {record.n_images} images, and now there are {count}: it goes on with these")
+        note(f"the run was started with {record.n_images} images, and now there are {count}: it continues with these")
 
 
 def _to_keep(stored: RunRecord | None, record: RunRecord, material: TrainingData) -> RunRecord:
-    """The record with the paths as they were first given, unless they lead elsewhere now."""
+    """The record with the paths as they were first given, unless other paths are given now."""
     from brule.detector.run_record import absolute
 
     counted = replace(record, n_images=len(material.images or ()), n_labelled=len(material.labelled or ()))
@@ -154,7 +154,7 @@ def _to_keep(stored: RunRecord | None, record: RunRecord, material: TrainingData
 
 
 def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
-    """Check that the checkpoint fits, and print what would go on; returns the exit code. Nothing is written."""
+    """Check that the checkpoint fits, and print what would be continued; returns the exit code. Nothing is written."""
     from brule.training.run import build_shape_model, start_run
 
     detector, config, material = plan.detector, plan.config, plan.material
@@ -173,5 +173,5 @@ def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
     if share >= 1:
         note("nothing was written, and nothing is left to do: --set iterations=… or --time-limit … makes the run longer")
     else:
-        note("nothing was written; leave --dry-run out to go on")
+        note("nothing was written; leave --dry-run out to continue")
     return 0

@@ -28,8 +28,8 @@ def serve(
     """Answer HTTP requests with landmarks, as JSON.
 
     POST an image, or several as a form or as JSON, to `/predict`. `/` describes the interface, `/openapi.json` does so for
-    programs; `/health` and `/metrics` (Prometheus) are for monitoring. On this machine's own address nobody else can ask;
-    at any other one requests need a token, `Authorization: Bearer TOKEN`. TLS is a proxy's job. Needs
+    programs; `/health` and `/metrics` (Prometheus) are for monitoring. On this machine's own address no other machine can ask;
+    at any other one requests need a token, `Authorization: Bearer TOKEN`. For TLS, use a proxy. Needs
     `pip install 'brule-landmarks[web]'`.
 
     **Examples**

@@ -68,8 +68,8 @@ def train(
         edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single
             line; indices from 0), or a JSON file `[[0, 1], …]`. By default the edges of the annotations, else the contours
             of 68 facial points, else each landmark with its two nearest. Training doesn't depend on it.
-        dry_run: Read and check everything, and print what would be done. A new run's writes nothing but a picture of the crops
-            beside the run's folder, `OUTPUT-crops.jpg`; with `--resume` nothing at all is written.
+        dry_run: Read and check everything, and print what would be done. For a new run, only a picture of the crops is written,
+            `OUTPUT-crops.jpg` beside the run's folder; for a resumed one, nothing.
         json: With `--dry-run`: print everything as JSON, with all settings.
         quiet: No progress bar.
     """
@@ -137,7 +137,7 @@ class TrainOptions:
 
 
 def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: TrainOptions) -> int:
-    """Train into a folder, anew or from the folder's own checkpoint.
+    """Train into a folder, from the start or from the folder's own checkpoint.
 
     Returns:
         The exit code: 0, or 130 if Ctrl-C ended training early.

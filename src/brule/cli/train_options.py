@@ -31,9 +31,9 @@ class Sources:
 
     Args:
         images: Folders, files or globs of the unlabelled images to learn from, or data sets as `NAME:SPLIT:ROOT`, such as
-            `wflw:train:downloads/wflw`. Without any, `--labelled` alone teaches.
+            `wflw:train:downloads/wflw`. Without any, only `--labelled` is learnt from.
         shapes: The annotated shapes: annotations of any format, folders of them, data sets, or a JSON file (`brule
-            barycenter` writes one; its shapes are read, and their barycenter is computed anew). By default those of
+            barycenter` writes one; its shapes are read, and their barycenter is computed again). By default those of
             `--labelled`.
         n_shapes: Number of shapes to draw with the seed; by default all are used. Ten are enough.
         labelled: Folders, files or globs of annotated images, or data sets, to learn from directly. Five already help, and
@@ -103,16 +103,16 @@ class Settings:
     """The settings of a run.
 
     Args:
-        preset: Base settings: `cpu` (two cores, 20 minutes), `gpu` (one GPU, an hour), `paper` (the paper's, for GPUs and
-            days), or a `.toml` file of your own.
+        preset: Base settings: `cpu` (two cores, 20 minutes), `gpu` (one GPU, an hour), `paper-small` (the paper's terms on two
+            cores, half an hour), `paper` (the paper's terms at its sizes, days on a GPU), or a `.toml` file of your own.
         set_: Settings that differ from the preset, as `key=value`; `--list-settings` shows all of them.
         time_limit: Minutes of training; the schedule is fitted to them. Same as the setting `time_limit`.
         seed: Random seed, also of the draw of the shapes. Same as the setting `seed`.
-        mirror_pairs: Which landmarks change places in a mirrored image: `"0:1, 3:4"` (indices from 0; all others stay), or a
+        mirror_pairs: Which landmarks swap in a mirrored image: `"0:1, 3:4"` (indices from 0; all others keep theirs), or a
             JSON file `[[0, 1], [3, 4]]`; the setting `loss.mirror_pairs`. By default found from the shapes; `--dry-run`
             and `brule barycenter` print them. `--set loss.mirror=false` mirrors nothing.
         any_rotation: Objects may be turned by any angle: the locator looks for all of them, and crops show them upright. Same
-            as `--set locator.any_rotation=always`. By default they may if an annotated one is turned by more than 20°.
+            as `--set locator.any_rotation=always`. By default only if an annotated one is turned by more than 20°.
         list_settings: List every setting with its value in the preset, and end.
     """
 

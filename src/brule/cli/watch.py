@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING
 from brule.cli.output import INTERRUPTED, PlainTable
 from brule.errors import ConfigError, printable
 from brule.tracking.run_state import RunState
+from brule.tracking.term_labels import term_label
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 SILENT_SECONDS = 120.0
 BAR_WIDTH = 60
+MIN_CURVE = 12  # characters, however narrow the terminal is
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDE = 10.0
+_GAP = 2  # characters between columns
 
 
 def watch(run: Path, /, *, once: bool = False, every: float = 2.0, width: int = 40) -> int:
     """Follow a training in the terminal.
 
-    Shows how much of the run is done, its speed, the time left, a curve of each logged term, and the newest preview picture.
-    It only reads files, so you can watch from several terminals. It ends with the training; Ctrl-C ends it earlier and doesn't
-    affect the training.
+    Shows how much of the run is done, its speed, the time left, a curve of each logged term (its name in the log in
+    parentheses), and the newest preview picture. It only reads files, so you can watch from several terminals. It ends with
+    the training; Ctrl-C ends it earlier and doesn't affect the training.
 
     **Examples**
 
@@ -39,7 +42,7 @@ def watch(run: Path, /, *, once: bool = False, every: float = 2.0, width: int = 
         run: The folder of the run, the `-o` of `brule train`.
         once: Print the current state and end.
         every: Seconds between updates.
-        width: Width of each term's curve, in characters.
+        width: Width of each term's curve, in characters; less if the terminal is too narrow.
     """
     from rich.console import Console
     from rich.live import Live
@@ -48,23 +51,23 @@ def watch(run: Path, /, *, once: bool = False, every: float = 2.0, width: int = 
         raise ConfigError(f"watch: expected --every > 0 and --width ≥ 1, got {every:g} and {width}")
     console, state = Console(), RunState.read(run)
     if once or state.finished:
-        console.print(_shown(state, width))
+        console.print(_shown(state, width, console))
         return 0
     try:
-        with Live(_shown(state, width), console=console, auto_refresh=False) as live:
+        with Live(_shown(state, width, console), console=console, auto_refresh=False) as live:
             while not state.finished:
                 time.sleep(every)
                 state = RunState.read(run)
-                live.update(_shown(state, width), refresh=True)
+                live.update(_shown(state, width, console), refresh=True)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """A course in a line of text: ``width`` characters at most, each the mean of its part of the values.
+    """A curve in one line of text: at most ``width`` characters, each the mean of its part of the values.
 
-    Where all are positive and the largest is more than ten times the smallest, equal steps are equal ratios: a loss falls
+    If all values are positive and the largest is more than ten times the smallest, the scale is logarithmic: a loss falls
     fast at first, and the rest would be a flat line.
 
     Args:
@@ -85,7 +88,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as text, in hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -93,7 +96,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _shown(state: RunState, width: int) -> RenderableType:
+def _shown(state: RunState, width: int, console: Console) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -101,13 +104,22 @@ def _shown(state: RunState, width: int) -> RenderableType:
     if state.share is not None:
         done = round(state.share * BAR_WIDTH)
         lines.append(Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "dim")))
-    lines.append(Text(_told(state)))
-    table = PlainTable("term", "last", "lowest", f"course over {len(state.records)} lines")
-    for name, values in state.terms.items():
-        table.add_row(name, f"{values[-1]:.4g}", f"{min(values):.4g}", sparkline(values, width))
-    lines += ["", table, ""] if state.terms else ["", "nothing logged yet"]
+    lines.append(Text(_summary(state)))
+    lines += ["", _table(state, width, console), ""] if state.terms else ["", "nothing logged yet"]
     lines += [Text(printable(f"preview  {state.preview}"), overflow="fold")] if state.preview else []
     return Group(*lines)
+
+
+def _table(state: RunState, width: int, console: Console) -> PlainTable:
+    """A row per term; the curves are as wide as ``width`` and the terminal allow."""
+    cells = [(term_label(name), f"{values[-1]:.4g}", f"{min(values):.4g}") for name, values in state.terms.items()]
+    header = ("term", "last", "lowest")
+    taken = sum(max(map(len, column)) + _GAP for column in zip(header, *cells, strict=True))
+    width = min(width, max(console.width - taken, MIN_CURVE))
+    table = PlainTable(*header, f"over {len(state.records)} lines", padding=(0, _GAP, 0, 0))
+    for row, values in zip(cells, state.terms.values(), strict=True):
+        table.add_row(*row, sparkline(values, width))
+    return table
 
 
 def _status(state: RunState) -> str:
@@ -115,10 +127,10 @@ def _status(state: RunState) -> str:
         return "finished"
     if state.records and state.age > SILENT_SECONDS:
         return f"silent for {duration(state.age)}: stopped, or busy with something else"
-    return "running" if state.records else "beginning"
+    return "running" if state.records else "starting"
 
 
-def _told(state: RunState) -> str:
+def _summary(state: RunState) -> str:
     parts = [f"iteration {state.iteration:,}" + (f" of {state.iterations:,}" if state.iterations else "")]
     if state.share is not None:
         parts.insert(0, f"{100 * state.share:.0f} % done")

@@ -116,7 +116,7 @@ def _one_each(folder: Path, annotations: Annotations, format: Format) -> list[tu
     result = []
     for image, items in by_image.items():
         if len(items) > 1 and "several" not in format.holds:
-            raise DataError(f"{folder}: {format.title} holds one object an image, and {image} has {len(items)}")
+            raise DataError(f"{folder}: {format.title} holds one object per image, and {image} has {len(items)}")
         inside = Path(os.path.relpath(image, root)) if os.path.isabs(image) else Path(image)
         file = format.own_file(folder.joinpath(*[part for part in inside.parts if part != ".."]))
         if file in files:

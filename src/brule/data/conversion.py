@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from brule.data.annotations import relative_name, write_annotations
 from brule.data.discovery import Paths, as_paths, find_images_if_any
@@ -122,6 +125,44 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None, images: 
         first = f"; the first bad file: {bad[0]}" if bad else ""
         raise DataError(f"{source}: no annotation found{f' of the format {only.name}' if only else ''}{first}")
     return Annotations(items, sources.layout, notes=sources.notes)
+
+
+def write_objects(
+    target: Path,
+    objects: Iterable[tuple[Path, np.ndarray]],
+    *,
+    format: str | None = None,
+    names: Names | None = None,
+    edges: Edges = (),
+    force: bool = False,
+) -> list[str]:
+    """Write landmarks of objects in images as annotations.
+
+    Args:
+        target: the file, or the folder for a format with one file per image.
+        objects: an image and landmarks ``(N, 2)`` in its pixels, for each object.
+        format: the name of the format; by default from the suffix.
+        names: of the landmarks.
+        edges: between landmarks.
+        force: replace files that are there.
+
+    Returns:
+        What the format can't hold, in words.
+
+    Raises:
+        ConfigError: the format isn't known or isn't clear; or a file is there and ``force`` is not given.
+        DataError: there is no object, or the format can't hold one at all.
+    """
+    into = format_named(format) if format is not None else format_for(target)
+    items = [
+        Annotation(os.path.abspath(image), points, size=image_size(image), spacing=image_spacing(image))
+        for image, points in objects
+    ]
+    if not into.one_image:
+        items = [replace(item, image=relative_name(Path(item.image), target.parent)) for item in items]
+    annotations = Annotations(items, Layout(names, edges if names else ()))
+    write_annotations(target, annotations, format=into, force=force)
+    return into.lost(annotations)
 
 
 def write_predictions(

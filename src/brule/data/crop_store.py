@@ -1,4 +1,4 @@
-"""A store of decoded crops on disk, which grows at its end and can be gone on with after an interruption.
+"""A store of decoded crops on disk, which grows at its end and can be continued after an interruption.
 
 A store is a folder:
 
@@ -52,7 +52,7 @@ class Done(NamedTuple):
         read: how many samples were decoded, good or bad.
         kept: how many of them are in the store.
         bad: index and reason of the others.
-        log_end: where in the log, in bytes, the next line goes.
+        log_end: offset of the next line in the log, in bytes.
         sums: CRC-32 of the crops and of the boxes of the last block.
     """
 
@@ -196,7 +196,7 @@ class Writer:
     Attributes:
         read: how many samples were taken, good or bad.
         kept: how many crops there are.
-        bad: index and reason of those that were bad before this writer came.
+        bad: index and reason of the images that were bad before this writer started.
 
     Raises:
         DataError: there is no room for the rest.
@@ -232,7 +232,7 @@ class Writer:
         self._count()
 
     def commit(self) -> None:
-        """Finish a block: what was written until now stays, whatever comes."""
+        """Finish a block: everything written so far is kept, whatever happens later."""
         if self.read == self._committed:
             return
         with _explained(self._directory):

@@ -39,7 +39,7 @@ class CropCache:
         boxes: ``(n, 4)`` float32, each crop in pixels of its upright image; turned about its centre by the sample's angle.
         points: ``(n, N, 2)`` float32 in the unit square of each crop, NaN where a landmark or a label is missing; None
             if no image is labelled.
-        samples: the records behind them, one an image.
+        samples: the records behind them, one per image.
         bad: the files that were left out.
     """
 
@@ -59,7 +59,7 @@ class CropCache:
 
     @property
     def names(self) -> list[str]:
-        """What to call each, one an image."""
+        """The name of each image."""
         return [sample.name for sample in self.samples]
 
 
@@ -92,7 +92,7 @@ def build_cache(
         directory: the folder of the stores; by default :func:`cache_directory`.
         progress: called as ``progress(done, total)``, from this thread; just once, with ``done == total``, on reuse. Where a
             store is gone on with, or another process writes it, it starts from what is there.
-        workers: decoding threads; by default one a core, at most eight.
+        workers: decoding threads; by default one per core, at most eight.
         skip_bad: leave files out that can't be decoded, and list them in ``bad`` of the result.
 
     Raises:
@@ -138,8 +138,8 @@ def cache_from_arrays(
 
     Args:
         images: arrays or Pillow images, as :func:`~brule.data.images.as_image` takes them.
-        boxes: the object's box in pixels, one an image (None: from the points, else the whole image).
-        points: ``(N, 2)`` landmarks in pixels, one an image, NaN where one is missing (None: unlabelled).
+        boxes: the object's box in pixels, one per image (None: from the points, else the whole image).
+        points: ``(N, 2)`` landmarks in pixels, one per image, NaN where one is missing (None: unlabelled).
         size: side of the crops in pixels.
         scale: the crop rule's side over the longer side of the box.
         context: how many crops each picture is to show across.
@@ -267,6 +267,6 @@ def _decoded(
 
 
 def default_workers() -> int:
-    """Threads that decode: one a core, at most eight."""
+    """Number of decoding threads: one per core, at most eight."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, 8)

@@ -68,7 +68,7 @@ def _size(path: Path, found: Any) -> tuple[int, int]:
 
 
 def pixel_spacing(path: Path | str) -> tuple[float, float] | None:
-    """Millimetres a pixel along x and y, where a DICOM file states them: at the object, else at the detector.
+    """Millimetres per pixel along x and y, if a DICOM file states them: at the object, else at the detector.
 
     Raises:
         DataError: pydicom isn't installed, or the file is damaged.

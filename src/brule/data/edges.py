@@ -1,4 +1,4 @@
-"""Which landmarks are joined by lines, as users write it."""
+"""Edges, the landmarks that pictures join by lines, as users write them."""
 
 from __future__ import annotations
 

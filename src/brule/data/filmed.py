@@ -24,7 +24,7 @@ class LabelledFrames:
     Args:
         images: the images that were written.
         n_objects: annotated objects in them.
-        labels: the file with the labels, COCO key points.
+        labels: the file with the labels, COCO keypoints.
         notes: remarks of the reader.
     """
 
@@ -42,7 +42,7 @@ def extract_labelled_frames(
     force: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> LabelledFrames:
-    """Write the labelled frames of films as images, and their labels as COCO key points beside them.
+    """Write the labelled frames of films as images, and their labels as COCO keypoints beside them.
 
     Args:
         labels: labels of SLEAP (``.slp``), or tracks of CVAT for video (``.xml``).

@@ -1,4 +1,4 @@
-"""Find the images that an annotation file names, also when it was written on another machine."""
+"""Find the images that an annotation file names, even if it was written on another machine."""
 
 from __future__ import annotations
 

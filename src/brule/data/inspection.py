@@ -69,7 +69,7 @@ class Sheet:
 
 
 def inspect_data(paths: Paths, *, progress: Callable[[int, int], object] | None = None) -> Inspection:
-    """Read images and annotations, and report what is there and what is wrong. Every image is decoded.
+    """Read images and annotations, and report counts and problems. Every image is decoded.
 
     Args:
         paths: as for :func:`~brule.data.read_samples`.

@@ -1,6 +1,6 @@
 """Images of hundreds of megapixels, as scanners of slides and herbaria make them: read in bands, with bounded memory.
 
-Pillow decodes a file in one piece, four bytes a pixel. A PNG is taken apart here: some rows at a time become a PNG of their
+Pillow decodes a file in one piece, four bytes per pixel. A PNG is taken apart here: some rows at a time become a PNG of their
 own, before which the last row of the band above is put, since rows are stored as differences from the one above. Rows of
 PNM are read as they are; strips and tiles of TIFF are taken apart in :mod:`brule.data.tiff`. JPEG decoders shrink while they
 decode. Other kinds are decoded in one piece up to a limit.
@@ -147,7 +147,7 @@ def region(
         path: its file.
         image: the open file, as it is stored.
         edges: the box, from the corner of the upright image.
-        block: pixels a block along each axis.
+        block: pixels per block along each axis.
         orientation: how the stored image is to be turned (:func:`stored_orientation`).
 
     Returns:
@@ -201,7 +201,7 @@ def _in_blocks(found: Iterator[tuple[int, Image.Image]], block: int, *, first: i
 
     Args:
         found: bands, one below the other.
-        block: rows a block.
+        block: rows per block.
         first: rows of the first block, if it has fewer: in an image that is to be mirrored, the last one is whole.
     """
     rest: Image.Image | None = None

@@ -58,7 +58,7 @@ def match_names(own: Names | None, wanted: Names | None, *, what: str, reference
     Args:
         own: the names of the landmarks that are to be brought into the wanted order; None without names.
         wanted: the names in the wanted order; None without names.
-        what: where ``own`` comes from, for messages.
+        what: the source of ``own``, for messages.
         reference: the same of ``wanted``.
 
     Returns:

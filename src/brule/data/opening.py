@@ -30,7 +30,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """A file opened by Pillow; whatever goes wrong inside comes out as a DataError with its name."""
+    """A file opened by Pillow; any error inside is raised as a DataError that names the file."""
     try:
         if not path.is_file():
             raise DataError(f"{path}: expected an image, but there is no such file")

@@ -1,7 +1,7 @@
 """Shapes that differ from all others: left and right exchanged, two landmarks exchanged, one click far off.
 
-Every shape is laid on the median shape by the similarity (shift, turn, size) with the smallest sum of distances, which a few
-wrong landmarks don't move. What counts is a landmark's distance from its place there, in units of what is usual for it.
+Every shape is aligned with the median shape by the similarity (shift, rotation, size) with the smallest sum of distances, which
+a few wrong landmarks don't move. What counts is a landmark's distance from its place there, relative to its usual distance.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _median_shape(z: np.ndarray) -> np.ndarray:
-    """The median of shapes laid on each other, centred, of size 1: ``(N,)`` complex."""
+    """The median of aligned shapes, centred, of size 1: ``(N,)`` complex."""
     candidates = z[np.unique(np.linspace(0, len(z) - 1, min(len(z), 15)).astype(int))]
     whole = [own for own in candidates if np.isfinite(own).all()] or [_filled(own) for own in candidates]
     shape = min((_normal(own) for own in whole), key=lambda own: float(np.nanmedian(_distances(z, own), axis=1).sum()))
@@ -139,16 +139,16 @@ def _normal(z: np.ndarray) -> np.ndarray:
 
 
 def _distances(z: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """``(K, N)``: how far the landmarks of each shape are from those of one of size 1 that it is laid on."""
+    """``(K, N)``: how far the landmarks of each shape are from those of one of size 1 that it is aligned with."""
     return np.abs(_laid(z, shape) - shape)
 
 
 def _laid(z: np.ndarray, shape: np.ndarray, *, without: int | None = None) -> np.ndarray:
-    """Shapes ``(K, N)`` laid on one by the similarities with the smallest sums of distances (reweighted least squares).
+    """Shapes ``(K, N)`` aligned with one by the similarities with the smallest sums of distances (reweighted least squares).
 
     Args:
         z: the shapes.
-        shape: what they are laid on.
+        shape: the one they are aligned with.
         without: a landmark that doesn't count.
     """
     there = np.isfinite(z)

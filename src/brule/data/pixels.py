@@ -71,7 +71,7 @@ def channels_last(tensor: TensorLike) -> np.ndarray:
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """A Pillow image of any mode as RGB; transparency is laid on white."""
+    """A Pillow image of any mode as RGB; transparent parts become white."""
     if image.mode.startswith(("I", "F")):
         return Image.fromarray(deep_to_8bit(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

@@ -31,7 +31,7 @@ class Png(NamedTuple):
 
     @property
     def stride(self) -> int:
-        """Bytes a row, with the one for its filter."""
+        """Bytes per row, with the one for its filter."""
         return 1 + self.width * _CHANNELS[self.colour] * self.depth // 8
 
 

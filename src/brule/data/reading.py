@@ -199,7 +199,7 @@ def _files(paths: list[Path]) -> str:
 
 
 def by_image(sources: Sources, images: Iterable[Path], bad: BadFiles) -> dict[str, Labels]:
-    """What annotation files have on each image, by its absolute path; what was given beats what is only beside it.
+    """The annotations of each image, by its absolute path; files that were given take precedence over those beside images.
 
     Args:
         sources: the files; an image with more than one annotation becomes spoilt.
@@ -341,7 +341,7 @@ class _Reader:
         return key not in self._named and any(key.startswith(os.path.join(folder, "")) for folder in self._folders)
 
     def _images(self, path: Path, finder: ImageFinder, found: Annotations, *, required: bool) -> list[Path | None]:
-        """The image of each record; what is wrong with them is one entry a file, however many there are."""
+        """The image of each record; problems are one entry per file, however many there are."""
         images: list[Path | None] = []
         wrong: dict[str, DataError] = {}
         for item in found.items:

@@ -49,7 +49,7 @@ class BadFiles(list[BadFile]):
         """List a bad file.
 
         Raises:
-            DataError: without ``skip``; it names the file and how to go on without it.
+            DataError: without ``skip``; it names the file and how to continue without it.
         """
         if not self.skip:
             ended = reason if reason.endswith("?") else f"{reason.rstrip('.')}."
@@ -134,7 +134,7 @@ class Layout:
     """What the landmarks of a set of annotations are called, and which of them are joined by lines.
 
     Args:
-        names: one name a landmark, all different; None if they have none.
+        names: one name per landmark, all different; None if they have none.
         edges: pairs of indices, from 0.
         curves: the number of landmarks on each curve, which are the last ones in their order (TPS files have it).
         kind: what the object is called.

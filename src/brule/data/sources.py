@@ -1,4 +1,4 @@
-"""Any data there is: folders, annotation files, and data sets by name."""
+"""Data from any source: folders, annotation files, and data sets by name."""
 
 from __future__ import annotations
 

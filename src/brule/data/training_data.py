@@ -92,7 +92,7 @@ def training_images(
     boxes: list[str] | None = None,
     check_images: bool = False,
 ) -> SampleList:
-    """The images to train on; what is no image shows when they are decoded, unless ``check_images``.
+    """The images to train on. Files that aren't images are noticed when they are decoded, or here with ``check_images``.
 
     Raises:
         DataError: nothing there, a bad file, or nothing left.
@@ -109,7 +109,7 @@ def training_images(
 
 
 def shape_examples(paths: list[str], names: list[str], *, skip_bad: bool) -> SampleList | None:
-    """The annotated images that shapes come from, where they lie beside their annotations; ``None`` if there are none.
+    """The annotated images that shapes come from, if they are beside their annotations; ``None`` if there are none.
 
     Args:
         paths: where the shapes were read from.
@@ -251,11 +251,11 @@ def _counted(count: int, what: str) -> str:
 
 
 def _outside_validation(annotation: Path, images: list[str]) -> bool:
-    """Whether the image of an annotation isn't held out."""
+    """Whether the image of an annotation belongs to the training images."""
     if not images:
         raise ConfigError(
-            f"--exclude-validation: {annotation} has no image whose name could decide; give .pts files beside "
-            "their images, or annotations that name them, or leave the option out if no shape is of an image that you "
-            "evaluate on"
+            f"--exclude-validation: {annotation} names no image, so it may belong to the validation tenth; give .pts files "
+            "beside their images, or annotations that name their images, or leave the option out if no shape is of an image "
+            "that you evaluate on"
         )
     return not split_by_name(Sample(Path(image)) for image in images).validation

@@ -40,7 +40,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class FilmInfo:
-    """What the head of a film tells.
+    """The facts in a film's header.
 
     Attributes:
         frames: about how many there are; 0 where the film doesn't tell.
@@ -74,7 +74,7 @@ def read_frames(path: Path | str, *, every: int = 1) -> Iterator[Frame]:
 
     Args:
         path: the film.
-        every: take each so many-th frame, beginning with the first.
+        every: use every Nth frame, starting with the first.
 
     Raises:
         ConfigError: PyAV isn't installed, or ``every`` isn't positive.
@@ -126,7 +126,7 @@ def _chained(first: Image.Image, others: Iterator[Image.Image]) -> Iterator[Imag
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A film and its picture stream; what goes wrong inside comes out as a DataError with its name."""
+    """A film and its picture stream; any error inside is raised as a DataError that names the file."""
     av = _pyav()
     if not path.is_file():
         raise DataError(f"{path}: expected a film, but there is no such file")

@@ -73,7 +73,7 @@ class Appearance:
         return cls.fit(np.stack(found), seed=seed) if len(found) >= MIN_IMAGES else None
 
     def unfamiliar(self, descriptors: Array) -> Array:
-        """``(M,)`` booleans: images that look as fewer than one in twenty training images does."""
+        """``(M,)`` booleans: images whose distance is exceeded by fewer than one in twenty training images."""
         return _distances(descriptors, self.mean, self.precision) > self.threshold
 
     def write(self, folder: Path) -> None:
@@ -101,13 +101,13 @@ class Appearance:
             return cls(mean, precision, float(content["threshold"]), int(content["count"]))
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
-                f"{path}: damaged ({error}); without it nothing warns of images of another kind: remove it to go on"
+                f"{path}: damaged ({error}); without this file, brule can't warn of unusual images: remove it to continue"
             ) from None
 
 
 @dataclass
 class FolderCheck:
-    """Looks at the images of a prediction, and warns at its end where most of them are unlike those of training.
+    """Checks the images of a prediction, and warns at its end if most of them look different from the training images.
 
     Attributes:
         appearance: of the training images; ``None`` checks nothing.

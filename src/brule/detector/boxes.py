@@ -16,7 +16,7 @@ Setting = Literal["auto", "never"] | tuple[float, float, float]
 
 
 class BoxFitter:
-    """Makes boxes fit a detector's landmarks, as the setting ``crop.fit_boxes`` says.
+    """Makes boxes fit a detector's landmarks, according to the setting ``crop.fit_boxes``.
 
     Args:
         setting: of the run.

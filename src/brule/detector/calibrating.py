@@ -1,4 +1,4 @@
-"""Calibrating a detector: on annotated images that it wasn't trained on, from signals of uncertainty to an expected error."""
+"""Calibrating a detector: the map from uncertainty features to an expected error, on images that it wasn't trained on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GROUPS = 4
 class Quality:
     """How well expected errors foretell the true ones, for one number of views. Errors are in percent of the crop's side.
 
-    What an image is expected to err comes from a map that was fitted without it (cross-validation).
+    The expected error of an image is from a map that was fitted without it (cross-validation).
 
     Attributes:
         views: how often each image was looked at.

@@ -10,7 +10,7 @@ from brule.geometry import nearest_neighbour_edges
 
 
 def usual_edges(barycenter: Tensor) -> Edges:
-    """The lines where nobody says which: the contours of 68 facial points, else the paper's skeleton.
+    """The default lines: the contours of 68 facial points, else the paper's skeleton.
 
     Args:
         barycenter: ``(N, 2)``.

@@ -59,7 +59,8 @@ class LandmarkDetector(FittedDetector):
     """Learns landmarks from unlabelled images and about ten annotated shapes.
 
     Args:
-        preset: ``cpu`` (two cores, 20 minutes), ``paper`` (the paper's setting), or a TOML file of one's own.
+        preset: ``cpu`` (two cores, 20 minutes), ``gpu`` (one GPU, an hour), ``paper-small`` (the paper's terms on two cores,
+            half an hour), ``paper`` (the paper's terms at its sizes, days on a GPU), or the path of your own TOML file.
         **overrides: settings that differ from the preset. Sections are reached with two underscores or a dot:
             ``encoder__width=32``, ``**{"encoder.width": 32}``.
 
@@ -73,14 +74,14 @@ class LandmarkDetector(FittedDetector):
         edges_: pairs of indices: the landmarks that pictures join by lines.
         landmark_names_: the names of the landmarks, where the annotations have them; annotated images are matched by them.
         progress_: iterations done and seconds spent.
-        finished_: whether training came to its end.
+        finished_: whether training has finished.
         bad_files_: files that ``skip_bad`` left out.
         calibration_: from uncertainty features to expected errors, see :func:`brule.detector.calibrate_detector`; ``None``
             until that was called.
         whereabouts_: how large objects are in whole images, and the locator that finds them; empty without annotated images.
         seen_: keys of the images that training saw.
-        origin_: where the first weights came from, if training began with those of another detector.
-        appearance_: what they look like; ``predict`` warns of images of another kind.
+        origin_: the detector whose weights training started from, if there was one.
+        appearance_: what training images look like; ``predict`` warns of images of another kind.
         provenance_: what the detector was trained on, in numbers, and how good it was found to be, for its model card.
 
     Example:
@@ -136,12 +137,12 @@ class LandmarkDetector(FittedDetector):
             edges: pairs of indices: the landmarks that pictures join by lines, see :func:`brule.data.read_edges`. By default
                 those that the annotations state, else the contours of 68 facial points, else each point's two nearest.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
-            resume: go on with the run in ``directory``, with its own settings and shapes.
+            resume: continue the run in ``directory``, with its own settings and shapes.
             start_from: the folder of another run or detector of the same landmarks: training begins with its weights, with a
                 new schedule, and on these images. Without ``shapes`` and ``labelled``, its shapes are taken; without annotated
                 images, its locator.
             validation: annotated images that aren't learnt from, in any form of ``labelled``: NME and W₁ on them, given boxes,
-                go to the log while training goes on, and change nothing in it.
+                are logged during training, and change nothing in it.
             measure_every: iterations between two of these measurements; by default those between checkpoints.
             skip_bad: leave bad files out (they are in ``bad_files_`` then) rather than stop at the first.
             progress: called as ``progress(done, total)`` while image files are decoded.
@@ -217,7 +218,7 @@ class LandmarkDetector(FittedDetector):
         skip_bad: bool,
         earlier: Earlier | None,
     ) -> Annotated | None:
-        """Settings, shapes and barycenter: those of the run that is taken up, or of a new one.
+        """Settings, shapes and barycenter: those of the run that is resumed, or of a new one.
 
         Returns:
             The annotated images with their landmarks in the detector's order, and with angles where objects are turned.
@@ -244,7 +245,7 @@ class LandmarkDetector(FittedDetector):
         """Resolve the settings of a new run; whether its objects may be turned."""
         from brule.training.config import load_config
 
-        # A run that was killed before its first checkpoint holds nothing to go on with, so it may be started anew.
+        # A run that was killed before its first checkpoint holds nothing to continue from, so it may be started again.
         if run is not None:
             check_vacant(run)
         self.config_ = load_config(self.preset, self.overrides)
@@ -286,7 +287,7 @@ class LandmarkDetector(FittedDetector):
         from brule.training.config import lengthened
 
         if run is None or not (run / CHECKPOINT).exists():
-            raise CheckpointError(f"{run}: expected a run to go on with, found no {CHECKPOINT}; start it without resume")
+            raise CheckpointError(f"{run}: expected a run to continue, found no {CHECKPOINT}; start it without resume")
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
@@ -353,7 +354,7 @@ class LandmarkDetector(FittedDetector):
         )
 
     def _validation(self, data: AnnotatedInput | None, every: int | None) -> Validation | None:
-        """What measures on annotated images while training goes on."""
+        """The measurement on annotated images during training; ``None`` without such images."""
         if every is not None and every < 1:
             raise ConfigError(f"measure_every: expected at least 1, got {every}")
         if data is None:
@@ -373,7 +374,7 @@ class LandmarkDetector(FittedDetector):
         points = torch.from_numpy(np.asarray(cache.points)).float()
         if points.shape[1] != len(self.barycenter_):
             raise DataError(
-                f"labelled: expected {len(self.barycenter_)} landmarks an image, as many as the shapes have, "
+                f"labelled: expected {len(self.barycenter_)} landmarks per image, as many as the shapes have, "
                 f"got {points.shape[1]}"
             )
         return LabelledImages(cache.images, points)

@@ -1,4 +1,4 @@
-"""What has to be known about a detector's figures: on what, by what and how long it was trained, and how it was measured."""
+"""What readers of a detector's figures have to know: what it was trained on, where and for how long, how it was measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def report_dict(detector: FittedDetector, record: RunRecord | None, measured: Measurement) -> dict[str, Any]:
-    """The figures of a measurement with all that has to be known about them, ready for JSON."""
+    """The figures of a measurement with all that readers have to know about them, ready for JSON."""
     config = detector.config_
     return measured.to_dict() | {
         "n_shapes": _n_shapes(detector, record),
@@ -30,14 +30,14 @@ def report_dict(detector: FittedDetector, record: RunRecord | None, measured: Me
 
 
 def report_facts(detector: FittedDetector, record: RunRecord | None, measured: Measurement) -> list[tuple[str, str]]:
-    """What CONTRIBUTING, "Measuring honestly", wants beside the figures: the name and text of each fact."""
+    """What has to be shown beside the figures (CONTRIBUTING, "Measuring honestly"): the name and text of each fact."""
     config, done = detector.config_, detector.progress_
     shapes = _n_shapes(detector, record)
     seen = f"{record.n_images}{' (validation held out)' if record.exclude_validation else ''}" if record else "not recorded"
     return [
         ("images", str(measured.first.scores.n)),
         ("errors in % of", measured.first.scores.normaliser),
-        ("floor", f"always the {measured.first.floor_name} of the annotated shapes, laid into the true box"),
+        ("constant answer (floor)", f"the {measured.first.floor_name} of the annotated shapes, placed in the true box"),
         ("whole images", detector.whereabouts_.describe()),
         ("given boxes", f"square about the true box, side {config.crop.scale:g} × its longer side"),
         ("resolution", f"{config.crop.image_size} px"),
@@ -45,7 +45,7 @@ def report_facts(detector: FittedDetector, record: RunRecord | None, measured: M
         ("training images", seen),
         ("preset, seed", f"{config.preset}, {config.seed}"),
         ("training", f"{done.iteration} iterations, {done.elapsed / 60:.1f} minutes on {record.device if record else '?'}"),
-        *([("begun with the weights of", detector.origin_.describe())] if detector.origin_ is not None else []),
+        *([("started with the weights of", detector.origin_.describe())] if detector.origin_ is not None else []),
     ]
 
 

@@ -250,7 +250,7 @@ class FittedDetector(Parameters):
         self._write(Path(directory), trained, calibration=self.calibration_, shapes=shapes)
 
     def card(self, directory: Path | str = ".") -> ModelCard:
-        """What there is to say of the detector; what else a folder of it reveals is looked up in ``directory``."""
+        """The detector's model card; what its folder reveals is looked up in ``directory``."""
         trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
         from brule.detector.model_card import ModelCard
 
@@ -343,7 +343,7 @@ class FittedDetector(Parameters):
 
 
 def _checked(items: Iterable[Item], check: FolderCheck) -> Iterator[Item]:
-    """The same items; each image is checked as it goes by."""
+    """The same items; each image is checked when it is read."""
     for item in items:
         check.add([item.picture.image])
         yield item

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], object]
 
-_WHOLE_SHAPES = 10  # of annotated images: so many whole ones, and those that lack points aren't needed
+_WHOLE_SHAPES = 10  # of annotated images: with this many complete ones, those that lack points aren't needed
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def samples_of(paths: Sequence[Any], boxes: Iterable[Box | None] | None, bad: Ba
     for path in paths:
         if os.path.isdir(path) or (glob.has_magic(os.fspath(path)) and not os.path.exists(path)):
             raise ConfigError(
-                f"boxes: expected an image file for each of them; {path} is many, where annotations give the boxes"
+                f"boxes: expected one image file per box; {path} holds many images: give their boxes as annotations"
             )
     return SampleList([Sample(Path(path), box=box) for path, box in zip(paths, boxes, strict=True)])
 
@@ -234,7 +234,7 @@ def _items_in_memory(
     for index, (image, box) in enumerate(pairs):
         if image is nothing or box is nothing:
             more, fewer = ("boxes", "images") if image is nothing else ("images", "boxes")
-            raise ConfigError(f"boxes: expected one for each image (None where unknown), got {index} {fewer} and more {more}")
+            raise ConfigError(f"boxes: expected one for each image (None where unknown), got {index} {fewer} but more {more}")
         try:
             sample, picture = _loaded(image, index, box, factor=factor)
         except DataError as error:

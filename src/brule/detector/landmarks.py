@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -185,6 +186,38 @@ class Landmarks:
         others = {"spread": spread, "score": values["score"], "flagged": values["flagged"]}
         return pandas.DataFrame({"image": values["image"], **flat, **others})
 
+    def write(self, target: Path | str, images: Images, *, format: str | None = None, force: bool = False) -> list[str]:
+        """Write the landmarks as annotations, which other programs and :command:`brule data convert` read.
+
+        Objects of which nothing was found are left out; leave flagged ones out by ``landmarks[~landmarks.flagged].write(…)``.
+
+        Args:
+            target: the file; the folder, for formats with one file per image (``pts``, ``labelme``, ``yolo``, …).
+            images: those that were predicted, in the same order: files, folders, globs or samples. They are named by their path
+                from the target.
+            format: the name of the format (``docs/formats.md``); by default from the suffix of ``target``, if only one has it.
+            force: replace files that are there.
+
+        Returns:
+            What the format can't hold, in words.
+
+        Raises:
+            ConfigError: the format isn't known or isn't clear, or a file is there and ``force`` is not given.
+            DataError: the images are others than those predicted, or aren't files; nothing was found; or the format can't
+                hold an object at all, such as a second one in an image.
+        """
+        from brule.data.conversion import write_objects
+
+        paths = _files_of(images)
+        if len(self) and int(self.image.max()) >= len(paths):
+            count = int(self.image.max()) + 1
+            raise DataError(f"write: expected all {count} images that were predicted, in their order, got {len(paths)}")
+        found = self.points.isfinite().all(-1).any(-1)
+        objects = [
+            (paths[k], points) for k, points in zip(self.image[found].tolist(), self.points[found].cpu().numpy(), strict=True)
+        ]
+        return write_objects(Path(target), objects, format=format, names=self.names, edges=self.edges, force=force)
+
     def plot(self, images: Images, *, columns: int | None = None, tile: int = 320, numbers: bool = False) -> Image:
         """A picture of the images with their landmarks, coloured by index.
 
@@ -212,6 +245,21 @@ class Landmarks:
         sets = [self.points[self.image == k].double().cpu().numpy() for k in shown]
         columns = columns or _COLUMNS
         return landmark_pictures(pictures, sets, columns=columns, edges=self.edges, numbers=numbers, tile=tile)
+
+
+def _files_of(images: Images) -> list[Path]:
+    """The paths of images that were predicted, in the order of their indices.
+
+    Raises:
+        DataError: they are in memory.
+    """
+    from brule.data import find_images
+    from brule.detector.items import recognised
+
+    kind, given = recognised(images)
+    if kind == "pictures":
+        raise DataError("write: expected image files, since annotations name them; got pictures in memory: save them first")
+    return [sample.path for sample in given] if kind == "samples" else find_images(given)
 
 
 def _html_row(number: int, one: ObjectLandmarks) -> str:

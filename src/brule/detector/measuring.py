@@ -131,7 +131,7 @@ def annotated_files(data: AnnotatedInput, *, skip_bad: bool) -> SampleList:
 
 
 def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, normaliser: str = "auto") -> float:
-    """The mean NME in percent on whole images in any form; where nothing is found, that of the mean shape laid on the image.
+    """The mean NME in percent on whole images in any form; where nothing is found, that of the mean shape on the whole image.
 
     Args:
         detector: a trained one.
@@ -299,7 +299,7 @@ def _in_crop(points: Array, sample: Sample, box: Box) -> Array:
 
 
 def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
-    """Where nothing is found, the errors are those of the mean shape laid on the whole image."""
+    """The answer that counts where nothing is found: the mean shape placed on the whole image."""
     mean = detector.mean_shape().double().cpu().numpy()
     shown = []
     for sample, box in zip(cache.samples, cache.boxes.tolist(), strict=True):

@@ -20,7 +20,7 @@ _MARK = "<!-- written by brule; remove this line to keep a text of your own -->"
 _NOT_RECORDED = "not recorded"
 _PROTOCOL = (
     "NME is the mean distance of a landmark from its true place, in % of the distance named. The floor is the NME of a "
-    "constant answer, the mean of the annotated shapes laid into the true box. docs/evaluation.md defines every figure."
+    "constant answer: the mean of the annotated shapes, placed in the true box. docs/evaluation.md defines every figure."
 )
 _USE = "\n".join(
     [
@@ -38,12 +38,12 @@ Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What can be said of a detector without its images.
+    """A description of a detector that shows no training image.
 
     Attributes:
         detector: what it is: name and text of each fact.
         training: what it was trained on, and how.
-        figures: how good it was found to be, a row for each data set.
+        figures: how good it is, one row per data set.
         reveals: what the folder shows of the training images.
         facts: all of it as JSON values.
         provenance: where training and figures are from.
@@ -176,18 +176,21 @@ def _training_rows(stored: Stored, known: Provenance) -> Rows:
 
 
 def _reveals(stored: Stored, folder: Path) -> Rows:
-    """Which parts of the folder say something of single training images."""
+    """Which parts of the folder reveal something about single training images."""
     shapes = stored.shapes
     seen = stored.seen
     rows = [
         ("annotated shapes", f"yes: {len(shapes)} landmark sets in {WEIGHTS}" if shapes is not None else "no"),
         (
             "names of files",
-            f"as hashes of name and size in {TRAINING_IMAGES}: whoever has an image can see that it was used"
+            f"as hashes of name and size in {TRAINING_IMAGES}: anyone who has an image can see that it was used"
             if seen.recorded
             else "no",
         ),
-        ("looks", "mean and covariance over all images (appearance.json), of none by itself" if stored.appearance else "no"),
+        (
+            "appearance",
+            "mean and covariance over all images (appearance.json), of no single image" if stored.appearance else "no",
+        ),
         (
             "paths of folders",
             f"yes, in {RECORD}; `brule export --hub` leaves it out" if (folder / RECORD).is_file() else "no",

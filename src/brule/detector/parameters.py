@@ -1,4 +1,4 @@
-"""The manners of scikit-learn's estimators: parameters that can be read, set and copied, and a readable repr."""
+"""The conventions of scikit-learn's estimators: parameters that can be read, set and copied, and a readable repr."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Parameters:
         return own | {key.replace(".", "__"): value for key, value in self.overrides.items()}
 
     def set_params(self, **parameters: Setting) -> Self:
-        """Change the preset, the device or settings; what was learnt stays, and the next :meth:`fit` goes by them.
+        """Change the preset, the device or settings. What was learnt is kept; the next :meth:`fit` uses them.
 
         Args:
             **parameters: as for the class.

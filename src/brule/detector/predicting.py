@@ -1,4 +1,4 @@
-"""From whole images to landmarks: where to look, looking, refinement passes, and the choice of the best answer."""
+"""From whole images to landmarks: candidate places, their answers, refinement passes, and the choice of the best answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CANDIDATES = 5  # places of an image that are looked at, where the answer at the
 _SCORED_CANDIDATES = 3  # places of a training image that the scorer learns from
 MOST_OBJECTS = 100  # of an image, where all are asked for
 LEAST_SCORE = 0.5  # of the locator, where all objects are asked for and no scorer judges the answers
-LEAST_CANDIDATE = 0.01  # likewise where a scorer does
+LEAST_CANDIDATE = 0.01  # of the locator, where all objects are asked for and a scorer judges the answers
 _SHARED = 0.4  # intersection over union from which two answers are one object
 _DECODED = 1.25  # pixels of the decoded image for one of the smallest crop that is expected
 _STILL = 0.01  # of the crop: an answer that moved by less in a refinement pass won't move further
@@ -96,7 +96,7 @@ def options_of(keywords: PredictKeywords) -> PredictOptions:
 
 @dataclass(frozen=True, eq=False)
 class Starts:
-    """Where to look first: R crops of a batch of images.
+    """The first crops: R of a batch of images.
 
     Attributes:
         item: ``(R,)`` index of the image in the batch; the crops of an image follow each other, the surest first.
@@ -223,7 +223,7 @@ class Finder:
     def _surest(
         self, items: Sequence[Item], candidates: Starts, passes: int, *, options: PredictOptions
     ) -> tuple[Starts, Looks | None]:
-        """One answer per image: at the likeliest place, and where that looks wrong, the likeliest of all answers."""
+        """One answer per image: that at the likeliest place or, if it is probably wrong, the likeliest of all answers."""
         first = self._likeliest(items, candidates, boxes=candidates.boxes, scores=candidates.score)
         starts = candidates.chosen(first)
         looks = self._passes(items, starts, passes, options=options)
@@ -240,7 +240,7 @@ class Finder:
         return starts.chosen(best), looks.chosen(best)
 
     def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
-        """Where to look in images without a box: the locator's candidates, else as the framing says, else everywhere."""
+        """First crops of images without a box: the locator's candidates, else the usual framing, else the whole image."""
         if self.locator is not None and len(rows):
             return self._located(items, rows, self.locator, options=options)
         squares, boxes = [], []
@@ -269,7 +269,7 @@ class Finder:
         return Starts(rows[found.image], squares, boxes, found.score)
 
     def _passes(self, items: Sequence[Item], starts: Starts, passes: int, *, options: PredictOptions) -> Looks | None:
-        """A first look and refinement passes while answers move; the last look with test-time augmentation."""
+        """A first pass, and refinement passes while answers move; the last pass with test-time augmentation."""
         if not len(starts):
             return None
         pictures = [items[k].picture for k in starts.item]
@@ -355,7 +355,7 @@ class Finder:
         return order[np.unique(starts.item[order], return_index=True)[1]]
 
     def _distinct(self, starts: Starts, looks: Looks, options: PredictOptions) -> tuple[Starts, Looks]:
-        """Without those that came to the same object as a surer one; the surest of each image first."""
+        """Without answers on the same object as a surer one; the surest of each image first."""
         places, scores, kept = from_boxes(looks.boxes), self._scores(starts, looks), []
         for k in np.unique(starts.item):
             own = np.flatnonzero(starts.item == k)

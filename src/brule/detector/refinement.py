@@ -1,4 +1,4 @@
-"""Refinement passes: a crop is cut again where the first answer says that the object is, and read again."""
+"""Refinement passes: a crop is cut again around the first answer, and its landmarks are detected again."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from brule.model import CropLandmarks
 
 Read = Callable[[Array], CropLandmarks]  # crops (M, S, S, 3) uint8 → landmarks in the unit square of each
 
-_MOST_CHANGE = 2.0  # of the side in one pass: an answer that says more is wrong
+_MOST_CHANGE = 2.0  # of the side in one pass: an answer that changes it by more is wrong
 
 
 @dataclass(frozen=True)
 class CropFrame:
-    """How a crop is placed about the box of the landmarks, as in training.
+    """How a crop is placed around the box of the landmarks, as in training.
 
     Attributes:
         scale: side of the crop over the longer side of the landmarks' box.
@@ -36,7 +36,7 @@ class CropFrame:
 
     @classmethod
     def of(cls, shapes: Tensor) -> CropFrame:
-        """The frame in which shapes ``(K, N, 2)`` of the unit square of their crops lie: medians over the shapes."""
+        """The frame of shapes ``(K, N, 2)`` in the unit square of their crops: medians over the shapes."""
         points = shapes.detach().cpu().double().numpy()
         low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)
         side = np.maximum((high - low).max(axis=1), 1e-6)
@@ -115,7 +115,7 @@ def to_pixels(points: Array, squares: Array) -> Array:
 
 
 def look(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Read, size: int) -> Looks:
-    """Cut crops out and read their landmarks.
+    """Cut crops out and detect their landmarks.
 
     Args:
         pictures: one for each crop.
@@ -131,19 +131,19 @@ def look(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Rea
 def look_again(
     pictures: Sequence[Picture], last: Looks, read: Read, *, size: int, frame: CropFrame, upright: Array | None = None
 ) -> Looks:
-    """One refinement pass: cut out where the landmarks of the last pass are, and read again.
+    """One refinement pass: cut out the landmarks of the last pass, and detect them again.
 
     Args:
         pictures: one for each crop.
         last: the pass before.
         read: the landmark detector.
         size: side of the crops in pixels.
-        frame: how crops lie about landmarks.
+        frame: how a crop is placed around the landmarks.
         upright: ``(N, 2)``, the mean shape: crops are turned so that the last answer has its orientation. ``None`` keeps
             angles.
 
     Returns:
-        The answers of this pass. A crop whose last answer makes no sense stays where it was.
+        The answers of this pass. A crop with an impossible last answer stays where it was.
     """
     angles = last.squares[:, 3]
     if upright is not None:

@@ -36,10 +36,10 @@ class RunRecord:
         n_labelled: how many of these were used.
         boxes: the files that boxes of the unlabelled images were read from.
         data: annotated images that the detector is measured on when training ends.
-        examples: where the annotated images came from that show where the object is, and aren't learnt from otherwise.
+        examples: paths of the annotated images that only show the locator where the object is.
         working_directory: the folder that relative paths start from; empty where an earlier version wrote the record.
         start_from: the earlier run or detector whose weights training began with; empty where they were drawn.
-        measure_every: iterations between two measurements on ``data`` while training goes on; 0 for none,
+        measure_every: iterations between two measurements on ``data`` during training; 0 for none,
             :data:`EVERY_CHECKPOINT` for those between checkpoints.
     """
 
@@ -107,7 +107,7 @@ class RunRecord:
         """The same with paths that lead to the data from any working directory.
 
         A relative path starts from the folder where the run was started. Where nothing is there any more, it is left as it is,
-        so that it starts from the present folder: somebody may have moved everything together.
+        so that it starts from the present folder: everything may have been moved together.
         """
         if not self.working_directory:
             return self

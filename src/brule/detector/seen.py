@@ -1,4 +1,4 @@
-"""Which images a detector was trained on, so that nobody measures it on the same by mistake."""
+"""Which images a detector was trained on, so that nobody measures it on them by mistake."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class Seen:
                 raise ValueError(f"expected format {FORMAT}")
             return cls(frozenset(map(str, content["images"])), frozenset(map(str, content["labelled"])), True)
         except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path}: damaged ({error}); without it evaluations don't warn of training images") from None
+            raise CheckpointError(
+                f"{path}: damaged ({error}); remove it to continue without warnings of training images"
+            ) from None
 
 
 def image_keys(images: Iterable[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Training that begins with the weights of an earlier detector: where they came from, and what else is taken from it."""
+"""Training that starts from the weights of an earlier detector: their origin, and what else is taken from it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a detector's first weights came from.
+    """The origin of a detector's first weights.
 
     Attributes:
         folder: of the earlier run or detector, as it was given.
         preset: that its settings started from.
         iterations: of training that were behind those weights.
-        sha256: of the file with the weights, which tells two states of one folder apart.
+        sha256: of the file with the weights, which distinguishes two states of one folder.
     """
 
     folder: str
@@ -69,11 +69,11 @@ def shapes_of_detector(stored: Stored, folder: Path, *, scale: float) -> Shapes:
         scale: ``crop.scale`` of the new run; the same square about the same centre is ``scale`` times the box wide.
 
     Raises:
-        DataError: its shapes have different numbers of points, so it keeps none.
+        DataError: its shapes have different numbers of points, so it holds none.
     """
     if stored.shapes is None:
         raise DataError(
-            f"{folder}: this detector keeps no annotated shapes, since theirs differ in number of points; give shapes"
+            f"{folder}: this detector holds no annotated shapes, because they differ in number of points; give shapes"
         )
     sets = (stored.shapes.numpy().astype(float) - 0.5) * (stored.config.crop.scale / scale) + 0.5
     names = [f"{folder.name}: shape {index}" for index in range(len(sets))]

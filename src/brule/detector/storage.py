@@ -42,17 +42,17 @@ class Stored:
 
     Attributes:
         config: the settings of the training.
-        trained: the networks, and how far training came.
-        shapes: ``(K, N, 2)`` the annotated shapes in the unit square of the crop, where they had one number of points.
+        trained: the networks, and the progress of training.
+        shapes: ``(K, N, 2)`` the annotated shapes in the unit square of the crop, if they had one number of points.
         calibration: of the detector, if it was calibrated.
         edges: which landmarks pictures join by lines; ``None`` where an older version wrote the detector.
         names: of the landmarks, where the annotations have them.
         whereabouts: where objects are in images without a box.
         seen: keys of the images that training saw, see :func:`brule.detector.seen.image_keys`.
-        origin: where the first weights came from; ``None`` if they were drawn from the seed.
+        origin: of the first weights; ``None`` if they were drawn from the seed.
         appearance: what training images look like; ``None`` where that wasn't recorded.
         provenance: what it was trained on, in numbers, and how good it was found to be.
-        frame: how a crop lies about the landmarks, where the shapes that show it were left out.
+        frame: how a crop is placed around the landmarks, if the shapes that show it were left out.
     """
 
     config: TrainingConfig
@@ -73,16 +73,16 @@ def check_vacant(directory: Path) -> None:
     """Stop before another run is overwritten.
 
     Raises:
-        CheckpointError: the folder holds one, saying whether it can be taken up.
+        CheckpointError: the folder holds one; the message says whether it can be continued.
     """
     if (directory / CHECKPOINT).exists():
         raise CheckpointError(
-            f"{directory}: holds a run already; go on with it (--resume, resume=True), or choose another folder"
+            f"{directory}: holds a run already; continue it (--resume, resume=True), or choose another folder"
         )
     if (directory / DESCRIPTION).exists() and _read_description(directory)[1].iteration:
         raise CheckpointError(
-            f"{directory}: holds a detector already, without a {CHECKPOINT} to go on from; choose another folder, or remove "
-            "this one"
+            f"{directory}: holds a detector already, without a {CHECKPOINT} to continue from; choose another folder, or "
+            "remove this one"
         )
 
 
@@ -180,7 +180,7 @@ def _read_whereabouts(folder: Path, description: dict[str, Any]) -> Whereabouts:
     try:
         framing = Framing(**description["framing"]) if "framing" in description else None
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / DESCRIPTION}: framing: damaged ({error}); train anew") from None
+        raise CheckpointError(f"{folder / DESCRIPTION}: framing: damaged ({error}); train again") from None
     boxed = bool(description.get("boxed", False))
     if "locator" not in description:
         return Whereabouts(framing, boxed=boxed)

@@ -22,7 +22,7 @@ ANY_ROTATION = {"auto": None, "always": True, "never": False}
 
 
 def are_turned(annotated: Annotated | None, settings: Locating) -> bool:
-    """Whether crops are to show objects upright, as annotated images and the settings say."""
+    """Whether crops are to show objects upright, according to annotated images and settings."""
     if annotated is None:
         return False
     rows = [sample.points for sample in annotated.images] if annotated.points is None else annotated.points

@@ -1,4 +1,4 @@
-"""How a detector is getting on while it is trained, on annotated images that it doesn't learn from."""
+"""Validation: a detector's error during training, on annotated images that it doesn't learn from."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Validation:
         truth = np.asarray(crops.points, dtype=np.float64)
         if truth.shape[1] != landmarks:
             raise DataError(
-                f"validation: expected {landmarks} landmarks an image, as many as the shapes have, got {truth.shape[1]}"
+                f"validation: expected {landmarks} landmarks per image, as many as the shapes have, got {truth.shape[1]}"
             )
         return cls(crops, normaliser(truth)[1], config)
 

@@ -1,4 +1,4 @@
-"""Checks of a stranger's detector: sizes against the file's header before anything is allocated, then the values."""
+"""Checks of detectors from unknown sources: sizes against the file's header before anything is allocated, then the values."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ def crop_boxes(boxes: Array, angles: Array, frame: CropFrame, *, scale: float) -
 
 
 def _annotated_objects(examples: Annotated) -> dict[Any, tuple[Any, list[Array]]]:
-    """Image and landmarks of its objects, for every annotated image whose landmarks say where they are."""
+    """Image and landmarks of its objects, for every annotated image whose landmarks show where they are."""
     if examples.points is not None:
         rows = [(k, image, points) for k, (image, points) in enumerate(zip(examples.images, examples.points, strict=True))]
     else:

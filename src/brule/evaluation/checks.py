@@ -1,4 +1,4 @@
-"""Checks of what comes to be measured; each returns what it checked in one form. Errors are :class:`DataError`."""
+"""Checks of what is measured; each returns the checked value in one form. Errors are :class:`DataError`."""
 
 from __future__ import annotations
 

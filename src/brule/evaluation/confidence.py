@@ -1,4 +1,4 @@
-"""Whether a detector knows when it errs: the order of its spreads against the order of its errors."""
+"""Whether a detector's uncertainty is reliable: the order of its spreads against the order of its errors."""
 
 from __future__ import annotations
 

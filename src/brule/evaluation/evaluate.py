@@ -1,4 +1,4 @@
-"""Evaluate a predictor on annotated crops, beside the two constant predictions that need no predictor at all."""
+"""Evaluate a predictor on annotated crops, beside two constant answers: the mean shape and the barycenter."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Evaluation:
 
     @property
     def floor(self) -> ImageErrors:
-        """The errors of the floor: the constant mean shape, or the constant barycenter where there is no mean."""
+        """The errors of the floor: the constant mean shape, or the constant barycenter if there is no mean."""
         return self.mean_errors or self.barycenter_errors
 
     @property

@@ -1,4 +1,4 @@
-"""How far a figure may be off because other images might have been drawn: 95 % bootstrap intervals."""
+"""How far a figure may be off because of the choice of images: 95 % bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -45,6 +45,21 @@ def bootstrap_interval(
     """
     (found,) = mean_estimates(check_errors(values)[:, None], confidence=confidence, n=n, seed=seed)
     return found.low, found.high
+
+
+def ced_band(errors: ArrayLike, grid: ArrayLike) -> tuple[Array, Array]:
+    """The confidence band of the CED: the interval of the share of images with an error of at most x, at each x.
+
+    Args:
+        errors: ``(B,)`` in percent.
+        grid: the x, ``(G,)``, in percent.
+
+    Returns:
+        Its lower and its upper end, ``(G,)`` each, from a bootstrap over the images.
+    """
+    within = check_errors(errors)[:, None] <= np.asarray(grid)  # (B, G)
+    found = np.array(mean_estimates(within))
+    return found[:, 1], found[:, 2]
 
 
 def mean_estimates(values: ArrayLike, *, confidence: float = CONFIDENCE, n: int = RESAMPLES, seed: int = 0) -> list[Estimate]:

@@ -77,7 +77,7 @@ class Measurement:
             text += f", with a mean error of {scores.nme_found:.2f} %"
         if self.whole is not None and self.given is not None:
             text += f". Inside the true boxes: {self.given.scores.nme:.2f} %"
-        text += f". Always answering the {first.floor_name} inside the true box (the floor): {scores.floor_nme:.2f} %."
+        text += f". A constant answer (floor), the {first.floor_name} in the true box, has {scores.floor_nme:.2f} %."
         if not first.beats_floor:
             text += " This detector is no better than that constant answer."
         return text

@@ -30,7 +30,7 @@ def landmark_regions(n_points: int, regions: Regions | None = None) -> dict[str,
         regions: name → 0-based indices; they may overlap and needn't cover all landmarks.
 
     Raises:
-        DataError: a region is empty, names a landmark twice, or one that doesn't exist.
+        DataError: a region is empty, or names a landmark twice or one that doesn't exist.
     """
     if regions is None:
         return dict(IBUG_68) if n_points == 68 else {"all": tuple(range(n_points))}

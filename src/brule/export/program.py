@@ -72,7 +72,7 @@ def save_program(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on packages that nobody needs here off the screen."""
+    """Suppress the exporter's remarks on packages that aren't needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -27,7 +27,7 @@ def open_session(path: Path | str, *, threads: int = 0) -> Any:
 
     Args:
         path: of the ``.onnx`` file.
-        threads: within an operator; 0 = one a core.
+        threads: within an operator; 0 = one per core.
 
     Raises:
         ExportError: onnxruntime is missing, or can't read the file.

@@ -1,4 +1,4 @@
-"""From a detector to an ONNX file that was seen to compute the same."""
+"""From a detector to an ONNX file that is checked to compute the same."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _graph(find: Any, size: int, scale: float, *, whole_image: bool) -> nn.Modul
 
 
 def _facts(detector: LandmarkDetector, takes: str) -> dict[str, str]:
-    """What the file says of itself, as text."""
+    """The file's metadata, as text."""
     crop = detector.config_.crop
     return {
         "format": FORMAT,

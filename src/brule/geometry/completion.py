@@ -1,4 +1,4 @@
-"""Completing shapes that lack points, from the shapes beside them."""
+"""Completing shapes that lack points, from the other shapes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def complete_shapes(shapes: Sequence[Tensor]) -> Tensor:
 
     Raises:
         BruleError: shapes of different sizes, one with fewer than three points, a point that no shape has, or shapes that
-            share too few points to be laid over each other.
+            share too few points to be aligned.
 
     Notes:
         The others' mean is that of the whole shapes where five are whole; else that of all others, laid over each other by
@@ -102,7 +102,7 @@ def _covariance(whole: Tensor, mean: Tensor) -> Tensor:
 
 
 def _mean_of_others(stack: Tensor, k: int) -> Tensor:
-    """The mean of all shapes but one, each laid over it by its similarity; of all, where the others lack a point."""
+    """The mean of all shapes but one, each aligned with it by a similarity; of all, where the others lack a point."""
     others = torch.cat([stack[:k], stack[k + 1 :]])
     if not torch.isfinite(others).all(-1).any(0).all():
         others = stack
@@ -152,7 +152,7 @@ def _checked(shapes: Sequence[Tensor]) -> Tensor:
     nowhere = torch.nonzero(~present.any(0)).flatten().tolist()
     if nowhere:
         raise BruleError(
-            f"shapes: none of the {len(sets)} has the point {nowhere[0]}, so nothing says where it is; annotate it in one "
-            "at least, or leave it out of all"
+            f"shapes: none of the {len(sets)} has the point {nowhere[0]}, so its place is unknown; annotate it in at least "
+            "one, or leave it out of all"
         )
     return stack

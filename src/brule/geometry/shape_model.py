@@ -1,4 +1,4 @@
-"""What is known of an object's shape: barycenter, Gaussian prior, mirror permutation."""
+"""The shape model of an object: barycenter, Gaussian prior, mirror permutation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ShapeModel:
 
     Attributes:
         barycenter: ``(1, N, 2)`` in the unit square of the crop.
-        prior: the Gaussian over shapes; ``None`` where the shapes have different numbers of points, or nobody needs it.
+        prior: the Gaussian over shapes; ``None`` if the shapes have different numbers of points, or it isn't needed.
         mirror: the index permutation under mirroring ``(N,)``; ``None`` without a symmetry, or if training mirrors nothing.
         indexed: whether the encoder learns which landmark is which, from the prior or from annotated images; transport to
             the barycenter can't teach that.

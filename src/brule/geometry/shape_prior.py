@@ -121,7 +121,7 @@ class ShapePrior:
         return (drawn - drawn.mean(1, keepdim=True)).to(self.mean.device)
 
     def sample_field(self, batch: int, *, strength: float, generator: torch.Generator | None = None) -> Tensor:
-        r"""Random smooth displacements of the whole square that deform the mean as the prior says shapes deform.
+        r"""Random smooth displacements of the whole square that deform the mean like shapes drawn from the prior.
 
         A deformation of :meth:`sample` is carried from the mean's points to a grid by kernel regression.
 

@@ -73,7 +73,7 @@ def nearest_neighbour_edges(points: Tensor, k: int = 2) -> tuple[Tensor, Tensor]
 
     Args:
         points: ``(B, N, 2)``.
-        k: neighbours a point.
+        k: number of neighbours of each point.
 
     Returns:
         Edges ``(B, N·k, 2)`` from every point to its neighbours, and a mask ``(B, N·k)`` that holds each edge only once:
@@ -157,7 +157,7 @@ def _tiles_in_reach(
 
 
 def _tiling(size: int) -> tuple[int, int]:
-    """Tile side and number of tiles a side: about twelve tiles across, the best of 8 … 16 tried at 64 and 256 px."""
+    """Tile side and number of tiles per side: about twelve tiles across, the best of 8 … 16 tried at 64 and 256 px."""
     tile = max(4, round(size / 12))
     return tile, -(-size // tile)
 

@@ -14,7 +14,7 @@ from brule.errors import BruleError
 # Largest root-mean-square miss of the mean shape that counts as symmetric, over the root-mean-square radius. Means of ten faces
 # miss by 0.02 … 0.06, wrong matchings and random points by 0.11 and more.
 _TOLERANCE = 0.08
-_LOOSE = 0.2  # likewise, where several shapes say that no more than chance makes their mean unsymmetric
+_LOOSE = 0.2  # the same limit if several shapes show that their mean is asymmetric by chance only
 _CHANCE = 15.0  # square of their mean's asymmetry, over that which chance gives it
 _TURNS = (0, 20, -20, 40, -40)  # degrees: twice how far the shape itself may be tilted, at the start
 _AS_IT_STANDS = 0.5  # the cosine of how far a mirror image is turned, times how it is resized: one for a symmetric shape
@@ -34,12 +34,12 @@ def mirror_permutation(shapes: Tensor) -> Tensor | None:
     heads will do.
 
     Where there are five shapes or more, some of them propose matchings as well, since one turned head among ten may mislead the
-    mean. That one is taken with which shapes and mirror images together fill the least volume (as a Gaussian has it): a wrong
-    one adds directions that shapes don't vary in. The mean may then miss by more, as far as chance explains it.
+    mean. The matching is used with which shapes and mirror images together fill the smallest volume (of a Gaussian): a wrong
+    one adds directions in which shapes don't vary. The mean may then miss by more, as far as chance explains it.
 
     Args:
         shapes: ``(K, N, 2)`` in one index order, upright and in the unit square of their crops; or a single shape ``(N, 2)``,
-            such as a mean or a barycenter. Of less than five, the mean is taken.
+            such as a mean or a barycenter. Of fewer than five, the mean is used.
 
     Returns:
         ``(N,)`` permutation, its own inverse: landmark ``i`` of the mirror image is landmark ``perm[i]`` of the image; or
@@ -119,7 +119,7 @@ def _candidates(mean: Tensor, shapes: Tensor) -> list[Tensor]:
 
 
 def _mirrors(shape: Tensor, partner: Tensor) -> bool:
-    """Whether a matching is its own inverse, and lays the mirror image on the shape much as it stands.
+    """Whether a matching is its own inverse, and aligns the mirror image with the shape without much rotation or scaling.
 
     Each point its own partner, for one, is a perfect match for an affine map that turns the mirror image over again.
     """
@@ -172,7 +172,7 @@ def _match_to_mirror_image(shape: Tensor, turn: float) -> Tensor:
 
 
 def _aligned(shape: Tensor, partner: Tensor, *, quadratic: bool = True) -> tuple[Tensor, float]:
-    """The mirror image laid on a shape of radius one, each point near its partner; and by how much it misses."""
+    """The mirror image aligned with a shape of radius one, each point near its partner; and by how much it misses."""
     reflected = _reflected(shape)
     features = _polynomial(reflected, degree=2 if quadratic and len(shape) >= _QUADRATIC_FROM else 1)
     image = features @ torch.linalg.lstsq(features, shape[partner], driver="gelsd").solution

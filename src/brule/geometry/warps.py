@@ -120,7 +120,7 @@ class SynchronizedWarp:
             size: side of the result; by default as the images.
             context: the images show this many unit squares across, about the centre of the one that the points live in:
                 more than one, and warps bring in real surroundings.
-            padding: what comes from outside the images: ``border``, ``zeros`` or ``reflection``.
+            padding: what is shown outside the images: ``border``, ``zeros`` or ``reflection``.
 
         Returns:
             ``(B, C, size, size)``: the moved unit square.

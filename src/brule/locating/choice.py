@@ -171,9 +171,9 @@ class AnswerScorer:
             mean, scale, weights = (np.array(facts[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
             offset, threshold = float(facts["offset"]), float(facts["threshold"])
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"answer scorer: damaged or incomplete ({error!r}); train anew") from error
+            raise CheckpointError(f"answer scorer: damaged or incomplete ({error!r}); train again") from error
         if not mean.shape == scale.shape == weights.shape == (len(_SIGNS),):
-            raise CheckpointError(f"answer scorer: expected {len(_SIGNS)} weights, got {weights.shape}; train anew")
+            raise CheckpointError(f"answer scorer: expected {len(_SIGNS)} weights, got {weights.shape}; train again")
         return cls(mean, scale, weights, offset, threshold)
 
 
@@ -188,13 +188,13 @@ def learn_scorer(
 ) -> AnswerScorer:
     """Learn which answers are right, from training images alone.
 
-    Right are the answers in annotated images that are closer to the truth than the mean shape laid into the true box is, and
+    Right are the answers in annotated images that are closer to the truth than the mean shape in the true box is, and
     the best answers in the unlabelled images, unless what was learnt from the others speaks against them. Wrong are the
     others in annotated images, and all answers in the same images with the object painted over; in unlabelled images, which
     may show further objects, again unless what was learnt from the others speaks against it.
 
     Args:
-        answer: locates objects in images and predicts their landmarks; some answers an image, the surest first.
+        answer: locates objects in images and predicts their landmarks; a few answers per image, the surest first.
         images: annotated ones.
         points: ``(N, 2)`` or ``(O, N, 2)`` landmarks of each, pixels.
         unlabelled: most of them with an object.
@@ -246,7 +246,7 @@ def joined(parts: Sequence[AnswerFeatures]) -> AnswerFeatures:
 
 
 def _near_truth(answers: Answers, truth: Sequence[Array]) -> Array:
-    """Which answers beat the mean shape laid into the true box."""
+    """Which answers beat the mean shape placed in the true box."""
     floor = floor_error([shape for shapes in truth for shape in shapes])
     right = np.zeros(len(answers.image), bool)
     for k, (points, image) in enumerate(zip(answers.points, answers.image, strict=True)):
@@ -255,7 +255,7 @@ def _near_truth(answers: Answers, truth: Sequence[Array]) -> Array:
 
 
 def floor_error(shapes: Sequence[Array]) -> float:
-    """Mean error of the mean shape laid into the boxes of shapes ``(N, 2)``, over their longer sides."""
+    """Mean error of the mean shape placed in the boxes of shapes ``(N, 2)``, over their longer sides."""
     laid = []
     for shape in shapes:
         low, high = np.nanmin(shape, axis=0), np.nanmax(shape, axis=0)

@@ -11,7 +11,7 @@ from torch import Tensor
 SIGNED = 18  # orientations over the full turn; 9 of them over half of it
 CHANNELS = SIGNED + SIGNED // 2 + 4
 _TRUNCATE = 0.2  # Felzenszwalb et al. 2010, §6.1
-_ENERGY = 0.2357  # likewise: puts the four energy channels on the scale of the others
+_ENERGY = 0.2357  # of the same section: puts the four energy channels on the scale of the others
 _FLOOR = 1e-4  # of a block's squared norm: flat areas stay near zero rather than turn into noise
 
 

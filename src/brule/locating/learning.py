@@ -189,7 +189,7 @@ class _Learner:
     def _drift(self, locator: Locator, ten: list[Annotated]) -> Array:
         """By how much filters that never saw the annotated objects miss them on average: ``(3,)``, see :func:`moved`.
 
-        Without it, boxes get a little smaller or larger with each round, as nothing but the annotation says where they end.
+        Without it, boxes get a little smaller or larger with each round, as only the annotation shows where they end.
         """
         misses = []
         for one, peaks in zip(ten, self._search(locator, [a.image for a in ten], _HARD), strict=True):

@@ -151,7 +151,7 @@ class Locator:
 
         Args:
             images: files, Pillow images or arrays; a generator is read a few at a time.
-            most: answers an image, at most.
+            most: the largest number of answers per image.
             least: smallest score of an answer.
             batch_size: images that are searched at once.
             device: where to compute.
@@ -279,7 +279,7 @@ class Locator:
             slope, offset = facts["calibration"]
             return cls(filters, settings, Framing(**facts["framing"]), (width, height), (slope, offset))
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"locator: damaged or incomplete ({error!r}); train anew") from error
+            raise CheckpointError(f"locator: damaged or incomplete ({error!r}); train again") from error
 
 
 def search_size(framing: Framing, box: tuple[float, float], settings: LocatorSettings) -> int:

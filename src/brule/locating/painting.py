@@ -1,4 +1,4 @@
-"""Pictures without their objects: places painted over, to learn what answers look like where there is nothing to find."""
+"""Pictures with their objects painted over, to learn what answers look like where there is no object."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def suppress(places: Array, scores: Array, *, most: int, share: float) -> Array:
         places: ``(M, 5)``.
         scores: ``(M,)``.
         most: how many to keep at most.
-        share: intersection over union from which the worse of two goes.
+        share: intersection over union from which the worse of two is removed.
 
     Returns:
         Indices in falling order of score.

@@ -47,6 +47,11 @@ class CompactHourglass(nn.Module):
         self.up = nn.ModuleList(conv_block(thin, thin, 3) for _ in range(depth))
         self.maps = nn.ModuleList([nn.Conv2d(thin, n_maps, 1)])
 
+    @property
+    def deepest(self) -> nn.Module:
+        """The layer that gives the smallest maps."""
+        return self.down[-1]
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images ``(B, C, H, W)`` → a list of one: score maps ``(B, N, H / stride, W / stride)``."""
         levels = [self.stem(images)]

@@ -55,6 +55,14 @@ class StackedHourglass(nn.Module):
         self.features_back = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(stacks - 1))
         self.maps_back = nn.ModuleList(nn.Conv2d(n_maps, width, 1) for _ in range(stacks - 1))
 
+    @property
+    def deepest(self) -> nn.Module:
+        """The layer that gives the smallest maps, in the last hourglass."""
+        level: nn.Module = self.hourglasses[-1][0]  # type: ignore[index]
+        while isinstance(level, Hourglass):
+            level = level.inner
+        return level
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images ``(B, C, H, W)`` → score maps ``(B, N, H / stride, W / stride)`` of each stack, first to last."""
         x, scores = self.stem(images), []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,9 +91,16 @@ class LandmarkEncoder(nn.Module):
         # The paper reads coordinates from the last stack; the integral head costs nothing and supervises every stack.
         count = stacks if make_head.reads_every_stack else 1
         self.heads = nn.ModuleList(make_head(barycenter, side) for _ in range(count))
+        if not isinstance(getattr(self.hourglass, "maps", None), nn.ModuleList):
+            raise TypeError(f"backbone {backbone!r}: .maps has to be an nn.ModuleList, a layer per stack")
         if make_head.starts_from_empty_maps:
             for parameter in self.hourglass.get_submodule("maps").parameters():
                 nn.init.zeros_(parameter)
+
+    @property
+    def deepest(self) -> nn.Module:
+        """The layer that gives the smallest maps, whose features describe an image."""
+        return cast("nn.Module", self.hourglass.deepest)
 
     def forward(self, images: Tensor) -> EncoderOutput:
         """Images ``(B, C, S, S)`` in ``[-1, 1]`` → landmarks in the unit square."""
@@ -210,8 +217,10 @@ def _spread(along_x: Tensor, along_y: Tensor, places: Tensor) -> Tensor:
 
 
 # To add a backbone: a file with a module ``(n_maps, *, channels, width, stacks, depth, stem_stride)`` that turns images
-# ``(B, C, H, W)`` into a list of score maps ``(B, N, H / stem_stride, W / stem_stride)``, one per stack, whose last layers
-# are ``.maps``; and its line here. ``tests/networks/test_contracts.py`` then tests it.
+# ``(B, C, H, W)`` into a list of score maps ``(B, N, H / stem_stride, W / stem_stride)``, one per stack. ``.maps`` is an
+# ``nn.ModuleList`` of the layers that give them, ``.maps_back`` one of the convolutions that read them again, if there are any,
+# and ``.deepest`` the layer with the smallest maps, whose features describe an image. Then its line here:
+# ``tests/networks/test_contracts.py`` tests it.
 BACKBONES: dict[str, Callable[..., nn.Module]] = {"hourglass": StackedHourglass, "compact": CompactHourglass}
 HEADS: dict[str, type[ConvolutionHead | SoftmaxHead]] = {"convolution": ConvolutionHead, "softmax": SoftmaxHead}
 

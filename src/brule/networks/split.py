@@ -22,7 +22,7 @@ _Tensors = tuple[Tensor, ...]
 
 @contextmanager
 def split_batches(*encoders: LandmarkEncoder, parts: int, threads: int = 0) -> Iterator[None]:
-    """While it lasts, these encoders look at a batch in parts, side by side.
+    """Inside this context, these encoders process a batch in parts, in parallel.
 
     The gradient is that of the whole batch, summed in a fixed order. Batch norm has each part's own statistics, as it has on
     several devices, and its running ones become the mean over the parts: so ``parts`` changes what is learnt, but the number
@@ -30,7 +30,7 @@ def split_batches(*encoders: LandmarkEncoder, parts: int, threads: int = 0) -> I
 
     Args:
         encoders: they keep their weights; the gradient goes to these and not to the images.
-        parts: of a batch, which differ by one image at most; 1 changes nothing, nor do batches of less than two images a part.
+        parts: of a batch, which differ by one image at most; 1 changes nothing, nor do batches of fewer than two images each.
         threads: CPU threads that the parts share; 0 = as many as PyTorch has.
     """
     if parts == 1:
@@ -61,7 +61,7 @@ class _SideBySide:
     def __call__(self, images: Tensor) -> EncoderOutput:
         if len(images) < 2 * self.parts:
             return LandmarkEncoder.forward(self.encoder, images)
-        # Every so-many-th image, since a batch may hold images of one kind after those of another.
+        # Interleaved, since a batch may hold images of one kind after those of another.
         pieces = [images.detach()[first :: self.parts] for first in range(self.parts)]
         if not self.encoder.training:
             return self._output([self.encoder] * self.parts, pieces)

@@ -1,4 +1,4 @@
-"""Checks of the arrays that come to be drawn; each returns what it checked, in one form."""
+"""Checks of the arrays to be drawn; each returns the checked array in one form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours that tell a landmark's index."""
+"""Colours that show a landmark's index."""
 
 from __future__ import annotations
 

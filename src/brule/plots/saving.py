@@ -48,7 +48,7 @@ def save_picture(picture: Image.Image | str, path: str | os.PathLike[str]) -> Pa
 
 
 def _on_paper(svg: str) -> str:
-    """A chart with a margin and a white background, so that it can be looked at outside a page."""
+    """A chart with a margin and a white background, to be viewed outside a page."""
     width, height = (float(side) + 2 * _MARGIN for side in _VIEW_BOX.search(svg).groups())  # type: ignore[union-attr]
     start, rest = _VIEW_BOX.sub(f'viewBox="-{_MARGIN} -{_MARGIN} {width:g} {height:g}"', svg, count=1).split(">", 1)
     paper = f'<rect x="-{_MARGIN}" y="-{_MARGIN}" width="{width:g}" height="{height:g}" fill="#fff"/>'

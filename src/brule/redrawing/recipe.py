@@ -68,7 +68,7 @@ class Recipe:
             styles = torch.tensor(content["styles"], dtype=torch.float32)
             names, style_names = [str(name) for name in content["names"]], [str(name) for name in content["style_names"]]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{path}: damaged ({error}); brule generate writes it anew") from None
+            raise DataError(f"{path}: damaged ({error}); run brule generate again") from None
         if points.ndim != 3 or points.shape[2] != 2 or styles.ndim != 3 or styles.shape[1] != ROWS:
             raise DataError(f"{path}: damaged: its landmarks are {points.shape}, its styles {tuple(styles.shape)}")
         finite = np.isfinite(points).all() and bool(torch.isfinite(styles).all())

@@ -1,4 +1,4 @@
-"""How good a decoder is: what it redraws beside the originals, and what it makes up beside the landmarks it was given."""
+"""How good a decoder is: redrawn images compared with the originals, fakes with the landmarks they were drawn from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DecoderScores:
         floor_consistency: that of the mean landmark set, for every fake.
         patches: patch distance between real images and fakes with the same landmarks, halves of the set, in thousandths.
         floor_patches: that of the mean image.
-        real_patches: that between one half of the real images and the other: what a perfect decoder comes near to.
+        real_patches: that between one half of the real images and the other: about what a perfect decoder would reach.
         patch_levels: side of the pyramid's level → ``patches`` at it.
         real_patch_levels: side of the pyramid's level → ``real_patches`` at it.
         n: number of images.

@@ -1,4 +1,4 @@
-"""How alike two images are: mean difference and structural similarity; images in, a number for each out."""
+"""How similar two images are: mean difference and structural similarity; images in, one number each out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two sets of images look alike, by their patches: no trained network takes part, and nothing is downloaded."""
+"""How similar two sets of images are, by their patches: without a trained network, and without downloads."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from statistics import mean, median
 from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import ablation_chart, captioned
-from brule.studies.runs import Arm, Protocol, Score, paired_difference, scores_by_arm
+from brule.studies.runs import FLOOR, Arm, Protocol, Score, paired_difference, scores_by_arm
 from brule.training.config import TrainingConfig
 
 FULL = "full loss"
@@ -67,14 +67,14 @@ def report_ablation(directory: Path, scores: Sequence[Score], *, protocol: Proto
 
 
 def ablation_table(scores: Sequence[Score]) -> str:
-    """A row an arm: NME of every seed, their median, W₁, and how much worse than the full loss it is on the same images.
+    """One row per arm: NME of every seed, their median, W₁, and how much worse than the full loss it is on the same images.
 
     The difference is that of the errors, averaged over the seeds that both arms have, image by image, with the 95 % interval
-    of a bootstrap over the images; it says nothing of how seeds differ, which the single figures show.
+    of a bootstrap over the images. It doesn't show how seeds differ; the single figures do.
     """
     by_arm = scores_by_arm(scores)
     lines = [
-        "| | NME (%) a seed | median | mean W₁ (%) | NME over the full loss (95 % interval over images) | iterations |",
+        "| | NME (%) per seed | median | mean W₁ (%) | NME over the full loss (95 % interval over images) | iterations |",
         "|---|---|---|---|---|---|",
     ]
     for name, found in by_arm.items():
@@ -84,4 +84,4 @@ def ablation_table(scores: Sequence[Score]) -> str:
         middle = f"{median(score.nme for score in found):.2f} | {mean(score.w1 for score in found):.2f}"
         lines.append(f"| {name} | {each} | {middle} | {over} | {', '.join(map(str, counts))} |")
     floors = ", ".join(f"{score.floor_nme:.2f}" for score in next(iter(by_arm.values())))
-    return "\n".join([*lines, "", f"Floor (the barycenter for every image), seed by seed: {floors}."]) + "\n"
+    return "\n".join([*lines, "", f"{FLOOR}. NME (%) per seed: {floors}."]) + "\n"

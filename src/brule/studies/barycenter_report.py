@@ -112,7 +112,7 @@ def report_barycenter_size(directory: Path, study: SizeStudy) -> str:
 
 
 def size_table(study: SizeStudy, laws: SizeLaws) -> str:
-    """A row a size: median and quartiles of W₂², W₂ and the index-matched error; then the fitted exponents."""
+    """One row per size: median and quartiles of W₂², W₂ and the index-matched error; then the fitted exponents."""
     lines = [
         f"Error of the barycenter of n shapes against that of all {study.n_shapes}; median (quartiles) of the draws, in % of",
         f"the {study.normaliser} of the latter.",

@@ -74,7 +74,7 @@ def run_barycenter_size(
     seed: int = 0,
     progress: Callable[[int, int], object] | None = None,
 ) -> SizeStudy:
-    """Compute barycenters of n shapes, drawn anew for each, and that of all; what an earlier call found is read.
+    """Compute barycenters of n shapes, drawn again for each, and that of all; the results of an earlier call are read.
 
     Args:
         directory: of the study: ``reference.json`` and ``draws.jsonl``, to which a line is added with every draw.
@@ -129,8 +129,8 @@ def _stacked(shapes: Shapes) -> np.ndarray:
     if shapes.n_points is None:
         counts = sorted({len(points) for points in shapes.points})
         raise DataError(
-            f"barycenter-size: expected shapes with one number of points, got {', '.join(map(str, counts))}; index by index, "
-            "barycenters can be compared only then"
+            f"barycenter-size: expected shapes with the same number of points, got {', '.join(map(str, counts))}; only then "
+            "can barycenters be compared point by point"
         )
     if len(shapes) < 2:
         raise DataError("barycenter-size: expected at least two shapes, got one")
@@ -144,7 +144,7 @@ def _reference(directory: Path, cloud: np.ndarray, seed: int) -> np.ndarray:
     path = directory / REFERENCE
     asked = {"shapes": hashlib.sha256(cloud.round(9).tobytes()).hexdigest(), "n_shapes": len(cloud), "seed": seed}
     if path.is_file():
-        kept = _parsed(path.read_text(encoding="utf-8"), path, "remove the folder, and the study starts anew")
+        kept = _parsed(path.read_text(encoding="utf-8"), path, "remove the folder to start the study again")
         if any(kept.get(key) != value for key, value in asked.items()):
             raise CheckpointError(
                 f"{path}: expected a study of these {len(cloud)} shapes with seed {seed}, this one has {kept.get('n_shapes')} "
@@ -162,7 +162,7 @@ def _points(given: object, count: int, path: Path) -> np.ndarray:
     except (TypeError, ValueError):
         points = np.zeros(0)
     if points.shape != (count, 2) or not np.isfinite(points).all():
-        raise CheckpointError(f"{path}: damaged: expected {count} points (x, y); remove the folder, and the study starts anew")
+        raise CheckpointError(f"{path}: damaged: expected {count} points (x, y); remove the folder to start the study again")
     return points
 
 
@@ -192,7 +192,7 @@ def _read_draws(path: Path) -> Iterator[Draw]:
         write_text(path, whole)
     for number, line in enumerate(whole.splitlines(), 1):
         place = f"{path}: line {number}"
-        hint = "remove the line, and the draw is made anew"
+        hint = "remove the line to make the draw again"
         content = _parsed(line, place, hint)
         try:
             draw = Draw(**content)

@@ -1,4 +1,4 @@
-"""What unlabelled images bring at several shares of the labels: alone against with BRULÈ (the claim of the paper's Table 1)."""
+"""How much unlabelled images help at several shares of the labels: with and without BRULÈ (the paper's Table 1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import ablation_chart, captioned
 from brule.studies.regularizer import ALONE, REGULARIZED, check_apart
-from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, paired_difference, run_each, scores_by_arm
+from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyMaterial, paired_difference, run_each, scores_by_arm
 
 SHARES = (1.0, 0.5, 0.1)
 
@@ -55,10 +55,10 @@ def run_labels(
         preset: where settings start.
         overrides: settings that all runs share.
         quiet: no progress bars.
-        say: told how each run ended.
+        say: called with a line when a run ends.
 
     Returns:
-        All scores; ``None`` if Ctrl-C ended the study, which the next call takes up.
+        All scores; ``None`` if Ctrl-C ended the study, which the next call resumes.
 
     Raises:
         ConfigError: a share makes no sense.
@@ -105,7 +105,7 @@ def report_labels(directory: Path, scores: Sequence[Score], *, shares: Sequence[
 
 
 def labels_table(scores: Sequence[Score], counts: Mapping[float, int]) -> str:
-    """A row per share: both arms with every seed, their medians and W₁, and the difference on the same images."""
+    """One row per share: both arms with every seed, their medians and W₁, and the difference on the same images."""
     by_arm = scores_by_arm(scores)
     lines = [
         "| labels | alone, NME (%) per seed | median (W₁) | with BRULÈ, NME (%) per seed | median (W₁) "
@@ -118,7 +118,7 @@ def labels_table(scores: Sequence[Score], counts: Mapping[float, int]) -> str:
             cells = [f"{100 * share:g} %, {count}", *_cells(alone), *_cells(beside), paired_difference(alone, beside)]
             lines.append(f"| {' | '.join(cells)} |")
     floor = median(score.floor_nme for score in scores)
-    lines += ["", f"Floor (the barycenter for every image), median: {floor:.2f} %."]
+    lines += ["", f"{FLOOR}. Median NME: {floor:.2f} %."]
     return "\n".join(lines) + "\n"
 
 

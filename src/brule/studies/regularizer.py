@@ -19,7 +19,7 @@ from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import make_folder, parse_json, wrap_oserror, write_text
 from brule.plots import save_picture
 from brule.plots.svg import captioned, learning_curves_chart
-from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
+from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
 
 ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
 PARTS = ("held-out images", "images learnt from")
@@ -57,12 +57,12 @@ class LearningCurve:
 
 @dataclass
 class CurveRecorder:
-    """Measures a detector at its checkpoints, and adds a line to a file with each.
+    """Measures a detector at its checkpoints, and adds one line per checkpoint to a file.
 
     Args:
-        path: of the file; points that it holds already aren't measured again.
+        path: of the file; points that are already in it aren't measured again.
         held_out: annotated images that the run doesn't learn from.
-        learnt: those that it does.
+        learnt: annotated images that it learns from.
     """
 
     path: Path
@@ -157,8 +157,8 @@ def read_curve(path: Path) -> list[CurvePoint]:
             sound = False
         if not sound:
             raise CheckpointError(
-                f"{path}: line {number}: damaged: expected iteration, held_out and learnt; remove the run's folder, and it is "
-                "trained anew"
+                f"{path}: line {number}: damaged: expected iteration, held_out and learnt; remove the run's folder to train "
+                "it again"
             )
         points[point.iteration] = point
     return [points[iteration] for iteration in sorted(points)]
@@ -185,11 +185,11 @@ def report_regularizer(directory: Path, curves: Sequence[LearningCurve], *, prot
 
 
 def regularizer_table(curves: Sequence[LearningCurve]) -> str:
-    """A row an arm: held-out error at the end, that on the images learnt from, and the gap between them."""
+    """One row per arm: held-out error at the end, that on the images learnt from, and the gap between them."""
     scores = [curve.score for curve in curves]
     by_arm = scores_by_arm(scores)
     lines = [
-        "| | held-out (%) a seed | median | learnt from (%) | gap | lowest held-out | over alone (95 %) | iterations |",
+        "| | held-out (%) per seed | median | learnt from (%) | gap | lowest held-out | over alone (95 %) | iterations |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, found in by_arm.items():
@@ -205,10 +205,10 @@ def regularizer_table(curves: Sequence[LearningCurve]) -> str:
     floor = median(score.floor_nme for score in scores)
     lines += [
         "",
-        f"Errors are NME in %. Floor (the barycenter for every image), median: {floor:.2f}. All figures but those of each seed",
-        "are medians over the seeds; the last difference is that of the errors on the same images, with an interval over them.",
-        "The lowest held-out error on the way is chosen on the held-out images: beside the last one it shows overfitting, it",
-        "is no result.",
+        f"Errors are NME in %. {FLOOR}. Its median NME: {floor:.2f}.",
+        "All figures but those of each seed are medians over the seeds; the last difference is that of the errors on the same",
+        "images, with an interval over them. The lowest held-out error during training is chosen on the held-out images:",
+        "compared with the final one it shows overfitting, but it is no result.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -217,8 +217,8 @@ def _ended(recorder: CurveRecorder, score: Score) -> list[CurvePoint]:
     points = [recorder.points[iteration] for iteration in sorted(recorder.points)]
     if not points or points[-1].iteration != score.iterations:
         raise CheckpointError(
-            f"{recorder.path}: doesn't reach iteration {score.iterations}, where the run ended; remove the run's folder, and "
-            "it is trained anew"
+            f"{recorder.path}: doesn't reach iteration {score.iterations}, where the run ended; remove the run's folder to "
+            "train it again"
         )
     return points
 
@@ -230,10 +230,10 @@ def _mean_error(detector: LandmarkDetector, cache: CropCache) -> float:
 
 
 def check_apart(material: StudyMaterial) -> None:
-    """Check that there is something to learn from in both ways, and that nothing of it is measured on.
+    """Check that there are annotated and unlabelled images to learn from, and that none of them is measured on.
 
     Raises:
-        DataError: it isn't so.
+        DataError: that isn't the case.
     """
     if not material.labelled or not material.images:
         raise DataError("expected annotated images to learn from, and unlabelled ones beside them")

@@ -80,16 +80,22 @@ class StudyMaterial:
         return self.labelled.replaced([self.labelled[i] for i in sorted(chosen.tolist())])
 
 
+FLOOR = (
+    "Constant answer (floor): the mean of the run's annotated shapes (their barycenter if they differ in number of points), "
+    "placed in the true box"
+)
+
+
 @dataclass(frozen=True)
 class Score:
-    """How one run ended.
+    """The result of one run.
 
     Attributes:
         arm: the arm's name.
         seed: of the run, its shapes included.
         nme: mean over the images, % of the normalising distance.
         w1: the same, free of indices.
-        floor_nme: of the constant prediction of the barycenter.
+        floor_nme: of the constant answer (:data:`FLOOR`), on the same images.
         errors: NME of every image.
         iterations: done.
         seconds: spent in training.
@@ -112,7 +118,7 @@ class Score:
 
     def line(self) -> str:
         """What a study prints when the run ends."""
-        given = f"NME {self.nme:.2f} %, W1 {self.w1:.2f} % (floor {self.floor_nme:.2f} %)"
+        given = f"NME {self.nme:.2f} %, W1 {self.w1:.2f} %, constant answer (floor) {self.floor_nme:.2f} %"
         if self.whole_nme is None or self.found is None:
             return f"{self.arm}, seed {self.seed}: {given}"
         whole = f"on whole images NME {self.whole_nme:.2f} %, {100 * self.found:.0f} % found"
@@ -131,7 +137,7 @@ class Protocol:
         shapes: annotated ones that a run gets; ``None`` for those of the annotated images.
         measured: images measured on.
         image_size: side of the crops, px.
-        start_from: an earlier run or detector whose weights every run begins with.
+        start_from: an earlier run or detector whose weights every run starts with.
     """
 
     preset: str
@@ -161,7 +167,7 @@ class Protocol:
         changed = ", ".join(f"{key}={value}" for key, value in self.settings.items())
         return (
             f"Protocol: preset {self.preset}{f' with {changed}' if changed else ''}; crops of {self.image_size} px; "
-            f"{f'begun with the weights of {self.start_from}; ' if self.start_from else ''}"
+            f"{f'started with the weights of {self.start_from}; ' if self.start_from else ''}"
             f"learnt from {', '.join(learnt)}; measured on {self.measured} images, boxes given{_without_boxes(scores)}. "
             f"Seeds {_distinct(score.seed for score in scores)}; {_distinct(score.iterations for score in scores)} iterations."
         )
@@ -178,7 +184,7 @@ def run_arm(
     quiet: bool = False,
     watch: Watch | None = None,
 ) -> Score | None:
-    """Train and measure one arm with one seed, or read what an earlier call found.
+    """Train and measure one arm with one seed, or read the result of an earlier call.
 
     Args:
         directory: of the study; the run's own folder is ``ARM/seed-SEED`` in it.
@@ -286,22 +292,22 @@ def run_each(
 
 
 def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
-    """What a run of a study found.
+    """Read the result of a run of a study.
 
     Raises:
-        CheckpointError: if it can't be read, or was found with other settings.
+        CheckpointError: it can't be read, or the run had other settings.
     """
     path = folder / SCORE
     try:
         score = Score(**parse_json(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); remove the file, and the run is measured anew") from None
+        raise CheckpointError(f"{path}: damaged ({error}); remove the file to measure the run again") from None
     wanted = {key: str(value) for key, value in settings.items()}
     had = {key: str(value) for key, value in score.settings.items()}
     if wanted != had:
         other = next(key for key in sorted(wanted.keys() | had.keys()) if wanted.get(key) != had.get(key))
         raise CheckpointError(
-            f"{path}: this run had {other}={had.get(other, 'as in the preset')}, now it is "
+            f"{path}: this run had {other}={had.get(other, 'as in the preset')}, the study now asks for "
             f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
         )
     return score
@@ -331,7 +337,7 @@ def scores_by_arm(scores: Sequence[Score]) -> dict[str, list[Score]]:
 
 
 def paired_difference(full: Sequence[Score], other: Sequence[Score]) -> str:
-    """How much more the other arm errs on the same images, with the 95 % interval over images, as text.
+    """How much larger the other arm's error is on the same images, with the 95 % interval over images, as text.
 
     The errors of each image are averaged over the seeds that both arms have; empty if there are none.
     """

@@ -53,12 +53,12 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        """For titles: the term, and the setting where that is called otherwise."""
+        """For titles: the term, and the setting if that has another name."""
         return self.term if self.term == self.key else f"{self.term} ({self.key})"
 
     @property
     def arms(self) -> list[Arm]:
-        """An arm a value. None is refused for leaving nothing that ties landmarks to the shape: to see that is the purpose."""
+        """One arm per value; none is refused for lacking a term that ties landmarks to the shape: a sweep shows that, too."""
         return [Arm(f"{self.key} = {value}", {self.key: value, "loss.tied": False}) for value in self.values]
 
 
@@ -66,8 +66,8 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
     """Find the setting that a term means, and check its values, before anything is trained.
 
     A name of the paper (those of :data:`TERMS`; case, ``_`` and ``^`` don't matter) means the paper's own weight, and is
-    refused where the settings have that at 0. A dotted key means itself, also where it is 0; but neither may be a setting that
-    counts for nothing because another is switched off.
+    refused if the settings have that at 0. A dotted key means itself, even if it is 0. Neither may be a setting that has no
+    effect because another is switched off.
 
     Args:
         term: a name of the paper, or a dotted key.
@@ -129,9 +129,9 @@ def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, meas
 
 
 def sweep_table(sweep: Sweep, scores: Sequence[Score]) -> str:
-    """A row a value: NME of every seed, their median, mean W₁ and floor."""
+    """One row per value: NME of every seed, their median, mean W₁ and floor."""
     lines = [
-        f"| {sweep.name} | NME (%) a seed | median | mean W₁ (%) | floor (%) | iterations |",
+        f"| {sweep.name} | NME (%) per seed | median | mean W₁ (%) | constant answer, floor (%) | iterations |",
         "|---|---|---|---|---|---|",
     ]
     for value, found in _by_value(sweep, scores).items():

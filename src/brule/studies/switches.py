@@ -1,8 +1,16 @@
-"""Which settings count for nothing, because what they belong to is switched off."""
+"""Which settings have no effect, because what they belong to is switched off."""
 
 from __future__ import annotations
 
 from brule.training.config import TrainingConfig, setting
+from brule.training.terms import ENCODER_TERMS
+
+# What a term of the loss is computed from → the settings that provide it.
+PROVIDERS: dict[str, tuple[str, ...]] = {
+    "decoder": ("gan.enabled",),
+    "fakes": ("gan.enabled",),
+    "discriminator": ("gan.enabled", "gan.adversarial"),
+}
 
 # A setting, or a section of them → the settings that must all be switched on for it to have an effect.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -12,12 +20,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "gan.penalty_every": ("gan.enabled", "gan.adversarial", "gan.penalty"),
     "gan.discriminator_rate": ("gan.enabled", "gan.adversarial"),
     "gan.warped_style": ("gan.enabled", "gan.style"),
-    "loss.adversarial": ("gan.enabled", "gan.adversarial"),
     "loss.judged": ("gan.enabled", "gan.adversarial", "loss.adversarial"),
     "loss.condition_gradient": ("gan.enabled", "gan.adversarial", "loss.adversarial"),
-    "loss.image_reconstruction": ("gan.enabled",),
-    "loss.landmark_reconstruction": ("gan.enabled",),
-    "loss.drawn": ("gan.enabled",),
     "loss.translation": ("loss.barycenter",),
     "loss.affine": ("loss.barycenter",),
     "loss.warp": ("loss.barycenter",),
@@ -26,6 +30,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "loss.coordinates": ("loss.geometric",),
     "loss.detach_target": ("loss.geometric",),
     "teacher": ("teacher.enabled",),
+    **{
+        term.weight: tuple(dict.fromkeys(switch for need in sorted(term.needs) for switch in PROVIDERS.get(need, ())))
+        for term in ENCODER_TERMS
+    },
 }
 
 

@@ -17,15 +17,15 @@ _RECORD = "data.json"  # of a run: what it was trained on
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """A finished evaluation. What an evaluation doesn't say is ``None``.
+    """A finished evaluation. What an evaluation doesn't record is ``None``.
 
     Attributes:
-        run: what was measured, as it was called.
+        run: name of what was measured.
         data: what it was measured on.
         n: images measured.
         nme: mean, % of ``normaliser``, with the two ends of its 95 % interval.
         w1: the same, free of indices.
-        floor_nme: of the constant barycenter.
+        floor_nme: of the constant answer: the mean of the annotated shapes, or their barycenter if they have no mean.
         normaliser: the distance that errors are divided by.
         n_shapes: annotated shapes learnt from.
         n_labelled: annotated images learnt from.
@@ -95,7 +95,7 @@ def read_rows(paths: Sequence[Path]) -> list[MeasuredRow]:
         paths: folders that ``brule evaluate`` wrote, runs that hold such folders in ``evaluation/``, or its JSON files.
 
     Returns:
-        A row an evaluation, in the order of the paths, those of a run by name.
+        One row per evaluation, in the order of the paths, those of a run by name.
 
     Raises:
         DataError: there is no evaluation, or it is damaged.
@@ -117,11 +117,11 @@ def report_table(directory: Path, rows: Sequence[MeasuredRow]) -> str:
 
 
 def measured_table(rows: Sequence[MeasuredRow]) -> str:
-    """A row an evaluation, with all that has to be known about it."""
+    """One row per evaluation, with all that readers have to know about it."""
     lines = [
         "Measured here:",
         "",
-        "| run | data, images | NME (95 % interval) | W₁ | floor | in % of | shapes | annotated | unlabelled "
+        "| run | data, images | NME (95 % interval) | W₁ | constant answer (floor) | in % of | shapes | annotated | unlabelled "
         "| preset, seed, px | iterations, minutes, device |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]

@@ -1,1 +1,1 @@
-"""Following a run: its log, progress bars, callbacks and trackers, and what others read of it from its folder."""
+"""Following a run: its log, progress bars, callbacks and trackers, and its state as read from its folder."""

@@ -1,4 +1,4 @@
-"""What happens beside training: one protocol for trackers, early stopping and whatever else wants to know.
+"""Callbacks: one protocol for trackers, early stopping and anything else that follows a training.
 
 Write a class with any of the methods of :class:`Callback`, and hand it to ``fit``::
 
@@ -7,7 +7,7 @@ Write a class with any of the methods of :class:`Callback`, and hand it to ``fit
             if report.means:
                 print(report.iteration, report.means)
 
-    LandmarkDetector().fit(images, shapes=shapes, callbacks=[Print(), EarlyStopping("consistency", patience=20)])
+    LandmarkDetector().fit(images, shapes=shapes, callbacks=[Print(), EarlyStopping("equivariance", patience=20)])
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ class Callback:
     """
 
     def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
-        """Training begins, or goes on at ``iteration``; ``settings`` holds them all by their names (``encoder.width``)."""
+        """Training begins, or continues from ``iteration``; ``settings`` holds all settings by name (``encoder.width``)."""
 
     def on_iteration(self, report: Report) -> bool | None:
         """An iteration is done; return ``True`` to end the run here, as if its schedule were over."""
 
     def on_measurement(self, iteration: int, figures: Mapping[str, float]) -> None:
-        """The averages were measured on validation images."""
+        """The averaged model was measured on validation images."""
 
     def on_preview(self, iteration: int, picture: Path) -> None:
         """A preview was drawn, a PNG file."""
 
     def on_end(self) -> None:
-        """Training has ended, in whatever way."""
+        """Training has ended, for whatever reason."""
 
 
 class EarlyStopping(Callback):
@@ -80,7 +80,7 @@ class EarlyStopping(Callback):
         self._best, self._waited = math.inf, 0
 
     def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
-        """Begin anew."""
+        """Forget what was seen before."""
         self._best, self._waited = math.inf, 0
 
     def on_iteration(self, report: Report) -> bool | None:
@@ -118,7 +118,7 @@ class TensorBoard(Callback):
         self._writer: Any = SummaryWriter(str(directory))
 
     def on_iteration(self, report: Report) -> bool | None:
-        """Write the means, where there are some."""
+        """Write the means, if there are any."""
         for name, value in {**report.means, **report.extra}.items() if report.means else ():
             self._writer.add_scalar(name, value, report.iteration)
         return None
@@ -224,7 +224,7 @@ class WandB(Callback):
 
 
 def checked_callbacks(callbacks: Sequence[Callback]) -> tuple[Callback, ...]:
-    """Callbacks, once they are known to be some.
+    """Check that these are callbacks; a single one becomes a tuple of one.
 
     Raises:
         ConfigError: one is something else.

@@ -1,10 +1,10 @@
-"""What a run says while it goes on: a JSONL file always, callbacks, and its progress."""
+"""The log of a run: a JSONL file, callbacks, progress."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from brule.errors import ConfigError
 from brule.files import parse_json, wrap_oserror, write_text
 from brule.tracking.callbacks import Callback, Report, TensorBoard
 from brule.tracking.progress import display_for
+from brule.tracking.term_labels import TERM_LABELS, term_label
 
 
 class RunLog:
@@ -21,7 +22,7 @@ class RunLog:
     Args:
         directory: of the run; ``None`` writes nothing.
         every: iterations between lines.
-        start: the iteration to go on from; later lines of an older attempt are dropped.
+        start: the iteration to continue from; later lines of an older attempt are dropped.
         pending: terms of the iterations before it that no line has averaged yet.
         callbacks: are called after every iteration; TensorBoard joins them where it is installed and there is a directory.
         quiet: no progress bar.
@@ -40,6 +41,7 @@ class RunLog:
         from rich.console import Console
 
         self._every, self._start, self._quiet = every, start, quiet
+        self._explained: set[str] = set()
         self._sums: dict[str, list[float]] = defaultdict(list)
         for name, values in (pending or {}).items():
             self._sums[name] += values
@@ -95,8 +97,9 @@ class RunLog:
             means = {name: sum(values) / len(values) for name, values in self._sums.items()}
             self._sums.clear()
             self._write(iteration, {**means, **extra})
-            shown = "  ".join(f"{name} {value:.3g}" for name, value in means.items() if name != "gradient")
-            self._display.show(iteration, progress, shown)
+            shown = {name: value for name, value in means.items() if name != "gradient"}
+            self._explain(shown)
+            self._display.show(iteration, progress, "  ".join(f"{name} {value:.3g}" for name, value in shown.items()))
         report = Report(iteration, progress, terms, means, extra)
         wishes = [one.on_iteration(report) for one in self._callbacks]
         return any(wish is True for wish in wishes)
@@ -123,6 +126,13 @@ class RunLog:
         """Print a line above the progress bar."""
         if not self._quiet:
             self._console.print(message, highlight=False, soft_wrap=True)
+
+    def _explain(self, names: Iterable[str]) -> None:
+        """Say once what the short names of the progress bar mean."""
+        new = [name for name in names if name in TERM_LABELS and name not in self._explained]
+        self._explained.update(new)
+        if new:
+            self.say("terms of the loss, lower is better: " + ", ".join(term_label(name) for name in new))
 
     def _write(self, iteration: int, figures: dict[str, float]) -> None:
         if self._file:

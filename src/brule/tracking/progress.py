@@ -1,4 +1,4 @@
-"""How far a training is, while it goes on: a bar on a terminal, one in a notebook, lines elsewhere."""
+"""The progress of a training: a bar on a terminal, one in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 

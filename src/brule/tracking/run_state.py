@@ -25,7 +25,7 @@ class RunState:
         records: the lines of its log, in order.
         iterations: how many there are to be; ``None`` if unknown.
         minutes: the time limit; ``None`` if there is none.
-        finished: whether training came to its end.
+        finished: whether training has finished.
         preview: the newest preview picture.
         age: seconds since the log was written to.
     """
@@ -82,7 +82,7 @@ class RunState:
 
     @property
     def speed(self) -> float | None:
-        """Iterations a second over the last lines; ``None`` if there are too few."""
+        """Iterations per second over the last lines; ``None`` if there are too few."""
         recent = self.records[-_RECENT:] if len(self.records) > 1 else [{"iteration": 0, "seconds": 0.0}, *self.records]
         done = recent[-1]["iteration"] - recent[0]["iteration"]
         took = _seconds(recent[-1]) - _seconds(recent[0])
@@ -132,7 +132,7 @@ def _records(log: Path) -> list[dict[str, Any]]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file; nothing where there is none yet or it can't be understood."""
+    """The content of a JSON file; empty if there is none yet or it can't be parsed."""
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

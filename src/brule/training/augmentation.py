@@ -1,4 +1,4 @@
-"""What may change in a picture while its landmarks stay where they are: colours, light, and what hides a part of it."""
+"""Photometric augmentation and random erasing; landmarks are unaffected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIGHTS = 4  # number of places along each side at which the light is drawn
 
 
 def augment(images: Tensor, strength: Augmentation, *, generator: torch.Generator, distributed: Distributed = SINGLE) -> Tensor:
-    """Change colours, light and what can be seen, each image in its own way; strengths of 0 change nothing.
+    """Change the colours and light of each image and erase a part of it, at random; strengths of 0 change nothing.
 
     Args:
         images: ``(B, C, H, W)`` in ``[-1, 1]``, -1 black.

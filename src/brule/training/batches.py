@@ -1,4 +1,4 @@
-"""Where the batches of a run come from."""
+"""The batches of a run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class BatchSource:
         self._worker.shutdown(cancel_futures=True)
 
     def batch(self, iteration: int, *, finetune: bool = False) -> Batch:
-        """The batch of an iteration; that of the next one is begun.
+        """The batch of an iteration; preparation of the next one is started.
 
         Args:
             iteration: counted from 0.

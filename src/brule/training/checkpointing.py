@@ -112,15 +112,15 @@ class Checkpointer:
             raise not_finite("landmarks of the averaged encoder aren't finite")
 
     def _expect_folder(self) -> None:
-        """Stop if the folder has gone, rather than make it anew: its lock has gone too, and somebody else may take the name.
+        """Stop if the folder is gone instead of making it again: its lock is gone too, so another run may use the name.
 
         Raises:
             OutputError: it was removed, or moved.
         """
         if self.directory is not None and not self.directory.is_dir():
             raise OutputError(
-                f"{self.directory}: the run's folder was removed or moved while it was trained; if it was moved, "
-                f"go on from the last checkpoint there with --resume"
+                f"{self.directory}: the run's folder was removed or moved during training; if it was moved, continue from "
+                f"the last checkpoint there with --resume"
             )
 
     def result(self) -> TrainingResult:
@@ -137,7 +137,7 @@ class Checkpointer:
         if not state.shape_model.indexed:
             state.ema.set_order(_barycenter_order(state.ema, self.images, state.config).to(before.device))
         figures = self.measure(state.ema)
-        state.ema.set_order(before)  # training goes on as if nobody had looked
+        state.ema.set_order(before)  # training continues as if nothing had been measured
         self.log.measured(state.progress.iteration, figures, seconds=round(state.progress.elapsed, 1))
         return time.monotonic() - began
 

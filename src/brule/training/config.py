@@ -53,7 +53,7 @@ class TrainingConfig(Section):
     batch_size: int = Field(8, ge=1, description="Images per iteration, over all processes together.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks' activations.")
     compile: bool = Field(
-        False, description="Compile encoder and generator first. It takes a minute or two, which long runs on a GPU gain back."
+        False, description="Compile encoder and generator first. It takes a minute or two, which long runs on a GPU win back."
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads per process; 0 = PyTorch's choice.")
     split: int = Field(
@@ -94,7 +94,7 @@ def load_config(preset: str | os.PathLike[str] = "cpu", overrides: Mapping[str, 
     """A preset with overrides.
 
     Args:
-        preset: the name of a preset that comes with brule, or the path of a TOML file of one's own.
+        preset: the name of a preset that comes with brule, or the path of your own TOML file.
         overrides: dotted keys to values, for example ``{"encoder.width": 32, "seed": 1}``; text is read as TOML would.
 
     Raises:
@@ -148,7 +148,7 @@ def config_from_dict(settings: Mapping[str, Any]) -> TrainingConfig:
     """Check nested settings and freeze them.
 
     Raises:
-        ConfigError: with one line a wrong setting.
+        ConfigError: with one line per wrong setting.
     """
     try:
         return TrainingConfig.model_validate(settings)

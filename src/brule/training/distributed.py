@@ -192,7 +192,8 @@ def join_distributed(device: torch.device | str) -> Distributed:
     if device.index is not None:
         raise ConfigError(f"device: {device} for {count} processes; give {device.type}: each process takes a GPU of its own")
     if device.type == "cuda" and local >= torch.cuda.device_count():
-        raise ConfigError(f"devices: there are {torch.cuda.device_count()} GPUs for more processes than that on this machine")
+        gpus = torch.cuda.device_count()
+        raise ConfigError(f"devices: more processes than the {gpus} GPUs of this machine; start one process per GPU")
     try:
         state = PartialState(cpu=device.type == "cpu", timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:

@@ -141,7 +141,7 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
         checkpointer.save()
         if progress < 1 and not checkpointer.ended:
             kept = (
-                "all is saved, resume continues from here"
+                "everything is saved; --resume (resume=True) continues from here"
                 if checkpointer.directory
                 else "nothing was saved: no directory was given"
             )
@@ -160,7 +160,7 @@ def _facts(state: TrainingState, images: Images | None, labelled: LabelledImages
         **_settings(state.config),
         "the number of images": 0 if images is None else len(images),
         "the number of annotated images": 0 if labelled is None else len(labelled.images),
-        "the iteration to go on from": state.progress.iteration,
+        "the iteration to continue from": state.progress.iteration,
     }
 
 

@@ -30,7 +30,7 @@ CUT: dict[str, tuple[float | str, str]] = {
 
 
 def current_key(key: str) -> str:
-    """The present dotted key of a setting; a key that was never renamed comes back as it is."""
+    """The present dotted key of a setting; a key that was never renamed is returned unchanged."""
     if key in RENAMED_SETTINGS:
         return RENAMED_SETTINGS[key]
     section, dot, rest = key.partition(".")
@@ -64,7 +64,7 @@ def current_settings(settings: Mapping[str, Any], *, stored: bool = False) -> di
 
     Args:
         settings: as a preset, or the ``config`` of a stored detector, holds them.
-        stored: they are of a file that brule wrote itself: nobody can rename what is in it, so old names are no cause for a
+        stored: they are of a file that brule wrote itself: users can't rename what is in it, so old names are no cause for a
             warning; and a run that was trained with a cut setting is read, with one line about that.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which landmarks change places in a mirrored image: as the user says, or as the shapes show."""
+"""Which landmarks swap in a mirrored image: given by the user, or found from the shapes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mirror_of(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Tensor | None:
-    """The permutation ``(N,)`` under mirroring; ``None`` where there is none, or the configuration mirrors nothing.
+    """The permutation ``(N,)`` under mirroring; ``None`` if there is none, or the settings mirror nothing.
 
     Args:
         barycenter: ``(N, 2)`` in the unit square of the crop.

@@ -1,4 +1,4 @@
-"""Muon: the 3 × 3 convolutions move along their momentum made orthogonal, all other parameters by AdamW."""
+"""Muon: the 3 × 3 convolutions are updated by their orthogonalised momentum, all other parameters by AdamW."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's landmarks of stored images, as they are."""
+"""A model's landmarks of stored images, without augmentation."""
 
 from __future__ import annotations
 

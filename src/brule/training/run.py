@@ -22,6 +22,7 @@ from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
 from brule.training.muon import Muon, dense_convolutions
 from brule.training.state import TrainingState
+from brule.training.terms import needed_by
 from brule.transport import free_support_barycenter
 
 if TYPE_CHECKING:
@@ -96,19 +97,19 @@ def build_shape_model(
         indexed: whether annotated images say which landmark is which.
 
     Raises:
-        ConfigError: if nothing is left that ties the landmarks to the shape, or the pairs of mirroring don't fit.
+        ConfigError: no term keeps the landmarks in the object's shape, or the pairs of mirroring don't fit.
     """
     loss, teacher = config.loss, config.teacher
     mirror = mirror_of(barycenter, shapes, config)
-    wanted = loss.shape_prior or loss.population or config.warp.bends
+    wanted = "prior" in needed_by(config) or config.warp.bends
     wanted = wanted or (teacher.enabled and (teacher.centre or teacher.noise))
     prior = ShapePrior.fit(shapes, mirror=mirror) if wanted and shapes is not None else None
     held = loss.barycenter or (prior is not None and loss.shape_prior)
     if loss.tied and not held and not indexed:
         raise ConfigError(
-            "nothing ties the landmarks to the shape: the shape prior (loss.shape_prior) needs annotated shapes that all have "
-            "the same points, and loss.barycenter is 0; give shapes of one number of points, or take the preset paper, which "
-            "does without an index"
+            "no term keeps the landmarks in the object's shape: the shape prior (loss.shape_prior) needs annotated shapes that "
+            "all have the same points, and loss.barycenter is 0; give shapes with the same number of points, or use the preset "
+            "paper, which doesn't need matching points"
         )
     known = indexed or (prior is not None and loss.shape_prior > 0)
     return ShapeModel(barycenter[None].float(), prior, mirror, known, _resized(barycenter, shapes, config))

@@ -10,7 +10,7 @@ _SIZES = ("rotation", "scale", "translation", "elastic", "bends")  # of warps
 
 
 def lr_scale(iteration: int, progress: float, config: TrainingConfig) -> float:
-    """What every learning rate is multiplied by: a linear rise over ``warmup`` iterations, then as the schedule says."""
+    """What every learning rate is multiplied by: a linear rise over ``warmup`` iterations, then according to the schedule."""
     settings = config.optimizer
     rise = min(1.0, (iteration + 1) / settings.warmup) if settings.warmup else 1.0
     fall = 0.5 + 0.5 * math.cos(math.pi * min(progress, 1.0)) if settings.schedule == "cosine" else 1.0

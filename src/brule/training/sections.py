@@ -102,13 +102,14 @@ class Crop(Section):
         1.0,
         ge=1,
         le=2,
-        description="Factor by which stored crops are wider, so that warps show real surroundings rather than padding.",
+        description="How many times wider stored crops are than what the encoder sees, so that warps show real surroundings "
+        "instead of padding.",
     )
     fit_boxes: Literal["auto", "never"] | tuple[float, float, float] = Field(
         "auto",
-        description="Boxes for other landmarks than those of the shapes: boxes of five points of a face are made into boxes of "
-        "68, as the shapes show (auto), or left (never); or a scale and a shift for all boxes, [2, 0, 0.12], in longer "
-        "sides of the box.",
+        description="What to do with boxes that were drawn around other landmarks than those of the shapes. auto: boxes of "
+        "five points of a face become boxes of 68 points; never: all boxes stay as they are; [scale, x, y]: scale and shift "
+        "all boxes, in longer sides of the box, for example [2, 0, 0.12].",
     )
 
     @field_validator("fit_boxes", mode="before")
@@ -127,11 +128,11 @@ class Locating(Section):
 
     enabled: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Learn a locator from the annotated images: where images have no boxes (auto), always, or never.",
+        description="Learn a locator from the annotated images: if some images have no boxes (auto), always, or never.",
     )
     any_rotation: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Look for objects at any angle: if annotated ones are turned by more than 20° (auto), always, or never.",
+        description="Look for objects at any angle: if annotated ones are rotated by more than 20° (auto), always, or never.",
     )
 
 
@@ -139,32 +140,39 @@ class Encoder(Section):
     """The landmark encoder."""
 
     head: Annotated[str, AfterValidator(_one_of(HEADS))] = Field(
-        "convolution", description="How score maps become coordinates: the paper's convolutions, or a spatial softmax."
+        "convolution",
+        description="How score maps become coordinates: the paper's convolutions (convolution), or a spatial softmax "
+        "(softmax).",
     )
     backbone: Annotated[str, AfterValidator(_one_of(BACKBONES))] = Field(
-        "hourglass", description="The paper's stacked hourglass, or a single small one made for CPUs."
+        "hourglass", description="The paper's stacked hourglass (hourglass), or a single small one made for CPUs (compact)."
     )
     width: int = Field(256, ge=8, le=4096, description="Channels inside the hourglass (backbone compact: at its finest level).")
-    stacks: int = Field(2, ge=1, le=8, description="Hourglasses in a row.")
-    depth: int = Field(4, ge=1, le=6, description="Levels of an hourglass.")
-    stem_stride: Literal[1, 2, 4] = Field(4, description="Side of the image divided by that of the score maps.")
+    stacks: int = Field(2, ge=1, le=8, description="Number of hourglasses, one after the other.")
+    depth: int = Field(4, ge=1, le=6, description="How many times an hourglass halves its maps.")
+    stem_stride: Literal[1, 2, 4] = Field(
+        4, description="How many times smaller the score maps are than the image (side over side)."
+    )
 
 
 class Warp(Section):
     """The random map g of the geometric regulariser."""
 
-    rotation: float = Field(15.0, ge=0, le=180, description="Largest angle, in degrees.")
-    scale: float = Field(0.1, ge=0, description="Largest change of size: the factor lies in 1/(1+s) … 1+s.")
-    translation: float = Field(0.0625, ge=0, description="Largest shift, in units of the crop.")
-    elastic: float = Field(0.0095, ge=0, description="Standard deviation of the elastic displacement, units of the crop.")
-    elastic_scale: float = Field(0.039, gt=0, description="Smoothing length of the elastic displacement, same units.")
+    rotation: float = Field(15.0, ge=0, le=180, description="Largest rotation, in degrees.")
+    scale: float = Field(0.1, ge=0, description="Largest change of size s: between 1/(1+s) and 1+s times.")
+    translation: float = Field(0.0625, ge=0, description="Largest shift, in sides of the crop.")
+    elastic: float = Field(0.0095, ge=0, description="Standard deviation of the elastic displacement, in sides of the crop.")
+    elastic_scale: float = Field(0.039, gt=0, description="Smoothing length of the elastic displacement, in sides of the crop.")
     bends: float = Field(
-        0.0, ge=0, description="Largest factor on deformations drawn from the annotated shapes (not in the paper)."
+        0.0,
+        ge=0,
+        description="Largest factor on further deformations, drawn like the differences between the annotated shapes; 0 = none "
+        "(not in the paper).",
     )
     both: bool = Field(
         False,
-        description="Turn, scale and shift the image itself at random, too, before g moves it: neither view shows the crop as "
-        "it was cut (not in the paper).",
+        description="Also rotate, scale and shift the image itself at random before the warp g is applied, so that neither "
+        "view shows the crop as it was cut (not in the paper).",
     )
 
     def strengths(self) -> dict[str, Any]:
@@ -180,8 +188,8 @@ class Augmentation(Section):
     saturation: float = Field(0.0, ge=0, le=1, description="Largest relative change of saturation.")
     tint: float = Field(0.0, ge=0, description="Largest shift of each colour channel.")
     noise: float = Field(0.0, ge=0, description="Largest standard deviation of pixel noise.")
-    shading: float = Field(0.0, ge=0, le=1, description="Largest relative change of light, which differs over an image.")
-    erasing: float = Field(0.0, ge=0, le=1, description="Longest side of a randomly erased rectangle, in units of the crop.")
+    shading: float = Field(0.0, ge=0, le=1, description="Largest relative change of light, different from place to place.")
+    erasing: float = Field(0.0, ge=0, le=1, description="Longest side of a randomly erased rectangle, in sides of the crop.")
 
 
 class Decoder(Section):
@@ -189,32 +197,49 @@ class Decoder(Section):
 
     image_size: int = Field(0, ge=0, le=1024, description="Side of the redrawn images, a power of two; 0 = that of the crop.")
     width: int = Field(32, ge=2, le=4096, description="Channels at the images' size; doubled at every halving of the size.")
-    max_width: int = Field(512, ge=8, le=4096, description="Largest number of channels.")
-    style_dim: int = Field(512, ge=1, le=8192, description="Length of each of the two rows of a style.")
-    noise_dim: int = Field(
-        512, ge=1, le=8192, description="Length of each of the two rows of noise that a random style is made of."
+    max_width: int = Field(512, ge=8, le=4096, description="Largest number of channels of any layer of the decoder.")
+    style_dim: int = Field(
+        512, ge=1, le=8192, description="Length of a style vector; a style has two, one for coarse and one for fine layers."
     )
-    mapping_depth: int = Field(8, ge=1, le=64, description="Number of layers from noise to style.")
-    mixing: float = Field(0.9, ge=0, le=1, description="Share of the random styles whose two rows come from different noise.")
+    noise_dim: int = Field(512, ge=1, le=8192, description="Length of each noise vector that a random style is made from.")
+    mapping_depth: int = Field(
+        8, ge=1, le=64, description="Number of layers of the mapping network, which turns noise into a random style."
+    )
+    mixing: float = Field(
+        0.9, ge=0, le=1, description="Share of the random styles whose two vectors come from different noise (style mixing)."
+    )
 
 
 class Gan(Section):
     """Algorithm 1: the training of the decoder and the discriminator."""
 
-    enabled: bool = Field(True, description="Train the decoder. Without it, c5, c6 and c7 have no effect.")
-    every: int = Field(1, ge=1, description="Iterations between two steps of Algorithm 1.")
-    adversarial: Weight = Field(Weight(1.0), description="Weight of L_d and L_g; 0 = no discriminator, and c5 has no effect.")
-    reconstruction: Weight = Field(Weight(30.0), description="c1 of Algorithm 1: L_rec^I.")
-    style: Weight = Field(Weight(10.0), description="c2 of Algorithm 1: L_style.")
-    warped_style: bool = Field(
-        True, description="The second half of L_style: the style of a fake stays the same when the fake is warped."
+    enabled: bool = Field(
+        True,
+        description="Train the decoder, which redraws images. Without it, loss.adversarial, loss.image_reconstruction, "
+        "loss.landmark_reconstruction and loss.drawn have no effect.",
     )
-    penalty: Weight = Field(Weight(80.0), description="λ of Algorithm 1: weight of the discriminator's gradient.")
-    penalty_every: int = Field(4, ge=1, description="Steps between two of these penalties.")
+    every: int = Field(1, ge=1, description="Iterations between two steps of the decoder and the discriminator (Algorithm 1).")
+    adversarial: Weight = Field(
+        Weight(1.0),
+        description="Weight of the decoder's adversarial loss (L_g in Algorithm 1). 0 = no discriminator; loss.adversarial "
+        "then has no effect.",
+    )
+    reconstruction: Weight = Field(
+        Weight(30.0), description="Weight of the difference between an image and its redrawing (L_rec^I, c1 of Algorithm 1)."
+    )
+    style: Weight = Field(Weight(10.0), description="Weight of the style's consistency (L_style, c2 of Algorithm 1).")
+    warped_style: bool = Field(
+        True,
+        description="Also ask that a drawn image keeps its style when it is warped (the second half of L_style).",
+    )
+    penalty: Weight = Field(
+        Weight(80.0), description="Weight of the penalty on the discriminator's gradient (λ of Algorithm 1)."
+    )
+    penalty_every: int = Field(4, ge=1, description="Steps of Algorithm 1 between two steps with this penalty.")
     style_from: Literal["image", "other view"] = Field(
         "image",
-        description="Image from which the style of a redrawn image is read: the image itself, as in the paper, or the "
-        "other one of I and gI, so that the style can't carry positions.",
+        description="Where the style of a redrawn image is read from: the image itself, as in the paper (image), or its other "
+        "view, warped or not (other view), so that the style can't carry positions.",
     )
     generator_rate: float = Field(2.5e-4, gt=0, description="Learning rate of the generator and the mapping network.")
     style_rate: float = Field(1e-5, gt=0, description="Learning rate of the style encoder.")
@@ -234,45 +259,55 @@ class Labelled(Section):
         0.0,
         ge=0,
         lt=1,
-        description="Fraction of the run after which annotated images are learnt from, if there are unlabelled ones too. "
-        "Until then only their shapes are used, and the teacher's error on them shows how far their mean "
-        "shape is from that of all images (not in the paper).",
+        description="Fraction of the run after which the encoder learns from annotated images, if there are unlabelled ones "
+        "too. Until then only their shapes are used, and the teacher's error on them shows how far their mean shape is from "
+        "that of all images (not in the paper).",
     )
     together: bool = Field(
         False,
         description="Put annotated and unlabelled images into one batch and one step, rather than alternate (not in the "
         "paper).",
     )
-    heatmap: Weight = Field(Weight(1500.0), description="Weight of the heatmap cross-entropy H against the annotation.")
-    distance: Weight = Field(Weight(1.0), description="Weight of the landmark distance to the annotation, in % of the crop.")
+    heatmap: Weight = Field(
+        Weight(1500.0), description="Weight of the cross-entropy H between the landmarks' heatmap and that of the annotation."
+    )
+    distance: Weight = Field(
+        Weight(1.0), description="Weight of the distance between landmarks and annotation, in % of the crop (not in the paper)."
+    )
 
 
 class Finetune(Section):
     """The fine-tuning phase at the end of a run: annotated images are warped less, as in prediction (not in the paper)."""
 
     fraction: float = Field(0.0, ge=0, le=1, description="Last fraction of the run that is fine-tuning; 0 = none.")
-    warp_scale: float = Field(1.0, ge=0, le=1, description="Factor on the size of the warps of annotated images in this phase.")
+    warp_scale: float = Field(
+        1.0, ge=0, le=1, description="Factor on the strength of the warps of annotated images in this phase."
+    )
     mirror: bool = Field(
         True,
-        description="Keep mirroring annotated images in this phase; without it, the detector learns where annotations "
+        description="Keep mirroring annotated images in this phase. Without mirroring, the detector learns where annotations "
         "aren't symmetric.",
     )
 
 
 class Optimizer(Section):
-    """Adam, Muon where it is wanted, and their schedule."""
+    """Adam, Muon if wanted, and the schedule of their learning rates."""
 
-    learning_rate: float = Field(2e-5, gt=0, description="Learning rate of the encoder, of what Adam moves.")
+    learning_rate: float = Field(
+        2e-5,
+        gt=0,
+        description="Adam's learning rate for the encoder (with optimizer.muon, only for the weights that Muon leaves).",
+    )
     muon: float = Field(
         0.0,
         ge=0,
-        description="Learning rate of Muon, which moves the encoder's convolutions by orthogonalised momentum (not in the "
-        "paper); 0 = Adam moves them, too.",
+        description="Learning rate of Muon, which updates the encoder's convolutions by orthogonalised momentum (not in the "
+        "paper); 0 = Adam updates them, too.",
     )
     beta1: float = Field(0.5, ge=0, lt=1, description="Decay rate β₁ of Adam's mean of the gradient.")
     beta2: float = Field(0.97, ge=0, lt=1, description="Decay rate β₂ of Adam's mean of the squared gradient.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of the encoder; 0 = none.")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="Course of the learning rate over the run.")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="How the learning rate changes over the run.")
     warmup: int = Field(0, ge=0, description="Iterations over which the learning rate rises from 0.")
     clip: float = Field(0.0, ge=0, description="Largest norm of the encoder's gradient; 0 = not clipped.")
 
@@ -282,7 +317,7 @@ class Ema(Section):
 
     decay: float = Field(0.99, ge=0, lt=1, description="Share of the old average that is kept at each iteration.")
     write_back_every: int = Field(
-        100, ge=0, description="Iterations between two copies of the average into the encoder; 0 = never."
+        100, ge=0, description="The average replaces the encoder's weights every this many iterations; 0 = never."
     )
 
 
@@ -291,16 +326,18 @@ class Teacher(Section):
 
     enabled: bool = Field(
         False,
-        description="Compute E(I) with the averaged encoder. The encoder then sees gI only, and the shape terms act on "
-        "its landmarks mapped back by g.",
+        description="Compute the landmarks of the image with the averaged encoder (mean teacher). The encoder itself then sees "
+        "the warped image only, and the shape terms act on its landmarks mapped back.",
     )
     plain: bool = Field(
         False,
         description="Feed the teacher unaugmented images; only the student's are flipped, colour-jittered and partly erased.",
     )
-    centre: bool = Field(True, description="Shift the targets so that their mean over the images is the prior's mean.")
+    centre: bool = Field(
+        True, description="Shift the targets so that their mean over all images equals the mean of the annotated shapes."
+    )
     noise: float = Field(
         0.0,
         ge=0,
-        description="Assumed noise of the targets, which the shape prior removes, in units of the crop; 0 = none.",
+        description="Assumed noise of the targets, in sides of the crop; the shape prior removes it. 0 = none.",
     )

@@ -85,7 +85,7 @@ class TrainingResult:
     Attributes:
         model: the averaged model, its output in the barycenter's order.
         progress: iterations done and seconds spent.
-        finished: whether the run came to its end, or was stopped before.
+        finished: whether the run has finished, or was stopped before.
         decoder: the averaged decoder, where there is one.
     """
 

@@ -1,14 +1,14 @@
 """The terms of the encoder's objective: what each weighs, when, and how it is computed.
 
 To add one: a pure function in ``losses.py``; here a weight in :class:`Loss`, a function that computes the term from an
-:class:`~brule.training.steps.encoder.EncoderPass`, and its line in :data:`ENCODER_TERMS`. Two pitfalls: a term has to be a
-mean over the batch, or it changes with the batch size; and what is to stay where it is has to be detached, or the encoder
-lowers the loss by moving it.
+:class:`~brule.training.steps.encoder.EncoderPass`, and its line in :data:`ENCODER_TERMS`, with what it needs. Two pitfalls: a
+term has to be a mean over the batch, or it changes with the batch size; and what is to stay where it is has to be detached, or
+the encoder lowers the loss by moving it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
@@ -31,21 +31,24 @@ from brule.training.ema import MeanPredictions
 from brule.training.sections import Section, Weight
 
 if TYPE_CHECKING:
+    from brule.training.config import TrainingConfig
     from brule.training.steps.context import Step
     from brule.training.steps.encoder import EncoderPass
 
-SOFTENING = 0.01  # of the crop: nearer than a pixel of 64 a landmark distance is rounded off
+SOFTENING = 0.01  # of the crop: landmark distances are smoothed near zero, below about a pixel of 64
 
 
 class Loss(Section):
     """Weights of the terms; a term of weight 0 is not computed."""
 
     barycenter: Weight = Field(
-        Weight(14.0), description="Weight of R_b, the distance of the landmarks' shape from the barycenter: c3 of Algorithm 2."
+        Weight(14.0),
+        description="Weight of the distance between the landmarks and the barycenter of the annotated shapes (R_b, c3 of "
+        "Algorithm 2).",
     )
-    translation: float = Field(1.0, ge=0, description="Weight of the shift in R_b: its c1.")
-    affine: float = Field(2.0, ge=0, description="Weight of the affine map in R_b: its c2.")
-    warp: float = Field(4.0, ge=0, description="Weight of the rest, the non-affine deformation, in R_b: its c3.")
+    translation: float = Field(1.0, ge=0, description="Weight of the shift within R_b (c1 of R_b).")
+    affine: float = Field(2.0, ge=0, description="Weight of the affine part within R_b (c2 of R_b).")
+    warp: float = Field(4.0, ge=0, description="Weight of the non-affine deformation within R_b (c3 of R_b).")
     barycenter_points: int = Field(
         0,
         ge=0,
@@ -54,68 +57,71 @@ class Loss(Section):
     )
     barycenter_view: Literal["image", "moved"] = Field(
         "image",
-        description="Landmarks that R_b judges: those of the image, X(I), as in the paper, or those of the moved image, "
-        "carried back, g⁻¹X(gI); both are alike where the landmarks follow g.",
+        description="Landmarks that R_b compares with the barycenter: those of the image, X(I), as in the paper (image), or "
+        "those of the warped image, mapped back, g⁻¹X(gI) (moved). Both agree where the landmarks follow the warp g.",
     )
     geometric: Weight = Field(
         Weight(1500.0),
-        description="Weight of R_g, which compares the landmarks of a warped image with the warped landmarks: c4 of "
-        "Algorithm 2.",
+        description="Weight of the difference between the landmarks of a warped image and the warped landmarks of the image "
+        "(R_g, c4 of Algorithm 2).",
     )
-    coordinates: float = Field(0.001, ge=0, description="Weight of the coordinates (l1 norm) in R_g: its c1.")
+    coordinates: float = Field(0.001, ge=0, description="Weight of the coordinates' l1 distance within R_g (c1 of R_g).")
     detach_target: bool = Field(
         False,
-        description="Stop the gradient of gX(I) in that l1 norm. The paper detaches neither side; with too little R_b the "
-        "landmarks then collapse (docs/paper.md).",
+        description="Stop the gradient of the warped landmarks gX(I) in that l1 distance. The paper detaches neither side; "
+        "with too little R_b the landmarks then collapse (docs/paper.md).",
     )
-    adversarial: Weight = Field(Weight(0.4), description="Weight of L_g, the adversarial loss: c5 of Algorithm 2.")
+    adversarial: Weight = Field(Weight(0.4), description="Weight of the encoder's adversarial loss (L_g, c5 of Algorithm 2).")
     judged: Literal["fake", "restored"] = Field(
         "fake",
-        description="Image that L_g is computed on: the fake G(L, S_o(z)), as in the paper, or the image redrawn in its "
-        "own style.",
+        description="Image that L_g is computed on: one drawn with a random style, G(L, S_o(z)), as in the paper (fake), or "
+        "the image redrawn in its own style (restored).",
     )
     condition_gradient: bool = Field(
         True, description="Let the gradient of L_g also flow through the heatmap that the discriminator sees with the image."
     )
     image_reconstruction: Weight = Field(
-        Weight(40.0), description="Weight of L_rec^I, which compares the redrawn image with the image: c6 of Algorithm 2."
+        Weight(40.0), description="Weight of the difference between an image and its redrawing (L_rec^I, c6 of Algorithm 2)."
     )
     landmark_reconstruction: Weight = Field(
         Weight(20.0),
-        description="Weight of L_rec^L, which compares the landmarks found on a fake with those it was drawn from: c7 of "
-        "Algorithm 2.",
+        description="Weight of the difference between the landmarks found on a drawn image and those it was drawn from, as "
+        "heatmaps (L_rec^L, c7 of Algorithm 2).",
     )
     drawn: Weight = Field(
         Weight(0.0),
-        description="Weight of the landmark distance between E(G(L, S)) and X, in % of the crop: L_rec^L without heatmaps "
-        "(not in the paper).",
+        description="Weight of the distance between the landmarks found on a drawn image and those it was drawn from, in % of "
+        "the crop: L_rec^L without heatmaps (not in the paper).",
     )
     fakes: float = Field(
-        1.0, gt=0, le=1, description="Share of a batch that is drawn with random styles for L_rec^L and `drawn`."
+        1.0, gt=0, le=1, description="Share of a batch that is drawn with random styles for landmark_reconstruction and drawn."
     )
     sigma: float = Field(4.0, gt=0, description="Width of the skeleton's lines, in pixels of the crop.")
     shape_prior: Weight = Field(
         Weight(0.0), description="Weight of the Gaussian shape prior learnt from the annotated shapes (not in the paper)."
     )
     population: Weight = Field(
-        Weight(0.0), description="Weight of the shape prior on the mean over all images (not in the paper)."
+        Weight(0.0), description="Weight of that shape prior on the mean prediction over the latest images (not in the paper)."
     )
     equivariance: Weight = Field(
-        Weight(0.0), description="Weight of the landmark distance between E(gI) and gE(I), in % of the crop (not in the paper)."
+        Weight(0.0),
+        description="Weight of the distance between the landmarks of a warped image and the warped landmarks of the image, in "
+        "% of the crop (not in the paper).",
     )
     tied: bool = Field(
         True,
-        description="Refuse to train without a term that ties landmarks to the shape. Only an ablation sets this to false.",
+        description="Refuse to train without a term that keeps the landmarks in the object's shape. Only an ablation sets this "
+        "to false.",
     )
     mirror: bool = Field(
         False,
-        description="Let g mirror half of the images and swap the landmarks' indices, by mirror_pairs or the shapes' own "
-        "symmetry (not in the paper).",
+        description="Mirror half of the warped images and swap the indices of left and right landmarks: those of mirror_pairs, "
+        "or as the annotated shapes' symmetry shows (not in the paper).",
     )
     mirror_pairs: tuple[tuple[int, int], ...] = Field(
         (),
-        description="Landmarks that change places in a mirrored image, [[0, 1], [3, 4]]; all others stay. Empty: found "
-        "from the shapes.",
+        description="Pairs of landmarks that swap in a mirrored image, such as [[0, 1], [3, 4]]; all others keep their index. "
+        "Empty: found from the annotated shapes.",
     )
 
 
@@ -127,18 +133,41 @@ class Term:
         name: in the log.
         weight: the setting with its weight and schedule.
         compute: the term, a number, from what its step has found.
-        applies: whether a step has what the term needs.
+        needs: what it is computed from, of :data:`AVAILABLE`; it is left out of a step that lacks any of these.
     """
 
     name: str
     weight: str
     compute: Callable[[EncoderPass], Tensor]
-    applies: Callable[[Step], bool] = lambda step: True
+    needs: frozenset[str] = frozenset()
+
+
+AVAILABLE: dict[str, Callable[[Step], bool]] = {
+    "transport": lambda step: True,  # the plan between landmarks and barycenter, solved while other terms are computed
+    "prior": lambda step: step.shape_model.prior is not None,
+    "decoder": lambda step: step.state.decoder is not None,
+    "fakes": lambda step: step.state.decoder is not None,  # landmarks found on fakes, which the step then draws
+    "discriminator": lambda step: step.state.discriminator is not None,
+    "labels": lambda step: step.labelled is not None,
+    "joint labels": lambda step: step.joint and step.labelled is not None,  # in one batch with the unlabelled images
+}
+
+
+def needed(terms: Iterable[Term]) -> frozenset[str]:
+    """All that some terms are computed from."""
+    return frozenset[str]().union(*(term.needs for term in terms))
+
+
+def needed_by(config: TrainingConfig) -> frozenset[str]:
+    """All that the encoder's terms with a weight are computed from."""
+    return needed(term for term in ENCODER_TERMS if attrgetter(term.weight)(config))
 
 
 def active_terms(terms: Sequence[Term], step: Step) -> dict[Term, float]:
     """The terms to be computed in a step, with their weights at that moment; one of weight zero is left out."""
-    weights = {term: attrgetter(term.weight)(step.config) for term in terms if term.applies(step)}
+    weights = {
+        term: attrgetter(term.weight)(step.config) for term in terms if all(AVAILABLE[need](step) for need in term.needs)
+    }
     return {term: weight.at(step.progress) for term, weight in weights.items() if weight}
 
 
@@ -153,7 +182,7 @@ def over_stages(costs: Sequence[Tensor]) -> Tensor:
 
 
 def percent_apart(points: Tensor, target: Tensor) -> Tensor:
-    """The landmark distance between sets ``(B, N, 2)``, rounded off near zero, in % of the crop: ``(B,)``."""
+    """The landmark distance between sets ``(B, N, 2)``, smoothed near zero, in % of the crop: ``(B,)``."""
     return 100 * landmark_distance(points, target, softening=SOFTENING)
 
 
@@ -224,35 +253,23 @@ def _labels_heatmap(found: EncoderPass) -> Tensor:
     return over_stages([heatmap_cross_entropy(*skeletons(found.step, *pair)) for pair in found.annotated])
 
 
-def _has_labels(step: Step) -> bool:
-    return step.labelled is not None
-
-
-def _has_prior(step: Step) -> bool:
-    return step.shape_model.prior is not None
-
-
-def _has_decoder(step: Step) -> bool:
-    return step.state.decoder is not None
-
-
-def _has_discriminator(step: Step) -> bool:
-    return step.state.discriminator is not None
-
+LABELS, JOINT_LABELS, PRIOR = frozenset({"labels"}), frozenset({"joint labels"}), frozenset({"prior"})
 
 LABEL_TERMS = (
-    Term("labels", "labelled.distance", _labels_distance, _has_labels),
-    Term("labels H", "labelled.heatmap", _labels_heatmap, _has_labels),
+    Term("labels", "labelled.distance", _labels_distance, LABELS),
+    Term("labels H", "labelled.heatmap", _labels_heatmap, LABELS),
 )
+# The lines are those of Algorithm 2; terms without one aren't the paper's. R_b comes last, since its transport is solved
+# while the others are computed.
 ENCODER_TERMS = (
-    Term("R_g", "loss.geometric", _geometric),  # c4
-    Term("shape_prior", "loss.shape_prior", _shape_prior, _has_prior),
+    Term("R_g", "loss.geometric", _geometric),  # line 6, c4
+    Term("shape_prior", "loss.shape_prior", _shape_prior, PRIOR),
     Term("equivariance", "loss.equivariance", _equivariance),
-    Term("population", "loss.population", _population, _has_prior),
-    Term("L_rec^I", "loss.image_reconstruction", _image_reconstruction, _has_decoder),  # c6
-    Term("L_g of E", "loss.adversarial", _adversarial, _has_discriminator),  # c5
-    Term("L_rec^L", "loss.landmark_reconstruction", _landmark_reconstruction, _has_decoder),  # c7
-    Term("drawn", "loss.drawn", _drawn, _has_decoder),
-    *(replace(term, applies=lambda step: step.joint and _has_labels(step)) for term in LABEL_TERMS),
-    Term("R_b", "loss.barycenter", _barycenter),  # c3; last, since its transport is solved while the others are computed
+    Term("population", "loss.population", _population, PRIOR),
+    Term("L_rec^I", "loss.image_reconstruction", _image_reconstruction, frozenset({"decoder"})),  # line 8, c6
+    Term("L_g of E", "loss.adversarial", _adversarial, frozenset({"decoder", "discriminator"})),  # line 7, c5
+    Term("L_rec^L", "loss.landmark_reconstruction", _landmark_reconstruction, frozenset({"fakes"})),  # line 9, c7
+    Term("drawn", "loss.drawn", _drawn, frozenset({"fakes"})),
+    *(replace(term, needs=JOINT_LABELS) for term in LABEL_TERMS),
+    Term("R_b", "loss.barycenter", _barycenter, frozenset({"transport"})),  # line 5, c3
 )

@@ -30,7 +30,7 @@ def draw_augmented_pair(
             deformations like those of the annotated shapes, its prior draws them.
         config: its sections ``crop``, ``warp`` and ``augmentation`` are read.
         generator: the source of all randomness, on the CPU.
-        both: whether the first view is mirrored and recoloured too; else it is ``I`` as it comes.
+        both: whether the first view is mirrored and recoloured too; else it is ``I`` unchanged.
         distributed: the images are this process's rows of the batch that maps and colours are drawn for.
     """
     device, batch, mirror = images.device, len(images) * distributed.count, shape_model.mirror
@@ -52,7 +52,7 @@ def draw_augmented_pair(
 def draw_moved(
     images: Tensor, config: TrainingConfig, *, generator: torch.Generator, distributed: Distributed = SINGLE
 ) -> Tensor:
-    """Images ``(B, C, W, W)``, each turned, scaled and shifted at random as ``warp`` says, for ``warp.both``.
+    """Images ``(B, C, W, W)``, each rotated, scaled and shifted at random with the strengths of ``warp``, for ``warp.both``.
 
     Args:
         images: ``crop.context`` times as wide as the crop that the encoder sees, and so is the result.

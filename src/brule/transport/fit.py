@@ -37,8 +37,8 @@ class BarycenterFit:
 def fit_barycenter(points: Tensor, barycenter: Tensor) -> BarycenterFit:
     """Solve the three transport problems of ``R_b``.
 
-    They are solved on the CPU, wherever the points are: these travel there once, and the answer, a few numbers a landmark,
-    comes back. Training calls this in a thread of its own, so that a GPU goes on with other terms in the meantime.
+    They are solved on the CPU, wherever the points are: these travel there once, and the answer, a few numbers per landmark,
+    comes back. Training calls this in a thread of its own, so that a GPU can compute other terms in the meantime.
 
     Args:
         points: ``X``, ``(B, N, 2)``.

@@ -25,7 +25,7 @@ class Hub:
         self._pages: set[asyncio.Queue[str | None]] = set()
 
     def publish(self, event: str, content: dict[str, Any]) -> None:
-        """Send an event to every page; a page that doesn't keep up is let go, and asks again by itself."""
+        """Send an event to every page; a page that doesn't keep up is disconnected, and reconnects by itself."""
         loop = self._loop
         if loop is None or loop.is_closed():
             return

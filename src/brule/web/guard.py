@@ -1,4 +1,4 @@
-"""Who may ask: the page itself, from the address it was opened at, and nobody else.
+"""Access control: only the page itself, from the address it was opened at, may send requests.
 
 A page elsewhere can make a browser send requests to this server (CSRF), or point a name of its own at it (DNS rebinding).
 The checks of ``Host``, ``Origin`` and ``Sec-Fetch-Site``, and a header that no form can send, refuse both.
@@ -52,7 +52,7 @@ HEADERS = [
 
 
 class TooLarge(Exception):
-    """More came than a body may have."""
+    """A request body is too large."""
 
 
 class Guard:

@@ -35,7 +35,7 @@ class Fitted:
     """What is known after the images that are finished so far.
 
     Args:
-        version: goes up whenever it changes.
+        version: increases whenever it changes.
         statistics: of the shapes; None before the first.
         whereabouts: of the objects.
         model: the cascade; None before the third image.

@@ -31,7 +31,7 @@ class AlreadyOpen(ConfigError):
     """Another server has the project open.
 
     Args:
-        address: where it answers; None if it doesn't say.
+        address: where it answers; None if it isn't known.
     """
 
     def __init__(self, project: Path, address: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Training and predicting from the page: commands that go on by themselves, and what the page shows of them."""
+"""Training and prediction from the page: commands that run independently of it, and what the page shows of them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from brule.annotating.rounds import (
 )
 from brule.errors import ConfigError, DataError
 from brule.tracking.run_state import DESCRIPTION, RunState
+from brule.tracking.term_labels import term_label
 from brule.web.events import Hub
 
 MAX_CURVE = 300  # points of a term's curve
@@ -61,10 +62,10 @@ class Training:
         """Start a new round.
 
         Raises:
-            ConfigError: it can't be.
+            ConfigError: one is running already.
         """
         if self._train.running:
-            raise ConfigError("a training is running already; stop it first, or wait for its end")
+            raise ConfigError("a training is already running; stop it, or wait until it has ended")
         run = next_round(self._project)
         last = self.last_detector()
         words = training_words(
@@ -85,14 +86,14 @@ class Training:
         return next((path for path in reversed(rounds(self._project)) if detects(path, self._project.template)), None)
 
     def resume(self) -> dict[str, Any]:
-        """Go on with the round that was stopped.
+        """Continue the round that was stopped.
 
         Raises:
             ConfigError: there is none.
         """
         state = self.state()
         if state["state"] not in ("stopped", "failed") or state["run"] is None:
-            raise ConfigError("there is no stopped training to go on with")
+            raise ConfigError("no training was stopped that could be continued")
         run = self._project.folder / RUNS / state["run"]
         self._train.start(["train", "-o", str(run), "--resume", "--skip-bad", "--quiet"], run=run.name)
         return self.state()
@@ -107,7 +108,7 @@ class Training:
         facts = self._train.facts
         found: dict[str, Any] = {
             "state": "idle", "run": facts.get("run"), "share": None, "seconds": 0, "seconds_left": None, "iteration": 0,
-            "curve": {}, "preview": None, "message": None, "command": shlex.join(facts.get("command", [])),
+            "curve": {}, "term_labels": {}, "preview": None, "message": None, "command": shlex.join(facts.get("command", [])),
         }  # fmt: skip
         if not facts.get("run"):
             return found
@@ -124,6 +125,7 @@ class Training:
                 "seconds_left": None if state.seconds_left is None else round(state.seconds_left, 1),
                 "iteration": state.iteration,
                 "curve": curves(state),
+                "term_labels": {name: term_label(name) for name in state.terms},
                 "preview": f"/api/train/preview?v={state.preview.stem}" if state.preview else None,
             }
         if running:
@@ -159,7 +161,7 @@ class Training:
         return self.predicting()
 
     def predicting(self) -> dict[str, Any]:
-        """What the page shows of the predicting."""
+        """What the page shows of the prediction of all images."""
         facts = self._predict.facts
         total = len(self._project.entries)
         if not facts.get("run"):
@@ -170,7 +172,7 @@ class Training:
             return {"state": "running", "run": run, "done": _lines(target), "total": total, "message": None}
         problem = self._predict.problem()
         done = target.is_file() and problem is None
-        shown = None if done else problem or "the predicting was ended"
+        shown = None if done else problem or "prediction was stopped"
         return {
             "state": "finished" if done else "failed",
             "run": run,

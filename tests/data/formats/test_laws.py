@@ -172,7 +172,7 @@ def test_several_files_are_written_in_the_folders_of_their_images(tmp_path: Path
     with pytest.raises(DataError, match=r"a\.jpg and a\.png would both become a\.pts"):
         write_annotations(tmp_path / "other", twice, format=FORMATS["pts"])
     two = Annotations([Annotation("a.png", points), Annotation("a.png", points)])
-    with pytest.raises(DataError, match=r"one object an image, and a\.png has 2"):
+    with pytest.raises(DataError, match=r"one object per image, and a\.png has 2"):
         write_annotations(tmp_path / "other", two, format=FORMATS["pts"])
     assert not (tmp_path / "other").exists()
 

@@ -87,7 +87,7 @@ REMARKS: dict[str, dict[str, tuple[str, object, str]]] = {
         "landmarks outside their box": ("a.json", OUTSIDE, "outside their box"),
         "crowds": ("a.json", CROWD, "crowds"),
         "predictions": ("a.json", coco({"a.png": WING}, score=1), "predictions"),
-        "no key points": ("a.json", BOXES_ONLY, r"no key points.*boxes are read \(1\)"),
+        "no key points": ("a.json", BOXES_ONLY, r"no keypoints.*boxes are read \(1\)"),
     },
     "dlc": {
         "(0, 0), (-1, -1)": ("a.csv", dlc({"a.png": ZERO}), r"notch.*\(0, 0\)"),

@@ -1,4 +1,4 @@
-"""What ``brule evaluate`` says about a run's decoder."""
+"""What ``brule evaluate`` reports about a run's decoder."""
 
 from __future__ import annotations
 

@@ -138,11 +138,11 @@ def read_columns(
 
 
 def _own_styles(redrawer: Redrawer, rows: Rows, count: int) -> Columns:
-    """The styles of the first images that landmarks were found on, where random ones mean nothing."""
+    """The styles of the first images with landmarks, for runs that have no random styles."""
     import numpy as np
 
     crops = [(crop, name) for crop, name in zip(rows.crops, rows.names, strict=True) if crop is not None][:count]
-    reason = "this run learnt no random styles, for want of the adversarial term (gan.adversarial=0)"
+    reason = "this run was trained without the adversarial term (gan.adversarial=0), so it has no random styles"
     if not crops:
         raise ConfigError(f"{reason}: --style-from IMAGES takes styles from images")
     note(f"{reason}: the columns have the styles of the images themselves; choose others with --style-from IMAGES")

@@ -1,4 +1,4 @@
-"""``brule study``: the paper's studies on images of one's own; a file a study."""
+"""``brule study``: the paper's studies on your own images; one file per study."""
 
 from __future__ import annotations
 

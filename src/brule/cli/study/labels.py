@@ -1,4 +1,4 @@
-"""``brule study labels``: what unlabelled images bring where all, half or a tenth of the labels are there."""
+"""``brule study labels``: how much unlabelled images help with all, half or a tenth of the labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from brule.cli.study.runs import SEEDS, LabelRuns, stopped
 
 
 def labels(*, runs: LabelRuns, shares: Annotated[list[float] | None, Many] = None) -> int:
-    """What unlabelled images bring at several shares of the labels: labels alone against labels with BRULÈ (Table 1).
+    """How much unlabelled images help at several shares of the labels: labels alone against labels with BRULÈ (Table 1).
 
     The paper's table claims that its terms help even where all images are labelled, for a stacked hourglass: the network of
     the presets `paper-small` and `paper`. Each share of the annotated images is trained on twice, with the same network,

@@ -13,7 +13,7 @@ def regularizer(
     runs: LabelRuns,
     n_labelled: int | None = None,
 ) -> int:
-    """What unlabelled images bring beside labels: annotated images alone against the same with BRULÈ (Fig. 3).
+    """How much unlabelled images help beside labels: annotated images alone against the same with BRULÈ (Fig. 3).
 
     Both learn from the same annotated images for the same number of iterations; one of them sees the unlabelled images,
     too. No image of `--data` may be learnt from. At every checkpoint, by default twenty times

@@ -73,7 +73,9 @@ def _samples(path: Path, file: Any, split: str, *, bad: BadFiles) -> SampleList:
     count = points.shape[1] if points.ndim == 2 else 0
     references = np.asarray(images).reshape(-1)
     if points.shape != (3 * N_POINTS, count) or boxes.shape != (4, count) or len(references) != count:
-        raise DataError(f"{path}: expected {3 * N_POINTS} values, a box and an image a face, got {points.shape}, {boxes.shape}")
+        raise DataError(
+            f"{path}: expected {3 * N_POINTS} values, a box and an image per face, got {points.shape}, {boxes.shape}"
+        )
     folder = _written(path, split, file, references=references)
     result = SampleList(bad=bad)
     for i in range(count):

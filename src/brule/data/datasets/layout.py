@@ -27,7 +27,7 @@ def expect(root: Path, dataset: str, tree: str, *, found: Mapping[str, Path | No
     Args:
         root: its folder.
         dataset: what it is called.
-        tree: how it should look, a line a file or folder.
+        tree: how it should look, one line per file or folder.
         found: where each part was found, by its name; None if it wasn't.
 
     Raises:
@@ -42,7 +42,7 @@ def expect(root: Path, dataset: str, tree: str, *, found: Mapping[str, Path | No
 
 
 def first_there(root: Path, name: str, folders: Iterable[str] = ("",)) -> Path | None:
-    """A file or folder, looked for in several folders below the root; None if it is in none."""
+    """Search several folders below the root for a file or folder; None if none has it."""
     return next((path for folder in folders if (path := root / folder / name).exists()), None)
 
 

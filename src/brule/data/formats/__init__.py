@@ -80,12 +80,12 @@ def format_for(path: Path) -> Format:
         raise ConfigError(f"{path}: expected a file that ends in {suffixes}, or the name of a format")
     if len(found) > 1:
         names = ", ".join(format.name for format in found)
-        raise ConfigError(f"{path}: several formats end in {path.suffix.lower()}: say which one ({names})")
+        raise ConfigError(f"{path}: several formats end in {path.suffix.lower()}: choose one ({names})")
     return found[0]
 
 
 def load(path: Path) -> tuple[Format | None, Any]:
-    """Read an annotation file as far as is needed to tell its format, from the suffix and from what is in it.
+    """Read an annotation file far enough to recognise its format, from the suffix and the content.
 
     Returns:
         The format, None if the file is of no known one, and the content for ``format.parse``.

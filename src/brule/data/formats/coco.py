@@ -55,10 +55,10 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     layouts, notes = _layouts(path, content)
     used = {category for one in objects if isinstance(one, dict) and one.get("keypoints") for category in [_category(one)]}
     if len(used) > 1 and _one_kind([layouts.get(key) for key in used]):
-        notes.append(f"{counted(len(used), 'category')} with the same key points: read as one kind of objects")
+        notes.append(f"{counted(len(used), 'category')} with the same keypoints: read as one kind of objects")
     elif len(used) > 1:
         kinds = ", ".join(sorted(layouts[key].kind if key in layouts else shown(key) for key in used))
-        raise DataError(f"{path}: holds key points of several kinds of objects ({kinds}); split it into a file a kind")
+        raise DataError(f"{path}: holds keypoints of several kinds of objects ({kinds}); split it into one file per kind")
     kind = min(used, key=list(layouts).index) if len(used) > 1 else next(iter(used or layouts), None)
     layout = layouts.get(kind, Layout())
     wanted = used or {kind}
@@ -84,14 +84,14 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     notes += marks.notes() + outside_notes((item.image, item.points, item.box) for item in items)
     notes += [f"predictions, not labels: {counted(scores, 'annotation')} with a 'score'"] if scores else []
     if found_boxes := sum(item.box is not None for item in items) * (not used):
-        notes.append(f"holds no key points: only its boxes are read ({found_boxes}); for landmarks, export COCO key points")
+        notes.append(f"holds no keypoints: only its boxes are read ({found_boxes}); for landmarks, export COCO keypoints")
     elif objects and not used:
-        notes.append("holds no key points, and no boxes: nothing of it is read; for landmarks, export COCO key points")
+        notes.append("holds no keypoints, and no boxes: nothing of it is read; for landmarks, export COCO keypoints")
     return Annotations(items, layout, problems, notes, predicted=scores > 0)
 
 
 def _one_kind(layouts: list[Layout | None]) -> bool:
-    """Whether categories, such as those of species, have the same key points."""
+    """Whether categories, such as those of species, have the same keypoints."""
     names = {None if layout is None else layout.names for layout in layouts}
     return len(names) == 1 and None not in names
 
@@ -116,7 +116,7 @@ def _layouts(path: Path, content: dict[str, Any]) -> tuple[dict[object, Layout],
     for position, entry in enumerate(as_list(content.get("categories") or [], f"{path}: categories", "categories"), 1):
         where = f"{path}: category {position}"
         entry = as_dict(entry, where, "a category")
-        names = [text(one, where, "a key point's name") for one in as_list(entry.get("keypoints") or [], where, "names")]
+        names = [text(one, where, "a keypoint's name") for one in as_list(entry.get("keypoints") or [], where, "names")]
         pairs = [_pair(where, pair) for pair in as_list(entry.get("skeleton") or [], f"{where}: skeleton", "pairs")]
         first = 0 if any(0 in pair for pair in pairs) else 1
         if pairs and first == 0:
@@ -149,18 +149,16 @@ def _item(where: str, one: dict[str, Any], image: _Image, *, layout: Layout, mar
     values = _flat(as_list(values, f"{where}: keypoints", "x, y, visibility"))
     count = len(layout.names) if layout.names else len(values) // 3
     if len(values) != 3 * count:
-        raise DataError(
-            f"{where}: expected {count} key points of three numbers, x, y and visibility, got {len(values)} numbers"
-        )
+        raise DataError(f"{where}: expected {count} keypoints of three numbers, x, y and visibility, got {len(values)} numbers")
     points = np.full((count, 2), np.nan, dtype=np.float32)
     occluded = np.zeros(count, dtype=bool)
     for i in range(count):
         x, y, visibility = values[3 * i : 3 * i + 3]
         if visibility not in (0, 1, 2):
-            raise DataError(f"{where}: key point {i + 1}: expected visibility 0, 1 or 2, got {shown(visibility)}")
+            raise DataError(f"{where}: keypoint {i + 1}: expected visibility 0, 1 or 2, got {shown(visibility)}")
         if visibility:
-            place = (number(x, f"{where}: key point {i + 1}", "x"), number(y, f"{where}: key point {i + 1}", "y"))
-            name = layout.names[i] if layout.names else f"key point {i + 1}"
+            place = (number(x, f"{where}: keypoint {i + 1}", "x"), number(y, f"{where}: keypoint {i + 1}", "y"))
+            name = layout.names[i] if layout.names else f"keypoint {i + 1}"
             if not marks.missing(*place, f"{name} of {image.name}"):
                 points[i] = place
                 occluded[i] = visibility == 1

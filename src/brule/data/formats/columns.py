@@ -1,4 +1,4 @@
-"""What the first row of a table says: which columns hold the image, points, a box, a size, and what a program wrote."""
+"""The header of a table: which columns hold the image, points, a box, a size, and what a program wrote."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Columns:
         certain: whether its name shows that it is one.
         pairs: the columns of x and y by landmark, in the landmarks' order.
         names: the landmarks' names; None where they are numbered.
-        point: in a table with a row a point, the column of its name.
+        point: in a table with one row per point, the column of its name.
         xy: in such a table, the columns of x and y.
         object: in such a table, the column of what shows which object of the image a point belongs to.
         box: the columns of a box.
@@ -138,7 +138,7 @@ def _add_points(found: Columns, free: Sequence[int], where: str) -> None:
             raise DataError(f"{where}: two columns hold {axis} of the landmark {shown(key)}; expected one")
         axes[key][axis] = column
     if lame := [key for key, own in axes.items() if len(own) != 2]:
-        raise DataError(f"{where}: the landmark {shown(lame[0])} has no column for each of x and y")
+        raise DataError(f"{where}: the landmark {shown(lame[0])} lacks a column for x or y")
     keys = sorted(axes, key=int) if numbered else list(axes)
     if numbered and keys and int(keys[-1]) - int(keys[0]) != len(keys) - 1:
         raise DataError(f"{where}: the columns x… and y… aren't numbered one after the other: {', '.join(keys[:8])}")

@@ -99,7 +99,7 @@ def _animals(path: Path, parts: list[str], individuals: list[str], *, coords: li
         own[coords[column]] = column
     lame = [name for animal in found.values() for name, both in animal.items() if len(both) != 2]
     if lame:
-        raise DataError(f"{path}: the body part {lame[0]!r} has no column for each of x and y")
+        raise DataError(f"{path}: the body part {lame[0]!r} lacks a column for x or y")
     return {animal: {name: (both["x"], both["y"]) for name, both in own.items()} for animal, own in found.items()}
 
 

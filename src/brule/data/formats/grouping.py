@@ -24,7 +24,7 @@ class Mark:
     Args:
         name: of the landmark.
         point: in pixels.
-        group: what the file says it belongs to; None without.
+        group: the group that the file states; None without one.
         occluded: whether something hides it.
         missing: whether the file marks it as missing.
     """
@@ -43,7 +43,7 @@ class LooseBox:
     Args:
         label: as the file calls it.
         box: in pixels.
-        group: what the file says it belongs to; None without.
+        group: the group that the file states; None without one.
     """
 
     label: str

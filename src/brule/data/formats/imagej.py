@@ -56,14 +56,14 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
 
 
 def _image(label: str) -> str:
-    """The image of a label, which may go on with the selection's name or a slice: ``a.png:0001-0040``."""
+    """The image of a label, which may continue with the selection's name or a slice: ``a.png:0001-0040``."""
     before, colon, _ = label.partition(":")
     return before if colon and "." in before and "\\" not in label and "/" not in label else label
 
 
 def _dump(annotations: Annotations) -> str:
     if len({item.image for item in annotations.items}) < len(annotations):
-        raise DataError("ImageJ's results hold one object an image; an image here has several")
+        raise DataError("ImageJ's results hold one object per image; an image here has several")
     rows = [[" ", "Label", "X", "Y"]]
     for item in annotations.items:
         for x, y in to_corner(item.points.astype(np.float64)).tolist() if item.points is not None else ():

@@ -1,4 +1,4 @@
-"""Label Studio's JSON: a list of tasks, one an image, with key points in percent of the image's size; and JSON-MIN.
+"""Label Studio's JSON: a list of tasks, one per image, with keypoints in percent of the image's size; and JSON-MIN.
 
 Percent count from the corner of the image; a rectangle turns about its upper left corner. Of a task's annotations, the
 ground truth counts, else the first that holds something and wasn't cancelled. ``parentID`` and relations group points
@@ -90,7 +90,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
             stated, layout = (own, own_layout) if own is not None else (stated, layout)
     items, layout = from_named(objects, stated, layout)
     notes = _notes(counts, predicted=predicted)
-    notes += outline_notes(objects, counts.others, "key points nor rectangles") + grouping.notes()
+    notes += outline_notes(objects, counts.others, "keypoints nor rectangles") + grouping.notes()
     notes += outside_notes((item.image, item.points, item.box) for item in items)
     return Annotations(items, layout, problems, notes, predicted=predicted)
 
@@ -193,7 +193,7 @@ class _Results:
             return  # its label comes as a result of its own
         labels = as_list(labels, f"{self._where}: keypointlabels", "one label")
         if len(labels) != 1:
-            raise DataError(f"{self._where}: expected one label of a key point, got {shown(labels)}")
+            raise DataError(f"{self._where}: expected one label of a keypoint, got {shown(labels)}")
         place = self._pixels(value.get("x"), value.get("y"), result)
         if (group := self._group(result)) is not None:
             self._order.setdefault(group)

@@ -1,4 +1,4 @@
-"""Which image a labelme file is about, where its ``imagePath`` names another than its own name does.
+"""Which image a labelme file belongs to, if its ``imagePath`` and its own name disagree.
 
 Images that were renumbered take their annotation files along, whose ``imagePath`` then leads to a neighbour.
 """

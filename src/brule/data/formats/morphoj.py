@@ -1,4 +1,4 @@
-"""MorphoJ's text files: one row a specimen, an identifier and then x and y of every landmark, with tabs or commas.
+"""MorphoJ's text files: one row per specimen, an identifier and then x and y of every landmark, with tabs or commas.
 
 y points up, as in the TPS and digitiser files that MorphoJ reads, from the lower left corner of the image. As shapes
 they need no image; as labels, the identifier has to be the name of one.

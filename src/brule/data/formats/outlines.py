@@ -22,7 +22,7 @@ class OtherShapes(Counter[str]):
     """How many shapes of each kind and label aren't read."""
 
     def note(self, kind: object, label: object = None) -> None:
-        """Count a shape; what it is called comes from the file."""
+        """Count a shape, by the name that the file gives its kind."""
         name = "" if label in (None, "") else f" {shown(label)}"
         self[f"{str(kind or 'of no kind')[:40]}{name}"] += 1
 

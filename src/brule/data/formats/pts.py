@@ -1,4 +1,4 @@
-"""The ``.pts`` annotations of ibug and 300-W: a short header, then one 1-based pixel ``x y`` a line between braces."""
+"""The ``.pts`` annotations of ibug and 300-W: a short header, then one 1-based pixel ``x y`` per line between braces."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def write_pts(path: Path | str, points: np.ndarray) -> None:
         points: ``(N, 2)`` in pixels, the centre of the first pixel at (0, 0).
 
     Raises:
-        DataError: ``points`` has another shape, or holds NaN or infinity, which the format can't say.
+        DataError: ``points`` has another shape, or holds NaN or infinity, which the format can't hold.
     """
     path = Path(path)
     try:
@@ -113,11 +113,11 @@ def _what_is_wrong(text: str) -> str:
 def _read_point(path: Path, line: str) -> tuple[float, float]:
     fields = line.split()
     if len(fields) != 2:
-        raise DataError(f"{path}: expected two numbers 'x y' a line, got {_shown(line)}")
+        raise DataError(f"{path}: expected two numbers 'x y' per line, got {_shown(line)}")
     try:
         x, y = float(fields[0]), float(fields[1])
     except ValueError as error:
-        raise DataError(f"{path}: expected two numbers 'x y' a line, got {_shown(line)}") from error
+        raise DataError(f"{path}: expected two numbers 'x y' per line, got {_shown(line)}") from error
     # Beyond float32 means nothing as a pixel, and would become infinite on the way out.
     if not (math.isfinite(x) and math.isfinite(y)) or max(abs(x), abs(y)) > 1e30:
         raise DataError(f"{path}: expected finite coordinates, got {_shown(line)}; correct or remove that annotation")

@@ -100,7 +100,7 @@ class Annotations:
     """All that an annotation file holds.
 
     Args:
-        items: one record an object, in the order of the file; an image without object has a record without points.
+        items: one record per object, in the order of the file; an image without object has a record without points.
         layout: names and edges of the landmarks.
         problems: what is wrong with single records, which were left out.
         notes: what was passed over on purpose.
@@ -145,7 +145,7 @@ class Problems(list[str]):
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Note a :class:`~brule.errors.DataError` of one record, and go on with the next."""
+        """Record a :class:`~brule.errors.DataError` of one record, and continue with the next."""
         try:
             yield
         except DataError as error:
@@ -235,7 +235,7 @@ def check_filled(n_objects: int, n_names: int, n_points: int) -> None:
     if n_objects * n_names > max(MAX_EMPTY, 100 * n_points):
         raise DataError(
             f"the {n_objects:,} objects have {n_names:,} landmarks of different names, {n_points / n_objects:.3g} each on "
-            "average; expected the same names in every object; take out of the names what differs from object to object"
+            "average; expected the same names in every object; remove from the names what differs from object to object"
         )
 
 

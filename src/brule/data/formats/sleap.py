@@ -131,7 +131,7 @@ class _Frames:
             if image is not None:
                 self._twice[image] += 1
             if image is not None and self._twice[image] > 1:
-                raise DataError(f"{where}: {image} has a frame already; expected one a picture")
+                raise DataError(f"{where}: {image} has a frame already; expected one per picture")
             rows = self._between("instances", frame["instance_id_start"], frame["instance_id_end"], where=where)
             wanted = _PREDICTED if self.predicted else _USER
             self._passed.instances += int((rows["instance_type"] != wanted).sum())

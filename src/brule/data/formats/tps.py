@@ -158,7 +158,7 @@ def _scale(value: str | None, where: str) -> float | None:
         return None
     found = number(_decimal_point(value), where, "a scale")
     if found < 0:
-        raise DataError(f"{where}: expected the length of a pixel, above 0, got {shown(value)}; mend it, or remove the line")
+        raise DataError(f"{where}: expected the length of a pixel, above 0, got {shown(value)}; correct it, or remove the line")
     return found or None
 
 

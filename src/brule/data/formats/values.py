@@ -236,7 +236,7 @@ def point(x: object, y: object, where: str) -> tuple[float, float]:
 
 
 def cells_point(x: str, y: str, where: str) -> tuple[float, float]:
-    """A point from two cells of a table; NaN where both are empty or say so.
+    """A point from two cells of a table; NaN if both are empty or mean missing.
 
     Raises:
         DataError: a cell holds no finite number, or only one of them is empty.
@@ -261,7 +261,7 @@ def box(edges: tuple[float, float, float, float], where: str) -> Box | None:
     if right <= left or bottom <= top:
         raise DataError(
             f"{where}: expected a box with an area, got one {right - left:g} wide and {bottom - top:g} high; "
-            "mend it, or remove it"
+            "correct it, or remove it"
         )
     return edges
 
@@ -277,7 +277,7 @@ def turned_box(edges: Box, degrees: float, about: tuple[float, float]) -> Box:
 
 
 def size(width: object, height: object, where: str) -> tuple[int, int] | None:
-    """Width and height of an image; None where the file doesn't say.
+    """Width and height of an image; None if the file doesn't state them.
 
     Raises:
         DataError: they are no positive whole numbers.
@@ -341,7 +341,7 @@ def counted(count: int, what: str) -> str:
 
 
 def tidy(value: float) -> float:
-    """A coordinate as it is written: to a millionth of a pixel, which keeps float32 as it was."""
+    """A coordinate as written to files: to a millionth of a pixel, which preserves float32."""
     return round(float(value), 6)
 
 

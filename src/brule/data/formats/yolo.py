@@ -94,7 +94,7 @@ def _refuse_outlines(path: Path, items: list[Annotation], rows: list[list[str]])
     if uneven or 2 * outside > len(items):
         found = "of different lengths" if uneven else "with points outside of what would be their box"
         raise DataError(
-            f"{path}: expected key points (class, box, points), got lines {found}: are these outlines (YOLO-seg)? Export "
+            f"{path}: expected keypoints (class, box, points), got lines {found}: are these outlines (YOLO-seg)? Export "
             "YOLO-pose, or put kpt_shape: [points, 2 or 3] into data.yaml above it"
         )
 
@@ -183,14 +183,14 @@ def _shape(path: Path, stated: dict[str, Any], rows: list[list[str]]) -> tuple[_
             count = extra = 0  # boxes without points
     if extra not in (0, 1):
         raise DataError(
-            f"{path}: expected {_BOX_COLUMNS + count * numbers} numbers a line (class, box and {count} points of {numbers}), "
+            f"{path}: expected {_BOX_COLUMNS + count * numbers} numbers per line (class, box and {count} points of {numbers}), "
             f"got {width}"
         )
     return _Shape(count, numbers, _names(stated, count), _edges(stated, count)), extra == 1
 
 
 def _guessed(rows: list[list[str]], width: int) -> tuple[int, int, int]:
-    """Points, numbers a point and what is left, where no ``kpt_shape`` is stated."""
+    """Points, numbers per point and what is left, if no ``kpt_shape`` is stated."""
     for extra in (0, 1):
         left = width - extra
         flags = [cell for row in rows for cell in row[_BOX_COLUMNS + 2 : _BOX_COLUMNS + left : 3]]

@@ -50,7 +50,7 @@ class Sketch:
     """A canvas with a face's curves in its pixels; each method draws one part, from the back to the front."""
 
     def __init__(self, face: Face, look: Look, size: int, *, canvas: Image.Image | None = None, turn: float = 0.0) -> None:
-        """Lay the face on a canvas of ``size`` pixels a side.
+        """Place the face on a canvas of ``size`` pixels per side.
 
         Args:
             face: the shape, in the unit square of the canvas.

@@ -1,4 +1,4 @@
-"""The shape of a drawn face: a small linear 3-D model, posed by a rotation and laid into the image.
+"""The shape of a drawn face: a small linear 3-D model, posed by a rotation and placed in the image.
 
 Face frame: x to the image's right, y down, z towards the viewer; the outer eye corners are at ``(±1, 0)``. The first 68
 vertices are the landmarks in the ibug order, the others outline what carries no landmark (skull, hairline, ears).
@@ -149,7 +149,7 @@ _MODES: Array = np.concatenate([IDENTITY, EXPRESSION]).reshape(len(IDENTITY) + l
 
 @dataclass(frozen=True)
 class Face:
-    """A face laid into the image.
+    """A face placed in the image.
 
     Attributes:
         vertices: ``(100, 2)`` in the unit square of the image, the landmarks first.

@@ -1,4 +1,4 @@
-"""How sure a detector is: several looks at an image, what they tell, and the map from that to an expected error."""
+"""Uncertainty: features from several views, and the model from these to an expected error."""
 
 from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures

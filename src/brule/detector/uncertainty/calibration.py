@@ -1,11 +1,11 @@
-r"""From signals of uncertainty to an expected error, and its file.
+r"""The model from uncertainty features to an expected error, and its file.
 
 The expected error of landmark n in image b, in sides of the crop, is
 
 .. math:: \mu_{bn} = s_n \prod_k f_{bnk}^{w_k}, \qquad w_k \ge 0
 
-with one scale ``s_n`` a landmark and one exponent ``w_k`` a signal: monotone in every signal, tame where a signal leaves
-the range that was calibrated, and few enough numbers for a few images.
+with one scale ``s_n`` per landmark and one exponent ``w_k`` per signal (feature): monotone in every signal, moderate where a
+signal leaves the calibrated range, and with few enough parameters for a few images.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SMALLEST_ERROR = 1e-6  # sides of the crop: an error of exactly zero has no log
 
 @dataclass(frozen=True, eq=False)
 class ErrorModel:
-    """UncertaintyFeatures → expected error, for one number of views.
+    """Maps uncertainty features to an expected error, for one number of views.
 
     Attributes:
         exponents: ``w_k`` by the name of the signal, none negative.
@@ -137,7 +137,7 @@ class Calibration:
         """
         if views not in self.maps:
             raise ConfigError(
-                f"tta: this detector is calibrated for 1 to {max(self.maps)} views, got {views}; calibrate it anew with more "
+                f"tta: this detector is calibrated for 1 to {max(self.maps)} views, got {views}; calibrate it again with more "
                 f"(brule calibrate --views {views})"
             )
 
@@ -171,7 +171,7 @@ def read_calibration(folder: Path, *, landmarks: int, signals: tuple[str, ...] =
     path = folder / CALIBRATION
     if not path.is_file():
         return None
-    advice = "remove it, or calibrate the detector anew"
+    advice = "remove it, or calibrate the detector again"
     try:
         content = read_json(path, advice=advice)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -188,7 +188,7 @@ def read_calibration(folder: Path, *, landmarks: int, signals: tuple[str, ...] =
         unknown = [name for name in one.exponents if name not in signals]
         if len(one.scale) != landmarks or unknown:
             raise CheckpointError(
-                f"{path}: is that of another detector: {len(one.scale)} landmarks instead of {landmarks}"
+                f"{path}: belongs to another detector: {len(one.scale)} landmarks instead of {landmarks}"
                 f"{', signals that this one lacks: ' + ', '.join(unknown) if unknown else ''}; {advice}"
             )
     return Calibration(maps, images, facts)

@@ -1,4 +1,4 @@
-"""Signs of the error of a prediction, computed without the truth."""
+"""Uncertainty features: numbers that indicate how large a prediction's error is, computed without the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from brule.detector.uncertainty.tta import TtaPredictions
 from brule.geometry import ShapePrior
 
 FEATURES = ("heatmap_spread", "disagreement", "energy")
-# Below these a signal says no more: a thousandth of a pixel of an encoder, an energy that no shape has.
+# Below these a signal carries no information: a thousandth of a pixel of an encoder, an energy that no shape has.
 _FLOORS = {"heatmap_spread": 1e-4, "disagreement": 1e-4, "energy": 1e-2}
 
 
@@ -21,10 +21,10 @@ class UncertaintyFeatures:
     """Three signals of uncertainty, each larger where an error is more likely.
 
     Attributes:
-        heatmap_spread: ``(B, N)``, the standard deviation of the softmax heatmap_spread along one axis, sides of the crop.
-        disagreement: ``(B, N)``, that of the answers to several views; ``None`` with a single view.
-        energy: ``(B,)``, how unlikely the predicted shape is beside the annotated ones (:meth:`ShapePrior.energy`, one on
-            average); ``None`` where the detector has no shapes of one number of points.
+        heatmap_spread: ``(B, N)``, the standard deviation of the softmax heatmap along one axis, in sides of the crop.
+        disagreement: ``(B, N)``, the standard deviation of the answers to several views; ``None`` with a single view.
+        energy: ``(B,)``, how unlikely the predicted shape is compared with the annotated ones (:meth:`ShapePrior.energy`, one
+            on average); ``None`` if the detector has no shapes with the same number of points.
     """
 
     heatmap_spread: Array
@@ -37,7 +37,7 @@ class UncertaintyFeatures:
 
         Args:
             looks: the answers to the views.
-            prior: what the annotated shapes say about shapes, on the same device.
+            prior: fitted to the annotated shapes, on the same device.
         """
         mean, count = looks.mean, len(looks.points)
         apart = None

@@ -21,7 +21,7 @@ _LEAST = 8  # crops: for fewer a thread isn't worth its while
 
 @dataclass(frozen=True)
 class Reader:
-    """A model with all that it takes to say how sure it is.
+    """A model with everything needed to compute its uncertainty.
 
     Attributes:
         model: in evaluation mode.

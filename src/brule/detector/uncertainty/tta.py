@@ -1,4 +1,4 @@
-"""Several looks at one image: as it is, mirrored, turned a little; each answer carried back to the image as it is."""
+"""Test-time augmentation: several views of one image (unchanged, mirrored, rotated a little), each answer mapped back."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from brule.errors import ConfigError
 from brule.geometry import SynchronizedWarp, mirrored
 from brule.model import BruleModel
 
-# Degrees and zoom. Turning by 5° lays the corners outside the crop, zooming by 1.08 brings them in again.
+# Degrees and zoom. A rotation by 5° moves the corners out of the crop, a zoom by 1.08 brings them in again.
 _MOVES = ((0.0, 1.0), (5.0, 1.08), (-5.0, 1.08), (0.0, 0.93), (8.0, 1.0), (-8.0, 1.0))
 MAX_TTA = len(_MOVES)
 
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a crop.
+    """One view of a crop.
 
     Attributes:
         flip: whether it is mirrored first, left to right.
-        angle: by how much it is turned then, in degrees.
-        zoom: how much larger it is shown.
+        angle: by how many degrees it is then rotated.
+        zoom: how many times larger it is shown.
     """
 
     flip: bool = False
@@ -32,7 +32,7 @@ class View:
     zoom: float = 1.0
 
     def warp(self, batch: int, device: torch.device) -> SynchronizedWarp:
-        """Turning and zooming about the centre of the square, the same for every image of a batch."""
+        """Rotation and zoom about the centre of the square, the same for every image of a batch."""
         angle = math.radians(self.angle)
         cosine, sine = math.cos(angle) / self.zoom, math.sin(angle) / self.zoom
         inverse = torch.tensor([[cosine, sine], [-sine, cosine]])
@@ -42,11 +42,11 @@ class View:
 
 @dataclass(frozen=True)
 class TtaPredictions:
-    """What a detector answers to several views of a batch, in the unit square of the crop as it is.
+    """A detector's answers to several views of a batch, in the unit square of the unchanged crop.
 
     Attributes:
         points: ``(V, B, N, 2)``.
-        heatmap_spread: ``(V, B, N)``, the standard deviation of each heatmap_spread along one axis.
+        heatmap_spread: ``(V, B, N)``, the standard deviation of each heatmap along one axis.
     """
 
     points: Tensor
@@ -73,7 +73,7 @@ class TtaPredictions:
 
 
 def tta_transforms(count: int, *, mirror: bool) -> tuple[View, ...]:
-    """The first ``count`` views; those of a smaller count are among them, and the first is the crop as it is.
+    """The first ``count`` views; those of a smaller count are among them, and the first is the unchanged crop.
 
     Args:
         count: how many, 1 … :data:`MAX_TTA`.
@@ -94,7 +94,7 @@ def tta_transforms(count: int, *, mirror: bool) -> tuple[View, ...]:
 
 @torch.no_grad()
 def look(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | None = None) -> TtaPredictions:
-    """Ask a model for the landmarks of several views of the same crops. It takes as many times as long as there are views.
+    """Ask a model for the landmarks of several views of the same crops. V views take V times as long.
 
     Args:
         model: a trained one, in evaluation mode.

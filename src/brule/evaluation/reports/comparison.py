@@ -187,7 +187,7 @@ def comparison_page(report: ComparisonReport, *, facts: Sequence[tuple[str, str]
 
 
 def verdict(report: ComparisonReport) -> str:
-    """What the comparison says, in a sentence or two."""
+    """The result of the comparison, in a sentence or two."""
     best = min(report.candidates, key=lambda one: one.scores.nme)
     best_of = f"On {len(report.names):,} images, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
     open_pairs = [one for one in report.differences["nme"] if best.name in (one.first, one.second) and not _is_certain(one)]
@@ -246,14 +246,15 @@ def _figures(report: ComparisonReport) -> Markup:
     curves = {one.name: one.found.errors.nme for one in report.candidates}
     limits = report.candidates[0].scores.limits
     drawn = html.chart(ced_chart(curves, floors=_floors(report.candidates), limits=limits), _CED_CAPTION)
-    header = ["", *(LABELS[name] for name in report.figures), *(["NME, given boxes"] if given else []), "floor"]
+    columns = [LABELS[name] for name in report.figures] + ["NME, given boxes"] * bool(given)
+    header = ["", *columns, "constant answer (floor)"]
     return html.section(
         "Side by side",
         html.table(header, rows, label="Figures of each detector", compact=True),
         html.side_by_side(drawn, *_regions(report)),
-        lead=f"Measured on {report.measured}. The best of each column is bold. The floor is the constant answer of the "
-        "run's own annotated shapes. The intervals of two detectors may overlap although their difference is significant: "
-        "the next section shows it.",
+        lead=f"Measured on {report.measured}. The best of each column is bold. The floor is the error of a constant answer: "
+        "the mean of each run's own annotated shapes, placed in the true box. The intervals of two detectors may overlap "
+        "although their difference is significant: the next section shows it.",
     )
 
 
@@ -266,8 +267,8 @@ def _best(name: str, candidates: Sequence[Candidate]) -> set[str]:
 def _floors(candidates: Sequence[Candidate]) -> Mapping[str, Any]:
     first = candidates[0].found.floor.nme
     if all(np.allclose(one.found.floor.nme, first) for one in candidates):
-        return {"floor": first}
-    return {f"floor of {one.name}": one.found.floor.nme for one in candidates}
+        return {"constant answer (floor)": first}
+    return {f"constant answer of {one.name}": one.found.floor.nme for one in candidates}
 
 
 def _differences(report: ComparisonReport) -> Markup:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from brule.arrays import Array
 from brule.evaluation.evaluate import Evaluation
-from brule.evaluation.intervals import Estimate, mean_estimates
+from brule.evaluation.intervals import Estimate, ced_band
 from brule.evaluation.measurement import COLUMNS, Measurement
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, metrics_json, per_image_csv
@@ -78,7 +78,7 @@ def write_evaluation(
         crop: index of an image → the picture that shows it, for :func:`evaluation_page`.
         facts: what has to be known about the figures: (name, value).
         details: the same and more for ``metrics.json``.
-        commands: how to go on: (what it does, the command).
+        commands: what to do next: (what it does, the command).
         course: what was measured during training, for :func:`evaluation_page`.
 
     Returns:
@@ -121,7 +121,7 @@ def evaluation_page(
         facts: what has to be known about the figures: (name, value).
         eyebrow: a few words above the title.
         pictures: further ones, with their captions.
-        commands: how to go on: (what it does, the command).
+        commands: what to do next: (what it does, the command).
         course: iteration, NME and W₁ in % of each measurement during training, given boxes.
         files: ``metrics.json`` and ``per_image.csv`` lie beside the page: link to them.
     """
@@ -167,10 +167,10 @@ def _tiles(measured: Measurement) -> Markup:
     place = "on whole images, without boxes" if first.boxes == "none" else "inside the true boxes"
     items = [
         Tile("Mean error (NME)", shown(mine, "nme")[0], f"{place}; {_interval(mine.estimate('nme'))}"),
-        Tile("Found", shown(mine, "found")[0], "objects with an error below the floor"),
+        Tile("Found", shown(mine, "found")[0], "objects with a smaller error than the floor"),
         Tile(
-            f"Always the {first.floor_name} (the floor)", f"{floor:.2f} %",
-            f"inside the true box; the detector has {_ratio(mine.nme, floor)} of it",
+            f"Constant answer: the {first.floor_name} (floor)", f"{floor:.2f} %",
+            f"inside the true box; the detector's error is {_ratio(mine.nme, floor)} of it",
         ),
         Tile("Images", f"{mine.n:,}", f"errors in % of: {mine.normaliser}"),
     ]  # fmt: skip
@@ -242,9 +242,7 @@ def _ced(measured: Measurement) -> str:
     limits = first.scores.limits or (first.scores.floor_nme,)
     end = ced_end([*curves.values(), *floors.values()], limits)
     grid = np.linspace(0, end, _BAND_POINTS + 1)
-    found = np.array(mean_estimates(first.errors[:, None] <= grid))
-    band = (grid, found[:, 1], found[:, 2])
-    return ced_chart(curves, floors=floors, limits=limits, band=band, end=end)
+    return ced_chart(curves, floors=floors, limits=limits, band=(grid, *ced_band(first.errors, grid)), end=end)
 
 
 def _where(evaluation: Evaluation) -> Markup:

@@ -73,7 +73,7 @@ def chart(svg: str, caption: str) -> Markup:
 
 
 def side_by_side(*parts: Markup) -> Markup:
-    """Parts beside each other, below each other where there is no room."""
+    """Parts side by side, or one below the other if there is no room."""
     return _fill("group", "beside", parts)
 
 

@@ -14,7 +14,7 @@ LABELS = {
     "median_nme": "median error",
     "nme_px": "mean error in pixels",
     "nme_mm": "mean error in millimetres",
-    "found": "found (below the floor)",
+    "found": "found (better than the floor)",
     "w1": "W₁, in any order",
     "auc_8": "AUC at 8 %",
     "fr_8": "failures above 8 %",
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def figure_rows(found: Evaluation | Measurement) -> list[Row]:
-    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside the floor."""
+    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside that of the floor (a constant answer)."""
     measured = Measurement.of(found)
     floor = measured.first.floor_scores
     return [
@@ -47,7 +47,7 @@ def figure_rows(found: Evaluation | Measurement) -> list[Row]:
 
 
 def shown(scores: Scores | None, name: str) -> tuple[str, str]:
-    """A figure and its interval as text; empty where there is no such figure."""
+    """A figure and its interval as text; empty if there is no such figure."""
     return ("", "") if scores is None or name not in scores.figures else estimate_text(name, scores.estimate(name))
 
 

@@ -31,7 +31,7 @@ _LEFT = 92
 
 
 def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | None = None) -> str:
-    """The error of each region as a bar with its interval, and a tick where the floor's is.
+    """The error of each region as a bar with its interval, and a tick at that of a constant answer (the floor).
 
     Args:
         values: region → (mean error, lower end, upper end) in percent; a region of NaN gets no bar.
@@ -49,7 +49,7 @@ def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | 
     marks = {name: floor for name, floor in (floors or {}).items() if math.isfinite(floor)}
     end = nice_end(1.02 * max([*(one[2] for one in known.values()), *marks.values(), 0.0]))
     legend = [LegendEntry("mean error with its 95 % interval", series_colour(0))]
-    legend += [LegendEntry("constant barycenter", FLOOR, "4 2")] if marks else []
+    legend += [LegendEntry("constant answer (floor)", FLOOR, "4 2")] if marks else []
     top = 18 * len(legend) + 10
     height = top + _ROW * len(values)
     words = ", ".join(f"{name} {one[0]:.2f} %" for name, one in known.items())

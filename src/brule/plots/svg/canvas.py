@@ -37,7 +37,7 @@ class Canvas:
         width: in the chart's own units; on the page it fills the room it is given.
         height: in the same unit.
         label: what the chart shows, for those who can't see it.
-        decorative: it only repeats what a picture's own text says: no label, hidden from screen readers.
+        decorative: it only repeats a picture's own text: no label, hidden from screen readers.
     """
 
     def __init__(self, width: float, height: float, label: str = "", *, decorative: bool = False) -> None:

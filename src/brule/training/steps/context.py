@@ -1,4 +1,4 @@
-"""What an iteration hands to its steps, and what they have in common."""
+"""The context of a training step, and the code that all steps share."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Step:
 
     @cached_property
     def shape_model(self) -> ShapeModel:
-        """What is known of the shape, its mean as far as it is known by now."""
+        """The shape model, with the current estimate of its mean."""
         return self.state.shape_model.moved(self.state.means.shift)
 
     @property
@@ -213,10 +213,10 @@ def finite(terms: dict[str, Tensor], distributed: Distributed) -> dict[str, floa
 
 
 def not_finite(what: str) -> TrainingError:
-    """The error of a run whose numbers have left the finite ones."""
+    """The error of a run with numbers that are no longer finite."""
     return TrainingError(
-        f"training stopped: {what}; the last checkpoint is intact. Train anew with a lower optimizer.learning_rate "
-        "(and optimizer.muon, where that isn't 0), or with optimizer.clip=5"
+        f"training stopped: {what}; the last checkpoint is intact. Train again with a lower optimizer.learning_rate "
+        "(and optimizer.muon, if that isn't 0), or with optimizer.clip=5"
     )
 
 

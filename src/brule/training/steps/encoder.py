@@ -14,13 +14,13 @@ from brule.geometry import AugmentedPair, ShapePrior
 from brule.model import Decoder
 from brule.tensors import resized
 from brule.training.steps.context import Step, autocast, descend, encode, finite, frozen, pixel_noise
-from brule.training.terms import ENCODER_TERMS, active_terms, computed
+from brule.training.terms import ENCODER_TERMS, active_terms, computed, needed
 from brule.transport import BarycenterFit, fit_barycenter
 
 
 @dataclass(frozen=True)
 class EncoderPass:
-    """What the encoder found on a batch: everything that a term may need.
+    """The encoder's landmarks on a batch, and everything else that a term may need.
 
     The lists have an entry for every stage of the encoder.
 
@@ -51,7 +51,7 @@ class EncoderPass:
 
     @property
     def prior(self) -> ShapePrior:
-        """The shape prior, where there is one."""
+        """The shape prior, if there is one."""
         assert self.step.shape_model.prior is not None
         return self.step.shape_model.prior
 
@@ -118,11 +118,12 @@ def encoder_step(step: Step) -> dict[str, float]:
     state.model.train()
     active = active_terms(ENCODER_TERMS, step)
     # Alg. 2, lines 1–4: the landmarks of I, of gI, and of fakes F = G(L(X), S_o(z)).
-    found = _pass(step, fakes=bool({"L_rec^L", "drawn"} & {term.name for term in active}))
+    needs = needed(active)
+    found = _pass(step, fakes="fakes" in needs)
     finite({"a predicted coordinate": found.view2[-1].sum()}, step.distributed)
     # Alg. 2, lines 5–9: R_b, R_g, L_g, L_rec^I, L_rec^L. The transport of R_b is solved aside, while a GPU works on the others.
     with ThreadPoolExecutor(1, thread_name_prefix="brule-transport") as aside:
-        if "R_b" in {term.name for term in active}:
+        if "transport" in needs:
             found.fits.extend(aside.submit(fit_barycenter, x.detach(), step.shape_model.reference) for x in found.anchored)
         running_mean = found.running_mean
         terms, weights = computed(active, found)
@@ -163,7 +164,7 @@ def _from_itself(found: EncoderPass, points: Tensor) -> None:
 
 
 def _from_teacher(found: EncoderPass, moved: Tensor) -> None:
-    """``E(gI)`` learns from ``g Ē(I)`` of the averaged encoder ``Ē``, and stands for the shape of ``I`` as ``g⁻¹ E(gI)``."""
+    """``E(gI)`` learns from ``g Ē(I)`` of the averaged encoder ``Ē``, and gives the shape of ``I`` as ``g⁻¹ E(gI)``."""
     found.view1.append(found.views.move_back(moved))
     found.view2.append(moved)
     found.target.append(found.step.moved_labels)

@@ -1,4 +1,4 @@
-"""Training, predicting and what came of it."""
+"""Training and prediction, and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask the service: this machine, or who has the token."""
+"""Access control of the service: this machine, or anyone who has the token."""
 
 from __future__ import annotations
 

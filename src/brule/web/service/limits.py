@@ -9,7 +9,7 @@ from brule.errors import ConfigError
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of the service, so that nobody can fill its memory.
+    """The limits of the service, so that requests can't fill its memory.
 
     Attributes:
         megabytes: of a request, MiB.

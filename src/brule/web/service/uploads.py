@@ -26,7 +26,7 @@ from brule.web.service.schema import PredictBody
 
 @dataclass(frozen=True)
 class Upload:
-    """An image as it came.
+    """An image as it was sent.
 
     Args:
         name: of the image.

@@ -30,7 +30,7 @@ const NOTHING_YET = {
   formats: [], runs: [], outlines: [], scale: null, measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
   can: { add_folders: false, start_from: false, redraw: false },
   guess: { ready: false, source: null, trained_on: 0, held_out: null },
-  train: { state: "idle", run: null, share: null, seconds: 0, seconds_left: null, iteration: 0, curve: {}, preview: null, message: null, command: "" },
+  train: { state: "idle", run: null, share: null, seconds: 0, seconds_left: null, iteration: 0, curve: {}, term_labels: {}, preview: null, message: null, command: "" },
 };
 
 const UNREACHABLE = "The brule server can't be reached. Is it still running in the terminal?";

@@ -11,8 +11,8 @@
  * @typedef {Template & {id: string, title: string}} KnownTemplate
  *
  * @typedef {{state: "idle" | "running" | "stopping" | "stopped" | "finished" | "failed", run: string | null, share: number | null,
- *   seconds: number, seconds_left: number | null, iteration: number, curve: {[term: string]: XY[]}, preview: string | null,
- *   message: string | null, command: string}} Training
+ *   seconds: number, seconds_left: number | null, iteration: number, curve: {[term: string]: XY[]},
+ *   term_labels: {[term: string]: string}, preview: string | null, message: string | null, command: string}} Training
  * @typedef {{state: "idle" | "running" | "finished" | "failed", done: number, total: number, message: string | null}} Predicting
  * @typedef {{ready: boolean, source: "mean" | "model" | "detector" | null, trained_on: number,
  *   held_out: {mean: number | null, model: number | null, detector: number | null} | null}} Guessing

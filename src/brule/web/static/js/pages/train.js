@@ -1,4 +1,4 @@
-/** Training: start, watch, stop, go on. It runs beside the page and survives it. */
+/** Training: start, watch, stop, resume. It runs beside the page and survives it. */
 
 import { button, field, fill, h } from "../lib/dom.js";
 import { decimal, duration, plural } from "../lib/format.js";
@@ -131,7 +131,7 @@ export class TrainPage {
   /** @param {Training} train */
   showCurve(train) {
     const terms = Object.keys(train.curve).sort((a, b) => Number(TOTAL.has(b)) - Number(TOTAL.has(a)));
-    const series = terms.slice(0, 4).map((name) => ({ name: name.replaceAll("_", " "), points: train.curve[name] }));
+    const series = terms.slice(0, 4).map((name) => ({ name: train.term_labels[name] ?? name, points: train.curve[name] }));
     const key = `${train.run} ${series.map((own) => own.points.length).join()} ${train.preview}`;
     this.curve.hidden = !series.some((own) => own.points.length > 1);
     this.preview.hidden = !train.preview;
