@@ -96,15 +96,15 @@ def in_parts(run: Path, folder: Path) -> Speed:
 
 def on_ray(run: Path, folder: Path, *, workers: int) -> Speed:
     """The same on a local cluster, from the parts on that come after every worker's first."""
-    seen: list[tuple[int, float, float, float]] = []
+    progress: list[tuple[int, float, float, float]] = []
     before = {process for process, _, _ in _ray_processes()}
 
-    def look(done: int) -> None:
+    def note_progress(done: int) -> None:
         own = [(busy, peak) for process, busy, peak in _ray_processes() if process not in before]
-        seen.append((done, time.perf_counter(), sum(busy for busy, _ in own), max(peak for _, peak in own)))
+        progress.append((done, time.perf_counter(), sum(busy for busy, _ in own), max(peak for _, peak in own)))
 
-    _predict(run, folder, engine="ray", show=look, workers=workers)
-    (first, start, busy, _), (last, end, ended, peak) = seen[2 * workers - 1], seen[-1]
+    _predict(run, folder, engine="ray", show=note_progress, workers=workers)
+    (first, start, busy, _), (last, end, ended, peak) = progress[2 * workers - 1], progress[-1]
     return Speed((last - first) * PART, end - start, ended - busy, peak, workers)
 
 

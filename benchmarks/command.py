@@ -193,7 +193,7 @@ def _print_profile(profile: Profile, *, on_device: bool) -> None:
         kinds.append(row("the device waits" if on_device else "outside of PyTorch's operations", rest))
     _table(("kind of work", "time", "share"), kinds)
     say("")
-    longest, others = profile.operations[:_SHOWN_OPERATIONS], profile.operations[_SHOWN_OPERATIONS:]
+    longest, others = profile.operations[:_MAX_LISTED_OPERATIONS], profile.operations[_MAX_LISTED_OPERATIONS:]
     rows = [(*row(one.name.removeprefix("aten::"), one.seconds), f"{one.calls:g}") for one in longest]
     if others:
         seconds, calls = (sum(getattr(one, name) for one in others) for name in ("seconds", "calls"))
@@ -215,7 +215,7 @@ def _print_changes(old: Record, new: Record, name: str) -> None:
     _table((*_PLACE, "before", "now", "times faster"), rows)
 
 
-_SHOWN_OPERATIONS = 20  # operations of a profile that are printed
+_MAX_LISTED_OPERATIONS = 20  # operations of a profile that are printed
 _PLACE = ("part", "size", "B", "N")
 
 

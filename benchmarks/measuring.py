@@ -30,7 +30,7 @@ def run_benchmarks(plan: Plan, *, only: Sequence[str] = (), against: bool = Fals
         plan: what, and how long.
         only: names of parts; all by default.
         against: run what people would use instead beside ours, rather than the parts alone.
-        say: told what comes next.
+        say: called with what comes next.
 
     Returns:
         What was measured, and what was skipped and why.

@@ -15,7 +15,7 @@ from brule.training.loop import iterate
 from brule.training.run import build_shape_model, start_run
 
 _WARM_UP, _CYCLES = 3, 4
-_KINDS = (  # the first part of a name that fits tells the kind
+_KINDS = (  # the first part of a name that fits is the kind
     ("convolutions", ("conv",)),
     ("matrix products", ("mm", "aten::linear", "matmul", "einsum")),
     ("normalisation", ("norm",)),

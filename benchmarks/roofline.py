@@ -79,7 +79,7 @@ def _product_rate(side: int, dtype: torch.dtype, device: torch.device) -> float:
 
 
 def count(run: Run) -> Counts:
-    """Run once and count; what other threads and NumPy do is not seen."""
+    """Run once and count; what other threads and NumPy do isn't counted."""
     with _Counter() as counter:
         run()
     return Counts(counter.flops, counter.bytes)

@@ -88,11 +88,11 @@ def measure(folder: Path, store: Path, size: int, *, batches: int) -> dict[str, 
     samples = read_samples(folder, check_images=False)
     scanned = time.perf_counter() - start
     result = {"images": len(samples), "scan_s": scanned, "records_mb": memory("RssAnon") - before}
-    seen: list[int] = []
+    calls: list[int] = []
     with Peak() as peak:
         start = time.perf_counter()
-        cache = build_cache(samples, size, directory=store, progress=lambda done, _: seen.append(done) if not seen else None)
-        result |= {"build_s": time.perf_counter() - start, "from": seen[0] if seen[0] > 1 else 0}
+        cache = build_cache(samples, size, directory=store, progress=lambda done, _: calls.append(done) if not calls else None)
+        result |= {"build_s": time.perf_counter() - start, "from": calls[0] if calls[0] > 1 else 0}
     result["build_anon_mb"] = peak.most - peak.start
     start = time.perf_counter()
     cache = build_cache(samples, size, directory=store)
@@ -116,7 +116,7 @@ def in_fresh_process(*words: object) -> dict[str, float]:
 
 
 def kill_at(folder: Path, store: Path, size: int, *, images: int) -> None:
-    """Kill a building process (SIGKILL) once its log tells of 60 % of the images."""
+    """Kill a building process (SIGKILL) once its log has 60 % of the images."""
     process = subprocess.Popen([sys.executable, __file__, "--worker", str(folder), str(store), str(size), "1"])
     while process.poll() is None and _logged(store) < 0.6 * images:
         time.sleep(0.05)
@@ -155,10 +155,10 @@ def main() -> None:
         rows.append(in_fresh_process(folder, root / "killed", options.size, options.batches))
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    tell(rows)
+    print_table(rows)
 
 
-def tell(rows: list[dict[str, float]]) -> None:
+def print_table(rows: list[dict[str, float]]) -> None:
     """The table, in Markdown."""
     names = {
         "images": "images",

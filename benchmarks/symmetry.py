@@ -42,15 +42,15 @@ def main() -> None:
     truth = None if asked.none or asked.subset else mirror_permutation(whole.mean(0))
     print("| shapes | by | right | other | none |\n|---|---|---|---|---|")
     for n in asked.n:
-        seen: dict[str, Counter[str]] = {"several shapes": Counter(), "their mean": Counter()}
+        verdicts: dict[str, Counter[str]] = {"several shapes": Counter(), "their mean": Counter()}
         for draw in range(asked.draws):
             generator = np.random.default_rng(draw)
             chosen = generator.choice(len(points), n, replace=False)
             places = generator.choice(len(whole[0]), asked.subset, replace=False) if asked.subset else np.arange(len(whole[0]))
             shapes = torch.stack([torch.from_numpy(to_crop(points[k][places])) for k in chosen])
-            seen["several shapes"][verdict(mirror_permutation(shapes), truth)] += 1
-            seen["their mean"][verdict(mirror_permutation(shapes.mean(0)), truth)] += 1
-        for by, counts in seen.items():
+            verdicts["several shapes"][verdict(mirror_permutation(shapes), truth)] += 1
+            verdicts["their mean"][verdict(mirror_permutation(shapes.mean(0)), truth)] += 1
+        for by, counts in verdicts.items():
             print(f"| {n} | {by} | {counts['right']} | {counts['other']} | {counts['none']} |", flush=True)
 
 

@@ -68,7 +68,7 @@ def time_call(run: Run, device: torch.device, *, repeats: int, seconds: float, w
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has done what it was told."""
+    """Wait until a device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

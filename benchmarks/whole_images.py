@@ -21,7 +21,7 @@ from brule.data import Sample, SampleList, read_samples, split_by_name
 from brule.detector import Landmarks, measure_detector
 from brule.evaluation import Measurement, normaliser
 
-MOST = 3  # answers per image
+MAX_ANSWERS = 3  # answers per image
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:
     measured = measure_detector(detector, data.samples)
     assert measured.whole is not None and measured.given is not None
     whole, given = measured.whole.scores, measured.given.scores
-    three = detector.predict(data.bare, objects="all", most=MOST, flagged="keep")
+    three = detector.predict(data.bare, objects="all", most=MAX_ANSWERS, flagged="keep")
     best = np.full(len(data.points), np.inf)
     np.minimum.at(best, three.image.numpy(), data.errors(three))
     right = best < whole.floor_nme
@@ -81,7 +81,13 @@ def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:
         )
     ]
     rows += [
-        (f"{len(three) / len(best):.2f}, at most {MOST}", f"{100 * right.mean():.1f} %", f"{best[right].mean():.2f} %", "", "")
+        (
+            f"{len(three) / len(best):.2f}, at most {MAX_ANSWERS}",
+            f"{100 * right.mean():.1f} %",
+            f"{best[right].mean():.2f} %",
+            "",
+            "",
+        )
     ]
     rows += [
         (

@@ -72,11 +72,11 @@ def in_fork(
         time.sleep(kill_in)
         os.kill(child, signal.SIGKILL)
     with open(reader, "rb") as pipe:
-        told = pipe.read().decode(errors="replace")
+        written = pipe.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
     code = -1 if killed else os.WEXITSTATUS(status)
-    printed, end, counts = told.rpartition("\0")  # a killed process writes no counts
+    printed, end, counts = written.rpartition("\0")  # a killed process writes no counts
     operations, refused = map(int, counts.split()) if end else (0, 0)
     return Ended(killed, code, operations, refused, printed, time.monotonic() - began)
 

@@ -1,7 +1,7 @@
 """The layout of the house: who may import whom, how long things may get, what may be imported when.
 
 Every rule is a function from a source folder to a list of complaints. It is tried on `src`, where it must have none,
-and on a made-up tree that breaks it, where it must have one. CONTRIBUTING.md tells the same rules in prose.
+and on a made-up tree that breaks it, where it must have one. CONTRIBUTING.md has the same rules in prose.
 """
 
 from __future__ import annotations

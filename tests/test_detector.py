@@ -210,7 +210,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path, directory: str | None
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION])
-def test_a_damaged_detector_is_told_as_such(trained: LandmarkDetector, tmp_path: Path, name: str) -> None:
+def test_a_damaged_detector_is_reported_as_such(trained: LandmarkDetector, tmp_path: Path, name: str) -> None:
     trained.save(tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
     with pytest.raises(CheckpointError, match=f"{name}: damaged"):
@@ -228,7 +228,7 @@ def test_weights_of_another_architecture_are_refused(trained: LandmarkDetector, 
         LandmarkDetector.load(tmp_path)
 
 
-def test_labels_of_the_images_are_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_of_the_images_are_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Landmarks with the same box but otherwise nonsense give the same detector bit for bit; and training gets bytes,
     a barycenter and shapes, none of which holds the landmarks of the images."""
     write_synthetic_faces(tmp_path / "images", 8, size=48, start=50)
@@ -516,15 +516,15 @@ def test_annotated_images_teach_alone_or_beside_others(tmp_path: Path) -> None:
 
 def test_annotated_images_reach_training_with_their_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A landmark's place in the image is its place in the crop: the colour there is the same."""
-    genuine, seen = loop_module.train, []
+    genuine, learnt = loop_module.train, []
 
     def spy(*given: Any, **keywords: Any) -> Any:
-        seen.append(keywords["labelled"])
+        learnt.append(keywords["labelled"])
         return genuine(*given, **keywords)
 
     monkeypatch.setattr(loop_module, "train", spy)
     detector = untrained().fit(labelled=(FACES.images[:9], FACES.points[:9]))
-    (given,) = seen
+    (given,) = learnt
     context = given.images.shape[1] / detector.config_.crop.image_size
     for index in range(3):
         where = (given.points[index].numpy() - 0.5) / context + 0.5  # in the unit square of the stored crop
@@ -564,16 +564,16 @@ def test_bad_annotated_images_are_refused(keywords: dict[str, Any], said: str) -
 def test_who_watches_checkpoints_sees_the_detector_and_changes_nothing(
     kept: bool, trained: LandmarkDetector, tmp_path: Path
 ) -> None:
-    seen: list[tuple[int, torch.Tensor]] = []
+    watched_at: list[tuple[int, torch.Tensor]] = []
 
     def watch(detector: LandmarkDetector) -> None:
-        seen.append((detector.progress_.iteration, detector.predict(FACES.images[:2]).points))
+        watched_at.append((detector.progress_.iteration, detector.predict(FACES.images[:2]).points))
 
     watched = untrained(checkpoint_every=2)
     directory = tmp_path / "run" if kept else None
     watched.fit(FACES.images, shapes=FACES.points[:10], boxes=BOXES, directory=directory, on_checkpoint=watch)
-    assert [iteration for iteration, _ in seen] == [2, 3]
+    assert [iteration for iteration, _ in watched_at] == [2, 3]
     found = watched.predict(FACES.images[:2]).points
-    assert torch.equal(seen[-1][1], found)
-    assert not torch.equal(seen[0][1], found)
+    assert torch.equal(watched_at[-1][1], found)
+    assert not torch.equal(watched_at[0][1], found)
     assert torch.equal(trained.predict(FACES.images[:2]).points, found)

@@ -95,13 +95,13 @@ def test_contributing_lists_the_packages_that_there_are() -> None:
     assert {name.removesuffix(".py") for name in listed} == {name.removesuffix(".py") for name in there}
 
 
-def test_contributing_tells_the_levels_that_are_tested() -> None:
+def test_contributing_states_the_levels_that_are_tested() -> None:
     """The table of who may import whom, against the rules of ``tests/test_architecture.py``."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d?) ?\| (`.*?) \| (.*) \|$", text, re.MULTILINE)
-    told = [package for _, names, _ in rows for package in re.findall(r"`(\w+)`", names)]
-    assert sorted(told) == sorted(package for level in LEVELS for package in level if package != "__main__")
-    order = [LEVEL_OF[package] for package in told if package != "tensors"]  # the table has it beside what it uses
+    listed = [package for _, names, _ in rows for package in re.findall(r"`(\w+)`", names)]
+    assert sorted(listed) == sorted(package for level in LEVELS for package in level if package != "__main__")
+    order = [LEVEL_OF[package] for package in listed if package != "tensors"]  # the table has it beside what it uses
     assert order == sorted(order)
     for _, names, may_use in rows:
         for package in re.findall(r"`(\w+)`", names):

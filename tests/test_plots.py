@@ -201,8 +201,8 @@ def test_a_dot_lands_on_what_is_painted_in_the_preview():
     painted[0, 39:42, 19:22] = 255
     nothing, here = np.full((1, 1, 2), NAN), np.array([[[20.5, 40.5]]]) / 64
     empty = preview_sheet(black, nothing)
-    seen = centre_of(changed(preview_sheet(painted, nothing), empty))
-    assert centre_of(changed(preview_sheet(black, here), empty)) == pytest.approx(seen, abs=0.3)
+    painted_at = centre_of(changed(preview_sheet(painted, nothing), empty))
+    assert centre_of(changed(preview_sheet(black, here), empty)) == pytest.approx(painted_at, abs=0.3)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -215,17 +215,17 @@ def test_a_dot_lands_on_what_is_painted_in_the_grid():
     here = nothing.copy()
     here[1] = np.array([20.5, 40.5]) / 64
     empty = overlay_grid(black, nothing, columns=2)
-    seen = centre_of(changed(overlay_grid(painted, nothing, columns=2), empty))
+    painted_at = centre_of(changed(overlay_grid(painted, nothing, columns=2), empty))
     dot = overlay_grid(black, here, columns=2)
-    assert seen[0] > empty.width / 2  # the second image stands to the right of the first
-    assert centre_of(changed(dot, empty)) == pytest.approx(seen, abs=1)
-    assert nearest_colour_gap(dot, seen, index_colours(1)[0]) <= 6
+    assert painted_at[0] > empty.width / 2  # the second image stands to the right of the first
+    assert centre_of(changed(dot, empty)) == pytest.approx(painted_at, abs=1)
+    assert nearest_colour_gap(dot, painted_at, index_colours(1)[0]) <= 6
     crossed = overlay_grid(black, nothing, truth=here, columns=2)
-    assert centre_of(changed(crossed, empty)) == pytest.approx(seen, abs=1)
-    assert nearest_colour_gap(crossed, seen, np.full(3, 255)) < 60
+    assert centre_of(changed(crossed, empty)) == pytest.approx(painted_at, abs=1)
+    assert nearest_colour_gap(crossed, painted_at, np.full(3, 255)) < 60
 
 
-def test_grid_colours_tell_the_index():
+def test_grid_colours_show_the_index():
     images = np.full((1, 64, 64, 3), 128, dtype=np.uint8)
     points = np.array([[[0.2, 0.2], [0.8, 0.2], [0.5, 0.5], [0.2, 0.8], [0.8, 0.8]]])
     picture = overlay_grid(images, points, columns=1, tile=256)

@@ -58,8 +58,8 @@ def test_charts_are_well_formed_and_need_nothing_else(chart: str) -> None:
     root = parsed(svg)
     assert root.tag == f"{FLAT}svg" and len(root)
     assert "nan" not in svg.lower() and "<script" not in svg and "href" not in svg
-    told = root.get("aria-label")
-    assert (told and parsed(svg)[0].text == told and root.get("role") == "img") or root.get("aria-hidden") == "true"
+    label = root.get("aria-label")
+    assert (label and parsed(svg)[0].text == label and root.get("role") == "img") or root.get("aria-hidden") == "true"
 
 
 def test_ced_curve_is_the_share() -> None:
@@ -75,7 +75,7 @@ def test_ced_curve_is_the_share() -> None:
     assert [share_at(e) for e in (0.5, 1.1, 2.9, 3.1, 4)] == pytest.approx([0, 0.5, 0.5, 0.75, 0.75], abs=1e-3)
 
 
-def test_ced_tells_means_and_breaks_the_lines_of_floors() -> None:
+def test_ced_states_means_and_breaks_the_lines_of_floors() -> None:
     svg = ced_chart({"mine": [1, 3]}, floors={"floor": [10, 20]})
     words = [one.text for one in all_of(svg, "text")]
     assert {"mine", "2.00 %", "floor", "15.00 %"} <= set(words)

@@ -11,7 +11,7 @@ import pytest
 from torch import Tensor, nn
 
 from brule import LandmarkDetector
-from brule.choosing import seen_descriptors
+from brule.choosing import encoder_descriptors
 from brule.cli.data import convert
 from brule.data.formats import FORMATS
 from brule.data.synthetic import synthetic_faces
@@ -54,7 +54,7 @@ def plain_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_backbone_trains_describes_images_and_is_saved(tmp_path: Path) -> None:
     fitted = detector(encoder__backbone="plain").fit(FACES.images, shapes=FACES.points[:5])
     assert isinstance(fitted.model_.encoder.hourglass, PlainBackbone)
-    assert seen_descriptors(fitted, FACES.images).shape[0] == len(FACES.images)
+    assert encoder_descriptors(fitted, FACES.images).shape[0] == len(FACES.images)
     fitted.save(tmp_path)
     loaded = LandmarkDetector.load(tmp_path)
     np.testing.assert_allclose(loaded.predict_crops(FACES.images).points, fitted.predict_crops(FACES.images).points, atol=1e-6)

@@ -87,7 +87,7 @@ def test_runs_are_repeated_as_asked() -> None:
     assert Timing.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Timing(3.0, 2.0, 4.0, pytest.approx(4.96), 5)
 
 
-def test_the_peak_of_memory_is_seen_though_it_is_given_back() -> None:
+def test_the_peak_of_memory_is_measured_though_it_is_given_back() -> None:
     size = 64 * 2**20
     found = peak_memory(lambda: np.ones(size, dtype=np.uint8).sum(), CPU)
     if found is None:
@@ -219,15 +219,15 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     damaged = ["{", "[]", "{}", json.dumps(whole | {"results": [{}]}), json.dumps({k: whole[k] for k in ("format", "peaks")})]
     for text in damaged:
         path.write_text(text)
-        with pytest.raises(DataError) as told:
+        with pytest.raises(DataError) as raised:
             Record.read(path)
-        assert str(told.value).startswith(str(path))
+        assert str(raised.value).startswith(str(path))
     with pytest.raises(DataError, match="can't read it"):
         Record.read(tmp_path / "nowhere.json")
 
 
 def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
-    """Convolutions run forward and backward in a known number, and no time is told twice."""
+    """Convolutions run forward and backward in a known number, and no time is counted twice."""
     record = run_profile(PLAN)
     profile = record.profile
     assert profile is not None and record.results == []

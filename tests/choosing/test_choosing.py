@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from brule import LandmarkDetector
-from brule.choosing import choose, coverage, k_means, measure_choice, plain_descriptors, seen_descriptors
+from brule.choosing import choose, coverage, encoder_descriptors, k_means, measure_choice, plain_descriptors
 from brule.data.synthetic import synthetic_faces
 from brule.errors import DataError
 from brule.networks import LandmarkEncoder
@@ -20,7 +20,7 @@ def heaps(sizes: tuple[int, ...] = (30, 20, 10), seed: int = 0) -> np.ndarray:
     return np.concatenate([centre + generator.normal(size=(n, 5)) for centre, n in zip(centres, sizes, strict=True)])
 
 
-def test_heaps_are_told_apart_and_the_largest_comes_first() -> None:
+def test_heaps_are_separated_and_the_largest_comes_first() -> None:
     points = heaps()
     choice = choose(points, 3)
     assert choice.sizes.tolist() == [30, 20, 10]
@@ -128,22 +128,22 @@ def test_the_deepest_map_is_found(backbone: str, stacks: int, deepest: tuple[int
         torch.rand(5, 2), image_size=32, backbone=backbone, width=8 if backbone == "hourglass" else 4,  # type: ignore[arg-type]
         stacks=stacks, depth=2, stem_stride=2, head="softmax",
     )  # fmt: skip
-    seen: list[torch.Size] = []
-    hook = encoder.deepest.register_forward_hook(lambda _m, _i, maps: seen.append(maps.shape))
+    shapes: list[torch.Size] = []
+    hook = encoder.deepest.register_forward_hook(lambda _m, _i, maps: shapes.append(maps.shape))
     encoder(torch.zeros(3, 3, 32, 32))
     hook.remove()
     channels, side = deepest
-    assert seen == [torch.Size([3, channels, side, side])]
+    assert shapes == [torch.Size([3, channels, side, side])]
 
 
-def test_what_an_encoder_sees_depends_on_each_image_alone_and_leaves_no_hook() -> None:
+def test_encoder_descriptors_depend_on_each_image_alone_and_leave_no_hook() -> None:
     faces = synthetic_faces(70, size=32)
     detector = LandmarkDetector(
         crop__image_size=32, encoder__width=8, encoder__depth=2, batch_size=4, iterations=1, time_limit=0,
         preview_every=0, gan__enabled=False, quiet=True, device="cpu",
     ).fit(faces.images[:12], shapes=faces.points[:5])  # fmt: skip
     crops = np.concatenate([faces.images, faces.images[:1]])  # more than a batch; the last is the first again
-    descriptors = seen_descriptors(detector, crops)
+    descriptors = encoder_descriptors(detector, crops)
     assert descriptors.shape[0] == 71
     np.testing.assert_allclose(descriptors[-1], descriptors[0], atol=1e-3)
     assert np.linalg.norm(descriptors[1] - descriptors[0]) > 0.1

@@ -19,13 +19,13 @@ def run(trained: Path, tmp_path: Path) -> Path:
 def test_calibrate_then_predict_by_rank(brule, run: Path, faces: Path, tmp_path: Path) -> None:
     before = brule("predict", run, faces / "test", "-o", tmp_path / "before", "--no-overlays", "--rank")
     assert before.code == 0 and "isn't calibrated" in before.err
-    found = brule("calibrate", run, "--data", faces / "images", "--views", 2)
+    found = brule("calibrate", run, "--data", faces / "images", "--tta", 2)
     assert found.code == 0, found.err
     assert "correlation" in found.out and "least sure quarter" in found.out and "images   12" in found.out
     content = json.loads((run / "calibration.json").read_text())
     assert [one["views"] for one in content["maps"]] == [1, 2] and content["images"] == 12
     out = tmp_path / "after"
-    after = brule("predict", run, faces / "test", "-o", out, "--no-overlays", "--rank", "--views", 2)
+    after = brule("predict", run, faces / "test", "-o", out, "--no-overlays", "--rank", "--tta", 2)
     assert after.code == 0 and "calibrated" not in after.err, after.err
     with (out / "rank.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -42,7 +42,7 @@ def test_calibrate_then_predict_by_rank(brule, run: Path, faces: Path, tmp_path:
         assert own[int(row["worst_landmark"])] == max(own)
     first = next(line for line in after.out.splitlines() if "%" in line and "px" in line and ".png" in line)
     assert rows[0]["path"] in first
-    assert brule("predict", run, faces / "test", "-o", out, "--views", 3).code == 2
+    assert brule("predict", run, faces / "test", "-o", out, "--tta", 3).code == 2
 
 
 def test_without_calibration_no_error_is_claimed(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_without_calibration_no_error_is_claimed(brule, trained: Path, faces: Pa
     assert not (tmp_path / "b" / "rank.csv").exists()
 
 
-def test_evaluate_looks_several_times(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+def test_evaluate_averages_several_views(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
     found = brule("evaluate", trained, "--data", faces / "test", "--views", 2, "-o", tmp_path, "--json", tmp_path / "a.json")
     assert found.code == 0, found.err
     assert json.loads((tmp_path / "a.json").read_text())["views"] == 2

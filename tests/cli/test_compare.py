@@ -45,7 +45,7 @@ def test_runs_and_finished_evaluations_compare_alike(brule, trained: Path, other
     assert mixed.code == 0 and json.loads(figures.read_text())["n"] == 6
 
 
-def test_one_run_evaluated_twice_is_told_by_its_folders(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+def test_one_run_evaluated_twice_is_named_by_its_folders(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
     for name in ("before", "after"):
         brule("evaluate", trained, "--data", faces / "test", "-o", tmp_path / name)
     found = brule("compare", tmp_path / "before", tmp_path / "after")

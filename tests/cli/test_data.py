@@ -50,7 +50,7 @@ def test_convert_round_trip(brule, faces: Path, tmp_path: Path) -> None:
     assert len(read_shapes(tmp_path / "out")) == 6 and (tmp_path / "out" / "sub").is_dir()
 
 
-def test_convert_tells_what_is_lost_and_refuses_to_overwrite(brule, faces: Path, tmp_path: Path) -> None:
+def test_convert_reports_what_is_lost_and_refuses_to_overwrite(brule, faces: Path, tmp_path: Path) -> None:
     target = tmp_path / "faces.xml"
     words = ["data", "convert", faces / "test", target, "--to", "imglab"]
     found = brule(*words)
@@ -96,7 +96,7 @@ def test_images_are_named_with_or_without_the_option(brule, faces: Path) -> None
     assert nothing.code == 2 and "brule data inspect annotated/" in nothing.err
 
 
-def test_inspect_tells_what_is_wrong(brule, own_faces: Path, tmp_path: Path) -> None:
+def test_inspect_reports_what_is_wrong(brule, own_faces: Path, tmp_path: Path) -> None:
     folder = own_faces / "test"
     shutil.copy(folder / "face_000200.png", folder / "sub" / "face_000200.png")
     (folder / "broken.jpg").touch()

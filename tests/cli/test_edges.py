@@ -29,13 +29,13 @@ def drawn_edges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[froze
     """What the functions that draw are asked to join."""
     import brule.evaluation.reports.evaluation as page
 
-    seen: dict[str, set[frozenset[int]]] = {}
+    drawn: dict[str, set[frozenset[int]]] = {}
 
     def watched(module: object, name: str) -> None:
         draw = getattr(module, name)
 
         def watching(*arguments: object, **keywords: object) -> object:
-            seen[name] = pairs(keywords["edges"])
+            drawn[name] = pairs(keywords["edges"])
             return draw(*arguments, **keywords)
 
         monkeypatch.setattr(module, name, watching)
@@ -45,18 +45,18 @@ def drawn_edges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[froze
             watched(brule.plots, name)
         watched(page, "landmark_map")
         watched(page, "landmark_overlay")
-        yield seen
+        yield drawn
 
 
 def test_they_reach_every_picture(brule, words, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
-    with drawn_edges(monkeypatch) as seen:
+    with drawn_edges(monkeypatch) as drawn:
         found = brule(*words(faces, run, 2, "preview_every=2"), "--edges", SPEC)
         assert found.code == 0, found.err
         report = ("--pictures", tmp_path / "p.png", "-o", tmp_path / "e")
         assert brule("evaluate", run, "--data", faces / "test", *report).code == 0
         assert brule("predict", run, faces / "test", "-o", tmp_path / "found").code == 0
-    assert {name: edges == SPELLED for name, edges in seen.items()} == dict.fromkeys(
+    assert {name: edges == SPELLED for name, edges in drawn.items()} == dict.fromkeys(
         ("preview_sheet", "landmark_map", "landmark_overlay", "overlay_grid", "draw_objects"), True
     )
     assert pairs(json.loads((run / "detector.json").read_text())["edges"]) == SPELLED
@@ -84,13 +84,13 @@ def test_those_of_the_files_are_taken(brule, words, faces: Path, tmp_path: Path,
     content["categories"][0]["skeleton"] = [[1, 2], [10, 68]]
     coco.write_text(json.dumps(content))
     expected = pairs([(0, 1), (9, 67)])
-    with drawn_edges(monkeypatch) as seen:
+    with drawn_edges(monkeypatch) as drawn:
         assert brule("barycenter", coco, "-o", tmp_path / "b.json").code == 0
-    assert seen["barycenter_picture"] == expected
+    assert drawn["barycenter_picture"] == expected
     for shapes in (coco, tmp_path / "b.json"):  # the barycenter's file keeps them
         run = tmp_path / f"run-{shapes.stem}"
-        told = [shapes if word == faces / "shapes" else word for word in words(faces, run, 1)]
-        assert brule(*told).code == 0
+        arguments = [shapes if word == faces / "shapes" else word for word in words(faces, run, 1)]
+        assert brule(*arguments).code == 0
         assert pairs(LandmarkDetector.load(run).edges_) == expected
 
 

@@ -15,7 +15,7 @@ def packages() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_exported_and_tells_so(brule, trained: Path, tmp_path: Path) -> None:
+def test_a_run_is_exported_and_says_so(brule, trained: Path, tmp_path: Path) -> None:
     target = tmp_path / "sub" / "model.onnx"
     found = brule("export", trained, "-o", target)
     assert found.code == 0, found.err

@@ -43,7 +43,7 @@ def test_the_list_on_the_terminal_names_what_is_wrong(capsys: pytest.CaptureFixt
     ranking = Ranking(calibrated=False)
     landmarks = joined([found([0.3], [True]), nothing_found([1], 2)])
     ranking.add([Sample(Path("a.jpg")), Sample(Path("b.jpg"))], landmarks, [1, 1])
-    ranking.tell()
+    ranking.print_first()
     shown = capsys.readouterr()
     assert "b.jpg  nothing found\n" in shown.out and "a.jpg  flagged\n" in shown.out
     assert "isn't calibrated" in shown.err

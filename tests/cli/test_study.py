@@ -1,4 +1,4 @@
-"""``brule study``: runs that are kept, and what is told of them."""
+"""``brule study``: runs that are kept, and what is reported of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def words(faces: Path, out: Path, *more: object, shapes: int = 4) -> list[object
     return ["study", "ablation", *data, "-o", out, "--n-shapes", shapes, "--quiet", "--set", *SETTINGS, *SMALL, *more]
 
 
-def test_an_ablation_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
+def test_an_ablation_is_reported_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
     chosen = ["--seeds", 0, "--arms", "full loss", "without R_g"]
     found = brule(*words(faces, tmp_path / "study", *chosen))
     assert found.code == 0, found.err
@@ -48,7 +48,7 @@ def test_how_many_shapes_are_enough(brule, faces: Path, tmp_path: Path) -> None:
     assert brule(*asked[:-1], "--draws", 0).code == 2
 
 
-def test_a_sweep_is_told_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
+def test_a_sweep_is_reported_and_can_be_repeated(brule, faces: Path, tmp_path: Path) -> None:
     data = ["--images", faces / "images", "--shapes", faces / "shapes", "--data", faces / "test", "--n-shapes", 4, "--seeds", 0]
     settings = [*SETTINGS, *SMALL, "encoder.stacks=1"]
     asked = ["study", "sweep", "R_g", *data, "-o", tmp_path, "--preset", "paper-small", "--quiet", "--values", 0, 1]

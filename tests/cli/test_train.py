@@ -240,7 +240,7 @@ def test_few_images_make_small_batches(brule, words, faces: Path, tmp_path: Path
     assert '"batch_size": 12' in (tmp_path / "run" / "config.json").read_text()
 
 
-def test_what_changes_places_is_told_and_can_be_said(brule, words, faces: Path, tmp_path: Path) -> None:
+def test_what_changes_places_is_printed_and_can_be_set(brule, words, faces: Path, tmp_path: Path) -> None:
     found = brule(*words(faces, tmp_path / "run"), "--dry-run")
     assert "mirrored 0:16, 1:15," in found.out
     pairs = tmp_path / "pairs.json"

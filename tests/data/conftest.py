@@ -12,11 +12,11 @@ from brule.data.images import load_crop
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that get decoded."""
-    seen: list[str] = []
+    names: list[str] = []
 
     def counting(sample: Sample, *crop: float, **context: float) -> object:
-        seen.append(sample.name)
+        names.append(sample.name)
         return load_crop(sample, *crop, **context)
 
     monkeypatch.setattr(cache_module, "load_crop", counting)
-    return seen
+    return names

@@ -56,21 +56,21 @@ def test_fitted_boxes_hold_the_landmarks_of_other_faces() -> None:
 def test_which_samples_are_fitted() -> None:
     fit, five = BoxFit(2, (0, 0)), np.array([[0.0, 0], [4, 0], [2, 2], [0, 4], [4, 4]])
     doubled = (-2.0, -2.0, 6.0, 6.0)
-    seen = Sample(Path("a"), five)
+    plain = Sample(Path("a"), five)
     both = Sample(Path("b"), five, (0, 0, 100, 100))
     alone = Sample(Path("c"), None, (0, 0, 4, 4))
     whole = Sample(Path("d"), np.arange(136).reshape(68, 2))
     nothing = Sample(Path("e"))
     gap = Sample(Path("f"), np.where(np.arange(5)[:, None] == 0, np.nan, five))
     automatic = {"landmarks": 68, "five_only": True}
-    assert fitted_sample(seen, fit, **automatic).box == doubled
+    assert fitted_sample(plain, fit, **automatic).box == doubled
     assert fitted_sample(both, fit, **automatic).box == doubled  # the five points, not the box beside them
     for kept in (alone, whole, nothing, gap):
         assert fitted_sample(kept, fit, **automatic) is kept
     stated = {"landmarks": 68, "five_only": False}
     assert fitted_sample(alone, fit, **stated).box == doubled
     assert fitted_sample(both, fit, **stated).box == (-50, -50, 150, 150)
-    assert fitted_sample(seen, fit, **stated).box == doubled
+    assert fitted_sample(plain, fit, **stated).box == doubled
     assert fitted_sample(whole, fit, **stated) is whole and fitted_sample(nothing, fit, **stated) is nothing
 
 

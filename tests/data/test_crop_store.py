@@ -155,7 +155,7 @@ def test_who_comes_second_waits_and_decodes_nothing(samples: list[Sample], decod
 def test_who_waits_takes_over_from_one_that_ends_early(samples: list[Sample], decoded: list[str]) -> None:
     """The second sees the first's progress while it waits, and decodes what that one left."""
     started, waiting = threading.Event(), threading.Event()
-    seen: list[int] = []
+    counts: list[int] = []
 
     def first(done: int, total: int) -> None:
         if done == 6:
@@ -164,7 +164,7 @@ def test_who_waits_takes_over_from_one_that_ends_early(samples: list[Sample], de
             raise KeyboardInterrupt
 
     def second(done: int, total: int) -> None:
-        seen.append(done)
+        counts.append(done)
         waiting.set()
 
     with ThreadPoolExecutor(2) as pool:
@@ -172,7 +172,7 @@ def test_who_waits_takes_over_from_one_that_ends_early(samples: list[Sample], de
         assert started.wait(10)
         cache = pool.submit(build_cache, samples, 8, progress=second, workers=1).result()
         assert isinstance(ended.exception(), KeyboardInterrupt)
-    assert seen[0] == 4 and seen[-1] == N
+    assert counts[0] == 4 and counts[-1] == N
     np.testing.assert_array_equal(cache.images, np.stack([load_crop(sample, 8)[0] for sample in samples]))
 
 
@@ -192,7 +192,7 @@ def test_without_locks_each_builds_its_own_and_one_stays(
     assert [info.read for info in list_stores(own_cache) if info.samples] == [N]
 
 
-def test_a_disk_that_fills_up_is_told_and_what_was_finished_stays(
+def test_a_disk_that_fills_up_is_reported_and_what_was_finished_stays(
     samples: list[Sample], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -206,9 +206,9 @@ def test_a_disk_that_fills_up_is_told_and_what_was_finished_stays(
         patch.setattr(store_module.os, "fsync", full)
         with pytest.raises(DataError, match=r"No space left.*make room.*BRULE_CACHE"):
             build_cache(samples, 8)
-    seen: list[int] = []
-    build_cache(samples, 8, progress=lambda done, _: seen.append(done))
-    assert seen[0] == 4
+    counts: list[int] = []
+    build_cache(samples, 8, progress=lambda done, _: counts.append(done))
+    assert counts[0] == 4
 
 
 def test_memory_while_building_does_not_grow_with_the_images(samples: list[Sample], own_cache: Path) -> None:

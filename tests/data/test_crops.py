@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_written(samples: SampleList, tmp_path: Path) ->
         build_cache(samples, 16, directory=tmp_path / "file" / "cache")
 
 
-def test_a_full_disk_is_told_before_anything_is_written(samples: SampleList, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(samples: SampleList, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100}))
     with pytest.raises(DataError, match="make room"):
         build_cache(samples, 16)

@@ -1,4 +1,4 @@
-"""The laws of folders: everything is found once, and whatever is wrong is told by name or listed."""
+"""The laws of folders: everything is found once, and whatever is wrong is reported by name or listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders with annotation files of any format: what names an image belongs to it, and what doesn't fit is told."""
+"""Folders with annotation files of any format: what names an image belongs to it, and what doesn't fit is reported."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("damage", "says"), DAMAGES.values(), ids=DAMAGES)
-def test_what_does_not_fit_is_told_or_left_out(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
+def test_what_does_not_fit_is_reported_or_left_out(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
     images(tmp_path, "a.png", "b.png")
     write_annotations(tmp_path / "good.json", records("a.png", "b.png"), format=FORMATS["coco"])
     damage(tmp_path)

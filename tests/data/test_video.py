@@ -51,7 +51,7 @@ def test_each_so_many_th_frame(film: Path) -> None:
         next(read_frames(film, every=0))
 
 
-def test_the_head_tells_number_and_rate(film: Path) -> None:
+def test_the_head_states_number_and_rate(film: Path) -> None:
     assert (film_info(film).frames, film_info(film).rate) == (20, 10)
 
 

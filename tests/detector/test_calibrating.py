@@ -56,7 +56,7 @@ def annotated(tmp_path: Path) -> SampleList:
 
 
 def test_expected_errors_are_about_as_large_as_the_true_ones(detector: LandmarkDetector, annotated: SampleList) -> None:
-    report = calibrate_detector(detector, annotated, views=3)
+    report = calibrate_detector(detector, annotated, tta=3)
     assert sorted(report.calibration.maps) == [1, 2, 3]
     assert [one.views for one in report.quality] == [1, 2, 3]
     assert all(len(one.groups) == 4 for one in report.quality)
@@ -70,10 +70,10 @@ def test_expected_errors_are_about_as_large_as_the_true_ones(detector: LandmarkD
         assert in_other_batches is not None and torch.allclose(found.uncertainty, in_other_batches, rtol=1e-3)
 
 
-def test_spread_is_in_pixels_of_each_image_and_doubt_in_sides_of_the_crop(
+def test_spread_is_in_pixels_of_each_image_and_uncertainty_in_sides_of_the_crop(
     detector: LandmarkDetector, annotated: SampleList
 ) -> None:
-    calibrate_detector(detector, annotated, views=1)
+    calibrate_detector(detector, annotated, tta=1)
     small = FACES.images[0]
     large = small.repeat(2, 0).repeat(2, 1)
     found = detector.predict([small, large])
@@ -88,13 +88,13 @@ def test_points_are_those_of_before_with_one_view_and_means_with_more(
 ) -> None:
     before = detector.predict(annotated)
     assert before.uncertainty is not None
-    looks = detector.reader().look(detector_crops(detector), views=2)
+    predictions = detector.reader().read_views(detector_crops(detector), views=2)
     pair = detector.predict(FACES.images[:3], views=2)
-    calibrate_detector(detector, annotated, views=2)
+    calibrate_detector(detector, annotated, tta=2)
     assert torch.equal(detector.predict(annotated).points, before.points)
     assert torch.allclose(detector.predict(FACES.images[:3], views=2).points, pair.points)
     crops = detector.predict_crops(detector_crops(detector), views=2)
-    assert torch.allclose(crops.points, looks.points.mean(0))
+    assert torch.allclose(crops.points, predictions.points.mean(0))
 
 
 def detector_crops(detector: LandmarkDetector) -> np.ndarray:
@@ -103,7 +103,7 @@ def detector_crops(detector: LandmarkDetector) -> np.ndarray:
 
 
 def test_a_calibration_is_saved_and_read(detector: LandmarkDetector, annotated: SampleList, tmp_path: Path) -> None:
-    calibrate_detector(detector, annotated, views=2)
+    calibrate_detector(detector, annotated, tta=2)
     detector.save(tmp_path / "d")
     loaded = LandmarkDetector.load(tmp_path / "d", device="cpu")
     expected, found = detector.predict(annotated, views=2), loaded.predict(annotated, views=2)
@@ -111,7 +111,7 @@ def test_a_calibration_is_saved_and_read(detector: LandmarkDetector, annotated: 
 
 
 def test_other_weights_lose_the_calibration(detector: LandmarkDetector, annotated: SampleList, tmp_path: Path) -> None:
-    calibrate_detector(detector, annotated, views=1)
+    calibrate_detector(detector, annotated, tta=1)
     detector.save(tmp_path)
     assert (tmp_path / CALIBRATION).exists()
     other = LandmarkDetector(**TINY).fit(FACES.images, shapes=FACES.points[:10])
@@ -129,7 +129,7 @@ def test_detectors_without_shapes_of_one_number_do_without_the_energy(
     annotated: SampleList, detector: LandmarkDetector
 ) -> None:
     detector.shapes_ = None
-    report = calibrate_detector(detector, annotated, views=2)
+    report = calibrate_detector(detector, annotated, tta=2)
     assert set(report.calibration.maps[2].exponents) == {"heatmap_spread", "disagreement"}
 
 
@@ -137,9 +137,9 @@ def test_more_views_than_were_calibrated_are_refused(detector: LandmarkDetector,
     with pytest.raises(ConfigError, match=f"1 to {MAX_TTA}"):
         detector.predict(FACES.images, views=MAX_TTA + 1)
     with pytest.raises(ConfigError, match=f"1 to {MAX_TTA}"):
-        calibrate_detector(detector, annotated, views=0)
-    calibrate_detector(detector, annotated, views=2)
-    with pytest.raises(ConfigError, match="brule calibrate --views 3"):
+        calibrate_detector(detector, annotated, tta=0)
+    calibrate_detector(detector, annotated, views=2)  # the other name of tta
+    with pytest.raises(ConfigError, match="brule calibrate --tta 3"):
         detector.predict(FACES.images, views=3)
 
 

@@ -54,7 +54,7 @@ def test_a_detector_of_an_older_version_gets_the_usual_ones(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("edges", [3, [[0, 7]], [[0, 0]], "0-3", {}, [[0, "a"]]])
-def test_damaged_edges_are_told_as_such(tmp_path: Path, edges: object) -> None:
+def test_damaged_edges_are_reported_as_such(tmp_path: Path, edges: object) -> None:
     tiny().fit(FACES.images, shapes=[RING] * 3).save(tmp_path)
     description = json.loads((tmp_path / "detector.json").read_text())
     (tmp_path / "detector.json").write_text(json.dumps(description | {"edges": edges}))

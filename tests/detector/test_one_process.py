@@ -81,10 +81,10 @@ def test_streamed_predictions_take_no_more_memory(count: int) -> None:
 
     for _ in detector.iter_predict(images(256), batch_size=32):
         pass
-    start, seen = anonymous_memory(), 0
+    start, total = anonymous_memory(), 0
     for _, landmarks in detector.iter_predict(images(count), batch_size=32):
-        seen += len(landmarks.points)
-    assert seen == count
+        total += len(landmarks.points)
+    assert total == count
     grown = anonymous_memory() - start
     assert grown < 8 * 2**20, f"{grown / 2**20:.1f} MiB for {count} images"
 

@@ -141,8 +141,8 @@ def test_between_two_objects_the_usual_place_decides() -> None:
 
 
 def test_a_usual_place_without_an_object_is_not_the_answer() -> None:
-    doubtful = finder((box_about(50, 40, 30), 0.9), (box_about(115, 75, 36), 0.85))
-    framed = replace(doubtful, framing=usual_at(115 / 160, 75 / 120))
+    seeker = finder((box_about(50, 40, 30), 0.9), (box_about(115, 75, 36), 0.85))
+    framed = replace(seeker, framing=usual_at(115 / 160, 75 / 120))
     found = framed.find([item(scene(ONE))], PredictOptions())[1]
     np.testing.assert_allclose(found.points[0], marks_at(*ONE), atol=0.7)
     assert not found.flagged[0]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from brule.data import CROP_SCALE
-from brule.detector.refinement import CropFrame, look, look_again, square_of, to_pixels, turns_of
+from brule.detector.refinement import CropFrame, read_crops, refinement_pass, square_of, to_pixels, turns_of
 from brule.locating import place_of
 from tests.detector.marks import SHAPE, marks_at, read_marks, scene
 
@@ -58,8 +58,8 @@ def test_a_box_that_shows_the_whole_object_is_mended_in_one_pass(wrong: tuple[fl
     """The reader finds whatever the crop shows; after a pass the crop lies about the landmarks as in training."""
     picture, truth = scene((70.0, 60.0, 30.0, 0.0)), marks_at(70.0, 60.0, 30.0)
     exact, off = off_by(wrong)
-    first = look([picture], off, np.zeros((1, 4)), read=read_marks, size=SIZE)
-    second = look_again([picture], first, read_marks, size=SIZE, frame=frame_of_marks())
+    first = read_crops([picture], off, np.zeros((1, 4)), read=read_marks, size=SIZE)
+    second = refinement_pass([picture], first, read_marks, size=SIZE, frame=frame_of_marks())
     np.testing.assert_allclose(second.squares, exact, atol=1.0)
     np.testing.assert_allclose(second.points[0], truth, atol=0.7)
     assert np.isnan(first.moved).all() and 0 <= second.moved[0] < 0.05
@@ -69,33 +69,33 @@ def test_a_box_that_shows_the_whole_object_is_mended_in_one_pass(wrong: tuple[fl
 def test_a_box_that_cuts_the_object_is_mended_in_three(wrong: tuple[float, float, float]) -> None:
     picture = scene((70.0, 60.0, 30.0, 0.0))
     exact, off = off_by(wrong)
-    looks = look([picture], off, np.zeros((1, 4)), read=read_marks, size=SIZE)
+    answers = read_crops([picture], off, np.zeros((1, 4)), read=read_marks, size=SIZE)
     for _ in range(3):
-        looks = look_again([picture], looks, read_marks, size=SIZE, frame=frame_of_marks())
-    np.testing.assert_allclose(looks.squares, exact, atol=1.0)
+        answers = refinement_pass([picture], answers, read_marks, size=SIZE, frame=frame_of_marks())
+    np.testing.assert_allclose(answers.squares, exact, atol=1.0)
 
 
 def test_a_turned_object_is_cut_out_upright() -> None:
     picture = scene((70.0, 60.0, 30.0, 25.0))
     truth = marks_at(70.0, 60.0, 30.0, 25.0)
     start = frame_of_marks().squares(place_of(truth)[None])
-    looks = look([picture], start, np.zeros((1, 4)), read=read_marks, size=SIZE)
-    looks = look_again([picture], looks, read_marks, size=SIZE, frame=frame_of_marks(), upright=SHAPE)
-    assert looks.squares[0, 3] == pytest.approx(25.0, abs=1.5)
-    np.testing.assert_allclose(looks.points[0], truth, atol=0.7)
-    assert turns_of(looks.found.points.double().numpy(), SHAPE)[0] == pytest.approx(0.0, abs=1.5)
-    kept = look_again([picture], looks, read_marks, size=SIZE, frame=frame_of_marks())
-    assert kept.squares[0, 3] == looks.squares[0, 3]
+    answers = read_crops([picture], start, np.zeros((1, 4)), read=read_marks, size=SIZE)
+    answers = refinement_pass([picture], answers, read_marks, size=SIZE, frame=frame_of_marks(), upright=SHAPE)
+    assert answers.squares[0, 3] == pytest.approx(25.0, abs=1.5)
+    np.testing.assert_allclose(answers.points[0], truth, atol=0.7)
+    assert turns_of(answers.found.points.double().numpy(), SHAPE)[0] == pytest.approx(0.0, abs=1.5)
+    kept = refinement_pass([picture], answers, read_marks, size=SIZE, frame=frame_of_marks())
+    assert kept.squares[0, 3] == answers.squares[0, 3]
 
 
 def test_an_answer_that_makes_no_sense_leaves_the_crop_where_it_was() -> None:
     """All landmarks in one point have no box; and a crop doesn't shrink to a twentieth in one pass."""
     picture = scene((70.0, 60.0, 30.0, 0.0))
     square = square_of((40.0, 30.0, 100.0, 90.0))[None]
-    looks = look([picture], square, np.array([[45.0, 35.0, 95.0, 85.0]]), read=read_marks, size=SIZE)
-    for points in (torch.full((1, 3, 2), 0.5), 0.5 + 0.02 * (looks.found.points - 0.5)):
-        odd = looks.chosen([0])
+    answers = read_crops([picture], square, np.array([[45.0, 35.0, 95.0, 85.0]]), read=read_marks, size=SIZE)
+    for points in (torch.full((1, 3, 2), 0.5), 0.5 + 0.02 * (answers.found.points - 0.5)):
+        odd = answers.chosen([0])
         odd.found.points[:] = points
-        again = look_again([picture], odd, read_marks, size=SIZE, frame=frame_of_marks())
+        again = refinement_pass([picture], odd, read_marks, size=SIZE, frame=frame_of_marks())
         np.testing.assert_array_equal(again.squares, square)
-        np.testing.assert_array_equal(again.boxes, looks.boxes)
+        np.testing.assert_array_equal(again.boxes, answers.boxes)

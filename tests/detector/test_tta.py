@@ -1,4 +1,4 @@
-"""Several views of an image: what is known of each view's answer holds for the image as it is."""
+"""Test-time augmentation: the prediction for each view of an image is one for the image as it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.data.synthetic import synthetic_faces
-from brule.detector.uncertainty import MAX_TTA, TtaPredictions, UncertaintyFeatures, View, look, tta_transforms
+from brule.detector.uncertainty import MAX_TTA, TtaPredictions, UncertaintyFeatures, View, predict_views, tta_transforms
 from brule.errors import ConfigError
 from brule.geometry import ShapePrior
 from brule.model import CropLandmarks
@@ -42,19 +42,19 @@ def blobs(size: int = 96) -> tuple[Tensor, Tensor]:
     return torch.cat([2 * bumps - 1, torch.full((2, 1, size, size), -1.0)], 1), places
 
 
-def test_every_answer_is_carried_back_to_the_image_as_it_is() -> None:
+def test_every_prediction_is_mapped_back_to_the_image_as_it_is() -> None:
     images, places = blobs()
-    looks = look(ColourFinder(), images, views=MAX_TTA, mirror=SWAP)  # type: ignore[arg-type]
-    assert looks.points.shape == (MAX_TTA, 2, 2, 2)
-    assert torch.allclose(looks.points, places.expand_as(looks.points), atol=3e-3)
-    without = look(ColourFinder(), images, views=MAX_TTA)  # type: ignore[arg-type]
+    predictions = predict_views(ColourFinder(), images, views=MAX_TTA, mirror=SWAP)  # type: ignore[arg-type]
+    assert predictions.points.shape == (MAX_TTA, 2, 2, 2)
+    assert torch.allclose(predictions.points, places.expand_as(predictions.points), atol=3e-3)
+    without = predict_views(ColourFinder(), images, views=MAX_TTA)  # type: ignore[arg-type]
     assert torch.allclose(without.points, places.expand_as(without.points), atol=3e-3)
 
 
 def test_a_wrong_swap_shows() -> None:
     images, places = blobs()
-    looks = look(ColourFinder(), images, views=2, mirror=torch.tensor([0, 1]))  # type: ignore[arg-type]
-    assert (looks.points[1] - places).abs().max() > 0.2
+    predictions = predict_views(ColourFinder(), images, views=2, mirror=torch.tensor([0, 1]))  # type: ignore[arg-type]
+    assert (predictions.points[1] - places).abs().max() > 0.2
 
 
 def test_more_views_begin_with_those_of_fewer_and_the_first_is_the_image_itself() -> None:
@@ -73,34 +73,34 @@ def test_there_are_only_so_many_views(count: int) -> None:
 
 
 def test_spread_is_the_standard_deviation_of_the_mixture() -> None:
-    """Two beliefs of variance 1 and 3 with means 4 apart along x: 2 + (2² + 2²) / 2 / 2 on average over the axes."""
+    """Two heatmaps of variance 1 and 3 with means 4 apart along x: 2 + (2² + 2²) / 2 / 2 on average over the axes."""
     points = torch.tensor([[[[0.0, 0.0]]], [[[4.0, 0.0]]]])
     heatmap_spread = torch.tensor([[[1.0]], [[3.0**0.5]]])
-    looks = TtaPredictions(points, heatmap_spread)
-    assert looks.mean.tolist() == [[[2.0, 0.0]]]
-    assert float(looks.spread**2) == pytest.approx(2 + 2)
-    assert torch.equal(looks.first(1).spread, heatmap_spread[0])
+    predictions = TtaPredictions(points, heatmap_spread)
+    assert predictions.mean.tolist() == [[[2.0, 0.0]]]
+    assert float(predictions.spread**2) == pytest.approx(2 + 2)
+    assert torch.equal(predictions.first(1).spread, heatmap_spread[0])
 
 
-def test_signals_by_hand() -> None:
+def test_features_by_hand() -> None:
     points = torch.tensor([[[[0.5, 0.2]]], [[[0.5, 0.4]]], [[[0.5, 0.6]]]])
-    signals = UncertaintyFeatures.of(TtaPredictions(points, torch.tensor([[[0.1]], [[0.1]], [[0.2]]])), None)
-    assert signals.names == ("heatmap_spread", "disagreement")
-    assert float(signals.heatmap_spread[0, 0]) == pytest.approx((0.06 / 3) ** 0.5)
-    assert float(signals.disagreement[0, 0]) == pytest.approx((0.08 / 4) ** 0.5)  # type: ignore[index]
+    features = UncertaintyFeatures.of(TtaPredictions(points, torch.tensor([[[0.1]], [[0.1]], [[0.2]]])), None)
+    assert features.names == ("heatmap_spread", "disagreement")
+    assert float(features.heatmap_spread[0, 0]) == pytest.approx((0.06 / 3) ** 0.5)
+    assert float(features.disagreement[0, 0]) == pytest.approx((0.08 / 4) ** 0.5)  # type: ignore[index]
     one = UncertaintyFeatures.of(TtaPredictions(points[:1], torch.tensor([[[0.1]]])), None)
     assert one.names == ("heatmap_spread",)
     assert one.logarithms(["heatmap_spread"])[0, 0, 0] == pytest.approx(np.log(0.1))
 
 
-def test_an_unlikely_shape_raises_the_energy_and_no_signal_is_minus_infinity() -> None:
+def test_an_unlikely_shape_raises_the_energy_and_no_feature_is_minus_infinity() -> None:
     shapes = torch.from_numpy(synthetic_faces(8, size=64).points / 64).float()
     prior = ShapePrior.fit(shapes)
     bent = prior.mean.clone()
     bent[30] += 0.2
-    looks = TtaPredictions(torch.stack([prior.mean, bent])[None], torch.zeros(1, 2, 68))
-    signals = UncertaintyFeatures.of(looks, prior)
-    assert signals.energy is not None
-    assert signals.energy[0] < 1e-6 < 1 < signals.energy[1]
-    assert np.isfinite(signals.logarithms(signals.names)).all()
-    assert signals.some(np.array([1])).energy == pytest.approx(signals.energy[1:])
+    predictions = TtaPredictions(torch.stack([prior.mean, bent])[None], torch.zeros(1, 2, 68))
+    features = UncertaintyFeatures.of(predictions, prior)
+    assert features.energy is not None
+    assert features.energy[0] < 1e-6 < 1 < features.energy[1]
+    assert np.isfinite(features.logarithms(features.names)).all()
+    assert features.some(np.array([1])).energy == pytest.approx(features.energy[1:])

@@ -50,8 +50,8 @@ def test_the_upright_box_by_hand() -> None:
 
 def check_crops(images: np.ndarray, points: np.ndarray) -> None:
     """All crops show the object as the upright one is seen, to the same turn; landmarks are where the discs are."""
-    seen = read_marks(images).points.double().numpy()
-    np.testing.assert_allclose(seen, points, atol=0.02)
+    found = read_marks(images).points.double().numpy()
+    np.testing.assert_allclose(found, points, atol=0.02)
     first = points[0] - points[0].mean(0)
     for own in points[1:]:
         np.testing.assert_allclose(own - own.mean(0), first, atol=0.02)
@@ -103,11 +103,11 @@ def test_unlabelled_crops_show_what_the_locator_found_upright(files: SampleList)
     bare = files.replaced(Sample(sample.path) for sample in files)
     known = Whereabouts(locator=Found())  # type: ignore[arg-type]
     frame = CropFrame.of(torch.from_numpy(SHAPE)[None])
-    boxed = with_boxes(Unlabelled(bare), known, frame, scale=1.3, device="cpu", tell=lambda text: None)
+    boxed = with_boxes(Unlabelled(bare), known, frame, scale=1.3, device="cpu", report=lambda text: None)
     crops = build_cache(boxed.images, 48).images
     np.testing.assert_allclose(read_marks(crops).points.numpy(), np.stack([SHAPE] * 4), atol=0.02)
     pictures = [scene(one).image for one in OBJECTS]
-    memory = with_boxes(Unlabelled(pictures, [None] * 4), known, frame, scale=1.3, device="cpu", tell=lambda text: None)
+    memory = with_boxes(Unlabelled(pictures, [None] * 4), known, frame, scale=1.3, device="cpu", report=lambda text: None)
     again = cache_from_arrays(memory.images, memory.boxes, size=48, angles=memory.angles).images
     np.testing.assert_allclose(read_marks(again).points.numpy(), np.stack([SHAPE] * 4), atol=0.02)
 
@@ -132,9 +132,9 @@ def test_pictures_of_an_evaluation_show_turned_objects_upright(files: SampleList
     measured: Any = SimpleNamespace(first=SimpleNamespace(names=names, predictions=far))
     read = picture_reader(detector, files, measured)
     shown = [read(k) for k in range(len(files))]
-    seen = read_marks(np.stack([one.picture for one in shown])).points.double().numpy()
+    found = read_marks(np.stack([one.picture for one in shown])).points.double().numpy()
     placed = [one.place(own) for one, own in zip(shown, crops.points, strict=True)]
-    np.testing.assert_allclose(seen, np.reshape(placed, seen.shape), atol=0.02)
+    np.testing.assert_allclose(found, np.reshape(placed, found.shape), atol=0.02)
 
 
 def test_samples_get_their_angle_against_a_mean_shape(files: SampleList) -> None:
@@ -189,8 +189,8 @@ def test_generate_keeps_boxes_that_are_given(files: SampleList, tmp_path: Path) 
         frame=lambda: CropFrame(), config_=SimpleNamespace(crop=SimpleNamespace(image_size=48, scale=1.3)),
     )  # fmt: skip
     framed = _framed(SimpleNamespace(detector=detector), pair, BadFiles())  # type: ignore[arg-type]
-    seen = np.stack([load_crop(one, 48)[0] for one in framed])
-    np.testing.assert_allclose(read_marks(seen).points.numpy(), np.stack([SHAPE] * 2), atol=0.02)
+    pictures = np.stack([load_crop(one, 48)[0] for one in framed])
+    np.testing.assert_allclose(read_marks(pictures).points.numpy(), np.stack([SHAPE] * 2), atol=0.02)
 
 
 def test_the_page_redraws_turned_objects_upright(files: SampleList) -> None:

@@ -97,11 +97,11 @@ def test_mean_shape_is_the_mean_of_the_annotated_shapes() -> None:
 
 
 def test_batches_do_not_matter_and_are_reported() -> None:
-    cache, seen = crops(), []
+    cache, calls = crops(), []
     whole = evaluate(shifted(cache, 0.03), cache, barycenter=centre())
-    parts = evaluate(shifted(cache, 0.03), cache, barycenter=centre(), batch_size=2, progress=lambda *done: seen.append(done))
+    parts = evaluate(shifted(cache, 0.03), cache, barycenter=centre(), batch_size=2, progress=lambda *done: calls.append(done))
     assert parts.scores == whole.scores
-    assert seen == [(2, 5), (4, 5), (5, 5)]
+    assert calls == [(2, 5), (4, 5), (5, 5)]
 
 
 def test_wrong_number_of_landmarks_is_said() -> None:
@@ -133,7 +133,7 @@ def test_every_error_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(measured) == 3  # the predictor, the barycenter, the mean shape
 
 
-def test_landmarks_and_regions_tell_the_same_error() -> None:
+def test_landmarks_and_regions_show_the_same_error() -> None:
     cache = crops()
     regions = {"first": [0, 1, 2], "rest": [3, 4, 5, 6]}
     result = evaluate(shifted(cache, 0.05), cache, barycenter=centre(), regions=regions)

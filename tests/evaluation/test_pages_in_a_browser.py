@@ -29,8 +29,8 @@ addEventListener("securitypolicyviolation", e => problems.push(e.violatedDirecti
 </script>"""
 
 # Runs in the page around it. Text in a chart is as large as the chart is drawn.
-LOOK = """<script>
-function look(frame) {
+PROBE = """<script>
+function render(frame) {
   const page = frame.contentDocument, root = page.documentElement, sizes = [];
   for (const one of page.querySelectorAll("p, td, th, dt, dd, small, span, figcaption, label, svg text")) {
     const svg = one.closest("svg");
@@ -45,14 +45,14 @@ function look(frame) {
   };
 }
 addEventListener("load", () => {
-  const found = [...document.querySelectorAll("iframe")].map(look);
+  const found = [...document.querySelectorAll("iframe")].map(render);
   document.querySelector("pre").textContent = JSON.stringify(found);
 });
 </script>"""
 
 
 @dataclass(frozen=True)
-class Seen:
+class Rendered:
     """What a page looks like at one width."""
 
     problems: list[str]
@@ -64,22 +64,22 @@ class Seen:
     smallest: float
 
 
-Look = Callable[[str], list[Seen]]
+Render = Callable[[str], list[Rendered]]
 
 
 @pytest.fixture(scope="session")
-def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
+def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
     """Open a page at all widths at once, each in a frame, without any network."""
     browser = next((path for path in map(shutil.which, NAMES) if path), None)
     if browser is None:
         pytest.skip(f"needs a browser: none of {', '.join(NAMES)} is installed")
 
-    def see(page: str) -> list[Seen]:
+    def see(page: str) -> list[Rendered]:
         folder = tmp_path_factory.mktemp("browser")
         inside = html.escape(page.replace("<head>", f"<head>{LISTEN}", 1))
         frames = "".join(f'<iframe width="{width}" height="900" srcdoc="{inside}"></iframe>' for width in WIDTHS)
         path = folder / "around.html"
-        path.write_text(f'<!doctype html><meta charset="utf-8"><pre></pre>{LOOK}{frames}', encoding="utf-8")
+        path.write_text(f'<!doctype html><meta charset="utf-8"><pre></pre>{PROBE}{frames}', encoding="utf-8")
         words = [
             browser,
             "--headless=new",
@@ -92,36 +92,36 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
         done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
         found = re.search(r"<pre>(.+?)</pre>", done.stdout, re.DOTALL)
         assert found, f"the browser gave no page back: {done.stderr[-2000:]}"
-        return [Seen(**one) for one in json.loads(html.unescape(found.group(1)))]
+        return [Rendered(**one) for one in json.loads(html.unescape(found.group(1)))]
 
     return see
 
 
-def check(seen: list[Seen], *, pictures: int, charts: int) -> None:
-    assert [one.width for one in seen] == list(WIDTHS)
-    for one in seen:
+def check(pages: list[Rendered], *, pictures: int, charts: int) -> None:
+    assert [one.width for one in pages] == list(WIDTHS)
+    for one in pages:
         assert one.problems == [] and one.broken == 0
         assert (one.pictures, one.charts) == (pictures, charts)
         assert one.content <= one.width, "the page scrolls sideways"
         assert one.smallest >= 9, "pixels"
 
 
-def test_page_of_an_evaluation(look: Look, measured: Callable[..., Evaluation], drawn: CropCache) -> None:
+def test_page_of_an_evaluation(render: Render, measured: Callable[..., Evaluation], drawn: CropCache) -> None:
     page = evaluation_page(
         measured(), title=f"{LONG} on drawn faces", summary=f"{LONG} {LONG}", crop=lambda i: drawn.images[i], files=True,
         facts=[("where", f"here/{LONG}")], pictures=[(drawn.images[0], "a face")], commands=[("so", f"brule {LONG} {LONG}")],
     )  # fmt: skip
-    check(look(page), pictures=19, charts=5)
+    check(render(page), pictures=19, charts=5)
 
 
-def test_page_of_a_comparison(look: Look, measured: Callable[..., Evaluation]) -> None:
+def test_page_of_a_comparison(render: Render, measured: Callable[..., Evaluation]) -> None:
     found = [StoredEvaluation.of(measured(0.02 + 0.01 * i, i), f"runs/{i}_{LONG}") for i in range(4)]
-    check(look(comparison_page(ComparisonReport.of(found))), pictures=0, charts=2)
+    check(render(comparison_page(ComparisonReport.of(found))), pictures=0, charts=2)
 
 
-def test_a_bad_page_is_seen(look: Look) -> None:
+def test_a_bad_page_is_noticed(render: Render) -> None:
     body = '<img src="data:image/png;base64,xx" alt=""><p style="width: 2000px; font-size: 5px">wide</p>'
     body += "<script>nonsense()</script>"
-    for one in look(f"<html><head></head><body>{body}</body></html>"):
+    for one in render(f"<html><head></head><body>{body}</body></html>"):
         assert any("nonsense" in problem for problem in one.problems) and one.broken == 1
         assert one.content >= 2000 and one.smallest == 5

@@ -91,14 +91,14 @@ def test_the_file_and_the_one_beside_it_say_what_it_is(exported: Path, detector:
     facts = {one.key: one.value for one in load(exported).metadata_props}
     assert (facts["landmarks"], facts["image_size"], facts["crop_scale"]) == ("68", "32", "1.3")
     assert facts["takes"] == "crops" and facts["brule_version"] and facts["crop_rule"] and facts["order"]
-    told = json.loads(exported.with_suffix(".json").read_text())
-    assert told["inputs"] == [{"name": "images", "type": "uint8", "shape": ["batch", 32, 32, 3]}]
-    assert [(one["name"], one["shape"]) for one in told["outputs"]] == [
+    described = json.loads(exported.with_suffix(".json").read_text())
+    assert described["inputs"] == [{"name": "images", "type": "uint8", "shape": ["batch", 32, 32, 3]}]
+    assert [(one["name"], one["shape"]) for one in described["outputs"]] == [
         ("points", ["batch", 68, 2]),
         ("spread", ["batch", 68]),
     ]
-    assert np.allclose(told["barycenter"], detector.barycenter_.numpy(), atol=1e-6)
-    assert told["landmarks"] == 68 and told["difference_to_pytorch"] <= TOLERANCE
+    assert np.allclose(described["barycenter"], detector.barycenter_.numpy(), atol=1e-6)
+    assert described["landmarks"] == 68 and described["difference_to_pytorch"] <= TOLERANCE
 
 
 def test_a_file_that_differs_is_not_left_behind(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ def test_a_file_that_differs_is_not_left_behind(exported: Path, tmp_path: Path, 
     kept = tmp_path / "kept.onnx"
     kept.write_text("older")
     for name in ("new.onnx", "kept.onnx"):
-        with pytest.raises(ExportError, match="differs from PyTorch") as told:
+        with pytest.raises(ExportError, match="differs from PyTorch") as raised:
             export_detector(tiny_detector(seed=2), tmp_path / name)
-        assert str(told.value).startswith(str(tmp_path / name))
+        assert str(raised.value).startswith(str(tmp_path / name))
     assert [path.name for path in tmp_path.iterdir()] == ["kept.onnx"] and kept.read_text() == "older"
 
 
@@ -169,6 +169,6 @@ def test_sessions_do_not_spin_and_broken_files_are_named(exported: Path, tmp_pat
     options = open_session(exported).get_session_options()
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     (tmp_path / "broken.onnx").write_bytes(b"no model")
-    with pytest.raises(ExportError, match="onnxruntime can't run it") as told:
+    with pytest.raises(ExportError, match="onnxruntime can't run it") as raised:
         open_session(tmp_path / "broken.onnx")
-    assert str(told.value).startswith(str(tmp_path / "broken.onnx"))
+    assert str(raised.value).startswith(str(tmp_path / "broken.onnx"))

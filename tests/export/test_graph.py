@@ -60,10 +60,10 @@ def test_an_image_with_its_box_gives_what_prediction_gives() -> None:
     module = ImageDetector(Finder(detector.model_), size=32, scale=detector.config_.crop.scale).eval()
     box = landmark_box(FACES.points[1])
     wide = FACES.images[2][:70]  # without a box, all of it is shown, also where it is no square
-    for image, given, told in ((FACES.images[1], box, box), (wide, (0.0, 0.0, 0.0, 0.0), None)):
+    for image, given, box_or_none in ((FACES.images[1], box, box), (wide, (0.0, 0.0, 0.0, 0.0), None)):
         with torch.no_grad():
             points, spread = module(torch.from_numpy(image), torch.tensor(given, dtype=torch.float32))
-        found = detector.predict([image], boxes=[told])
+        found = detector.predict([image], boxes=[box_or_none])
         assert (points - found.points[0]).norm(dim=-1).max() < 0.1  # pixels of 96; Pillow's rounding is left
         assert torch.allclose(spread, found.spread[0], atol=0.1)
 

@@ -77,7 +77,7 @@ def turned_heads(count: int, seed: int) -> Tensor:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_several_shapes_tell_what_the_mean_of_turned_heads_hides(seed: int) -> None:
+def test_several_shapes_show_what_the_mean_of_turned_heads_hides(seed: int) -> None:
     found = mirror_permutation(turned_heads(10, seed))
     assert found is not None and found.tolist() == [1, 0, 2, 4, 3]
 

@@ -88,9 +88,9 @@ def test_a_point_is_found_in_the_moved_picture_where_g_carries_it() -> None:
     picture = pixel_centres(size, size).permute(2, 0, 1).expand(16, -1, -1, -1)
     points = cloud(16, 200)
     moved = warp.points(points)
-    seen = (moved > 1 / size).all(-1) & (moved < 1 - 1 / size).all(-1)
+    visible = (moved > 1 / size).all(-1) & (moved < 1 - 1 / size).all(-1)
     read = sample_at(warp.image(picture), moved[:, None].float())[:, :, 0].transpose(1, 2)
-    miss = size * (read - points).norm(dim=-1)[seen]
+    miss = size * (read - points).norm(dim=-1)[visible]
     assert len(miss) > 3000
     assert float(miss.max()) < 0.02
 
@@ -132,9 +132,9 @@ def test_points_come_back_through_the_inverse() -> None:
     size = 512
     picture = pixel_centres(size, size, dtype=torch.float64).permute(2, 0, 1).expand(4, -1, -1, -1)
     moved = warp.points(points)
-    seen = (moved > 2 / size).all(-1) & (moved < 1 - 2 / size).all(-1)
+    visible = (moved > 2 / size).all(-1) & (moved < 1 - 2 / size).all(-1)
     read = sample_at(warp.image(picture), moved[:, None])[:, :, 0].transpose(1, 2)
-    inside = seen & (points > 2 / size).all(-1) & (points < 1 - 2 / size).all(-1)
+    inside = visible & (points > 2 / size).all(-1) & (points < 1 - 2 / size).all(-1)
     assert float((read - points).norm(dim=-1)[inside].max()) < 1e-3
 
 
@@ -211,9 +211,9 @@ def test_context_agrees_with_the_points() -> None:
     assert moved.shape == (8, 2, size, size)
     points = cloud(8, 100, low=0.05, high=0.95)
     target = warp.points(points)
-    seen = (target > 1 / size).all(-1) & (target < 1 - 1 / size).all(-1)
+    visible = (target > 1 / size).all(-1) & (target < 1 - 1 / size).all(-1)
     read = sample_at(moved, target[:, None].float())[:, :, 0].transpose(1, 2)
-    assert float((read - points).norm(dim=-1)[seen].max()) * size < 0.05
+    assert float((read - points).norm(dim=-1)[visible].max()) * size < 0.05
     # What came from beyond the square is real, not its repeated edge.
     assert float(moved.max()) > 1.01
     assert float(moved.min()) < -0.01

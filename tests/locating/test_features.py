@@ -31,7 +31,7 @@ def test_opposite_gradients_vote_for_opposite_orientations() -> None:
     assert bright_right.argmax() == (int(bright_left.argmax()) + SIGNED // 2) % SIGNED
 
 
-def test_signed_orientations_tell_opposite_edges_apart_and_unsigned_ones_do_not() -> None:
+def test_signed_orientations_distinguish_opposite_edges_and_unsigned_ones_do_not() -> None:
     one, other = hog(edge(), CELL)[0, :, 4, 3:5], hog(edge().flip(2), CELL)[0, :, 4, 3:5].flip(-1)
     unsigned = slice(SIGNED, SIGNED + SIGNED // 2)
     assert torch.allclose(one[unsigned], other[unsigned], atol=1e-5)

@@ -107,9 +107,9 @@ def test_the_same_seed_learns_the_same(scenes: SyntheticScenes) -> None:
 
 def test_many_annotated_images_cost_no_more_than_some(scenes: SyntheticScenes) -> None:
     images, points = list(scenes.images[:8]), [points[0] for points in scenes.points[:8]]
-    told: list[str] = []
-    learn_locator(images, points, settings=replace(FAST, annotated=3), progress=told.append)
-    assert "from 3 annotated images" in told[0]
+    messages: list[str] = []
+    learn_locator(images, points, settings=replace(FAST, annotated=3), progress=messages.append)
+    assert "from 3 annotated images" in messages[0]
 
 
 def test_too_few_annotated_images(scenes: SyntheticScenes) -> None:

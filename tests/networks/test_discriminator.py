@@ -27,7 +27,7 @@ def test_other_sizes_are_refused() -> None:
         tiny(40)
 
 
-def test_it_looks_at_image_and_heatmap() -> None:
+def test_it_judges_by_image_and_heatmap() -> None:
     judge, image, heatmap = tiny(), torch.randn(2, 3, 16, 16, requires_grad=True), torch.rand(2, 1, 16, 16, requires_grad=True)
     judge(image, heatmap).sum().backward()
     assert image.grad is not None

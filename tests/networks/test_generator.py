@@ -57,25 +57,25 @@ def test_demodulated_outputs_have_unit_variance_whatever_the_style() -> None:
 def test_the_second_row_of_the_style_rules_from_16_on() -> None:
     """Row 1 reaches every size through the blocks below 16×16; without those sizes, only row 2 would count."""
     generator = tiny(32)
-    seen: dict[int, list[torch.Tensor]] = {}
+    rows: dict[int, list[torch.Tensor]] = {}
     for side, block in zip(generator.sizes, generator.first, strict=True):
-        block.register_forward_pre_hook(lambda _, inputs, side=side: seen.setdefault(side, []).append(inputs[1]))
+        block.register_forward_pre_hook(lambda _, inputs, side=side: rows.setdefault(side, []).append(inputs[1]))
     style = torch.randn(1, 2, 6)
     generator(torch.rand(1, 1, 32, 32), style)
-    for side, (row,) in seen.items():
+    for side, (row,) in rows.items():
         assert torch.equal(row, style[:, 0] if side < 16 else style[:, 1])
 
 
 def test_every_block_sees_the_heatmap() -> None:
     generator, heatmap = tiny(32), torch.rand(1, 1, 32, 32)
-    seen: list[torch.Tensor] = []
+    means: list[torch.Tensor] = []
     for block in generator.first:
-        block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, -4:].mean((0, 2, 3)).detach()))
+        block.register_forward_pre_hook(lambda _, inputs: means.append(inputs[0][:, -4:].mean((0, 2, 3)).detach()))
     generator(heatmap, torch.zeros(1, 2, 6))
-    first, seen[:] = list(seen), []
+    first, means[:] = list(means), []
     generator(2 * heatmap, torch.zeros(1, 2, 6))
     assert len(first) == len(generator.sizes)
-    assert all(torch.allclose(2 * a, b, atol=1e-5) for a, b in zip(first, seen, strict=True))  # leaky units are homogeneous
+    assert all(torch.allclose(2 * a, b, atol=1e-5) for a, b in zip(first, means, strict=True))  # leaky units are homogeneous
 
 
 def test_the_image_follows_heatmap_style_and_noise() -> None:

@@ -10,7 +10,7 @@ import brule.tracking.log as run_logging
 from brule.data import Shapes, read_folder
 from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
-from brule.studies import StudyMaterial
+from brule.studies import StudyData
 
 TINY: dict[str, Any] = {
     "crop.image_size": 32,
@@ -38,9 +38,9 @@ def tiny() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def material(tmp_path_factory: pytest.TempPathFactory) -> StudyMaterial:
+def study_data(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
     folder = tmp_path_factory.mktemp("faces")
     write_synthetic_faces(folder, 8, size=40)
     samples = read_folder(folder)
     points = [to_crop(one) for one in synthetic_faces(6, size=40, seed=5).points]
-    return StudyMaterial(samples, Shapes(points, [f"shape {i}" for i in range(6)]), 4, samples)
+    return StudyData(samples, Shapes(points, [f"shape {i}" for i in range(6)]), 4, samples)

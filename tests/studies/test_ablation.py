@@ -11,7 +11,7 @@ import pytest
 
 import brule.studies.runs as runs
 from brule.errors import CheckpointError
-from brule.studies import Arm, Protocol, Score, StudyMaterial, ablation_arms, report_ablation, run_arm, run_arms
+from brule.studies import Arm, Protocol, Score, StudyData, ablation_arms, report_ablation, run_arm, run_arms
 from brule.training.config import load_config
 
 ABLATED = {"loss.barycenter": 0, "loss.tied": False}
@@ -34,10 +34,10 @@ def test_arms_leave_out_one_part_each() -> None:
 
 
 @pytest.mark.parametrize("preset", ["cpu", "paper-small"])
-def test_every_arm_of_a_preset_trains(preset: str, material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_every_arm_of_a_preset_trains(preset: str, study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
     tiny = tiny | {"encoder.stacks": 1, "decoder.style_dim": 8, "decoder.noise_dim": 8}
     for arm in ablation_arms(load_config(preset, tiny)):
-        score = run_arm(tmp_path, arm, 0, material=material, preset=preset, overrides=tiny, quiet=True)
+        score = run_arm(tmp_path, arm, 0, data=study_data, preset=preset, overrides=tiny, quiet=True)
         assert score is not None
         assert score.iterations == 2
         assert len(score.errors) == 8
@@ -45,12 +45,12 @@ def test_every_arm_of_a_preset_trains(preset: str, material: StudyMaterial, tiny
 
 
 def test_a_study_goes_on_where_it_was(
-    material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study_data: StudyData, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arms, told = [Arm("full loss"), Arm("without R_g", {"loss.equivariance": 0})], []
+    arms, lines = [Arm("full loss"), Arm("without R_g", {"loss.equivariance": 0})], []
     options = {"preset": "cpu", "overrides": tiny, "quiet": True}
-    first = run_arms(tmp_path, arms[:1], [0, 1], material=material, say=told.append, **options)
-    assert len(told) == 2
+    first = run_arms(tmp_path, arms[:1], [0, 1], data=study_data, say=lines.append, **options)
+    assert len(lines) == 2
 
     genuine, trained = runs.LandmarkDetector.fit, []
 
@@ -59,7 +59,7 @@ def test_a_study_goes_on_where_it_was(
         return genuine(self, *given, **keywords)
 
     monkeypatch.setattr(runs.LandmarkDetector, "fit", spy)
-    both = run_arms(tmp_path, arms, [0, 1], material=material, say=told.append, **options)
+    both = run_arms(tmp_path, arms, [0, 1], data=study_data, say=lines.append, **options)
     assert both is not None
     assert first is not None
     assert [path.parent.name for path in trained] == ["without-r-g"] * 2
@@ -67,10 +67,10 @@ def test_a_study_goes_on_where_it_was(
     assert {score.seed for score in both} == {0, 1}
 
 
-def test_an_arm_that_was_killed_is_taken_up_again(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_an_arm_that_was_killed_is_taken_up_again(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
     settings = {**tiny, "iterations": 4, "checkpoint_every": 2, "encoder.stacks": 1, "gan.enabled": False}
     options: dict[str, Any] = {"preset": "paper-small", "overrides": settings, "quiet": True}
-    whole = run_arm(tmp_path / "whole", Arm("without R_b", ABLATED), 1, material=material, **options)
+    whole = run_arm(tmp_path / "whole", Arm("without R_b", ABLATED), 1, data=study_data, **options)
     first: list[int] = []
 
     def kill(detector: Any) -> None:
@@ -79,10 +79,10 @@ def test_an_arm_that_was_killed_is_taken_up_again(material: StudyMaterial, tiny:
             raise KeyboardInterrupt  # the checkpoint of iteration 2 is there, this one isn't yet
 
     with pytest.raises(KeyboardInterrupt):
-        run_arm(tmp_path / "killed", Arm("without R_b", ABLATED), 1, material=material, watch=kill, **options)
+        run_arm(tmp_path / "killed", Arm("without R_b", ABLATED), 1, data=study_data, watch=kill, **options)
     later: list[int] = []
     again = run_arm(
-        tmp_path / "killed", Arm("without R_b", ABLATED), 1, material=material,
+        tmp_path / "killed", Arm("without R_b", ABLATED), 1, data=study_data,
         watch=lambda own: later.append(own.progress_.iteration),
         **options,
     )  # fmt: skip
@@ -91,18 +91,18 @@ def test_an_arm_that_was_killed_is_taken_up_again(material: StudyMaterial, tiny:
     assert again.errors == whole.errors
 
 
-def test_another_setting_needs_another_folder(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
-    run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
+def test_another_setting_needs_another_folder(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
+    run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny, quiet=True)
     with pytest.raises(CheckpointError, match="iterations=2, the study now asks for 3"):
-        run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
+        run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
 
 
-def test_a_damaged_score_is_named(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
-    run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
+def test_a_damaged_score_is_named(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
+    run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny, quiet=True)
     path = tmp_path / "full-loss" / "seed-0" / runs.SCORE
     path.write_text(path.read_text()[:20])
     with pytest.raises(CheckpointError, match=r"score\.json: damaged"):
-        run_arm(tmp_path, Arm("full loss"), 0, material=material, preset="cpu", overrides=tiny, quiet=True)
+        run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny, quiet=True)
 
 
 def test_the_table_says_median_and_difference(tmp_path: Path) -> None:
@@ -121,11 +121,11 @@ def test_the_table_says_median_and_difference(tmp_path: Path) -> None:
     assert "| without R_g | 6.00, 10.00 | 8.00 | 1.00 | +2.00 (+2.00 to +2.00) | 100 |" in table  # (1 + 3) / 2 on each image
     assert (tmp_path / "ablation.md").read_text(encoding="utf-8") == table
     assert len(json.loads((tmp_path / "ablation.json").read_text(encoding="utf-8"))["runs"]) == 4
-    told = (
+    description = (
         "Protocol: preset paper-small with iterations=100; crops of 64 px; learnt from 1793 unlabelled images, 10 annotated "
         "shapes per seed; measured on 2 images, boxes given. Seeds 0, 1; 100 iterations."
     )
-    assert told in table
+    assert description in table
     chart = ElementTree.fromstring((tmp_path / "ablation.svg").read_text(encoding="utf-8"))
     words = " ".join(one.text or "" for one in chart.iter("{http://www.w3.org/2000/svg}text"))
-    assert told in words
+    assert description in words

@@ -80,12 +80,12 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
 
     made, genuine = [], module.drawn_barycenter
     monkeypatch.setattr(module, "drawn_barycenter", lambda *given, **own: made.append(given[1:3]) or genuine(*given, **own))
-    told: list[tuple[int, int]] = []
-    again = run_barycenter_size(tmp_path / "parts", shapes, sizes=[3, 2, 99], draws=3, progress=lambda *one: told.append(one))
+    calls: list[tuple[int, int]] = []
+    again = run_barycenter_size(tmp_path / "parts", shapes, sizes=[3, 2, 99], draws=3, progress=lambda *one: calls.append(one))
     assert again == whole
     assert made == [(2, 0), (2, 1), (2, 2), (3, 2)]
-    assert told[0] == (0, 8 + 3 * 2 + 3 * 3)
-    assert told[-1][0] == told[-1][1]
+    assert calls[0] == (0, 8 + 3 * 2 + 3 * 3)
+    assert calls[-1][0] == calls[-1][1]
     made.clear()
     assert run_barycenter_size(tmp_path / "parts", shapes, sizes=[2, 3], draws=3) == whole
     assert made == []
@@ -133,7 +133,7 @@ def test_what_can_t_be_compared_is_refused(tmp_path: Path) -> None:
         run_barycenter_size(tmp_path, gaussian_shapes(3), sizes=[0])
 
 
-def test_what_is_told(tmp_path: Path) -> None:
+def test_what_is_reported(tmp_path: Path) -> None:
     study = run_barycenter_size(tmp_path, gaussian_shapes(8), sizes=[2, 4], draws=4)
     table = report_barycenter_size(tmp_path, study)
     rows = [line.split(" | ")[:2] for line in table.splitlines() if line.startswith("| ")]
@@ -148,7 +148,7 @@ def test_what_is_told(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size > 1000
 
 
-def test_two_shapes_alone_can_be_told(tmp_path: Path) -> None:
+def test_two_shapes_alone_can_be_reported(tmp_path: Path) -> None:
     study = run_barycenter_size(tmp_path, gaussian_shapes(2), sizes=[3])
     assert [draw.n for draw in study.draws] == [2]
     assert "a =" not in report_barycenter_size(tmp_path, study)

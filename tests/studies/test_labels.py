@@ -1,4 +1,4 @@
-"""Shares of the labels, alone and with BRULÈ: which runs are made, that they are kept, and what is told of them."""
+"""Shares of the labels, alone and with BRULÈ: which runs are made, that they are kept, and what is reported of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import brule.studies.runs as runs
 from brule.data import read_folder
 from brule.data.synthetic import write_synthetic_faces
 from brule.errors import CheckpointError, ConfigError
-from brule.studies import Arm, Protocol, Score, StudyMaterial, label_counts, report_labels, run_labels
+from brule.studies import Arm, Protocol, Score, StudyData, label_counts, report_labels, run_labels
 from brule.studies.labels import labels_table
 
 
 @pytest.fixture(scope="module")
-def taught(material: StudyMaterial, tmp_path_factory: pytest.TempPathFactory) -> StudyMaterial:
-    """Six annotated images beside the unlabelled ones of `material`."""
+def taught(study_data: StudyData, tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    """Six annotated images beside the unlabelled ones of `study_data`."""
     folder = tmp_path_factory.mktemp("labelled")
     write_synthetic_faces(folder, 6, size=40, start=50)
-    return StudyMaterial(material.images, None, None, material.measured, read_folder(folder))
+    return StudyData(study_data.images, None, None, study_data.measured, read_folder(folder))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_shares_are_numbers_of_images() -> None:
 
 
 def test_every_share_is_trained_alone_and_with_unlabelled_images(
-    taught: StudyMaterial, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taught: StudyData, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine, trained = runs.LandmarkDetector.fit, []
 
@@ -85,35 +85,35 @@ def test_the_difference_is_that_of_the_same_images() -> None:
     assert row == "| 50 %, 10 | 5.00, 7.00 | 6.00 (1.50) | 4.00, 4.00 | 4.00 (1.50) | -2.00 (-2.00 to -2.00) |"
 
 
-def test_runs_may_begin_with_an_earlier_detector(taught: StudyMaterial, quick: dict[str, Any], tmp_path: Path) -> None:
+def test_runs_may_begin_with_an_earlier_detector(taught: StudyData, quick: dict[str, Any], tmp_path: Path) -> None:
     from dataclasses import replace
 
     options: dict[str, Any] = {"preset": "paper-small", "overrides": quick, "quiet": True}
     earlier = tmp_path / "earlier"
     runs.LandmarkDetector("paper-small", quiet=True, **quick).fit(labelled=taught.labelled, directory=earlier)
     begun = replace(taught, start_from=earlier)
-    assert runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, material=begun, **options) is not None
+    assert runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, data=begun, **options) is not None
     assert runs.LandmarkDetector.load(tmp_path / "study" / "a" / "seed-0").origin_ is not None
     assert "started with the weights of" in Protocol.of(begun, preset="paper-small", overrides=quick).describe([])
     with pytest.raises(CheckpointError, match="start_from"):
-        runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, material=taught, **options)
+        runs.run_arm(tmp_path / "study", runs.Arm("a"), 0, data=taught, **options)
 
 
 def test_runs_with_a_locator_are_measured_on_whole_images_too(tiny: dict[str, Any], tmp_path: Path) -> None:
     write_synthetic_faces(tmp_path / "faces", 8, size=40)
     annotated = read_folder(tmp_path / "faces")
     bare = annotated.replaced(replace(sample, points=None, box=None) for sample in annotated)
-    material = StudyMaterial(bare, None, None, annotated, annotated)
+    study_data = StudyData(bare, None, None, annotated, annotated)
     settings = tiny | {"gan.enabled": False, "locator.enabled": "always"}
     arm = Arm("with a locator", {})
-    found = runs.run_arm(tmp_path / "study", arm, 0, material=material, preset="paper-small", overrides=settings, quiet=True)
+    found = runs.run_arm(tmp_path / "study", arm, 0, data=study_data, preset="paper-small", overrides=settings, quiet=True)
     assert found is not None and found.whole_nme is not None and found.found is not None
     assert "on whole images NME" in found.line() and "boxes given, NME" in found.line()
-    again = runs.run_arm(tmp_path / "study", arm, 0, material=material, preset="paper-small", overrides=settings, quiet=True)
+    again = runs.run_arm(tmp_path / "study", arm, 0, data=study_data, preset="paper-small", overrides=settings, quiet=True)
     assert again == found
-    told = Protocol.of(material, preset="paper-small", overrides=settings).describe([found])
+    description = Protocol.of(study_data, preset="paper-small", overrides=settings).describe([found])
     whole = f"with a locator {found.whole_nme:.2f} % ({100 * found.found:.0f} % found)"
-    assert f"boxes given; on whole images, without boxes (median over seeds): {whole}." in told
-    assert "whole images" not in Protocol.of(material, preset="paper-small", overrides=settings).describe(
+    assert f"boxes given; on whole images, without boxes (median over seeds): {whole}." in description
+    assert "whole images" not in Protocol.of(study_data, preset="paper-small", overrides=settings).describe(
         [replace(found, whole_nme=None, found=None)]
     )

@@ -1,4 +1,4 @@
-"""Labels alone against labels with BRULÈ: learning curves that are kept, and what is told of them."""
+"""Labels alone against labels with BRULÈ: learning curves that are kept, and what is reported of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from brule.data import read_folder
 from brule.data.synthetic import write_synthetic_faces
 from brule.detector import LandmarkDetector
 from brule.errors import CheckpointError, DataError
-from brule.studies import CurvePoint, LearningCurve, Protocol, Score, StudyMaterial, report_regularizer, run_regularizer
+from brule.studies import CurvePoint, LearningCurve, Protocol, Score, StudyData, report_regularizer, run_regularizer
 from brule.studies.regularizer import ALONE, CURVE, REGULARIZED, read_curve, regularizer_table
 
 
@@ -23,18 +23,20 @@ def quick(tiny: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def taught(material: StudyMaterial, tmp_path_factory: pytest.TempPathFactory) -> StudyMaterial:
-    """Five annotated images, of which a run gets four, beside those of `material`, which are measured on."""
+def taught(study_data: StudyData, tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    """Five annotated images, of which a run gets four, beside those of `study_data`, which are measured on."""
     folder = tmp_path_factory.mktemp("labelled")
     write_synthetic_faces(folder, 5, size=40, start=50)
-    return StudyMaterial(material.images, None, None, material.measured, read_folder(folder), 4)
+    return StudyData(study_data.images, None, None, study_data.measured, read_folder(folder), 4)
 
 
-def run(directory: Path, material: StudyMaterial, overrides: dict[str, Any], **more: Any) -> list[LearningCurve] | None:
-    return run_regularizer(directory, [3], material, preset="cpu", overrides=overrides, quiet=True, say=lambda _: None, **more)
+def run(directory: Path, study_data: StudyData, overrides: dict[str, Any], **more: Any) -> list[LearningCurve] | None:
+    return run_regularizer(
+        directory, [3], study_data, preset="cpu", overrides=overrides, quiet=True, say=lambda _: None, **more
+    )
 
 
-def test_curves_end_where_the_scores_are(taught: StudyMaterial, quick: dict[str, Any], tmp_path: Path) -> None:
+def test_curves_end_where_the_scores_are(taught: StudyData, quick: dict[str, Any], tmp_path: Path) -> None:
     found = run(tmp_path, taught, quick)
     assert found is not None
     assert [curve.score.arm for curve in found] == [ALONE, REGULARIZED]
@@ -48,7 +50,7 @@ def test_curves_end_where_the_scores_are(taught: StudyMaterial, quick: dict[str,
 
 
 def test_finished_runs_are_read(
-    taught: StudyMaterial, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taught: StudyData, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = run(tmp_path, taught, quick)
     path = tmp_path / "labels-alone" / "seed-3" / CURVE
@@ -57,7 +59,7 @@ def test_finished_runs_are_read(
     assert run(tmp_path, taught, quick) == found
 
 
-def test_a_curve_that_ends_early_is_named(taught: StudyMaterial, quick: dict[str, Any], tmp_path: Path) -> None:
+def test_a_curve_that_ends_early_is_named(taught: StudyData, quick: dict[str, Any], tmp_path: Path) -> None:
     run(tmp_path, taught, quick)
     path = tmp_path / "labels-alone" / "seed-3" / CURVE
     path.write_text(path.read_text().splitlines(keepends=True)[0])
@@ -72,12 +74,12 @@ def test_a_damaged_curve_is_named(tmp_path: Path, line: str) -> None:
         read_curve(tmp_path / CURVE)
 
 
-def test_what_is_measured_on_is_not_learnt_from(taught: StudyMaterial, quick: dict[str, Any], tmp_path: Path) -> None:
+def test_what_is_measured_on_is_not_learnt_from(taught: StudyData, quick: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is learnt from and measured on, as are 4 others"):
         run(tmp_path, replace(taught, measured=taught.labelled), quick)
-    for material in (replace(taught, labelled=None), replace(taught, images=None)):
+    for study_data in (replace(taught, labelled=None), replace(taught, images=None)):
         with pytest.raises(DataError, match="expected annotated images"):
-            run(tmp_path, material, quick)
+            run(tmp_path, study_data, quick)
     with pytest.raises(DataError, match=r"from 1 to 5 annotated images.*got 6"):
         run(tmp_path, replace(taught, n_labelled=6), quick)
 

@@ -1,4 +1,4 @@
-"""One setting at several values: which setting a name means, what is refused, what is told."""
+"""One setting at several values: which setting a name means, what is refused, what is reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from brule.errors import ConfigError
 from brule.plots import titled_sheets
-from brule.studies import Protocol, Score, StudyMaterial, Sweep, report_sweep, resolve_sweep, run_arms
+from brule.studies import Protocol, Score, StudyData, Sweep, report_sweep, resolve_sweep, run_arms
 from brule.studies.sweep import TERMS, sweep_table
 from brule.studies.switches import NEEDS
 from brule.training.config import dotted_keys
@@ -92,13 +92,13 @@ def test_what_can_t_be_swept_is_refused(term: str, values: list[Any], overrides:
         resolve_sweep(term, values, preset="paper", overrides=overrides)
 
 
-def test_a_sweep_down_to_nothing_is_told_with_pictures(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_a_sweep_down_to_nothing_is_reported_with_pictures(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
     tiny = tiny | {"encoder.stacks": 1, "decoder.style_dim": 8, "decoder.noise_dim": 8}
     found = resolve_sweep("R_g", [0, 1500], preset="paper-small", overrides=tiny)
     options = {"preset": "paper-small", "overrides": tiny}
-    scores = run_arms(tmp_path, found.arms, [0], material=material, **options, quiet=True, say=lambda text: None)
+    scores = run_arms(tmp_path, found.arms, [0], data=study_data, **options, quiet=True, say=lambda text: None)
     assert scores is not None
-    table = report_sweep(tmp_path, found, scores, measured=material.measured, protocol=Protocol.of(material, **options))
+    table = report_sweep(tmp_path, found, scores, measured=study_data.measured, protocol=Protocol.of(study_data, **options))
     assert [line.split(" | ")[0] for line in table.splitlines()[2:4]] == ["| 0.0", "| 1500.0"]
     assert (tmp_path / "sweep.md").read_text(encoding="utf-8") == table
     content = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
@@ -128,13 +128,13 @@ def test_titles_stand_above_their_sheets() -> None:
     assert whole.getpixel((49, band - 1)) not in ((255, 0, 0), (0, 0, 255))
 
 
-def test_barycenters_of_other_sizes_are_swept(material: StudyMaterial, tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_barycenters_of_other_sizes_are_swept(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
     """34 or 100 points against 68 landmarks: R_b pulls them all the same, and W₁ is reported beside the NME."""
     pytest.importorskip("ot")
     tiny = tiny | {"encoder.stacks": 1, "gan.enabled": False}
     found = resolve_sweep("loss.barycenter_points", [34, 100, 0], preset="paper-small", overrides=tiny)
     options = {"preset": "paper-small", "overrides": tiny}
-    scores = run_arms(tmp_path, found.arms, [0], material=material, **options, quiet=True, say=lambda text: None)
+    scores = run_arms(tmp_path, found.arms, [0], data=study_data, **options, quiet=True, say=lambda text: None)
     assert scores is not None
     assert len({score.w1 for score in scores}) == 3  # each size trains another encoder
     assert all(0 < score.w1 <= score.nme for score in scores)

@@ -1,4 +1,4 @@
-"""Callbacks: what they are told, how they end a run, and the adapters for trackers."""
+"""Callbacks: how they are called, how they end a run, and the adapters for trackers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETTINGS = {"seed": 7, "encoder.width": 8}
 
 
 class Recorder(Callback):
-    """Keeps what it is told."""
+    """Keeps what it is called with."""
 
     def __init__(self, stop_at: int = 0) -> None:
         self.reports: list[Report] = []
@@ -44,33 +44,33 @@ def means(*values: float, term: str = "loss") -> list[Report]:
     return [Report(10 * (k + 1), 0.0, {}, {term: value}) for k, value in enumerate(values)]
 
 
-def test_every_iteration_is_told_and_means_come_with_the_lines() -> None:
-    told = Recorder()
-    with RunLog(None, every=2, start=4, callbacks=[told], quiet=True) as log:
+def test_every_iteration_is_reported_and_means_come_with_the_lines() -> None:
+    recorder = Recorder()
+    with RunLog(None, every=2, start=4, callbacks=[recorder], quiet=True) as log:
         log.begin(SETTINGS)
         assert not log.add(5, 0.1, {"a": 1.0}, seconds=1.0)
         assert not log.add(6, 0.2, {"a": 3.0}, seconds=2.0)
         log.picture(6, Path("x/000006.png"))
-    assert [(one.iteration, one.terms, one.means) for one in told.reports] == [
+    assert [(one.iteration, one.terms, one.means) for one in recorder.reports] == [
         (5, {"a": 1.0}, {}),
         (6, {"a": 3.0}, {"a": 2.0}),
     ]
-    assert told.reports[1].extra == {"seconds": 2.0}
-    assert told.others == [(7, 4), (6, "000006.png"), "end"]
+    assert recorder.reports[1].extra == {"seconds": 2.0}
+    assert recorder.others == [(7, 4), (6, "000006.png"), "end"]
 
 
-def test_one_wish_ends_a_run_and_all_callbacks_are_told() -> None:
+def test_one_wish_ends_a_run_and_all_callbacks_are_called() -> None:
     wants, also = Recorder(stop_at=2), Recorder()
     with RunLog(None, every=1, callbacks=[wants, also], quiet=True) as log:
         assert [log.add(k, 0.1, {"a": 1.0}) for k in (1, 2)] == [False, True]
     assert len(also.reports) == 2
 
 
-def test_the_end_is_told_after_a_failure_too() -> None:
-    told = Recorder()
-    with pytest.raises(KeyError), RunLog(None, every=1, callbacks=[told], quiet=True):
+def test_the_end_is_reported_after_a_failure_too() -> None:
+    recorder = Recorder()
+    with pytest.raises(KeyError), RunLog(None, every=1, callbacks=[recorder], quiet=True):
         raise KeyError
-    assert told.others == ["end"]
+    assert recorder.others == ["end"]
 
 
 def test_early_stopping_waits_for_patience_lines_without_a_new_minimum() -> None:

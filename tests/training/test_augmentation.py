@@ -14,13 +14,13 @@ def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_no_appearance_is_no_change() -> None:
+def test_no_augmentation_is_no_change() -> None:
     images = torch.rand(2, 3, 8, 8)
     assert augment(images, Augmentation(), generator=torch.Generator()) is images
 
 
 @pytest.mark.parametrize("name", sorted(Augmentation.model_fields))
-def test_each_change_of_appearance_changes_each_image_in_its_own_way(name: str) -> None:
+def test_each_augmentation_changes_each_image_in_its_own_way(name: str) -> None:
     images = torch.rand(1, 3, 8, 8).expand(3, -1, -1, -1)
     changed = augment(images, Augmentation(**{name: 0.5}), generator=torch.Generator().manual_seed(0))
     assert changed.shape == images.shape

@@ -1,4 +1,4 @@
-"""Checkpoints: everything comes back, all or nothing is written, and damage is told as such."""
+"""Checkpoints: everything comes back, all or nothing is written, and damage is reported as such."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_interruption_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
-def test_a_file_cut_short_is_told_as_such(tmp_path: Path, kept: int) -> None:
+def test_a_file_cut_short_is_reported_as_such(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "c"
     save(path)
     path.write_bytes(path.read_bytes()[:kept])
@@ -106,14 +106,14 @@ def test_a_file_cut_short_is_told_as_such(tmp_path: Path, kept: int) -> None:
         load(path)
 
 
-def test_a_file_of_garbage_is_told_as_such(tmp_path: Path) -> None:
+def test_a_file_of_garbage_is_reported_as_such(tmp_path: Path) -> None:
     path = tmp_path / "c"
     path.write_bytes(bytes(range(256)) * 10)
     with pytest.raises(CheckpointError, match="damaged"):
         load(path)
 
 
-def test_a_missing_file_is_told_as_such(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_as_such(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is none"):
         load(tmp_path / "c")
 

@@ -23,8 +23,8 @@ from brule.training.migration import CUT, current_settings
 from brule.training.sections import Encoder
 
 
-def test_there_are_the_two_presets() -> None:
-    assert {"cpu", "paper"} <= set(preset_names())
+def test_there_are_four_presets() -> None:
+    assert set(preset_names()) == {"cpu", "gpu", "paper", "paper-small"}
 
 
 @pytest.mark.parametrize("preset", preset_names())

@@ -45,7 +45,7 @@ def test_an_error_that_all_images_share_is_taken_off(monkeypatch: pytest.MonkeyP
     labels = LabelledImages(FACES.images[:5], SHAPES[:5])
     mean = corrected(labels, SHAPES + bias, shape_model_of(mirror=False), monkeypatch)
     assert torch.allclose(mean, SHAPES.mean(0), atol=1e-5)
-    assert not torch.allclose(SHAPES[:5].mean(0), SHAPES.mean(0), atol=5e-3)  # which these five don't tell
+    assert not torch.allclose(SHAPES[:5].mean(0), SHAPES.mean(0), atol=5e-3)  # which these five don't show
 
 
 def test_a_teacher_that_knows_nothing_leaves_the_mean_of_the_annotated(monkeypatch: pytest.MonkeyPatch) -> None:

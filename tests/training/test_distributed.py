@@ -178,8 +178,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for rank in range(2)
     ]
     for process in started:
-        _, told = process.communicate(timeout=600)  # cores may be shared
-        assert process.returncode == 0, told
+        _, errors = process.communicate(timeout=600)  # cores may be shared
+        assert process.returncode == 0, errors
     return root
 
 
@@ -234,7 +234,7 @@ def test_a_run_goes_on_with_more_or_fewer_processes(two: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_what_is_wrong_in_one_process_is_told_by_both(two: Path) -> None:
+def test_what_is_wrong_in_one_process_is_reported_by_both(two: Path) -> None:
     first, second = (json.loads((two / f"said-{rank}.json").read_text())[1:] for rank in range(2))
     assert first == second
     not_finite, uneven, other_files = first

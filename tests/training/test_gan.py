@@ -142,7 +142,7 @@ def test_without_the_decoders_terms_nothing_is_drawn() -> None:
 
 
 @pytest.mark.slow
-def test_the_discriminator_tells_real_from_drawn() -> None:
+def test_the_discriminator_distinguishes_real_from_drawn() -> None:
     bench = Bench(settings(gan__discriminator_rate=2e-3, gan__generator_rate=1e-9, gan__penalty=0))
     first = bench.paint()["L_d"]
     for _ in range(30):
@@ -203,7 +203,7 @@ def test_a_teachers_step_redraws_the_moved_image() -> None:
     assert {"L_rec^I", "L_rec^L"} <= set(Bench(config, true_landmarks=False).learn())
 
 
-def seen_by(module: nn.Module) -> list[tuple[Tensor, ...]]:
+def inputs_of(module: nn.Module) -> list[tuple[Tensor, ...]]:
     """What a network is going to be given."""
     given: list[tuple[Tensor, ...]] = []
     module.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
@@ -214,8 +214,8 @@ def seen_by(module: nn.Module) -> list[tuple[Tensor, ...]]:
 def test_algorithm_2_judges_the_fake_in_a_random_style(judged: str, styles_read: int) -> None:
     """``I_F = G(L, S_o(z))``: no style is read off an image for it, as it is for the restored image."""
     bench = Bench(settings(loss__judged=judged, loss__image_reconstruction=0, loss__landmark_reconstruction=0))
-    read, mapped = seen_by(bench.state.decoder.style_encoder), seen_by(bench.state.decoder.style_mapping)
-    judgements = seen_by(bench.state.discriminator)
+    read, mapped = inputs_of(bench.state.decoder.style_encoder), inputs_of(bench.state.decoder.style_mapping)
+    judgements = inputs_of(bench.state.discriminator)
     assert "L_g of E" in bench.learn()
     assert (len(read), len(mapped), len(judgements)) == (styles_read, 1 - styles_read, 1)
 
@@ -223,7 +223,7 @@ def test_algorithm_2_judges_the_fake_in_a_random_style(judged: str, styles_read:
 @pytest.mark.parametrize("carries", [True, False])
 def test_the_condition_of_the_discriminator_carries_gradient(carries: bool) -> None:
     bench = Bench(settings(loss__condition_gradient=carries, loss__image_reconstruction=0))
-    judgements = seen_by(bench.state.discriminator)
+    judgements = inputs_of(bench.state.discriminator)
     bench.learn()
     image, heatmap = judgements[0]
     assert image.requires_grad
@@ -233,7 +233,7 @@ def test_the_condition_of_the_discriminator_carries_gradient(carries: bool) -> N
 @pytest.mark.parametrize("warped", [True, False])
 def test_algorithm_1_warps_its_fakes_for_the_second_half_of_l_style(warped: bool) -> None:
     bench = Bench(settings(gan__warped_style=warped, gan__reconstruction=0))
-    read = seen_by(bench.state.decoder.style_encoder)
+    read = inputs_of(bench.state.decoder.style_encoder)
     bench.paint()
     assert len(read) == 1 + warped
     if warped:

@@ -105,9 +105,10 @@ def test_the_earlier_shapes_lie_in_the_crops_of_the_new_run(first: Path) -> None
         shapes_of_detector(replace(stored, shapes=None), first, scale=1.3)
 
 
-def test_images_that_the_earlier_detector_saw_are_still_seen(first: Path) -> None:
+def test_training_images_of_the_earlier_detector_are_kept(first: Path) -> None:
     found = detector(iterations=1).fit(FACES.images[4:], start_from=first)
-    assert found.seen_.images == LandmarkDetector.load(first).seen_.images
+    assert found.training_images_.images == LandmarkDetector.load(first).training_images_.images
+    assert found.seen_ is found.training_images_  # the former name
 
 
 def test_a_detector_trained_without_an_index_can_be_fine_tuned_with_labels(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_r_b_weighs_what_its_schedule_wants() -> None:
     assert totals == pytest.approx([14 * 0.01, 5 * 14 * 0.01], rel=1e-3)
 
 
-def test_r_b_judges_the_landmarks_that_it_is_told_to() -> None:
+def test_r_b_judges_the_landmarks_that_the_setting_names() -> None:
     """The untrained encoder answers the barycenter always: for a shifted image, carried back, it is off by the shift."""
     shift = torch.tensor([0.1, 0.05])
     for view, expected in (("image", 0.0), ("moved", 0.0125)):

@@ -127,13 +127,13 @@ NAMES = (
 def outside(tmp_path: Path, project: Project) -> Iterator[Path]:
     """Whatever lies outside the project is the same afterwards."""
 
-    def seen() -> dict[str, bytes]:
+    def contents() -> dict[str, bytes]:
         files = (path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(project.folder))
         return {str(path): path.read_bytes() for path in files}
 
-    before = seen()
+    before = contents()
     yield tmp_path
-    assert seen() == before
+    assert contents() == before
 
 
 def refused(answer: Any, *statuses: int) -> None:

@@ -85,8 +85,8 @@ def test_train_stop_resume_review(browser: Browser, faces: Faces, project: Proje
     until(lambda: browser.json("GET", "/api/train")["state"] == "finished")
     until(lambda: browser.json("GET", "/api/predict")["predicting"]["state"] == "finished")  # by itself
     listed = browser.json("GET", "/api/images?order=uncertainty&status=new")
-    doubts = [one["uncertainty"] for one in listed["items"]]
-    assert listed["total"] == 7 and doubts == sorted(doubts, reverse=True)
+    uncertainties = [one["uncertainty"] for one in listed["items"]]
+    assert listed["total"] == 7 and uncertainties == sorted(uncertainties, reverse=True)
     image = listed["items"][0]
     record = browser.json("GET", f"/api/images/{image['id']}")
     assert record["prediction"]["run"] == "round-2" and len(record["prediction"]["points"]) == 68

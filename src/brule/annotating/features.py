@@ -28,7 +28,7 @@ _BLOB = 1.3  # cells: standard deviation of a landmark's blob in the heatmap
 _RIDGE = 3e-3  # of the features, each of variance 1
 _WINDOWS = (6.0, 4.5, 3.5, 2.5, 2.0, 1.6)  # cells about a landmark in which its heatmap is read, one after the other
 _NOISE = 0.05  # radii: standard deviation of a reading where the heatmap has one peak
-_LEAST = 0.02  # of a reading's certainty
+_MIN_CERTAINTY = 0.02  # of a reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +200,7 @@ class FeatureModel:
             mass = power * blobs(frame.cells(points), window)
             weight = mass.sum(0)
             places = (mass[..., None] * _grid()[:, None]).sum(0) / np.maximum(weight, 1e-12)[:, None]
-            sure = np.clip(weight / total, _LEAST, 1.0) * height
+            sure = np.clip(weight / total, _MIN_CERTAINTY, 1.0) * height
             points = most_probable(frame.pixels(places), sure, self._statistics)
         return points
 

@@ -68,11 +68,11 @@ class Example:
             raise BruleError("guess: expected an annotated image")
         return self.points
 
-    def seen(self, points: np.ndarray) -> np.ndarray:
+    def to_grey(self, points: np.ndarray) -> np.ndarray:
         """Pixels of the image → pixels of ``grey``."""
         return from_corner(to_corner(points) * self.factor)
 
-    def unseen(self, points: np.ndarray) -> np.ndarray:
+    def from_grey(self, points: np.ndarray) -> np.ndarray:
         """Pixels of ``grey`` → pixels of the image."""
         return from_corner(to_corner(points) / self.factor)
 
@@ -183,7 +183,7 @@ class GuessModel:
         owners = np.repeat(np.arange(len(used)), times)
         shapes = np.stack([_start(truths[k], statistics, rng) for k in owners])
         targets = np.stack(truths)[owners]
-        locator = learn_locator([one.grey for one in given], [one.seen(one.annotated()) for one in given], seed=seed)
+        locator = learn_locator([one.grey for one in given], [one.to_grey(one.annotated()) for one in given], seed=seed)
         maps = [_maps(one, pose.scale) for one, pose in zip(used, statistics.poses, strict=True)]
         stages = []
         for level, half in _STAGES:
@@ -223,7 +223,7 @@ class GuessModel:
     def found_poses(self, example: Example, most: int = 1) -> list[Pose]:
         """Where the locator sees objects, the surest first; where objects usually are, if it sees fewer."""
         found = self._locator.locate([example.grey], most=most)
-        corners = [example.unseen(box.reshape(2, 2)) for box in found.boxes]
+        corners = [example.from_grey(box.reshape(2, 2)) for box in found.boxes]
         poses = [_pose_in(own, float(angle), self.statistics.mean) for own, angle in zip(corners, found.angle, strict=True)]
         return [*poses, self.whereabouts.pose(example.size)][:most]
 

@@ -16,12 +16,12 @@ _TOGETHER = 0.5  # pixels
 _APART = 0.03  # radii: what is nearer than this in the mean shape may be in one place
 _SWAPPED = 0.5  # of the misfit: what is left after left and right have changed places
 _SHORTER = 0.85  # of the way along four points: what is left after the middle two have changed places
-_FAR, _LEAST, _MORE = 4.0, 0.12, 1.3  # standard deviations, and radii, that a point must be off; more than any before
-_MOST_FAR = 4  # landmarks that are said to be far; where more are, the whole shape differs
+_FAR, _MIN_OFFSET, _MORE = 4.0, 0.12, 1.3  # standard deviations, and radii, that a point must be off; more than any before
+_MAX_FAR = 4  # landmarks that are said to be far; where more are, the whole shape differs
 _OUTLIER = 3.0  # standard deviations
 _JUDGED = 50  # shapes that say how much a landmark may surprise
 _ENOUGH = 5  # shapes that say what is usual
-_FEW = 3
+_MIN_SHAPES, _MIN_POINTS = 3, 5  # fewer show nothing: of the statistics, and of the shape in which pairs are tried
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def exchanged(points: np.ndarray, template: Template, statistics: ShapeStatistic
         swapped[a], swapped[b] = b, a
     members = [index for pair in template.pairs for index in pair if np.isfinite(points[index]).all()]
     own, other = _misfit(points, statistics), _misfit(points[swapped], statistics)
-    if len(members) >= 4 and own is not None and other is not None and other < _SWAPPED * own and own > _LEAST:
+    if len(members) >= 4 and own is not None and other is not None and other < _SWAPPED * own and own > _MIN_OFFSET:
         return [Hint("exchanged", tuple(sorted(members)), "left and right look exchanged: compare with the finished shape")]
     pose = similarity(points, statistics.mean)
-    if pose is None or np.isfinite(points).all(1).sum() < 2 + _FEW:
+    if pose is None or np.isfinite(points).all(1).sum() < _MIN_POINTS:
         return []
     found = []
     for a, b in template.pairs:
@@ -88,7 +88,7 @@ def exchanged(points: np.ndarray, template: Template, statistics: ShapeStatistic
         single[[a, b]] = points[[b, a]]
         before, after = _misfit(points, statistics), _misfit(single, statistics)
         apart = np.linalg.norm(points[a] - points[b]) * pose.scale
-        if before is not None and after is not None and after < _SWAPPED * before and apart > 2 * _LEAST:
+        if before is not None and after is not None and after < _SWAPPED * before and apart > 2 * _MIN_OFFSET:
             names = f"{template.names[a]} and {template.names[b]}"
             found.append(Hint("exchanged", (a, b), f"{names} look exchanged"))
     return found
@@ -122,14 +122,14 @@ def order(points: np.ndarray, template: Template, statistics: ShapeStatistics | 
 
 def far(points: np.ndarray, template: Template, statistics: ShapeStatistics | None) -> list[Hint]:
     """One landmark is far from where the other images, and the landmarks beside it, have it."""
-    if statistics is None or len(statistics.aligned) < _FEW:
+    if statistics is None or len(statistics.aligned) < _MIN_SHAPES:
         return []
     usual = _usual_surprise(statistics)
     found: list[int] = []
     rest = points.copy()
-    while len(found) < _MOST_FAR and np.isfinite(rest).all(1).sum() >= 4:
+    while len(found) < _MAX_FAR and np.isfinite(rest).all(1).sum() >= 4:
         surprise, off = _surprises(rest, statistics)
-        suspects = (surprise > np.maximum(_FAR, _MORE * usual)) & (off > _LEAST)
+        suspects = (surprise > np.maximum(_FAR, _MORE * usual)) & (off > _MIN_OFFSET)
         if not suspects.any():
             break
         worst = int(np.nanargmax(np.where(suspects, surprise, -np.inf)))
@@ -162,10 +162,10 @@ def _surprises(points: np.ndarray, statistics: ShapeStatistics) -> tuple[np.ndar
 def _precision(statistics: ShapeStatistics, there: tuple[int, ...]) -> np.ndarray:
     """The inverse covariance of some landmarks, whose pose may be any."""
     mean = statistics.mean[list(there)]
-    seen = np.array([2 * index + axis for index in there for axis in (0, 1)])
+    given = np.array([2 * index + axis for index in there for axis in (0, 1)])
     along = np.tile([1.0, 0.0], (len(mean), 1))
     moves = np.stack([along, along[:, ::-1], mean, mean[:, ::-1] * [-1, 1]]).reshape(4, -1)
-    return np.linalg.inv(statistics.covariance()[np.ix_(seen, seen)] + moves.T @ moves)
+    return np.linalg.inv(statistics.covariance()[np.ix_(given, given)] + moves.T @ moves)
 
 
 @lru_cache(maxsize=4)

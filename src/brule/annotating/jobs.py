@@ -100,10 +100,10 @@ class Job:
                 lines = file.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return None
-        told = [k for k, line in enumerate(lines) if line.startswith(_PREFIX)]
-        if not told:
+        starts = [k for k, line in enumerate(lines) if line.startswith(_PREFIX)]
+        if not starts:
             return None
-        text = " ".join(lines[told[-1] :])[len(_PREFIX) :].strip()
+        text = " ".join(lines[starts[-1] :])[len(_PREFIX) :].strip()
         return None if text == "stopped" else text
 
     def _runs(self) -> bool:

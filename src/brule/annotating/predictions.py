@@ -166,8 +166,9 @@ def keep_predictions(project: Project, table: Path, items: Sequence[Annotation])
     for name, item in found.items():
         own = listed.get(os.path.basename(item.image), {})
         spread = np.array(own.get("spread") or [np.nan] * len(item.points), dtype=np.float64)  # type: ignore[arg-type]
-        doubt = float(np.nanmean(spread)) if np.isfinite(spread).any() else 0.0
-        prediction = Prediction(np.asarray(item.points, dtype=np.float64), spread, doubt, None, bool(own.get("flagged")))
+        uncertainty = float(np.nanmean(spread)) if np.isfinite(spread).any() else 0.0
+        points, flagged = np.asarray(item.points, dtype=np.float64), bool(own.get("flagged"))
+        prediction = Prediction(points, spread, uncertainty, flagged=flagged)
         lines.append(json.dumps({"name": name, **_content(prediction, False)}))
     target = predictions_file(project, table.parent.name or "predictions")
     write_text(target, "".join(f"{line}\n" for line in lines))

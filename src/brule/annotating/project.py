@@ -251,7 +251,7 @@ class Project:
             self._keep(replace(self.settings, template=template, version=version + 1, renaming=renaming))
             if renaming is not None:
                 self._rename_all(renaming)
-        self._tell("project", {})
+        self._notify("project", {})
 
     def set_settings(self, **changes: Any) -> None:
         """Change the project's name, annotator, measurements or scale.
@@ -261,7 +261,7 @@ class Project:
         """
         with self._guard:
             self._keep(replace(self.settings, **changes))
-        self._tell("project", {})
+        self._notify("project", {})
 
     def add(self, paths: Sequence[str | os.PathLike[str]]) -> int:
         """Add folders of images.
@@ -285,7 +285,7 @@ class Project:
             self.entries = indexed(self.settings.folders)
             self.summaries.use(self.entries)
             found = len(self.entries) - before
-        self._tell("project", {})
+        self._notify("project", {})
         return found
 
     def accepted(self) -> list[str]:
@@ -332,7 +332,7 @@ class Project:
             else:
                 self.summaries.repeated.add(image)
         if record.version != version:
-            self._tell("image", facts)
+            self._notify("image", facts)
         return record
 
     def _rename_all(self, names: dict[str, str]) -> None:
@@ -360,7 +360,7 @@ class Project:
     def _log(self, image: str, layer: str) -> Path:
         return self.own / "history" / layer / image[:2] / f"{image}.jsonl"
 
-    def _tell(self, event: str, facts: dict[str, Any]) -> None:
+    def _notify(self, event: str, facts: dict[str, Any]) -> None:
         self.changes += 1
         for listener in list(self._listeners):
             listener(event, facts)

@@ -1,4 +1,4 @@
-"""Rounds of training: what each detector was trained on, and its error on images that it hasn't seen."""
+"""Rounds of training: what each detector was trained on, and its error on images that it wasn't trained on."""
 
 from __future__ import annotations
 
@@ -156,12 +156,12 @@ def held_out(project: Project, predictions: Predictions, images: Sequence[str] |
     Returns:
         The errors; None where there is no such image.
     """
-    names, seen = project.template.names, trained_on(project, predictions.run)
-    constant = _mean_guess(project, seen)
+    names, trained = project.template.names, trained_on(project, predictions.run)
+    constant = _mean_guess(project, trained)
     pixels, shares, floor = [], [], []
     for image in project.accepted() if images is None else images:
         entry = project.entry(image)
-        if entry.name in seen or entry.name not in predictions or predictions.landmarks != len(names):
+        if entry.name in trained or entry.name not in predictions or predictions.landmarks != len(names):
             continue
         truth, found = project.record(image).marks.array(names), predictions.of(entry.name)
         if found is None:
@@ -182,10 +182,10 @@ def held_out(project: Project, predictions: Predictions, images: Sequence[str] |
     return HeldOut(len(pixels), float(np.mean(pixels)), float(np.mean(shares)), float(np.mean(floor)) if floor else None)
 
 
-def _mean_guess(project: Project, seen: set[str]) -> Callable[[tuple[int, int]], np.ndarray] | None:
+def _mean_guess(project: Project, images: set[str]) -> Callable[[tuple[int, int]], np.ndarray] | None:
     """From an image's size to the mean shape of some images, where objects usually are in them."""
     names = project.template.names
-    records = [project.record(image) for image in project.accepted() if project.entry(image).name in seen]
+    records = [project.record(image) for image in project.accepted() if project.entry(image).name in images]
     shapes = [record.marks.array(names) for record in records]
     statistics = ShapeStatistics.of(np.stack(shapes)) if shapes else None
     if statistics is None or len(statistics.poses) != len(records):

@@ -154,9 +154,9 @@ def conditioned(
     basis = np.stack([*moves, size * centred, angle * turned]).reshape(4, -1)
     turn = np.kron(np.eye(len(prior)), pose.matrix / scale)  # from the mean's axes to the image's
     covariance = turn.T @ statistics.covariance(scale) @ turn + basis.T @ basis
-    seen = np.repeat(placed, 2)
-    left = (fixed - prior).ravel()[seen]
-    moved = covariance[:, seen] @ np.linalg.solve(covariance[np.ix_(seen, seen)], left)
+    given = np.repeat(placed, 2)
+    left = (fixed - prior).ravel()[given]
+    moved = covariance[:, given] @ np.linalg.solve(covariance[np.ix_(given, given)], left)
     return np.where(placed[:, None], fixed, prior + moved.reshape(-1, 2))
 
 

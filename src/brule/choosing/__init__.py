@@ -1,6 +1,6 @@
 """Which images to annotate: a few that represent all of them."""
 
-from brule.choosing.descriptors import plain_descriptors, seen_descriptors
+from brule.choosing.descriptors import encoder_descriptors, plain_descriptors, seen_descriptors
 from brule.choosing.measuring import ChoiceScore, measure_choice
 from brule.choosing.selection import Choice, choose, coverage, k_means
 
@@ -9,6 +9,7 @@ __all__ = [
     "ChoiceScore",
     "choose",
     "coverage",
+    "encoder_descriptors",
     "k_means",
     "measure_choice",
     "plain_descriptors",

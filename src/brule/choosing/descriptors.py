@@ -45,8 +45,8 @@ def plain_descriptors(crops: np.ndarray) -> np.ndarray:
     return _joined([torch.cat(colours), torch.cat(slopes)])
 
 
-def seen_descriptors(detector: LandmarkDetector, crops: np.ndarray) -> np.ndarray:
-    """Descriptors of images by what a trained detector sees: the deepest features of its encoder, and the shapes it finds.
+def encoder_descriptors(detector: LandmarkDetector, crops: np.ndarray) -> np.ndarray:
+    """Descriptors of images by a trained detector: the deepest features of its encoder, and the shapes that it predicts.
 
     Args:
         detector: a trained one; without labels will do.
@@ -70,9 +70,12 @@ def seen_descriptors(detector: LandmarkDetector, crops: np.ndarray) -> np.ndarra
         shapes = [model.encode(images.to(model.barycenter.device)).points.flatten(1).cpu() for images in _batches(crops)]
     finally:
         hook.remove()
-    seen = torch.cat(features)
-    seen = (seen - seen.mean(0)) / seen.std(0, correction=0).clamp_min(1e-6)
-    return _joined([seen, torch.cat(shapes)])
+    deepest = torch.cat(features)
+    deepest = (deepest - deepest.mean(0)) / deepest.std(0, correction=0).clamp_min(1e-6)
+    return _joined([deepest, torch.cat(shapes)])
+
+
+seen_descriptors = encoder_descriptors  # its former name
 
 
 def _batches(crops: np.ndarray) -> Iterator[Tensor]:

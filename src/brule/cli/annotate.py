@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from brule.cli.options import Images, images_of
-from brule.cli.output import SHOWN_BAD_FILES, note, progress_bar, say
+from brule.cli.output import MAX_LISTED_BAD_FILES, note, progress_bar, say
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ def _import(project: Project, paths: list[str]) -> None:
         note(f"imported the predictions of {found.predicted} images, for review")
     if found.outlined:
         note(f"found outlines in {found.outlined} images: --outline-points N, or Set up in the page, makes contours of them")
-    for text in found.left_out[:SHOWN_BAD_FILES]:
+    for text in found.left_out[:MAX_LISTED_BAD_FILES]:
         note(f"left out: {text}")
-    if len(found.left_out) > SHOWN_BAD_FILES:
-        note(f"… and {len(found.left_out) - SHOWN_BAD_FILES} more")
+    if len(found.left_out) > MAX_LISTED_BAD_FILES:
+        note(f"… and {len(found.left_out) - MAX_LISTED_BAD_FILES} more")
 
 
 def _place_outlines(project: Project, count: int) -> None:

@@ -62,7 +62,7 @@ def barycenter(
     found = free_support_barycenter(ready.sets, n_points=n_points, seed=seed)
     write_json(output, _content(given, ready, found))
     note_bad(given.bad)
-    _tell(ready, found)
+    _report(ready, found)
     say(f"written: {output}")
     _draw(given, ready, found, target=picture or output.with_suffix(".png"), asked=picture is not None)
     return 0
@@ -83,7 +83,7 @@ def _content(shapes: Shapes, ready: ReadyShapes, found: Barycenter) -> dict[str,
     }
 
 
-def _tell(ready: ReadyShapes, found: Barycenter) -> None:
+def _report(ready: ReadyShapes, found: Barycenter) -> None:
     from brule.geometry import mirror_permutation
 
     say(f"barycenter of {len(ready.sets)} shapes, {len(found.points)} landmarks")

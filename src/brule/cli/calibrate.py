@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from brule.cli.options import Data, Device, SkipBad, checked_device, images_of
 from brule.cli.output import note, note_bad, progress_bar, say, say_rows
@@ -19,7 +21,7 @@ def calibrate(
     *,
     data: Data = None,
     only_validation: bool = False,
-    views: int = 4,
+    tta: Annotated[int, Parameter(name=["--tta", "--views"])] = 4,
     seed: int = 0,
     batch_size: int = 64,
     device: Device = None,
@@ -27,10 +29,10 @@ def calibrate(
 ) -> int:
     """Calibrate a detector: turn `spread` into an expected error.
 
-    Fits to annotated images, for every landmark and every number of views up to `--views`, a map from uncertainty features
-    (how broad the heatmap is, how far the answers to several views differ, how unlikely the shape is) to the distance from the
-    truth, and writes it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten images are
-    enough, fifty are plenty; their landmarks must not have been trained on.
+    Fits to annotated images, for every number of views up to `--tta`, an error model: it predicts each landmark's distance
+    from the truth from uncertainty features (how broad the heatmap is, how far the predictions for several views differ, how
+    unlikely the shape is). Writes it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten
+    images are enough, fifty are plenty; their landmarks must not have been trained on.
 
     Prints, by cross-validation, how well expected and true errors agree: their rank correlation, the error of the remaining
     images when the least sure ones are set aside, and the two errors in four groups of images. docs/confidence.md explains
@@ -40,14 +42,14 @@ def calibrate(
 
         brule calibrate runs/first --data annotated-test/
 
-        brule calibrate runs/first --data trainset/ --only-validation --views 6
+        brule calibrate runs/first --data trainset/ --only-validation --tta 6
 
     Args:
         run: The folder of a run, or of a saved detector; its calibration is replaced.
         paths: Annotated images, as for `brule evaluate`.
         only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
-        views: The largest number of views, 1 to 6, that `brule predict --tta` can use afterwards.
-        seed: Random seed of the folds of the cross-validation; the map doesn't depend on it.
+        tta: The largest number of views, 1 to 6, that `brule predict --tta` can be asked for afterwards.
+        seed: Random seed of the folds of the cross-validation; the error model doesn't depend on it.
         batch_size: Images at a time.
     """
     from brule.data.training_data import annotated_samples, in_landmark_order
@@ -68,7 +70,7 @@ def calibrate(
         report = calibrate_detector(
             detector,
             samples,
-            views=views,
+            tta=tta,
             seed=seed,
             batch_size=batch_size,
             skip_bad=skip_bad,

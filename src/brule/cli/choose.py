@@ -163,9 +163,9 @@ def _crops(samples: SampleList, detector: LandmarkDetector | None, *, skip_bad: 
 
 
 def _descriptors(crops: np.ndarray, detector: LandmarkDetector | None) -> np.ndarray:
-    from brule.choosing import plain_descriptors, seen_descriptors
+    from brule.choosing import encoder_descriptors, plain_descriptors
 
-    return plain_descriptors(crops) if detector is None else seen_descriptors(detector, crops)
+    return plain_descriptors(crops) if detector is None else encoder_descriptors(detector, crops)
 
 
 def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -> None:

@@ -13,7 +13,7 @@ from brule.cli.output import note, note_bad, progress_bar, say, say_row
 if TYPE_CHECKING:
     from brule.data.inspection import Inspection
 
-SHOWN = 10
+MAX_LISTED = 10
 Picture = Parameter(name=["--output", "-o"])
 
 data = App(
@@ -124,7 +124,7 @@ def inspect(
     paths = images_of(paths, images, example="brule data inspect annotated/")
     with progress_bar("decoding") as progress:
         found = inspect_data(paths, progress=progress)
-    _tell(found)
+    _report(found)
     if output is not None:
         sheet = contact_sheet(found.samples, count=pictures)
         edges = [edge for edge in found.layout.edges if max(edge) < (found.n_points or 0)]
@@ -215,7 +215,7 @@ def cache(*, clear: bool = False, days: float = 0, unfinished: bool = False) -> 
     return 0
 
 
-def _tell(found: Inspection) -> None:
+def _report(found: Inspection) -> None:
     from brule.data.formats.values import counted
 
     say(f"images      {found.n_images}")
@@ -227,13 +227,13 @@ def _tell(found: Inspection) -> None:
         say_row("landmarks", f"{found.n_points}" + (f": {_some(names)}" if found.layout.names else ""))
         missing = [f"{names[i]} ({count})" for i, count in found.missing.items()]
         say_row("missing", counted(sum(found.missing.values()), "point") + (f": {_some(missing)}" if missing else ""))
-    for paths in found.doubles[:SHOWN]:
+    for paths in found.doubles[:MAX_LISTED]:
         say_row("same name", ", ".join(map(str, paths)))
     _count("same name", len(found.doubles))
-    for path, count in list(found.points_outside.items())[:SHOWN]:
+    for path, count in list(found.points_outside.items())[:MAX_LISTED]:
         say_row("outside", f"{path}: {counted(count, 'landmark')} outside the image")
     _count("outside", len(found.points_outside))
-    for path in found.boxes_outside[:SHOWN]:
+    for path in found.boxes_outside[:MAX_LISTED]:
         say_row("outside", f"{path}: the box reaches outside the image")
     _count("outside", len(found.boxes_outside))
     for remark in found.notes:
@@ -254,10 +254,10 @@ def _tell(found: Inspection) -> None:
 
 
 def _count(what: str, count: int) -> None:
-    if count > SHOWN:
-        say(f"{what:<12}… and {count - SHOWN} more")
+    if count > MAX_LISTED:
+        say(f"{what:<12}… and {count - MAX_LISTED} more")
 
 
 def _some(words: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    more = f" and {len(words) - MAX_LISTED} more" if len(words) > MAX_LISTED else ""
+    return ", ".join(words[:MAX_LISTED]) + more

@@ -30,7 +30,7 @@ HELD_OUT_FROM, ANNOTATED_FROM = 1_000_000, 2_000_000
 SIDE, ROTATION = (0.2, 0.8), 30.0  # of the longer side of the picture; degrees to either side
 TARGET = 0.5  # of the floor
 N_PICTURES = 24
-FEWEST = 24  # images: a batch of the cpu preset
+MIN_IMAGES = 24  # images: a batch of the cpu preset
 JPEG_QUALITY = 92
 CHUNK = 100  # pictures that are drawn and held in memory at a time
 
@@ -81,27 +81,29 @@ def demo(
     from brule.training.run import CHECKPOINT
 
     where = checked_device(device)
-    if seed < 0 or iterations < 1 or images < FEWEST or (minutes is not None and minutes <= 0):
+    if seed < 0 or iterations < 1 or images < MIN_IMAGES or (minutes is not None and minutes <= 0):
         raise ConfigError(
-            f"demo: expected --seed ≥ 0, --iterations ≥ 1, --images ≥ {FEWEST} and --minutes > 0, got {seed}, {iterations}, "
-            f"{images} and {minutes}"
+            f"demo: expected --seed ≥ 0, --iterations ≥ 1, --images ≥ {MIN_IMAGES} and --minutes > 0, got {seed}, "
+            f"{iterations}, {images} and {minutes}"
         )
     _take_folder(output, _Settings(images, seed))
     _draw_pictures(output, images, seed)
     run, annotated = output / "run", str(output / "annotated")
     _draw_barycenter(output)
-    material = TrainingData(
+    training_data = TrainingData(
         training_images([str(output / "images")], exclude_validation=False, skip_bad=False),
         labelled_images([annotated], n_labelled=None, seed=seed, exclude_validation=False, skip_bad=False),
     )
-    record = RunRecord.of(material, images=[str(output / "images")], labelled=[annotated], device=where or default_device())
+    record = RunRecord.of(
+        training_data, images=[str(output / "images")], labelled=[annotated], device=where or default_device()
+    )
     resume = (run / CHECKPOINT).exists()
     note(
         f"training{' continues' if resume else ''}: {iterations} iterations, {N_ANNOTATED} annotated pictures, {images} without"
     )
     overrides = {"seed": seed, "iterations": iterations, "time_limit": minutes or 0.0}
     how = TrainOptions("cpu", overrides, resume=resume, device=where, quiet=quiet, hints=False)
-    code = train_run(run, material, record, how=how)
+    code = train_run(run, training_data, record, how=how)
     if code:
         note(f"the same command continues the demo: brule demo -o {output} --images {images} --seed {seed}")
         return code

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
 
 
-SHOWN_NAMES = 4
-SHOWN_PAIRS = 6
+MAX_LISTED_NAMES = 4
+MAX_LISTED_PAIRS = 6
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TrainPlan:
 def print_plan(
     run: Path,
     config: TrainingConfig,
-    material: TrainingData,
+    training_data: TrainingData,
     *,
     edges: Edges | None,
     device: str = "cpu",
@@ -70,9 +70,9 @@ def print_plan(
     from brule.training.config import with_batch_for
     from brule.training.run import build_gan, build_model, build_shape_model
 
-    images, labelled = material.images, material.labelled
+    images, labelled = training_data.images, training_data.labelled
     config = config if images is None else with_batch_for(config, len(images))
-    shapes = material.shapes or shapes_of_labelled(material, config)
+    shapes = training_data.shapes or shapes_of_labelled(training_data, config)
     ready = ready_shapes(shapes, scale=config.crop.scale)
     first = ready.sets[0] if ready.whole is None else ready.whole[0]
     stand_in = first[first.isfinite().all(-1)]  # for the barycenter, which takes time
@@ -81,8 +81,8 @@ def print_plan(
         checked_edges(edges, shapes.n_points)
     model = build_model(stand_in, config)
     build_gan(config)
-    framing, sheet = _framing_plan(run, material, config)
-    names = ", ".join(shapes.names[:SHOWN_NAMES]) + (", …" if len(shapes) > SHOWN_NAMES else "")
+    framing, sheet = _framing_plan(run, training_data, config)
+    names = ", ".join(shapes.names[:MAX_LISTED_NAMES]) + (", …" if len(shapes) > MAX_LISTED_NAMES else "")
     weights = sum(parameter.numel() for parameter in model.parameters())
     side = config.crop.image_size
     plan = TrainPlan(
@@ -93,12 +93,12 @@ def print_plan(
         mirrored="as the barycenter shows" if ready.whole is None else _mirror_text(shape_model.mirror),
         settings=f"preset {config.preset}" + "".join(f", {key}" for key in overrides),
         network=f"{weights / 1e6:.2g} million weights, crops of {side} × {side} pixels, batches of {config.batch_size}",
-        length=_length(config, material, ready, device=device),
+        length=_length(config, training_data, ready, device=device),
         device=device,
         run=str(run),
     )
     _print(plan, config, json=json)
-    note_bad(BadFiles(material.bad))
+    note_bad(BadFiles(training_data.bad))
     written = f"nothing but {sheet} was written" if sheet else "nothing was written"
     note(f"{written}; leave --dry-run out to train")
     return 0
@@ -112,17 +112,17 @@ def _print(plan: TrainPlan, config: TrainingConfig, *, json: bool) -> None:
         say(f"{name:<8} {text}")
 
 
-def _length(config: TrainingConfig, material: TrainingData, ready: ReadyShapes, *, device: str) -> str:
+def _length(config: TrainingConfig, training_data: TrainingData, ready: ReadyShapes, *, device: str) -> str:
     """How long training takes: by its time limit, else by the time of an iteration."""
     if config.time_limit:
         return f"at most {config.time_limit:g} min, and at most {config.iterations} iterations"
     if config.gan.enabled and device == "cpu":  # a single one may take minutes
         return f"{config.iterations} iterations"
-    seconds = config.iterations * _iteration_seconds(config, material, ready, device=device)
+    seconds = config.iterations * _iteration_seconds(config, training_data, ready, device=device)
     return f"{config.iterations} iterations: about {_duration(seconds)} at the speed of two iterations just now"
 
 
-def _iteration_seconds(config: TrainingConfig, material: TrainingData, ready: ReadyShapes, *, device: str) -> float:
+def _iteration_seconds(config: TrainingConfig, training_data: TrainingData, ready: ReadyShapes, *, device: str) -> float:
     """Seconds of an iteration: the second of two on random crops; the first one prepares."""
     import numpy as np
 
@@ -139,10 +139,10 @@ def _iteration_seconds(config: TrainingConfig, material: TrainingData, ready: Re
     side = round(config.crop.image_size * config.crop.context)
     noise = np.random.default_rng(0).integers(0, 255, (config.batch_size, side, side, 3), dtype=np.uint8)
     one = ready.sets[0].nan_to_num(0.5).float() if ready.whole is None else ready.whole[0].float()
-    taught = None if material.labelled is None else LabelledImages(noise, one[None].repeat(len(noise), 1, 1))
+    taught = None if training_data.labelled is None else LabelledImages(noise, one[None].repeat(len(noise), 1, 1))
     short = config.model_copy(update={"iterations": 2})
     whole = None if ready.whole is None else ready.whole.float()
-    unlabelled = None if material.images is None else noise
+    unlabelled = None if training_data.images is None else noise
     train(unlabelled, one, short, labelled=taught, shapes=whole, quiet=True, device=device, callbacks=[Clock()])
     return times[-1] - times[-2]
 
@@ -157,27 +157,27 @@ def _mirror_text(mirror: Tensor | None) -> str:
     if mirror is None:
         return "no"
     pairs = [f"{index}:{partner}" for index, partner in enumerate(mirror.tolist()) if index < partner]
-    more = f", … ({len(pairs)} pairs)" if len(pairs) > SHOWN_PAIRS else ""
-    return ", ".join(pairs[:SHOWN_PAIRS]) + more or "yes, and no landmark changes places"
+    more = f", … ({len(pairs)} pairs)" if len(pairs) > MAX_LISTED_PAIRS else ""
+    return ", ".join(pairs[:MAX_LISTED_PAIRS]) + more or "yes, and no landmark changes places"
 
 
-def plan_of(material: TrainingData, config: TrainingConfig) -> Plan:
+def plan_of(training_data: TrainingData, config: TrainingConfig) -> Plan:
     """How the object will be found in images without a box."""
     from brule.detector.inputs import Unlabelled, as_annotated
     from brule.detector.whereabouts import plan_whereabouts
 
-    examples = material.examples or material.labelled
+    examples = training_data.examples or training_data.labelled
     annotated = None if examples is None else as_annotated(examples, skip_bad=True)
-    unlabelled = None if material.images is None else Unlabelled(material.images)
+    unlabelled = None if training_data.images is None else Unlabelled(training_data.images)
     return plan_whereabouts(annotated, unlabelled, config.locator)
 
 
-def _framing_plan(run: Path, material: TrainingData, config: TrainingConfig) -> tuple[str, Path | None]:
+def _framing_plan(run: Path, training_data: TrainingData, config: TrainingConfig) -> tuple[str, Path | None]:
     """How large the object is in the annotated images, and a picture of the crops that training will see."""
     from brule.data import contact_sheet
     from brule.plots import overlay_grid, save_picture
 
-    examples, plan = material.examples or material.labelled, plan_of(material, config)
+    examples, plan = training_data.examples or training_data.labelled, plan_of(training_data, config)
     if plan.framing is None or examples is None:
         return plan.how, None
     sheet = contact_sheet(examples)
@@ -186,8 +186,8 @@ def _framing_plan(run: Path, material: TrainingData, config: TrainingConfig) -> 
     return f"{plan.framing.describe()}; {plan.how}", path
 
 
-def shapes_of_labelled(material: TrainingData, config: TrainingConfig) -> Shapes:
+def shapes_of_labelled(training_data: TrainingData, config: TrainingConfig) -> Shapes:
     """The shapes that the annotated images show."""
     from brule.detector.inputs import as_annotated, shapes_of
 
-    return shapes_of(as_annotated(material.labelled, skip_bad=False), config.crop.scale)
+    return shapes_of(as_annotated(training_data.labelled, skip_bad=False), config.crop.scale)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Boxes = Literal["none", "given", "both"]
 Normaliser = Literal["auto", "outer-eye-corners", "pupils", "eyes", "box-diagonal", "box-size"]
 N_PICTURES = 24
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 VIEW_MARGIN = 0.1  # sides of the crop: what a picture shows around a prediction outside it
-MOST_VIEW = 6.0  # sides of the crop: a picture never shows more
+MAX_VIEW = 6.0  # sides of the crop: a picture never shows more
 
 
 def evaluate(
@@ -109,7 +109,8 @@ def evaluate(
     measured = evaluate_detector(
         detector, samples, boxes=boxes, normaliser=normaliser, regions=named, skip_bad=skip_bad, **asdict(reading)
     )  # fmt: skip
-    facts = report_facts(detector, record, measured) + ([("views", str(reading.tta))] if reading.tta > 1 else [])
+    facts = report_facts(detector, record, measured)
+    facts += [("views (test-time augmentation)", str(reading.tta))] if reading.tta > 1 else []
     say_table(measured, facts)
     drawn = decoder_figures(
         detector, samples, measured.given, wanted=decoder, normaliser=normaliser, batch_size=reading.batch_size
@@ -153,7 +154,7 @@ def _with_pixel_size(samples: SampleList, pixel_size: float | None) -> SampleLis
 def _default_folder(run: Path, data: list[str], only_validation: bool) -> Path | None:
     """A folder in the run with the data's name; ``None``, and a remark, if the run can't be written to."""
     names = [re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "data" for path in data]
-    folder = run / "evaluation" / ("+".join(names)[:LONGEST_NAME] + ("-validation" if only_validation else ""))
+    folder = run / "evaluation" / ("+".join(names)[:MAX_NAME_LENGTH] + ("-validation" if only_validation else ""))
     try:
         make_folder(folder)
     except OutputError as error:
@@ -236,7 +237,7 @@ def _view(prediction: np.ndarray) -> tuple[float, float, float]:
     high = [max(1.0, float(value) + VIEW_MARGIN) for value in prediction.max(axis=0)]
     if low == [0.0, 0.0] and high == [1.0, 1.0]:
         return 0.0, 0.0, 1.0
-    size = min(MOST_VIEW, max(high[0] - low[0], high[1] - low[1]))
+    size = min(MAX_VIEW, max(high[0] - low[0], high[1] - low[1]))
     return (low[0] + high[0] - size) / 2, (low[1] + high[1] - size) / 2, size
 
 
@@ -256,11 +257,11 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: 
 
     result, read = measured.first, picture_reader(detector, samples, measured)
     chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
-    seen = [read(i) for i in chosen]
+    shown = [read(i) for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
     points, truth = (
-        np.stack([one.place(own) for one, own in zip(seen, table[chosen], strict=True)])
+        np.stack([one.place(own) for one, own in zip(shown, table[chosen], strict=True)])
         for table in (result.predictions, result.truth)
     )
-    pictures = np.stack([one.picture for one in seen])
+    pictures = np.stack([one.picture for one in shown])
     save_picture(overlay_grid(pictures, points, truth=truth, names=titles, columns=6, edges=result.edges), path)

@@ -82,7 +82,7 @@ def export(
     check_packages()
     detector = LandmarkDetector.load(run, device="cpu")
     calibration = None if int8 is None else _crops(detector, int8, skip_bad)
-    _tell(export_detector(detector, output, whole_image=whole_image, opset=opset, calibration=calibration))
+    _report(export_detector(detector, output, whole_image=whole_image, opset=opset, calibration=calibration))
     if whole_image and detector.whereabouts_.locator is not None:
         _export_locator(detector, locator_path(output))
     return 0
@@ -143,7 +143,7 @@ def _crops(detector: LandmarkDetector, paths: list[str], skip_bad: bool) -> np.n
     return cache.images
 
 
-def _tell(written: Exported) -> None:
+def _report(written: Exported) -> None:
     say(f"written: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB), {written.description}")
     say(f"onnxruntime and PyTorch differ by at most {written.difference:.1g} of a crop's side")
     if written.to_predict is not None:

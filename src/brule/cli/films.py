@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from brule.detector import LandmarkDetector
 
 FILM_FORMATS = ("csv", "json")
-_OVERLAY_SIDE = 1280  # pixels of the longer side of films with landmarks, at most
-_LEAST_SIDE = 480  # and at least
+_MAX_OVERLAY_SIDE = 1280  # pixels of the longer side of films with landmarks
+_MIN_OVERLAY_SIDE = 480
 
 
 def apart(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -157,7 +157,7 @@ def _answers(
 def _overlay(frame: Frame, answers: Sequence[Answer], detector: LandmarkDetector) -> Image.Image:
     from brule.plots import draw_objects
 
-    side = min(max(max(frame.image.size), _LEAST_SIDE), _OVERLAY_SIDE)
+    side = min(max(max(frame.image.size), _MIN_OVERLAY_SIDE), _MAX_OVERLAY_SIDE)
     return draw_objects(frame.image, [answer.points for answer in answers if answer.found], side=side, edges=detector.edges_)
 
 

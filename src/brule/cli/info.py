@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from brule.cli.output import say
 
-WIDEST = 100  # longer lines are hard to read
+MAX_WIDTH = 100  # longer lines are hard to read
 
 
 def info(run: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> int:
@@ -37,7 +37,7 @@ def info(run: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] = F
     if as_json:
         say(json.dumps(card.facts, indent=1, ensure_ascii=False))
         return 0
-    width = min(shutil.get_terminal_size().columns, WIDEST)
+    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     say("\n\n".join(_section(heading, rows, width) for heading, rows in card.sections()))
     return 0
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from brule.evaluation import Measurement
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-SHOWN_BAD_FILES = 10
+MAX_LISTED_BAD_FILES = 10
 BAR_TITLE = 24  # characters: percent and time left keep their place on narrow terminals
 LAUNCHED = "brule"  # how the run ids of our own launcher begin
 
@@ -188,10 +188,10 @@ def note_bad(bad: BadFiles) -> None:
     if not bad:
         return
     note(f"left out {len(bad)} file{'s' if len(bad) > 1 else ''}:")
-    for one in bad[:SHOWN_BAD_FILES]:
+    for one in bad[:MAX_LISTED_BAD_FILES]:
         note(f"  {printable(str(one), one_line=True)}")
-    if len(bad) > SHOWN_BAD_FILES:
-        note(f"  … and {len(bad) - SHOWN_BAD_FILES} more")
+    if len(bad) > MAX_LISTED_BAD_FILES:
+        note(f"  … and {len(bad) - MAX_LISTED_BAD_FILES} more")
 
 
 @contextmanager

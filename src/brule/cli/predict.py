@@ -127,7 +127,7 @@ def _predict_images(
 ) -> None:
     from brule.data import find_annotations, find_images, read_folder
     from brule.data.training_data import box_files, log_missing_boxes
-    from brule.detector.predicting import MOST_OBJECTS
+    from brule.detector.predicting import MAX_OBJECTS
 
     output, format = written.folder, written.formats
     further = _further_formats(format)
@@ -142,7 +142,7 @@ def _predict_images(
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
     own = [*([".pts"] if "pts" in format else []), *([".jpg"] if written.overlays else [])]
-    _refuse_long_names(samples, names, own, further=further, most=MOST_OBJECTS if options["objects"] == "all" else 1)
+    _refuse_long_names(samples, names, own, further=further, most=MAX_OBJECTS if options["objects"] == "all" else 1)
     log_missing_boxes(samples, detector.whereabouts_.describe())
     ranking = Ranking(detector.calibration_ is not None, wanted=rank)
     count = _write_all(
@@ -163,7 +163,7 @@ def _predict_images(
     read = len(samples) - len(detector.bad_files_)
     say(f"{count.text(read)}, {len(detector.barycenter_)} landmarks each: written to {output}")
     if rank:
-        ranking.tell()
+        ranking.print_first()
         say(f"all of them: {ranking.write(output)}")
 
 
@@ -181,7 +181,7 @@ def output_names(found: Sequence[Path], base: str) -> dict[Path, Path]:
     Images that differ in their suffix alone keep it in the name: ``a.jpg`` and ``a.png`` → ``a.jpg.pts``, ``a.png.pts``.
     """
     plain = {path: _relative(path, base) for path in found}
-    # File systems may not tell A from a, so neither do we.
+    # File systems may not distinguish A from a, so names are compared without case.
     taken: dict[str, list[Path]] = {}
     for path, name in plain.items():
         taken.setdefault(str(name.with_suffix("")).lower(), []).append(path)

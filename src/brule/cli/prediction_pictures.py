@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from brule.data import Edges
     from brule.training.config import TrainingConfig
 
-OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
-LEAST_SIDE = 480  # pixels: on smaller ones landmarks cover what they mark
+MAX_OVERLAY_SIDE = 1280  # pixels: larger overlays would take longer to draw than the landmarks to find
+MIN_OVERLAY_SIDE = 480  # pixels: on smaller ones landmarks cover what they mark
 _FLAGGED = (230, 40, 40)
 
 
@@ -53,10 +53,10 @@ class Overlays:
 
         if self._image is None:
             return
-        picture, full = load_reduced(self._image, OVERLAY_SIDE), image_box(*image_size(self._image))
+        picture, full = load_reduced(self._image, MAX_OVERLAY_SIDE), image_box(*image_size(self._image))
         units = [pixels_to_unit(points, full) for points, _ in self._objects]
         shown = [unit_to_pixels(unit, image_box(*picture.size)) for unit in units]
-        drawn = draw_objects(picture, shown, side=max(*picture.size, LEAST_SIDE), edges=self._edges)
+        drawn = draw_objects(picture, shown, side=max(*picture.size, MIN_OVERLAY_SIDE), edges=self._edges)
         for unit, (_, flagged) in zip(units, self._objects, strict=True):
             if flagged:
                 _frame(drawn, unit_to_pixels(unit, image_box(*drawn.size)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from brule.detector import Landmarks
 
 RANK = "rank.csv"
-SHOWN = 10
+MAX_LISTED = 10
 HEADER = ("rank", "path", "object", "uncertainty", "expected_error_px", "worst_landmark", "flagged")
 
 
@@ -93,7 +93,7 @@ class Ranking:
         write_text(path, csv_text(rows))
         return path
 
-    def tell(self) -> None:
+    def print_first(self) -> None:
         """Print the first ones."""
         if not self.calibrated:
             note(
@@ -101,7 +101,7 @@ class Ranking:
                 "errors are; brule calibrate adds that"
             )
         say("check these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
-        for row in self.ordered()[:SHOWN]:
+        for row in self.ordered()[:MAX_LISTED]:
             figures = "  "
             if self.calibrated and row.uncertainty is not None and row.spread is not None:
                 figures = f"{100 * row.uncertainty:6.2f} %  {row.spread:7.1f} px  "

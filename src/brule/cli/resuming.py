@@ -32,13 +32,13 @@ class ResumePlan:
         detector: as the run's folder holds it.
         config: its settings, with the new length.
         record: what it is trained on, as it will be kept.
-        material: the images, read.
+        training_data: the images, read.
     """
 
     detector: LandmarkDetector
     config: TrainingConfig
     record: RunRecord
-    material: TrainingData
+    training_data: TrainingData
 
 
 def plan_resume(
@@ -83,10 +83,10 @@ def plan_resume(
     record = replace(
         record or RunRecord([], False, 0, [], ""), **{key: given[one] for one, key in _PLACES.items() if given[one]}
     )
-    material = _material(record, config, skip_bad=skip_bad)
-    _note_changes(record, material)
-    kept = _to_keep(stored, record, material)
-    return ResumePlan(detector, config, replace(kept, data=[absolute(one) for one in data]) if data else kept, material)
+    training_data = _training_data(record, config, skip_bad=skip_bad)
+    _note_changes(record, training_data)
+    kept = _to_keep(stored, record, training_data)
+    return ResumePlan(detector, config, replace(kept, data=[absolute(one) for one in data]) if data else kept, training_data)
 
 
 def _refuse_others(given: Mapping[str, Any], run: Path, record: RunRecord | None) -> None:
@@ -110,7 +110,7 @@ def _refuse_others(given: Mapping[str, Any], run: Path, record: RunRecord | None
         )
 
 
-def _material(record: RunRecord, config: TrainingConfig, *, skip_bad: bool) -> TrainingData:
+def _training_data(record: RunRecord, config: TrainingConfig, *, skip_bad: bool) -> TrainingData:
     from brule.data.training_data import TrainingData, shape_examples, training_images
 
     reading = {"exclude_validation": record.exclude_validation, "skip_bad": skip_bad}
@@ -134,19 +134,19 @@ def _labelled(record: RunRecord, config: TrainingConfig, reading: dict[str, bool
     return labelled_images(record.labelled, n_labelled=count, seed=config.seed, **reading) if len(found) != count else found
 
 
-def _note_changes(record: RunRecord, material: TrainingData) -> None:
-    count = len(material.images or ())
+def _note_changes(record: RunRecord, training_data: TrainingData) -> None:
+    count = len(training_data.images or ())
     if record.n_images and count != record.n_images:
         note(f"the run was started with {record.n_images} images, and now there are {count}: it continues with these")
 
 
-def _to_keep(stored: RunRecord | None, record: RunRecord, material: TrainingData) -> RunRecord:
+def _to_keep(stored: RunRecord | None, record: RunRecord, training_data: TrainingData) -> RunRecord:
     """The record with the paths as they were first given, unless other paths are given now."""
     from brule.detector.run_record import absolute
 
-    counted = replace(record, n_images=len(material.images or ()), n_labelled=len(material.labelled or ()))
+    counted = replace(record, n_images=len(training_data.images or ()), n_labelled=len(training_data.labelled or ()))
     if stored is None:
-        return replace(counted, shapes=material.shape_names)
+        return replace(counted, shapes=training_data.shape_names)
     here = stored.found_from_here()
     moved = [key for key in _PLACES.values() if getattr(record, key) != getattr(here, key)]
     places: dict[str, Any] = {key: [absolute(one) for one in getattr(record, key)] for key in moved}
@@ -157,16 +157,16 @@ def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
     """Check that the checkpoint fits, and print what would be continued; returns the exit code. Nothing is written."""
     from brule.training.run import build_shape_model, start_run
 
-    detector, config, material = plan.detector, plan.config, plan.material
-    shape_model = build_shape_model(detector.barycenter_, detector.shapes_, config, indexed=material.labelled is not None)
+    detector, config, training_data = plan.detector, plan.config, plan.training_data
+    shape_model = build_shape_model(detector.barycenter_, detector.shapes_, config, indexed=training_data.labelled is not None)
     state = start_run(shape_model, config, directory=run, resume=True, run=detector.provenance_.run)
     done, share = state.progress, min(1.0, state.progress.fraction(config))
     minutes = f" of {config.time_limit:g}" if config.time_limit else ""
     say(f"run      {run}")
     took = f"{done.elapsed / 60:.1f}{minutes} minutes"
     say(f"done     {done.iteration} of {config.iterations} iterations, {took}: {100 * share:.0f} %")
-    say(f"images   {len(material.images or ())}")
-    say(f"labelled {len(material.labelled or ())}")
+    say(f"images   {len(training_data.images or ())}")
+    say(f"labelled {len(training_data.labelled or ())}")
     say(f"shapes   those of the run, of {len(detector.barycenter_)} landmarks")
     say(f"device   {device}")
     say(f"then     {'measured on ' + ', '.join(plan.record.data) if plan.record.data else 'nothing is measured'}")

@@ -94,19 +94,19 @@ def train(
     config = settings.config()
     check_measuring(sources.measure_every, sources.data)
     refuse_existing(run)
-    material = sources.read(config, check_images=dry_run, start_from=start_from)
+    training_data = sources.read(config, check_images=dry_run, start_from=start_from)
     if dry_run:
         given = [f"{key}={value}" for key, value in overrides.items()]
         return print_plan(
-            run, config, material, edges=lines, device=how.device or default_device(), overrides=given, json=json
+            run, config, training_data, edges=lines, device=how.device or default_device(), overrides=given, json=json
         )  # fmt: skip
     record = RunRecord.of(
-        material, images=sources.images, labelled=sources.labelled, exclude_validation=sources.exclude_validation,
+        training_data, images=sources.images, labelled=sources.labelled, exclude_validation=sources.exclude_validation,
         device=how.device or default_device(), boxes=sources.boxes, data=sources.data, examples=sources.shapes,
     )  # fmt: skip
     every = EVERY_CHECKPOINT if sources.measure_every is None else sources.measure_every
     record = replace(record, start_from=str(start_from or ""), measure_every=every)
-    return train_run(run, material, record, how=how)
+    return train_run(run, training_data, record, how=how)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class TrainOptions:
     hints: bool = True
 
 
-def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: TrainOptions) -> int:
+def train_run(run: Path, training_data: TrainingData, record: RunRecord, *, how: TrainOptions) -> int:
     """Train into a folder, from the start or from the folder's own checkpoint.
 
     Returns:
@@ -150,10 +150,10 @@ def train_run(run: Path, material: TrainingData, record: RunRecord, *, how: Trai
     kept = record.kept(run) if is_main_process() else nullcontext()
     with kept, progress_bar("reading images", quiet=how.quiet) as progress:
         detector.fit(
-            material.images,
-            shapes=material.shapes,
-            labelled=material.labelled,
-            examples=material.examples,
+            training_data.images,
+            shapes=training_data.shapes,
+            labelled=training_data.labelled,
+            examples=training_data.examples,
             edges=how.edges,
             directory=run,
             resume=how.resume,
@@ -218,7 +218,7 @@ def _resume(run: Path, sources: Sources, how: TrainOptions, *, dry_run: bool) ->
         return print_resume(run, plan, device)
     every = plan.record.measure_every if sources.measure_every is None else sources.measure_every
     record = replace(plan.record, device=device, measure_every=every)
-    return train_run(run, plan.material, record, how=replace(how, preset=plan.config.preset))
+    return train_run(run, plan.training_data, record, how=replace(how, preset=plan.config.preset))
 
 
 def _list_settings(config: TrainingConfig) -> int:

@@ -80,7 +80,7 @@ class Sources:
             required(self.shapes or start_from, "--shapes", "about ten annotated shapes")
         reading = {"exclude_validation": self.exclude_validation, "skip_bad": self.skip_bad}
         drawn: dict[str, Any] = {"n_shapes": self.n_shapes, "seed": config.seed, "scale": config.crop.scale}
-        material = TrainingData(
+        training_data = TrainingData(
             training_images(self.images, boxes=self.boxes, check_images=check_images, **reading) if self.images else None,
             labelled_images(self.labelled, n_labelled=self.n_labelled, seed=config.seed, **reading) if self.labelled else None,
             annotated_shapes(self.shapes, **drawn, **reading) if self.shapes else None,
@@ -89,12 +89,12 @@ class Sources:
             from brule.detector import read_detector, shapes_of_detector
 
             earlier = shapes_of_detector(read_detector(start_from), start_from, scale=config.crop.scale)
-            material = replace(material, shapes=earlier)
-        if self.shapes and material.shapes is not None and not self.labelled:
-            examples = shape_examples(self.shapes, material.shapes.names, skip_bad=self.skip_bad)
-            material = replace(material, examples=examples)
-        _note_oddities(material, config)
-        return material
+            training_data = replace(training_data, shapes=earlier)
+        if self.shapes and training_data.shapes is not None and not self.labelled:
+            examples = shape_examples(self.shapes, training_data.shapes.names, skip_bad=self.skip_bad)
+            training_data = replace(training_data, examples=examples)
+        _note_oddities(training_data, config)
+        return training_data
 
 
 @Parameter(name="*", group=Group("Settings", sort_key=2))
@@ -191,14 +191,14 @@ def _read_pairs(text: str | None) -> Edges | None:
         raise ConfigError(message) from None
 
 
-def _note_oddities(material: TrainingData, config: TrainingConfig) -> None:
+def _note_oddities(training_data: TrainingData, config: TrainingConfig) -> None:
     """Print what a person may not expect of the images and shapes."""
     from brule.data.training_data import log_missing_boxes, log_missing_points
 
-    material.check_names()
-    if material.images is not None:
-        log_missing_boxes(material.images, plan_of(material, config).how)
-        if (count := len(material.images)) < config.batch_size:
+    training_data.check_names()
+    if training_data.images is not None:
+        log_missing_boxes(training_data.images, plan_of(training_data, config).how)
+        if (count := len(training_data.images)) < config.batch_size:
             note(f"{count} images are fewer than a batch: batches of {count} instead of batch_size={config.batch_size}")
-    if material.shapes is None:
-        log_missing_points(shapes_of_labelled(material, config))
+    if training_data.shapes is None:
+        log_missing_points(shapes_of_labelled(training_data, config))

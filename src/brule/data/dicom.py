@@ -17,8 +17,8 @@ from brule.errors import DataError
 
 _MARK = b"DICM"  # after 128 bytes
 _PREAMBLE = 132  # bytes before the meta information, the mark included
-_LARGEST = 2**27  # pixels of a frame
-_MOST_INFLATED = 2**30  # bytes of a file that is deflated as a whole
+_MAX_PIXELS = 2**27  # pixels of a frame
+_MAX_INFLATED = 2**30  # bytes of a file that is deflated as a whole
 _BAND = 2**20  # pixels that are made grey at a time
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _META = 2  # the group of the meta information, which is never deflated
@@ -62,8 +62,8 @@ def _size(path: Path, found: Any) -> tuple[int, int]:
         size = (int(found.Columns), int(found.Rows))
     except Exception as error:  # missing, or damaged: pydicom decodes values when they are asked for
         raise DataError(f"{path}: a DICOM file without an image (Rows, Columns); expected an image") from error
-    if min(size) < 1 or size[0] * size[1] > _LARGEST:
-        raise DataError(f"{path}: expected an image of 1 to {_LARGEST:,} pixels, got {size[0]} × {size[1]}")
+    if min(size) < 1 or size[0] * size[1] > _MAX_PIXELS:
+        raise DataError(f"{path}: expected an image of 1 to {_MAX_PIXELS:,} pixels, got {size[0]} × {size[1]}")
     return size
 
 
@@ -117,11 +117,11 @@ def _check_inflated(path: Path) -> None:
         # As pydicom's reader does: up to the first tag of another group, whatever length the file states for this one.
         read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != _META)  # explicit types, little endian
         pending = file.read(_BAND)
-        while pending and not inflater.eof and inflated <= _MOST_INFLATED:
+        while pending and not inflater.eof and inflated <= _MAX_INFLATED:
             inflated += len(inflater.decompress(pending, _BAND))
             pending = inflater.unconsumed_tail or file.read(_BAND)
-    if inflated > _MOST_INFLATED:
-        raise DataError(f"{path}: takes more than {_MOST_INFLATED >> 30} GiB once it is inflated; save it without deflate")
+    if inflated > _MAX_INFLATED:
+        raise DataError(f"{path}: takes more than {_MAX_INFLATED >> 30} GiB once it is inflated; save it without deflate")
 
 
 def _first_frame(found: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ Names = tuple[str, ...]
 MAX_COMPARED = 500  # names: the table of all pairs grows with their square
 MIN_OBJECTS = 5  # below, a name in one object only isn't rare
 RARE = 0.2  # share of the objects
-_SHOWN = 4
+_MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,9 @@ def _alike(extra: Sequence[str], missing: Sequence[str]) -> str:
         return ""
     pairs = [(a, b) for a in extra for b in missing if _form(a) == _form(b)]
     pairs = pairs or [(a, b) for a in extra[:20] for b in missing[:20] if _likeness(a, b) > 0.7]
-    return f" ({', '.join(f'{a!r} is almost {b!r}' for a, b in pairs[:_SHOWN])})" if pairs else ""
+    return f" ({', '.join(f'{a!r} is almost {b!r}' for a, b in pairs[:_MAX_LISTED])})" if pairs else ""
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (", ".join(repr(name) for name in names[:_SHOWN]) + more) or "none"
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return (", ".join(repr(name) for name in names[:_MAX_LISTED]) + more) or "none"

@@ -18,7 +18,7 @@ FAR = 0.35  # … if it is this part of the object's size, too: what differs les
 MAX_SHAPES = 200  # that make the median shape
 MAX_EXCHANGED = 500  # landmarks, up to which all pairs are tried for an exchange
 MAX_NUMBERS = 1_000_000  # at a time, which bounds the memory
-SHOWN = 10
+MAX_LISTED = 10
 
 _CHUNK = 2000  # shapes at a time, which bounds the memory
 _STEPS = 15  # of the reweighted fit
@@ -79,8 +79,8 @@ def odd_shape_remarks(shapes: Sequence[np.ndarray], labels: Sequence[str], *, na
         names: of the landmarks.
     """
     odd = odd_shapes(shapes, names=names)
-    remarks = [f"{labels[one.index]} differs from the other {len(shapes) - 1} shapes: {one.what}" for one in odd[:SHOWN]]
-    more = len(odd) - SHOWN
+    remarks = [f"{labels[one.index]} differs from the other {len(shapes) - 1} shapes: {one.what}" for one in odd[:MAX_LISTED]]
+    more = len(odd) - MAX_LISTED
     return [*remarks, f"{more} more of the {len(shapes)} shapes differ as much"] if more > 0 else remarks
 
 

@@ -23,7 +23,7 @@ from brule.errors import DataError
 Other = Callable[[Path, Any], Annotations | None]
 Labels = list[tuple[Annotation, Path]]  # the objects of an image, each with the file that describes it
 
-SHOWN_FILES = 3
+MAX_LISTED_FILES = 3
 SAME_POINT = 0.01  # pixels: as formats round
 
 
@@ -194,8 +194,8 @@ def foreign_notes(paths: Paths, bad: BadFiles) -> list[str]:
 
 
 def _files(paths: list[Path]) -> str:
-    more = f" and {len(paths) - SHOWN_FILES} more files" if len(paths) > SHOWN_FILES else ""
-    return ", ".join(map(str, paths[:SHOWN_FILES])) + more
+    more = f" and {len(paths) - MAX_LISTED_FILES} more files" if len(paths) > MAX_LISTED_FILES else ""
+    return ", ".join(map(str, paths[:MAX_LISTED_FILES])) + more
 
 
 def by_image(sources: Sources, images: Iterable[Path], bad: BadFiles) -> dict[str, Labels]:

@@ -29,7 +29,7 @@ class Frame:
 
     Attributes:
         number: counted from 0.
-        seconds: since the beginning; NaN where the film doesn't tell.
+        seconds: since the beginning; NaN where the film doesn't state it.
         image: upright RGB.
     """
 
@@ -43,7 +43,7 @@ class FilmInfo:
     """The facts in a film's header.
 
     Attributes:
-        frames: about how many there are; 0 where the film doesn't tell.
+        frames: about how many there are; 0 where the film doesn't state it.
         rate: frames per second.
     """
 

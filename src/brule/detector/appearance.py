@@ -26,7 +26,7 @@ MAX_CHECKED = 200
 _SIDE = 64  # pixels of the thumbnail
 _QUANTILE = 0.95  # of the training images lie within the threshold
 _FOLDS = 5
-_LEAST_STD = 0.02  # of a descriptor: grey images have no colour that could vary
+_MIN_STD = 0.02  # of a descriptor: grey images have no colour that could vary
 _BANDS = ((1, 3), (3, 6), (6, 12), (12, 20), (20, 32))  # cycles per image
 _DIRECTIONS = 4
 _BLOCKS = 3
@@ -145,7 +145,7 @@ def descriptor(image: Image.Image) -> Array:
     small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     rgb = np.asarray(small, dtype=np.float64) / 255
     grey = rgb @ np.array([0.299, 0.587, 0.114])
-    contrast = grey.std() + _LEAST_STD
+    contrast = grey.std() + _MIN_STD
     standard = (grey - grey.mean()) / contrast
     red_green, yellow_blue = rgb[..., 0] - rgb[..., 1], (rgb[..., 0] + rgb[..., 1]) / 2 - rgb[..., 2]
     colour = [red_green.mean(), yellow_blue.mean(), np.log(red_green.std() + 0.01), np.log(yellow_blue.std() + 0.01)]
@@ -174,7 +174,7 @@ def _spectrum(standard: Array) -> Array:
 
 def _gaussian(descriptors: Array) -> tuple[Array, Array]:
     """Mean and inverse covariance; the correlations shrink by ``D / (D + M)``."""
-    mean, std = descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), _LEAST_STD)
+    mean, std = descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), _MIN_STD)
     standard = (descriptors - mean) / std
     count, length = standard.shape
     share = length / (length + count)

@@ -1,4 +1,4 @@
-"""Calibrating a detector: the map from uncertainty features to an expected error, on images that it wasn't trained on."""
+"""Calibrating a detector: fits the error model from uncertainty features, on images that it wasn't trained on."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_cove
 Progress = Callable[[int, int], object]
 
 FOLDS = 5
-FEWEST_IMAGES = 10
-DEFAULT_VIEWS = 4
+MIN_IMAGES = 10
+DEFAULT_TTA = 4
 KEPT = (0.9, 0.75, 0.5)  # shares of the images for which the risk is reported
 _GROUPS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """How well expected errors foretell the true ones, for one number of views. Errors are in percent of the crop's side.
+    """How well expected errors predict the true ones, for one number of views. Errors are in percent of the crop's side.
 
-    The expected error of an image is from a map that was fitted without it (cross-validation).
+    The expected error of an image is from an error model that was fitted without it (cross-validation).
 
     Attributes:
-        views: how often each image was looked at.
+        views: how many views of each image were averaged.
         error: the mean error of the predictions.
         correlation: Spearman's ρ of expected and true error over images.
         risk: the true error of the remaining images if the least certain ones are set aside.
@@ -69,7 +69,7 @@ class CalibrationReport:
     """What a calibration found.
 
     Attributes:
-        calibration: the maps, fitted to all images; the detector has them now.
+        calibration: the error models, fitted to all images; the detector has them now.
         before: Spearman's ρ of the heatmap's spread alone, which an uncalibrated detector returns, and the error.
         quality: for 1, 2, … views.
         bad: files that were left out.
@@ -82,11 +82,12 @@ class CalibrationReport:
 
 
 class CalibrateKeywords(TypedDict, total=False):
-    """The options of :func:`calibrate_detector`, for type checkers."""
+    """The options of :func:`calibrate_detector`, for type checkers; ``views`` is another name of ``tta``."""
 
-    views: int
+    tta: int
     seed: int
     batch_size: int
+    views: int | None
     skip_bad: bool
     progress: tuple[Progress | None, Progress | None]
 
@@ -95,9 +96,10 @@ def calibrate_detector(
     detector: FittedDetector,
     samples: SampleList,
     *,
-    views: int = DEFAULT_VIEWS,
+    tta: int = DEFAULT_TTA,
     seed: int = 0,
     batch_size: int = 64,
+    views: int | None = None,
     skip_bad: bool = False,
     progress: tuple[Progress | None, Progress | None] = (None, None),
 ) -> CalibrationReport:
@@ -108,9 +110,11 @@ def calibrate_detector(
     Args:
         detector: a trained one; its ``calibration_`` is set.
         samples: annotated as the detector's shapes were, and not trained on with their landmarks.
-        views: the largest number of views to predict with; there is a map for every smaller one, too.
+        tta: the largest number of views, 1 … 6, that ``predict`` can average afterwards; there is an error model for every
+            smaller one, too.
         seed: of the division into folds.
         batch_size: images at a time.
+        views: another name of ``tta``.
         skip_bad: leave files out that can't be decoded.
         progress: called while images are decoded, and while landmarks are predicted.
 
@@ -121,42 +125,43 @@ def calibrate_detector(
         DataError: fewer than ten images, another number of landmarks, or a bad file.
         ConfigError: a number of views that there isn't.
     """
-    tta_transforms(views, mirror=True)
+    most = tta if views is None else views
+    tta_transforms(most, mirror=True)
     samples = check_annotation(detector, samples)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
-    if len(cache) < FEWEST_IMAGES:
-        raise DataError(f"calibrate: expected at least {FEWEST_IMAGES} annotated images, got {len(cache)}; fifty are plenty")
+    if len(cache) < MIN_IMAGES:
+        raise DataError(f"calibrate: expected at least {MIN_IMAGES} annotated images, got {len(cache)}; fifty are plenty")
     truth = np.asarray(cache.points, dtype=np.float64)
     missing = np.asarray(np.isnan(truth).any(axis=2))
     bare = np.flatnonzero(missing.all(axis=1))
     if len(bare):
         raise DataError(f"{cache.samples[bare[0]].path}: expected annotated landmarks, all of them are missing; leave it out")
-    looks = _look_at_all(detector, cache.images, views, batch_size=batch_size, progress=predicting)
+    predictions = _predict_all_views(detector, cache.images, most, batch_size=batch_size, progress=predicting)
     reader = detector.reader()
     folds = _folds(len(truth), seed)
     maps, quality, before = {}, [], None
-    for count in range(1, views + 1):
-        seen = looks.first(count)
-        signals = reader.signals(seen)
-        errors = np.linalg.norm(seen.mean.double().numpy() - truth, axis=2)
-        maps[count] = ErrorModel.fit(signals, errors)
-        quality.append(_quality(count, _held_out(signals, errors, folds), errors))
-        before = before or rank_correlation(signals.heatmap_spread.mean(axis=1), mean_of_present(errors, axis=1))
+    for count in range(1, most + 1):
+        own = predictions.first(count)
+        features = reader.features(own)
+        errors = np.linalg.norm(own.mean.double().numpy() - truth, axis=2)
+        maps[count] = ErrorModel.fit(features, errors)
+        quality.append(_quality(count, _held_out(features, errors, folds), errors))
+        before = before or rank_correlation(features.heatmap_spread.mean(axis=1), mean_of_present(errors, axis=1))
     assert before is not None
     facts = {"unit": "percent of the crop's side", "folds": FOLDS, "seed": seed, "quality": [one.to_dict() for one in quality]}
     detector.calibration_ = Calibration(maps, len(truth), facts)
     return CalibrationReport(detector.calibration_, before, quality, BadFiles([*samples.bad, *cache.bad], skip=True))
 
 
-def _look_at_all(
+def _predict_all_views(
     detector: FittedDetector, images: Array, views: int, *, batch_size: int, progress: Progress | None
 ) -> TtaPredictions:
     reader = detector.reader(batch_size)
     parts = []
     for start in range(0, len(images), batch_size):
         crops = np.array(images[start : start + batch_size])  # a copy: PyTorch warns of read-only memory
-        parts.append(reader.look(crops, views=views))
+        parts.append(reader.read_views(crops, views=views))
         if progress is not None:
             progress(min(start + batch_size, len(images)), len(images))
     return TtaPredictions(torch.cat([part.points for part in parts], 1), torch.cat([part.heatmap_spread for part in parts], 1))
@@ -170,24 +175,24 @@ def _folds(n: int, seed: int) -> Array:
     return folds
 
 
-def _held_out(signals: UncertaintyFeatures, errors: Array, folds: Array) -> Array:
-    """Expected errors ``(B, N)``, each image's from a map that was fitted without its fold."""
+def _held_out(features: UncertaintyFeatures, errors: Array, folds: Array) -> Array:
+    """Expected errors ``(B, N)``, each image's from an error model that was fitted without its fold."""
     expected = np.empty_like(errors)
     for fold in range(FOLDS):
         own = folds == fold
-        expected[own] = ErrorModel.fit(signals.some(~own), errors[~own]).expected(signals.some(own))
+        expected[own] = ErrorModel.fit(features.some(~own), errors[~own]).expected(features.some(own))
     return expected
 
 
 def _quality(views: int, expected: Array, errors: Array) -> Quality:
     # Both means run over the landmarks that are annotated, or an image that lacks the hard ones would look too sure.
-    foretold = 100 * mean_of_present(np.where(np.isfinite(errors), expected, np.nan), axis=1)
+    expected_error = 100 * mean_of_present(np.where(np.isfinite(errors), expected, np.nan), axis=1)
     true = 100 * mean_of_present(errors, axis=1)
-    groups = np.array_split(np.argsort(foretold, kind="stable"), _GROUPS)
+    groups = np.array_split(np.argsort(expected_error, kind="stable"), _GROUPS)
     return Quality(
         views=views,
         error=float(true.mean()),
-        correlation=rank_correlation(foretold, true),
-        risk=risk_coverage(foretold, true),
-        groups=[(float(foretold[group].mean()), float(true[group].mean())) for group in groups],
+        correlation=rank_correlation(expected_error, true),
+        risk=risk_coverage(expected_error, true),
+        groups=[(float(expected_error[group].mean()), float(true[group].mean())) for group in groups],
     )

@@ -32,9 +32,9 @@ from brule.detector.inputs import (
 )
 from brule.detector.predicting import PredictOptions
 from brule.detector.provenance import Provenance
-from brule.detector.seen import Seen, image_keys
 from brule.detector.starting import Earlier
 from brule.detector.storage import CONFIG, Stored, check_vacant
+from brule.detector.training_images import TrainingImages, image_keys
 from brule.detector.types import AnnotatedInput, Boxes, Images, ShapesInput
 from brule.detector.upright import are_turned, upright_annotated, upright_shapes
 from brule.detector.whereabouts import Whereabouts, learn_whereabouts, plan_whereabouts, with_boxes, with_scorer
@@ -79,7 +79,7 @@ class LandmarkDetector(FittedDetector):
         calibration_: from uncertainty features to expected errors, see :func:`brule.detector.calibrate_detector`; ``None``
             until that was called.
         whereabouts_: how large objects are in whole images, and the locator that finds them; empty without annotated images.
-        seen_: keys of the images that training saw.
+        training_images_: keys of the images that it was trained on.
         origin_: the detector whose weights training started from, if there was one.
         appearance_: what training images look like; ``predict`` warns of images of another kind.
         provenance_: what the detector was trained on, in numbers, and how good it was found to be, for its model card.
@@ -273,7 +273,7 @@ class LandmarkDetector(FittedDetector):
         self.shapes_ = None if ready.whole is None else ready.whole.float()
         stated = all(max(edge) < len(self.barycenter_) for edge in given.edges)
         self.edges_ = given.edges if given.edges and stated else usual_edges(self.barycenter_)
-        self.whereabouts_, self.seen_ = Whereabouts(), Seen()
+        self.whereabouts_, self.training_images_ = Whereabouts(), TrainingImages()
         self.origin_ = None if earlier is None else earlier.origin
         self.appearance_, self.provenance_, self.frame_ = None, Provenance(), None
         names = given.landmarks or (None if annotated is None else annotated.names)
@@ -291,7 +291,7 @@ class LandmarkDetector(FittedDetector):
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
-        self.whereabouts_, self.seen_ = replace(stored.whereabouts_, scorer=None), stored.seen_
+        self.whereabouts_, self.training_images_ = replace(stored.whereabouts_, scorer=None), stored.training_images_
         self.appearance_, self.provenance_, self.frame_ = stored.appearance_, stored.provenance_, stored.frame_
         self.landmark_names_, self.origin_ = stored.landmark_names_, stored.origin_
         self.bad_files_ = BadFiles()
@@ -314,7 +314,7 @@ class LandmarkDetector(FittedDetector):
         finder = self.finder()
         self.whereabouts_ = with_scorer(
             self.whereabouts_, examples, unlabelled, answer=lambda images: finder.answers(images, options),
-            seed=self.config_.seed, tell=self._tell,
+            seed=self.config_.seed, report=self._report,
         )  # fmt: skip
         return True
 
@@ -329,9 +329,9 @@ class LandmarkDetector(FittedDetector):
         fitter = self._box_fitter()
         given, fitted = fitter.unlabelled(given)
         if fitted and fitter.fit is not None:
-            self._tell(f"{fitted} boxes are for other landmarks; each is made {fitter.fit.describe()}")
-        scale, tell = self.config_.crop.scale, self._tell
-        framed = with_boxes(given, self.whereabouts_, self.frame(), scale=scale, device=self._device(), tell=tell)
+            self._report(f"{fitted} boxes are for other landmarks; each is made {fitter.fit.describe()}")
+        scale, report = self.config_.crop.scale, self._report
+        framed = with_boxes(given, self.whereabouts_, self.frame(), scale=scale, device=self._device(), report=report)
         self.whereabouts_ = replace(self.whereabouts_, boxed=not len(framed.boxless))
         return framed
 
@@ -341,12 +341,12 @@ class LandmarkDetector(FittedDetector):
             self.whereabouts_ = replace(start.whereabouts, scorer=None)  # other answers need another scorer
         else:
             self.whereabouts_ = learn_whereabouts(
-                examples, unlabelled, settings, seed=seed, device=self._device(), tell=self._tell
+                examples, unlabelled, settings, seed=seed, device=self._device(), report=self._report
             )  # fmt: skip
         annotated = [] if examples is None else examples.sources
         others = [] if unlabelled is None else unlabelled.sources
-        seen = Seen(frozenset(image_keys(others)), frozenset(image_keys(annotated)), recorded=True)
-        self.seen_ = seen if start is None else seen | start.seen
+        own = TrainingImages(frozenset(image_keys(others)), frozenset(image_keys(annotated)), recorded=True)
+        self.training_images_ = own if start is None else own | start.training_images
         self.appearance_ = Appearance.of([*others, *annotated], seed=seed)
         shapes = None if self.shapes_ is None else len(self.shapes_)
         self.provenance_ = Provenance(
@@ -364,7 +364,7 @@ class LandmarkDetector(FittedDetector):
         mean = self.mean_shape() if self._turned else None
         return Validation.of(data, self.config_, names=self.landmark_names_, landmarks=len(self.barycenter_), mean=mean)
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         if not self.quiet:
             _log.warning(text)
 

@@ -33,7 +33,7 @@ def report_facts(detector: FittedDetector, record: RunRecord | None, measured: M
     """What has to be shown beside the figures (CONTRIBUTING, "Measuring honestly"): the name and text of each fact."""
     config, done = detector.config_, detector.progress_
     shapes = _n_shapes(detector, record)
-    seen = f"{record.n_images}{' (validation held out)' if record.exclude_validation else ''}" if record else "not recorded"
+    images = f"{record.n_images}{' (validation held out)' if record.exclude_validation else ''}" if record else "not recorded"
     return [
         ("images", str(measured.first.scores.n)),
         ("errors in % of", measured.first.scores.normaliser),
@@ -42,7 +42,7 @@ def report_facts(detector: FittedDetector, record: RunRecord | None, measured: M
         ("given boxes", f"square about the true box, side {config.crop.scale:g} × its longer side"),
         ("resolution", f"{config.crop.image_size} px"),
         ("annotated shapes", "not recorded" if shapes is None else str(shapes)),
-        ("training images", seen),
+        ("training images", images),
         ("preset, seed", f"{config.preset}, {config.seed}"),
         ("training", f"{done.iteration} iterations, {done.elapsed / 60:.1f} minutes on {record.device if record else '?'}"),
         *([("started with the weights of", detector.origin_.describe())] if detector.origin_ is not None else []),

@@ -19,12 +19,12 @@ from brule.detector.finding import find_all
 from brule.detector.items import Item, items_one_by_one
 from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.parameters import Parameters
-from brule.detector.predicting import FOUND_PASSES, MOST_OBJECTS, Finder, Flagged, Objects, PredictOptions, options_of
+from brule.detector.predicting import FOUND_PASSES, MAX_OBJECTS, Finder, Flagged, Objects, PredictOptions, options_of
 from brule.detector.provenance import Figures, Provenance
 from brule.detector.refinement import CropFrame
-from brule.detector.seen import Seen
 from brule.detector.starting import Origin
 from brule.detector.storage import Stored, read_detector, write_detector
+from brule.detector.training_images import TrainingImages
 from brule.detector.types import AnnotatedInput, Boxes, Images, PointSets
 from brule.detector.uncertainty import Calibration, Reader, joined_crops
 from brule.detector.whereabouts import Whereabouts
@@ -61,7 +61,7 @@ class FittedDetector(Parameters):
     bad_files_: BadFiles
     calibration_: Calibration | None
     whereabouts_: Whereabouts
-    seen_: Seen
+    training_images_: TrainingImages
     origin_: Origin | None = None
     appearance_: Appearance | None
     provenance_: Provenance
@@ -74,7 +74,7 @@ class FittedDetector(Parameters):
         *,
         boxes: Boxes | None = None,
         objects: Objects = "best",
-        most: int = MOST_OBJECTS,
+        most: int = MAX_OBJECTS,
         flagged: Flagged = "auto",
         refine: int | None = None,
         tta: int = 1,
@@ -268,7 +268,7 @@ class FittedDetector(Parameters):
         ModelCard.of(stored, directory).write(directory)
 
     def _stored(self, trained: TrainingResult, calibration: Calibration | None) -> Stored:
-        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.seen_, self.origin_)
+        known = (self.edges_, self.landmark_names_, self.whereabouts_, self.training_images_, self.origin_)
         return Stored(
             self.config_, trained, self.shapes_, calibration, *known,
             appearance=self.appearance_, provenance=self.provenance_, frame=self.frame_,
@@ -294,9 +294,15 @@ class FittedDetector(Parameters):
         detector.landmark_names_ = stored.names
         detector._take(stored.trained)
         detector.calibration_ = stored.calibration
-        detector.whereabouts_, detector.seen_, detector.origin_ = stored.whereabouts, stored.seen, stored.origin
+        detector.whereabouts_, detector.origin_ = stored.whereabouts, stored.origin
+        detector.training_images_ = stored.training_images
         detector.appearance_, detector.provenance_, detector.frame_ = stored.appearance, stored.provenance, stored.frame
         return detector
+
+    @property
+    def seen_(self) -> TrainingImages:
+        """The former name of ``training_images_``."""
+        return self.training_images_
 
     def _take(self, trained: TrainingResult) -> None:
         self.model_, self.decoder_ = trained.model, trained.decoder

@@ -22,7 +22,7 @@ from brule.data.images import as_image, load_picture
 from brule.detector.types import Boxes, Images
 from brule.errors import ConfigError, DataError
 
-_MOST_PIXELS = 50_000_000  # decoded at a time: bounds the memory that prediction takes
+_MAX_PIXELS = 50_000_000  # decoded at a time: bounds the memory that prediction takes
 _EXPECTED = (
     "images: expected a path, a Pillow image, an array (H, W, C), a tensor (C, H, W), the bytes of an image file, an open "
     "binary file, or many of them: a folder, a glob, a list, a batch (B, H, W, C), a generator; got"
@@ -89,7 +89,7 @@ def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
     for item in items:
         batch.append(item)
         pixels += item.picture.image.width * item.picture.image.height
-        if len(batch) == count or pixels > _MOST_PIXELS:
+        if len(batch) == count or pixels > _MAX_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:

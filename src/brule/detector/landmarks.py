@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from brule.data import Edges
 
 _TENSORS = ("points", "image", "score", "flagged", "spread", "uncertainty", "box", "angle")
-_SHOWN = 10  # rows of a table in a notebook
+_MAX_ROWS = 10  # rows of a table in a notebook
 _COLUMNS = 4  # of a picture of several objects
 
 
@@ -140,8 +140,8 @@ class Landmarks:
         import html
 
         head = "".join(f"<th>{name}</th>" for name in ("", "image", "score", "flagged", "mean spread", "centre"))
-        rows = "".join(_html_row(k, self[k]) for k in range(min(len(self), _SHOWN)))
-        more = f"<p>… and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        rows = "".join(_html_row(k, self[k]) for k in range(min(len(self), _MAX_ROWS)))
+        more = f"<p>… and {len(self) - _MAX_ROWS} more</p>" if len(self) > _MAX_ROWS else ""
         return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>{more}"
 
     def of(self, image: int) -> Landmarks:

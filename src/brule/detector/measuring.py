@@ -21,7 +21,7 @@ from brule.detector.fitted import FittedDetector
 from brule.detector.inputs import as_annotated
 from brule.detector.items import recognised
 from brule.detector.landmarks import Landmarks, joined
-from brule.detector.seen import image_keys
+from brule.detector.training_images import image_keys
 from brule.detector.types import AnnotatedInput, Images, PointSets
 from brule.detector.upright import upright_samples
 from brule.errors import ConfigError, DataError
@@ -336,7 +336,7 @@ def _scoring(detector: FittedDetector, options: MeasureOptions) -> dict[str, Any
 def _warnings(detector: FittedDetector, samples: SampleList) -> list[str]:
     """What makes figures unreliable, one sentence each."""
     keys = image_keys(sample.path for sample in samples)
-    plain, taught = detector.seen_.overlap(keys)
+    plain, taught = detector.training_images_.overlap(keys)
     found = []
     if taught:
         found.append(f"{taught} of these images were annotated for training, so the error on new images is larger than this")

@@ -8,8 +8,8 @@ from typing import Any
 
 from brule.detector.provenance import Provenance
 from brule.detector.run_record import RECORD, RunRecord
-from brule.detector.seen import TRAINING_IMAGES
 from brule.detector.storage import WEIGHTS, Stored, read_detector
+from brule.detector.training_images import TRAINING_IMAGES
 from brule.errors import ConfigError
 from brule.files import write_text
 from brule.training.config import TrainingConfig, load_config
@@ -178,13 +178,12 @@ def _training_rows(stored: Stored, known: Provenance) -> Rows:
 def _reveals(stored: Stored, folder: Path) -> Rows:
     """Which parts of the folder reveal something about single training images."""
     shapes = stored.shapes
-    seen = stored.seen
     rows = [
         ("annotated shapes", f"yes: {len(shapes)} landmark sets in {WEIGHTS}" if shapes is not None else "no"),
         (
             "names of files",
             f"as hashes of name and size in {TRAINING_IMAGES}: anyone who has an image can see that it was used"
-            if seen.recorded
+            if stored.training_images.recorded
             else "no",
         ),
         (

@@ -15,7 +15,7 @@ from brule.arrays import Array
 from brule.data import Box, Picture, Sample, as_image, load_picture, whole_image_crop
 from brule.detector.items import Item
 from brule.detector.landmarks import Landmarks, joined, nothing_found
-from brule.detector.refinement import CropFrame, Looks, Read, look, look_again, square_of
+from brule.detector.refinement import CropFrame, PassAnswers, Read, read_crops, refinement_pass, square_of
 from brule.detector.uncertainty import Reader, joined_crops
 from brule.errors import ConfigError, DataError
 from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, overlap, suppress
@@ -27,14 +27,14 @@ from brule.model import CropLandmarks
 Objects = Literal["best", "all"]
 Flagged = Literal["auto", "keep", "drop"]
 FOUND_PASSES = 2  # refinement passes where the box was found rather than given
-CANDIDATES = 5  # places of an image that are looked at, where the answer at the surest of them looks wrong
+CANDIDATES = 5  # places of an image that are read where the answer at the surest of them is probably wrong
 _SCORED_CANDIDATES = 3  # places of a training image that the scorer learns from
-MOST_OBJECTS = 100  # of an image, where all are asked for
-LEAST_SCORE = 0.5  # of the locator, where all objects are asked for and no scorer judges the answers
-LEAST_CANDIDATE = 0.01  # of the locator, where all objects are asked for and a scorer judges the answers
+MAX_OBJECTS = 100  # of an image, where all are asked for
+MIN_SCORE = 0.5  # of the locator, where all objects are asked for and no scorer judges the answers
+MIN_CANDIDATE_SCORE = 0.01  # of the locator, where all objects are asked for and a scorer judges the answers
 _SHARED = 0.4  # intersection over union from which two answers are one object
 _DECODED = 1.25  # pixels of the decoded image for one of the smallest crop that is expected
-_STILL = 0.01  # of the crop: an answer that moved by less in a refinement pass won't move further
+_MIN_MOVEMENT = 0.01  # of the crop: an answer that moved by less in a refinement pass won't move further
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class PredictOptions:
     refine: int | None = None
     tta: int = 1
     batch_size: int = 64
-    most: int = MOST_OBJECTS
+    most: int = MAX_OBJECTS
     flagged: Flagged = "auto"
 
     def __post_init__(self) -> None:
@@ -183,7 +183,7 @@ class Finder:
         order = np.argsort(rows, kind="stable")
         return [items[k] for k in rows[order]], joined([found for _, found in parts]).chosen(order)
 
-    def _read_given(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
+    def _read_given(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, PassAnswers | None]:
         angles = self._angles(items, rows)
         squares = [square_of(_crop(items[k].sample, self.scale), angle) for k, angle in zip(rows, angles.tolist(), strict=True)]
         boxes = [_box(items[k].sample) for k in rows]
@@ -206,38 +206,38 @@ class Finder:
             angles[place] = placed.squares[near[0], 3] if len(near) else 0.0
         return angles
 
-    def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, Looks | None]:
+    def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, PassAnswers | None]:
         starts = self._starts(items, rows, options)
         passes = self.passes if options.refine is None else options.refine
         if options.objects == "best":
-            starts, looks = self._surest(items, starts, passes, options=options)
+            starts, answers = self._surest(items, starts, passes, options=options)
         else:
-            looks = self._passes(items, starts, passes, options=options)
-        if looks is None:
+            answers = self._passes(items, starts, passes, options=options)
+        if answers is None:
             return starts, None
         if options.drops:
-            good = ~self._flags(starts, looks)
-            starts, looks = starts.chosen(good), looks.chosen(good)
-        return (starts, looks) if options.objects == "best" else self._distinct(starts, looks, options)
+            good = ~self._flags(starts, answers)
+            starts, answers = starts.chosen(good), answers.chosen(good)
+        return (starts, answers) if options.objects == "best" else self._distinct(starts, answers, options)
 
     def _surest(
         self, items: Sequence[Item], candidates: Starts, passes: int, *, options: PredictOptions
-    ) -> tuple[Starts, Looks | None]:
+    ) -> tuple[Starts, PassAnswers | None]:
         """One answer per image: that at the likeliest place or, if it is probably wrong, the likeliest of all answers."""
         first = self._likeliest(items, candidates, boxes=candidates.boxes, scores=candidates.score)
         starts = candidates.chosen(first)
-        looks = self._passes(items, starts, passes, options=options)
-        if looks is None:
+        answers = self._passes(items, starts, passes, options=options)
+        if answers is None:
             return starts, None
-        doubtful = np.isin(candidates.item, starts.item[self._flags(starts, looks)])
-        doubtful[first] = False
-        others = candidates.chosen(doubtful)
+        uncertain = np.isin(candidates.item, starts.item[self._flags(starts, answers)])
+        uncertain[first] = False
+        others = candidates.chosen(uncertain)
         more = self._passes(items, others, passes, options=options)
         if more is None:
-            return starts, looks
-        starts, looks = starts.joined(others), looks.joined(more)
-        best = self._likeliest(items, starts, boxes=looks.boxes, scores=self._scores(starts, looks))
-        return starts.chosen(best), looks.chosen(best)
+            return starts, answers
+        starts, answers = starts.joined(others), answers.joined(more)
+        best = self._likeliest(items, starts, boxes=answers.boxes, scores=self._scores(starts, answers))
+        return starts.chosen(best), answers.chosen(best)
 
     def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
         """First crops of images without a box: the locator's candidates, else the usual framing, else the whole image."""
@@ -259,7 +259,7 @@ class Finder:
     def _located(self, items: Sequence[Item], rows: Array, locator: Locator, *, options: PredictOptions) -> Starts:
         most, least = CANDIDATES, 0.0
         if options.objects == "all":
-            most, least = MOST_OBJECTS, LEAST_SCORE if self.scorer is None else LEAST_CANDIDATE
+            most, least = MAX_OBJECTS, MIN_SCORE if self.scorer is None else MIN_CANDIDATE_SCORE
         pictures = [items[k].picture for k in rows]
         device = self.reader.model.barycenter.device
         found = locator.locate([one.image for one in pictures], most=most, least=least, device=str(device))
@@ -268,24 +268,22 @@ class Finder:
         squares = self.frame.squares(from_boxes(boxes, found.angle))
         return Starts(rows[found.image], squares, boxes, found.score)
 
-    def _passes(self, items: Sequence[Item], starts: Starts, passes: int, *, options: PredictOptions) -> Looks | None:
-        """A first pass, and refinement passes while answers move; the last pass with test-time augmentation."""
+    def _passes(self, items: Sequence[Item], starts: Starts, passes: int, *, options: PredictOptions) -> PassAnswers | None:
+        """A first pass, then refinement passes while answers move; the last one uses test-time augmentation."""
         if not len(starts):
             return None
         pictures = [items[k].picture for k in starts.item]
         read = self._reading(1 if passes else options.tta, options)
-        looks = look(pictures, starts.squares, starts.boxes, read=read, size=self.size)
+        answers = read_crops(pictures, starts.squares, starts.boxes, read=read, size=self.size)
         for done in range(1, passes + 1):
-            # The look with several views differs from those before, so then nothing ends early.
-            moving = np.flatnonzero(~(looks.moved < _STILL) | (options.tta > 1))
+            # With test-time augmentation the last pass differs from those before, so none ends early.
+            moving = np.flatnonzero(~(answers.moved < _MIN_MOVEMENT) | (options.tta > 1))
             if not len(moving):
                 break
             read, own = self._reading(options.tta if done == passes else 1, options), [pictures[k] for k in moving]
-            again = look_again(
-                own, looks.chosen(moving), read, size=self.size, frame=self.frame, upright=self.upright
-            )  # fmt: skip
-            looks = looks.replaced(moving, again)
-        return looks
+            again = refinement_pass(own, answers.chosen(moving), read, size=self.size, frame=self.frame, upright=self.upright)
+            answers = answers.replaced(moving, again)
+        return answers
 
     def _reading(self, views: int, options: PredictOptions) -> Read:
         return partial(_in_batches, self.reader, views=views, batch_size=options.batch_size)
@@ -304,10 +302,10 @@ class Finder:
             items = [Item(start + k, Sample(Path(f"image {k}")), self._picture(image)) for k, image in enumerate(part)]
             starts = self._located(items, np.arange(len(items)), self.locator, options=PredictOptions())
             starts = starts.chosen(starts.rank < _SCORED_CANDIDATES)
-            looks = self._passes(items, starts, self.passes, options=options)
-            if looks is not None:
-                features.append(self._features(starts, looks))
-                points.append(looks.points)
+            answers = self._passes(items, starts, self.passes, options=options)
+            if answers is not None:
+                features.append(self._features(starts, answers))
+                points.append(answers.points)
                 owner.append(start + starts.item)
         if not features:
             raise DataError("images: the locator finds nothing in any of them")
@@ -319,30 +317,30 @@ class Finder:
         rgb = as_image(image)
         return Picture(rgb, rgb.size)
 
-    def _features(self, starts: Starts, looks: Looks) -> AnswerFeatures:
-        longer = np.maximum((looks.boxes[:, 2:] - looks.boxes[:, :2]).max(axis=1), 1e-6)
-        ratio = looks.squares[:, 2] / longer
+    def _features(self, starts: Starts, answers: PassAnswers) -> AnswerFeatures:
+        longer = np.maximum((answers.boxes[:, 2:] - answers.boxes[:, :2]).max(axis=1), 1e-6)
+        ratio = answers.squares[:, 2] / longer
         prior = self.reader.shapes.prior
-        energy = np.ones(len(looks)) if prior is None else prior.energy(looks.found.points).double().numpy()
-        spread = looks.found.spread.double().numpy().mean(axis=1)
-        shift = looks.moved * ratio
+        energy = np.ones(len(answers)) if prior is None else prior.energy(answers.found.points).double().numpy()
+        spread = answers.found.spread.double().numpy().mean(axis=1)
+        shift = answers.moved * ratio
         if self.scorer is not None and np.isnan(shift).all():  # there was no refinement pass
-            shift = np.full(len(looks), self.scorer.usual_shift)
+            shift = np.full(len(answers), self.scorer.usual_shift)
         return AnswerFeatures(starts.score, shift, energy, spread * ratio)
 
-    def _scores(self, starts: Starts, looks: Looks) -> Array:
+    def _scores(self, starts: Starts, answers: PassAnswers) -> Array:
         """How sure each answer is, 0 to 1: by the scorer, else by the locator, else by its uncertainty."""
-        uncertainty = looks.found.uncertainty
+        uncertainty = answers.found.uncertainty
         assert uncertainty is not None
         located = ~np.isnan(starts.score)
-        sure = starts.score if self.scorer is None else self.scorer.probability(self._features(starts, looks))
+        sure = starts.score if self.scorer is None else self.scorer.probability(self._features(starts, answers))
         return np.where(located, sure, 1 / (1 + uncertainty.double().numpy()))
 
-    def _flags(self, starts: Starts, looks: Looks) -> Array:
+    def _flags(self, starts: Starts, answers: PassAnswers) -> Array:
         """Which answers are probably wrong: of those that were searched for."""
         if self.scorer is None:
-            return np.zeros(len(looks), dtype=bool)
-        return ~np.isnan(starts.score) & self.scorer.flagged(self._features(starts, looks))
+            return np.zeros(len(answers), dtype=bool)
+        return ~np.isnan(starts.score) & self.scorer.flagged(self._features(starts, answers))
 
     def _likeliest(self, items: Sequence[Item], starts: Starts, *, boxes: Array, scores: Array) -> Array:
         """One row per image: where an object is almost certain, and place and size are usual for the annotated ones."""
@@ -354,31 +352,31 @@ class Finder:
         order = np.lexsort((-scores, -value, starts.item))
         return order[np.unique(starts.item[order], return_index=True)[1]]
 
-    def _distinct(self, starts: Starts, looks: Looks, options: PredictOptions) -> tuple[Starts, Looks]:
+    def _distinct(self, starts: Starts, answers: PassAnswers, options: PredictOptions) -> tuple[Starts, PassAnswers]:
         """Without answers on the same object as a surer one; the surest of each image first."""
-        places, scores, kept = from_boxes(looks.boxes), self._scores(starts, looks), []
+        places, scores, kept = from_boxes(answers.boxes), self._scores(starts, answers), []
         for k in np.unique(starts.item):
             own = np.flatnonzero(starts.item == k)
             kept.append(own[suppress(places[own], scores[own], most=options.most, share=_SHARED)])
         rows = np.concatenate(kept) if kept else np.empty(0, np.int64)
-        return starts.chosen(rows), looks.chosen(rows)
+        return starts.chosen(rows), answers.chosen(rows)
 
-    def _landmarks(self, items: Sequence[Item], starts: Starts, looks: Looks | None) -> tuple[Array, Landmarks]:
+    def _landmarks(self, items: Sequence[Item], starts: Starts, answers: PassAnswers | None) -> tuple[Array, Landmarks]:
         """The image of each row, and the result."""
-        if looks is None:
+        if answers is None:
             return starts.item, nothing_found([], len(self.reader.model.barycenter))
-        found = looks.found
+        found = answers.found
         assert found.uncertainty is not None
-        sides = torch.from_numpy(looks.squares[:, 2]).float()
+        sides = torch.from_numpy(answers.squares[:, 2]).float()
         return starts.item, Landmarks(
-            points=torch.from_numpy(looks.points).float(),
+            points=torch.from_numpy(answers.points).float(),
             image=torch.tensor([items[k].index for k in starts.item], dtype=torch.int64),
-            score=torch.from_numpy(self._scores(starts, looks)).float(),
-            flagged=torch.from_numpy(self._flags(starts, looks) | ~np.isfinite(looks.points).all((1, 2))),
+            score=torch.from_numpy(self._scores(starts, answers)).float(),
+            flagged=torch.from_numpy(self._flags(starts, answers) | ~np.isfinite(answers.points).all((1, 2))),
             spread=found.spread * sides[:, None],
             uncertainty=found.uncertainty,
-            box=torch.from_numpy(looks.boxes).float(),
-            angle=torch.from_numpy(looks.squares[:, 3]).float(),
+            box=torch.from_numpy(answers.boxes).float(),
+            angle=torch.from_numpy(answers.squares[:, 3]).float(),
         )
 
 

@@ -1,4 +1,4 @@
-"""Refinement passes: a crop is cut again around the first answer, and its landmarks are detected again."""
+"""Refinement passes: a crop is cut again around the answer of the last pass, and its landmarks are detected again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from brule.model import CropLandmarks
 
 Read = Callable[[Array], CropLandmarks]  # crops (M, S, S, 3) uint8 → landmarks in the unit square of each
 
-_MOST_CHANGE = 2.0  # of the side in one pass: an answer that changes it by more is wrong
+_MAX_CHANGE = 2.0  # of the side in one pass: an answer that changes it by more is wrong
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class CropFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
-    """Answers of one pass.
+class PassAnswers:
+    """The answers of one pass.
 
     Attributes:
         squares: ``(M, 4)`` the crops: centre x and y and side in pixels, angle in degrees.
@@ -75,7 +75,7 @@ class Looks:
         """``(M, N, 2)`` in pixels of the image."""
         return to_pixels(self.found.points.double().numpy(), self.squares)
 
-    def chosen(self, rows: Array) -> Looks:
+    def chosen(self, rows: Array) -> PassAnswers:
         """Some of them: booleans ``(M,)`` or indices."""
         index, found = torch.as_tensor(rows), self.found
         some = CropLandmarks(
@@ -83,7 +83,7 @@ class Looks:
         )
         return replace(self, squares=self.squares[rows], boxes=self.boxes[rows], found=some, moved=self.moved[rows])
 
-    def replaced(self, rows: Array, newer: Looks) -> Looks:
+    def replaced(self, rows: Array, newer: PassAnswers) -> PassAnswers:
         """The same with newer answers in some rows.
 
         Args:
@@ -94,12 +94,12 @@ class Looks:
         place[rows] = len(self) + np.arange(len(newer))
         return self.joined(newer).chosen(place)
 
-    def joined(self, others: Looks) -> Looks:
+    def joined(self, others: PassAnswers) -> PassAnswers:
         """These, then others."""
         squares, boxes, moved = (
             np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("squares", "boxes", "moved")
         )
-        return Looks(squares, boxes, joined_crops([self.found, others.found]), moved)
+        return PassAnswers(squares, boxes, joined_crops([self.found, others.found]), moved)
 
 
 def square_of(box: Box, angle: float = 0.0) -> Array:
@@ -114,7 +114,7 @@ def to_pixels(points: Array, squares: Array) -> Array:
     return squares[:, None, :2] + offset
 
 
-def look(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Read, size: int) -> Looks:
+def read_crops(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Read, size: int) -> PassAnswers:
     """Cut crops out and detect their landmarks.
 
     Args:
@@ -125,13 +125,13 @@ def look(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Rea
         size: side of the crops in pixels.
     """
     crops = np.stack([_cut(picture, square, size) for picture, square in zip(pictures, squares, strict=True)])
-    return Looks(squares, boxes, read(crops), np.full(len(squares), np.nan))
+    return PassAnswers(squares, boxes, read(crops), np.full(len(squares), np.nan))
 
 
-def look_again(
-    pictures: Sequence[Picture], last: Looks, read: Read, *, size: int, frame: CropFrame, upright: Array | None = None
-) -> Looks:
-    """One refinement pass: cut out the landmarks of the last pass, and detect them again.
+def refinement_pass(
+    pictures: Sequence[Picture], last: PassAnswers, read: Read, *, size: int, frame: CropFrame, upright: Array | None = None
+) -> PassAnswers:
+    """Cut crops around the landmarks of the last pass, and detect the landmarks again.
 
     Args:
         pictures: one for each crop.
@@ -154,7 +154,7 @@ def look_again(
     if sensible.any():
         known = np.array([place for place in places if place is not None])
         squares[sensible], boxes[sensible] = frame.squares(known), to_boxes(known)
-    now = look(pictures, squares, boxes, read=read, size=size)
+    now = read_crops(pictures, squares, boxes, read=read, size=size)
     moved = np.linalg.norm(now.points - last.points, axis=2).mean(axis=1) / now.squares[:, 2]
     return replace(now, moved=moved)
 
@@ -177,7 +177,7 @@ def _place(points: Array, angle: float, square: Array) -> Array | None:
         return None
     ratio = place[2:4].max() * CROP_SCALE / square[2]
     off = np.hypot(*(place[:2] - square[:2])) / square[2]
-    return place if 1 / _MOST_CHANGE <= ratio <= _MOST_CHANGE and off < 1 else None
+    return place if 1 / _MAX_CHANGE <= ratio <= _MAX_CHANGE and off < 1 else None
 
 
 def _cut(picture: Picture, square: Array, size: int) -> Array:

@@ -78,7 +78,7 @@ class RunRecord:
     @classmethod
     def of(
         cls,
-        material: TrainingData,
+        training_data: TrainingData,
         *,
         device: str,
         images: list[str] | None = None,
@@ -88,15 +88,15 @@ class RunRecord:
         data: list[str] | None = None,
         examples: list[str] | None = None,
     ) -> RunRecord:
-        """The record of a run on this material, which was read from these paths; arguments as the attributes."""
+        """The record of a run on this data, which was read from these paths; arguments as the attributes."""
         return cls(
             list(images or ()),
             exclude_validation,
-            len(material.images or ()),
-            material.shape_names,
+            len(training_data.images or ()),
+            training_data.shape_names,
             device,
             list(labelled or ()),
-            len(material.labelled or ()),
+            len(training_data.labelled or ()),
             boxes=list(boxes or ()),
             data=list(data or ()),
             examples=list(examples or ()),

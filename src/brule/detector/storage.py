@@ -14,8 +14,8 @@ from brule.data.names import checked_name
 from brule.detector.appearance import APPEARANCE, Appearance
 from brule.detector.provenance import Provenance
 from brule.detector.refinement import CropFrame
-from brule.detector.seen import Seen
 from brule.detector.starting import Origin
+from brule.detector.training_images import TrainingImages
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, read_json
 from brule.detector.whereabouts import Whereabouts
@@ -48,7 +48,7 @@ class Stored:
         edges: which landmarks pictures join by lines; ``None`` where an older version wrote the detector.
         names: of the landmarks, where the annotations have them.
         whereabouts: where objects are in images without a box.
-        seen: keys of the images that training saw, see :func:`brule.detector.seen.image_keys`.
+        training_images: their keys, see :func:`brule.detector.training_images.image_keys`.
         origin: of the first weights; ``None`` if they were drawn from the seed.
         appearance: what training images look like; ``None`` where that wasn't recorded.
         provenance: what it was trained on, in numbers, and how good it was found to be.
@@ -62,7 +62,7 @@ class Stored:
     edges: Edges | None = None
     names: tuple[str, ...] | None = None
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
-    seen: Seen = field(default_factory=Seen)
+    training_images: TrainingImages = field(default_factory=TrainingImages)
     origin: Origin | None = None
     appearance: Appearance | None = None
     provenance: Provenance = field(default_factory=Provenance)
@@ -100,7 +100,7 @@ def write_detector(directory: Path, stored: Stored) -> None:
     if known.locator is not None:
         weights, facts = known.locator.state()
         write_safetensors(directory / LOCATOR, weights, {"format": FORMAT})
-    stored.seen.write(directory)
+    stored.training_images.write(directory)
     if stored.appearance is None:
         (directory / APPEARANCE).unlink(missing_ok=True)
     else:
@@ -147,14 +147,14 @@ def read_detector(folder: Path) -> Stored:
     shapes = tensors.pop("shapes", None)
     model: BruleModel = build_model(tensors["barycenter"], config).eval()
     load_module(model, tensors, folder / WEIGHTS)
-    signals = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
-    calibration = read_calibration(folder, landmarks=len(model.barycenter), signals=signals)
+    features = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
+    calibration = read_calibration(folder, landmarks=len(model.barycenter), features=features)
     trained = TrainingResult(model, progress, finished, _read_decoder(folder, config))
     count, path = len(model.barycenter), folder / DESCRIPTION
     edges, names = _checked(description.get("edges"), count, path), _checked_names(description.get("names"), count, path)
     known, origin = _read_whereabouts(folder, description), _read_origin(description.get("started_from"), path)
     return Stored(
-        config, trained, shapes, calibration, edges, names, known, Seen.read(folder), origin, Appearance.read(folder),
+        config, trained, shapes, calibration, edges, names, known, TrainingImages.read(folder), origin, Appearance.read(folder),
         Provenance.from_dict(description.get("trained_on"), path), _read_frame(description.get("frame"), path),
     )  # fmt: skip
 

@@ -31,11 +31,11 @@ from brule.locating.choice import Answer
 if TYPE_CHECKING:
     from brule.training.sections import Locating
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 SCORED = 100  # unlabelled images that the scorer learns from
 SURE = 0.5  # smallest score of the crops that training takes
-_LEAST_EXAMPLES = 3  # annotated images that a locator needs
+_MIN_EXAMPLES = 3  # annotated images that a locator needs
 _PRECISION = 2  # decimals of a pixel: found boxes name stored crops, and must come out the same again
 
 
@@ -101,9 +101,9 @@ def plan_whereabouts(examples: Annotated | None, unlabelled: Unlabelled | None, 
     """
     named = {} if examples is None else _annotated_objects(examples)
     always = settings.enabled == "always"
-    if always and len(named) < _LEAST_EXAMPLES:
+    if always and len(named) < _MIN_EXAMPLES:
         raise ConfigError(
-            f"locator.enabled=always: expected {_LEAST_EXAMPLES} annotated images or more to learn a locator from, "
+            f"locator.enabled=always: expected {_MIN_EXAMPLES} annotated images or more to learn a locator from, "
             f"got {len(named)}"
         )
     if not named:
@@ -112,7 +112,7 @@ def plan_whereabouts(examples: Annotated | None, unlabelled: Unlabelled | None, 
     framing = learn_framing(to_boxes(np.array([place_of(shape) for _, shape in objects])), [size for size, _ in objects])
     framed = "they are cut out as the annotated images are framed"
     needed = unlabelled is None or len(unlabelled.boxless) > 0
-    if always or (settings.enabled == "auto" and needed and not framing.fills and len(named) >= _LEAST_EXAMPLES):
+    if always or (settings.enabled == "auto" and needed and not framing.fills and len(named) >= _MIN_EXAMPLES):
         return Plan(framing, f"a locator learns to find the object from {len(named)} annotated images", locator=True)
     if settings.enabled == "auto" and needed and not framing.fills:
         framed += f"; {len(named)} annotated images are too few for a locator (three is the least, ten are usual)"
@@ -120,7 +120,7 @@ def plan_whereabouts(examples: Annotated | None, unlabelled: Unlabelled | None, 
 
 
 def learn_whereabouts(
-    examples: Annotated | None, unlabelled: Unlabelled | None, settings: Locating, *, seed: int, device: str, tell: Tell
+    examples: Annotated | None, unlabelled: Unlabelled | None, settings: Locating, *, seed: int, device: str, report: Reporter
 ) -> Whereabouts:
     """Learn where objects are from annotated images.
 
@@ -130,7 +130,7 @@ def learn_whereabouts(
         settings: whether a locator is wanted.
         seed: of the locator.
         device: where to learn.
-        tell: takes a sentence per stage.
+        report: takes a sentence per stage.
 
     Raises:
         ConfigError: a locator is wanted by the settings, and there are too few annotated images for it.
@@ -139,7 +139,7 @@ def learn_whereabouts(
     boxless = np.empty(0, np.int64) if unlabelled is None else unlabelled.boxless
     if not plan.locator:
         if len(boxless):
-            tell(f"{len(boxless)} images have no box: {plan.how}")
+            report(f"{len(boxless)} images have no box: {plan.how}")
         return Whereabouts(plan.framing)
     assert examples is not None
     named = _annotated_objects(examples)
@@ -147,12 +147,12 @@ def learn_whereabouts(
     others = [] if unlabelled is None else [unlabelled.sources[k] for k in boxless]
     turned = ANY_ROTATION[settings.any_rotation]
     shapes = [np.stack(own) for _, own in named.values()]
-    locator = learn_locator(sources, shapes, others, any_rotation=turned, seed=seed, device=device, progress=tell)
+    locator = learn_locator(sources, shapes, others, any_rotation=turned, seed=seed, device=device, progress=report)
     return Whereabouts(plan.framing, locator)
 
 
 def with_boxes(
-    unlabelled: Unlabelled, known: Whereabouts, frame: CropFrame, *, scale: float, device: str, tell: Tell
+    unlabelled: Unlabelled, known: Whereabouts, frame: CropFrame, *, scale: float, device: str, report: Reporter
 ) -> Unlabelled:
     """Unlabelled images with boxes: the locator's where it is sure, else those of the framing, else none.
 
@@ -162,7 +162,7 @@ def with_boxes(
         frame: how a crop is placed about the landmarks.
         scale: side of a crop over the longer side of a box.
         device: where to search.
-        tell: takes a sentence about the result.
+        report: takes a sentence about the result.
 
     Raises:
         DataError: the locator is sure of no image.
@@ -180,7 +180,7 @@ def with_boxes(
     placed = crop_boxes(located.boxes, located.angle, frame, scale=scale)
     found = dict(zip(boxless[located.image].tolist(), placed, strict=True))
     unsure = set(boxless.tolist()) - set(found)
-    tell(f"the locator found the object in {len(found)} of {len(boxless)} images without a box; the others are left out")
+    report(f"the locator found the object in {len(found)} of {len(boxless)} images without a box; the others are left out")
     if len(unsure) == len(unlabelled.images):
         raise DataError(
             "images: the locator is sure of none of them; are they of the same kind as the annotated ones? Give boxes "
@@ -190,7 +190,7 @@ def with_boxes(
 
 
 def with_scorer(
-    known: Whereabouts, examples: Annotated, unlabelled: Unlabelled | None, *, answer: Answer, seed: int, tell: Tell
+    known: Whereabouts, examples: Annotated, unlabelled: Unlabelled | None, *, answer: Answer, seed: int, report: Reporter
 ) -> Whereabouts:
     """The same with a scorer, which chooses among answers and flags those that are probably wrong.
 
@@ -200,7 +200,7 @@ def with_scorer(
         unlabelled: unlabelled images of training.
         answer: from images to the refined answers of the trained detector.
         seed: of the choice of unlabelled images.
-        tell: called with a remark where nothing can be learnt.
+        report: called with a remark where nothing can be learnt.
     """
     named = _annotated_objects(examples)
     sources = [] if unlabelled is None else unlabelled.sources
@@ -209,7 +209,7 @@ def with_scorer(
     try:
         return replace(known, scorer=learn_scorer(answer, images, shapes, unlabelled=[sources[k] for k in chosen], seed=seed))
     except DataError as error:
-        tell(f"answers aren't scored, so none is flagged: {error}")
+        report(f"answers aren't scored, so none is flagged: {error}")
         return known
 
 

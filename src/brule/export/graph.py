@@ -153,6 +153,6 @@ def _resampling(start: Tensor, side: Tensor, length: int, *, size: int, outside:
     away = (pixels + 0.5 - centres[:, None]) / width
     low = torch.where(outside, torch.floor(start) - EDGE, torch.zeros(()))
     high = torch.where(outside, torch.ceil(start + side) + EDGE, torch.full((), 1.0 * length))
-    seen = (away.abs() < _LOBES) & (pixels >= low) & (pixels < high)
-    weights = torch.sinc(away) * torch.sinc(away / _LOBES) * seen
+    inside = (away.abs() < _LOBES) & (pixels >= low) & (pixels < high)
+    weights = torch.sinc(away) * torch.sinc(away / _LOBES) * inside
     return weights / weights.sum(1, keepdim=True), pixels.to(torch.int64).clamp(0, length - 1)

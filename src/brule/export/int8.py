@@ -16,7 +16,7 @@ from brule.errors import DataError, ExportError
 from brule.export.running import open_session
 
 LIMIT = 0.01  # of the crop's side: a detector whose landmarks move more than this on average is another detector
-FEWEST = 8
+MIN_IMAGES = 8
 _BATCH = 16
 
 
@@ -47,8 +47,10 @@ def check_calibration(crops: np.ndarray, size: int) -> None:
     """
     if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (size, size, 3):
         raise DataError(f"int8: expected crops (K, {size}, {size}, 3) of bytes, got {crops.shape} of {crops.dtype}")
-    if len(crops) < FEWEST:
-        raise DataError(f"int8: expected at least {FEWEST} images to find the ranges with, better a hundred, got {len(crops)}")
+    if len(crops) < MIN_IMAGES:
+        raise DataError(
+            f"int8: expected at least {MIN_IMAGES} images to find the ranges with, better a hundred, got {len(crops)}"
+        )
 
 
 def quantise(source: Path, target: Path, wanted: nn.Module, *, crops: np.ndarray, name: Path) -> Int8Report:

@@ -26,7 +26,7 @@ from brule.model import BruleModel
 
 FORMAT = "brule-onnx-1"
 TOLERANCE = 1e-4  # of the crop's side
-_LOWEST_OPSET = 18  # what torch's exporter writes
+_MIN_OPSET = 18  # what torch's exporter writes
 
 _CROP_RULE = "the square about the centre of the object's box, its side crop_scale times the box's longer side"
 _FRAMES = {
@@ -113,17 +113,17 @@ def export_detector(
             _describe_model(written, facts)
         description = path.with_suffix(".json")
         checked = {"difference_to_pytorch": difference, "difference_to_predict": to_predict}
-        told = _description(written, facts, detector, checked=checked, report=report)
+        content = _description(written, facts, detector, checked=checked, report=report)
         os.replace(written, path)
-        write_text(description, json.dumps(told, indent=1) + "\n")
+        write_text(description, json.dumps(content, indent=1) + "\n")
     return Exported(path, description, difference, report, to_predict)
 
 
 def _check(path: Path, opset: int | None, whole_image: bool, *, calibration: np.ndarray | None) -> None:
     if path.suffix != ".onnx" or path.is_dir():
         raise ConfigError(f"{path}: expected the name of a file that ends in .onnx, such as {path.with_suffix('.onnx')}")
-    if opset is not None and opset < _LOWEST_OPSET:
-        raise ConfigError(f"opset: expected {_LOWEST_OPSET} or more, got {opset}")
+    if opset is not None and opset < _MIN_OPSET:
+        raise ConfigError(f"opset: expected {_MIN_OPSET} or more, got {opset}")
     if whole_image and calibration is not None:
         raise ConfigError("int8: only for a file that takes crops; leave whole_image out")
 

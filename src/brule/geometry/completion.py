@@ -62,16 +62,16 @@ def complete_shapes(shapes: Sequence[Tensor]) -> Tensor:
 
 def _completed(shape: Tensor, present: Tensor, mean: Tensor, *, covariance: Tensor) -> Tensor:
     """One shape ``(N, 2)`` by universal kriging; coordinates are x₀, y₀, x₁, … in the covariance."""
-    seen = present.repeat_interleave(2)
+    given = present.repeat_interleave(2)
     directions = _plane_directions(mean, present)  # (2N, 6 or 4)
-    x, d = shape.flatten()[seen], directions[seen]
-    root = torch.linalg.cholesky(covariance[seen][:, seen])
+    x, d = shape.flatten()[given], directions[given]
+    root = torch.linalg.cholesky(covariance[given][:, given])
     white_d = torch.linalg.solve_triangular(root, d, upper=False)
     white_x = torch.linalg.solve_triangular(root, x[:, None], upper=False)
     beta = torch.linalg.lstsq(white_d, white_x, driver="gelsd").solution[:, 0]
     left = torch.cholesky_solve((x - d @ beta)[:, None], root)[:, 0]
-    filled = directions @ beta + covariance[:, seen] @ left
-    return torch.where(seen, shape.flatten(), filled).view_as(shape)
+    filled = directions @ beta + covariance[:, given] @ left
+    return torch.where(given, shape.flatten(), filled).view_as(shape)
 
 
 def _plane_directions(mean: Tensor, present: Tensor) -> Tensor:
@@ -80,8 +80,8 @@ def _plane_directions(mean: Tensor, present: Tensor) -> Tensor:
     They don't if they are thin: their variance across is less than two hundredths of the whole mean's along the same direction.
     """
     centred = mean - mean.mean(0)
-    seen = mean[present] - mean[present].mean(0)
-    spread = torch.linalg.pinv(centred.T @ centred / len(centred)) @ (seen.T @ seen / len(seen))
+    part = mean[present] - mean[present].mean(0)
+    spread = torch.linalg.pinv(centred.T @ centred / len(centred)) @ (part.T @ part / len(part))
     affine = float(torch.linalg.eigvals(spread).real.min()) > _FLAT
     x, y = centred.unbind(-1)
     one, zero = torch.ones_like(x), torch.zeros_like(x)

@@ -21,7 +21,7 @@ _AS_IT_STANDS = 0.5  # the cosine of how far a mirror image is turned, times how
 _LINE = 1e-3  # of points on a line, which their mirror image covers either way: the width's square, the length being one
 _ROUNDS = 20
 _QUADRATIC_FROM = 24  # points; fewer would follow a quadratic map wherever it goes
-_SEVERAL, _MOST = 5, 20  # shapes that judge
+_MIN_SHAPES, _MAX_SHAPES = 5, 20  # shapes that judge
 _PROPOSING = 10, 1000  # shapes that propose, and their points together, at most: 500 points take a second or two
 _NOISE = 0.01  # of each landmark on its own, in units of the crop
 
@@ -47,7 +47,7 @@ def mirror_permutation(shapes: Tensor) -> Tensor | None:
     """
     several = shapes.detach().double().cpu()
     several = several[None] if several.ndim == 2 else several
-    several = several[torch.linspace(0, len(several) - 1, min(len(several), _MOST)).round().long()]
+    several = several[torch.linspace(0, len(several) - 1, min(len(several), _MAX_SHAPES)).round().long()]
     mean = shapes.detach().double().cpu().reshape(-1, *shapes.shape[-2:]).mean(0)
     found = _found(_Points(mean), _Points(several))
     return None if found is None else found.clone()
@@ -94,7 +94,7 @@ class _Points:
 
 @lru_cache(maxsize=8)
 def _found(mean: _Points, shapes: _Points) -> Tensor | None:
-    several = len(shapes.values) >= _SEVERAL
+    several = len(shapes.values) >= _MIN_SHAPES
     candidates = _candidates(mean.values, shapes.values if several else shapes.values[:0])
     if not candidates:
         return None

@@ -21,7 +21,7 @@ _FALSE_ALARMS = 0.04  # of the right training answers at most; a little below th
 _LIKELY = 0.5  # probability from which no answer is flagged: new images are often harder than those of training
 _TRIM_ROUNDS = 2
 _AT_ONCE = 32  # images that are painted over and held in memory
-_DOUBTED = 0.2  # probability below which an answer in an unlabelled image isn't taken for right
+_MIN_PROBABILITY = 0.2  # probability below which an answer in an unlabelled image isn't taken for right
 _LIKELY_OTHER = 0.5  # probability from which an answer beside the one that was painted over may be another object
 
 
@@ -109,7 +109,7 @@ class AnswerScorer:
             features: of M answers.
             right: ``(M,)`` booleans.
             false_alarms: largest share of the right answers that the threshold flags. It is smaller where more of them look
-                doubtful than are likely to be wrong.
+                wrong than are likely to be.
 
         Raises:
             DataError: one of the sides is empty.
@@ -208,19 +208,19 @@ def learn_scorer(
     unlabelled = list(unlabelled)[:most]
     own, other = answer(images), answer(unlabelled)
     tops = np.unique(other.image, return_index=True)[1]
-    seen = [unlabelled[int(k)] for k in other.image[tops]]
+    found_in = [unlabelled[int(k)] for k in other.image[tops]]
     hidden = _without_objects(answer, list(images), [_places(shapes) for shapes in truth], seed=seed)
     known = joined([own.features, *hidden])
     label = np.append(_near_truth(own, truth), np.zeros(len(known) - len(own.image), bool))
-    believed = other.features.chosen(tops)
+    presumed_right = other.features.chosen(tops)
     covers = [_places(shape[None]) for shape in other.points[tops]]
-    nothing = believed.chosen(np.zeros(len(believed), bool))
-    doubted = joined([nothing, *_without_objects(answer, seen, covers, seed=seed + len(images))])
-    scorer = _fitted(known, label, right=believed, wrong=nothing)
+    nothing = presumed_right.chosen(np.zeros(len(presumed_right), bool))
+    presumed_wrong = joined([nothing, *_without_objects(answer, found_in, covers, seed=seed + len(images))])
+    scorer = _fitted(known, label, right=presumed_right, wrong=nothing)
     for _ in range(_TRIM_ROUNDS if len(tops) else 0):
-        believed = believed.chosen(scorer.probability(believed) >= _DOUBTED)
-        others = doubted.chosen(scorer.probability(doubted) < _LIKELY_OTHER)
-        scorer = _fitted(known, label, right=believed, wrong=others)
+        presumed_right = presumed_right.chosen(scorer.probability(presumed_right) >= _MIN_PROBABILITY)
+        others = presumed_wrong.chosen(scorer.probability(presumed_wrong) < _LIKELY_OTHER)
+        scorer = _fitted(known, label, right=presumed_right, wrong=others)
     return scorer
 
 

@@ -21,7 +21,7 @@ from brule.locating.places import moved, overlap, to_boxes, turned
 from brule.locating.pyramid import GreyImage, ImageLike, grey_image
 
 MIN_ANNOTATED = 3
-_RANDOM = 30  # windows of each image that the first filter is told to reject
+_RANDOM = 30  # windows of each image that the first filter learns to reject
 _HARD = 12  # strongest wrong answers of an image per round
 _ASIDE = 0.2  # overlap below which an answer counts as wrong
 _OWN = 0.2  # how much the annotated examples count in self-training; the found ones share the rest
@@ -66,7 +66,7 @@ def learn_locator(
     Raises:
         DataError: fewer than 3 annotated images with a usable annotation, or an image can't be read.
     """
-    settings, tell = settings or LocatorSettings(), progress or (lambda text: None)
+    settings, report = settings or LocatorSettings(), progress or (lambda text: None)
     if len(images) != len(annotations):
         raise DataError(f"locator: expected one annotation per image, got {len(annotations)} for {len(images)} images")
     generator = np.random.default_rng(seed)
@@ -84,10 +84,10 @@ def learn_locator(
     blank = [Filter(torch.zeros(31, *_shape(box, angle, settings)), 0.0, angle) for angle in angles]
     learner = _Learner(ExampleMaker(box, settings.cell, symmetric), settings, generator, torch.device(device))
     locator = learner.first(Locator(tuple(blank), settings, framing, box), ten)
-    tell(f"learnt {len(angles)} filters from {len(ten)} annotated images")
+    report(f"learnt {len(angles)} filters from {len(ten)} annotated images")
     for share in _SHARES[: settings.rounds] if len(others) else ():
         locator = learner.again(locator, ten, others, share=share)
-        tell(f"trained again on the most certain answers in {share:.0%} of {len(others)} unlabelled images")
+        report(f"trained again on the most certain answers in {share:.0%} of {len(others)} unlabelled images")
     return learner.calibrated(locator, ten, others)
 
 
@@ -269,7 +269,7 @@ class _Learner:
             shares = [1.0 / len(own[f])] * len(own[f])
             if more:
                 shares = [_OWN / len(own[f])] * len(own[f]) + [(1 - _OWN) / len(more)] * len(more)
-            # Where nothing lies beside the objects, a flat window is what to tell them from.
+            # Where nothing lies beside the objects, a flat window is the negative example.
             negatives = torch.stack(wrong[f] or [torch.zeros_like(positives[0])]).to(self.device)
             flat, bias = max_margin(
                 positives, negatives, weights=torch.tensor(shares), regularization=self.settings.regularization

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 from brule.arrays import Array
 from brule.locating.pyramid import ImageLike, opened, shrunk
 
-_LONGEST = 640
+_MAX_SIDE = 640
 _AROUND = 1.5  # side of what is painted, over the box: heads reach beyond their landmarks
 _FEATHER = 0.06
 
@@ -21,8 +21,8 @@ def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Ima
         places: ``(O, 5)`` in its pixels.
         seed: of how each is covered.
     """
-    picture = opened(image, _LONGEST)
-    factor = min(1.0, _LONGEST / max(picture.size))
+    picture = opened(image, _MAX_SIDE)
+    factor = min(1.0, _MAX_SIDE / max(picture.size))
     whole = picture.image if factor == 1 else shrunk(picture, picture.image, factor)
     generator = np.random.default_rng(seed)
     covers = [_mask(whole.size, place, factor) for place in places]
@@ -56,12 +56,12 @@ def _elsewhere(whole: Image.Image, cover: Image.Image, hidden: Array, *, generat
 
 
 def _surroundings(whole: Image.Image, hidden: Array) -> Image.Image:
-    """What lies around the hidden parts, blurred into them: a mean with Gaussian weights over what is seen."""
-    seen = 1.0 - np.asarray(hidden, np.float32)[..., None] / 255
+    """What lies around the hidden parts, blurred into them: a mean with Gaussian weights over what is visible."""
+    visible = 1.0 - np.asarray(hidden, np.float32)[..., None] / 255
     small = max(1, max(whole.size) // 48)
     size = (max(1, whole.width // small), max(1, whole.height // small))
-    weight = Image.fromarray((255 * seen[..., 0]).astype(np.uint8)).resize(size, Image.Resampling.BOX)
-    colours = Image.fromarray((np.asarray(whole) * seen).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    weight = Image.fromarray((255 * visible[..., 0]).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    colours = Image.fromarray((np.asarray(whole) * visible).astype(np.uint8)).resize(size, Image.Resampling.BOX)
     blur = ImageFilter.GaussianBlur(6)
     total = np.maximum(np.asarray(weight.filter(blur), np.float32)[..., None] / 255, 0.02)
     filled = np.clip(np.asarray(colours.filter(blur), np.float32) / total, 0, 255).astype(np.uint8)

@@ -77,11 +77,11 @@ class _SideBySide:
     def _output(self, networks: list[LandmarkEncoder], pieces: list[Tensor]) -> EncoderOutput:
         if torch.is_grad_enabled():
             outputs: _Tensors = _Split.apply(self, networks, pieces, *self.weights)
-        else:  # a Function isn't told, and would keep graphs that nobody walks back through
-            outputs = _joined(self.look(networks, pieces, learns=False))
+        else:  # a Function doesn't know that, and would keep graphs that nobody walks back through
+            outputs = _joined(self.run(networks, pieces, learns=False))
         return EncoderOutput(outputs[:-1], outputs[-1])
 
-    def look(self, networks: list[LandmarkEncoder], pieces: list[Tensor], *, learns: bool) -> list[_Tensors]:
+    def run(self, networks: list[LandmarkEncoder], pieces: list[Tensor], *, learns: bool) -> list[_Tensors]:
         """The stages' landmarks and the spread of every part, with a graph each if it learns."""
 
         def one(network: LandmarkEncoder, piece: Tensor) -> _Tensors:
@@ -123,7 +123,7 @@ class _Split(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, split, networks, pieces, *weights):  # type: ignore[no-untyped-def]
-        ctx.split, ctx.outputs = split, split.look(networks, pieces, learns=True)
+        ctx.split, ctx.outputs = split, split.run(networks, pieces, learns=True)
         joined = _joined(ctx.outputs)
         ctx.mark_non_differentiable(joined[-1])
         return joined

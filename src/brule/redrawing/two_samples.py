@@ -13,9 +13,9 @@ from brule.errors import DataError
 from brule.redrawing.similarity import check_images, to_unit
 
 PATCH = 7  # pixels, at every level
-SMALLEST = 16  # side of the pyramid's last level
+MIN_LEVEL_SIDE = 16  # side of the pyramid's last level
 PATCHES_PER_IMAGE = 128
-MOST_PATCHES = 2**16  # of a set and a level: what is sorted, once for each direction
+MAX_PATCHES = 2**16  # of a set and a level: what is sorted, once for each direction
 DIRECTIONS = 128
 THOUSANDTHS = 1000.0
 
@@ -58,7 +58,7 @@ def patch_distance(real: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Patch
     first, second = check_images(real, other)
     generator = torch.Generator().manual_seed(seed)
     levels: dict[int, float] = {}
-    pyramids = [laplacian_pyramid(to_unit(images).float(), SMALLEST) for images in (first, second)]
+    pyramids = [laplacian_pyramid(to_unit(images).float(), MIN_LEVEL_SIDE) for images in (first, second)]
     for x, y in zip(*pyramids, strict=True):
         places = _places(len(x), x.shape[-1], generator)
         a, b = _patches(x, places), _patches(y, places)  # (P, C, 49)
@@ -132,7 +132,7 @@ def _blurred(images: Tensor) -> Tensor:
 
 def _places(count: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Which image, which row and which column each patch starts at, ``(P,)`` each."""
-    each = max(1, min(PATCHES_PER_IMAGE, MOST_PATCHES // count))
+    each = max(1, min(PATCHES_PER_IMAGE, MAX_PATCHES // count))
     image = torch.arange(count).repeat_interleave(each)
     row, column = torch.randint(side - PATCH + 1, (2, len(image)), generator=generator)
     return image, row, column

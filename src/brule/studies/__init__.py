@@ -5,7 +5,7 @@ from brule.studies.barycenter_report import PowerLaw, SizeLaws, fit_power_law, r
 from brule.studies.barycenter_size import Draw, SizeStudy, run_barycenter_size
 from brule.studies.labels import label_counts, report_labels, run_labels
 from brule.studies.regularizer import CurvePoint, LearningCurve, report_regularizer, run_regularizer
-from brule.studies.runs import Arm, Protocol, Score, StudyMaterial, run_arm, run_arms
+from brule.studies.runs import Arm, Protocol, Score, StudyData, StudyMaterial, run_arm, run_arms
 from brule.studies.sweep import Sweep, report_sweep, resolve_sweep
 from brule.studies.table import QUOTED, MeasuredRow, QuotedRow, measured_table, quoted_table, read_rows, report_table
 
@@ -22,6 +22,7 @@ __all__ = [
     "Score",
     "SizeLaws",
     "SizeStudy",
+    "StudyData",
     "StudyMaterial",
     "Sweep",
     "ablation_arms",

@@ -55,14 +55,14 @@ def report_ablation(directory: Path, scores: Sequence[Score], *, protocol: Proto
     Returns:
         The table, as Markdown, and the protocol below it.
     """
-    told = protocol.describe(scores)
-    table = f"{ablation_table(scores)}\n{told}\n"
+    description = protocol.describe(scores)
+    table = f"{ablation_table(scores)}\n{description}\n"
     content = {"protocol": asdict(protocol), "runs": [asdict(score) for score in scores]}
     write_text(directory / "ablation.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "ablation.md", table)
     by_arm = scores_by_arm(scores)
     figure = ablation_chart({name: [score.nme for score in found] for name, found in by_arm.items()})
-    save_picture(captioned(figure, told), directory / "ablation.svg")
+    save_picture(captioned(figure, description), directory / "ablation.svg")
     return table
 
 

@@ -95,10 +95,10 @@ def run_barycenter_size(
         raise DataError(f"barycenter-size: expected sizes and draws of at least 1, got sizes {list(sizes)}, {draws} draws")
     wanted = [(n, number) for n in sorted({*sizes}) if n < total for number in range(draws)] + [(total, 0)]
     work, done = total + sum(n for n, _ in wanted[:-1]), 0
-    tell = progress or (lambda done, total: None)
-    tell(done, work)
+    report = progress or (lambda done, total: None)
+    report(done, work)
     reference = _reference(directory, cloud, seed)
-    tell(done := done + total, work)
+    report(done := done + total, work)
     name, distance = normaliser(reference[None])
     known = {(draw.n, draw.number): draw for draw in _read_draws(directory / DRAWS)}
     for n, number in wanted:
@@ -106,7 +106,7 @@ def run_barycenter_size(
             points = reference if n == total else drawn_barycenter(cloud, n, number, seed=seed)
             known[n, number] = _compared(points, reference, float(distance[0]), n=n, number=number)
             _append(directory / DRAWS, known[n, number])
-        tell(done := done + (n if n < total else 0), work)
+        report(done := done + (n if n < total else 0), work)
     spread = 100 * float(_squared(cloud, reference).mean()) ** 0.5 / float(distance[0])
     found = [known[one] for one in wanted]
     return SizeStudy(reference.tolist(), spread, total, name, float(distance[0]), seed, found)

@@ -14,7 +14,7 @@ from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import ablation_chart, captioned
 from brule.studies.regularizer import ALONE, REGULARIZED, check_apart
-from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyMaterial, paired_difference, run_each, scores_by_arm
+from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyData, paired_difference, run_each, scores_by_arm
 
 SHARES = (1.0, 0.5, 0.1)
 
@@ -37,7 +37,7 @@ def label_counts(shares: Sequence[float], total: int) -> dict[float, int]:
 def run_labels(
     directory: Path,
     seeds: Sequence[int],
-    material: StudyMaterial,
+    data: StudyData,
     *,
     shares: Sequence[float] = SHARES,
     preset: str,
@@ -50,7 +50,7 @@ def run_labels(
     Args:
         directory: of the study.
         seeds: of the runs; each draws its own annotated images, the same ones for both arms of a share.
-        material: with annotated images and unlabelled ones.
+        data: with annotated images and unlabelled ones.
         shares: of the annotated images.
         preset: where settings start.
         overrides: settings that all runs share.
@@ -65,12 +65,12 @@ def run_labels(
         DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.
         CheckpointError: the directory holds runs with other settings, or damaged ones.
     """
-    check_apart(material)
-    counts = label_counts(shares, len(material.labelled or ()))
+    check_apart(data)
+    counts = label_counts(shares, len(data.labelled or ()))
     runs = []
     for seed in seeds:
         for share, count in counts.items():
-            own = replace(material, n_labelled=count)
+            own = replace(data, n_labelled=count)
             runs.append((Arm(arm_name(ALONE, share)), seed, replace(own, images=None)))
             runs.append((Arm(arm_name(REGULARIZED, share)), seed, own))
     return run_each(directory, runs, preset=preset, overrides=overrides, quiet=quiet, say=say)
@@ -94,13 +94,13 @@ def report_labels(directory: Path, scores: Sequence[Score], *, shares: Sequence[
     Returns:
         The table, as Markdown, and the protocol below it.
     """
-    told = protocol.describe(scores)
-    table = f"{labels_table(scores, label_counts(shares, total))}\n{told}\n"
+    description = protocol.describe(scores)
+    table = f"{labels_table(scores, label_counts(shares, total))}\n{description}\n"
     content = {"protocol": asdict(protocol), "shares": list(shares), "runs": [asdict(score) for score in scores]}
     write_text(directory / "labels.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "labels.md", table)
     errors = {name: [score.nme for score in found] for name, found in scores_by_arm(scores).items()}
-    save_picture(captioned(ablation_chart(errors), told), directory / "labels.svg")
+    save_picture(captioned(ablation_chart(errors), description), directory / "labels.svg")
     return table
 
 

@@ -19,12 +19,12 @@ from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import make_folder, parse_json, wrap_oserror, write_text
 from brule.plots import save_picture
 from brule.plots.svg import captioned, learning_curves_chart
-from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyMaterial, paired_difference, run_arm, scores_by_arm
+from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyData, paired_difference, run_arm, scores_by_arm
 
 ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
 PARTS = ("held-out images", "images learnt from")
 CURVE = "curve.jsonl"
-_MOST_LEARNT = 200  # images learnt from that are measured at every checkpoint
+_MAX_MEASURED = 200  # images learnt from that are measured at every checkpoint
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CurveRecorder:
 
     def __post_init__(self) -> None:
         self.points = {point.iteration: point for point in read_curve(self.path)} if self.path.is_file() else {}
-        chosen = np.unique(np.linspace(0, len(self.learnt) - 1, _MOST_LEARNT).round().astype(int))
+        chosen = np.unique(np.linspace(0, len(self.learnt) - 1, _MAX_MEASURED).round().astype(int))
         self.learnt = self.learnt.replaced([self.learnt[i] for i in chosen])
 
     def __call__(self, detector: LandmarkDetector) -> None:
@@ -95,7 +95,7 @@ class CurveRecorder:
 def run_regularizer(
     directory: Path,
     seeds: Sequence[int],
-    material: StudyMaterial,
+    data: StudyData,
     *,
     preset: str,
     overrides: Mapping[str, Any],
@@ -107,7 +107,7 @@ def run_regularizer(
     Args:
         directory: of the study.
         seeds: of the runs; each draws its own annotated images.
-        material: with annotated images to learn from.
+        data: with annotated images to learn from.
         preset: where settings start.
         overrides: settings that both arms share; ``checkpoint_every`` says how often errors are measured.
         quiet: no progress bars.
@@ -120,17 +120,17 @@ def run_regularizer(
         DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.
         CheckpointError: the directory holds runs with other settings, or damaged ones.
     """
-    check_apart(material)
+    check_apart(data)
     found = []
     for seed in seeds:
-        learnt = material.drawn_labels(seed)
+        learnt = data.drawn_labels(seed)
         assert learnt is not None
-        for name, own in ((ALONE, replace(material, images=None)), (REGULARIZED, material)):
+        for name, own in ((ALONE, replace(data, images=None)), (REGULARIZED, data)):
             arm = Arm(name)
             folder = arm.run(directory, seed)
             make_folder(folder)
-            recorder = CurveRecorder(folder / CURVE, material.measured, learnt)
-            score = run_arm(directory, arm, seed, material=own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
+            recorder = CurveRecorder(folder / CURVE, data.measured, learnt)
+            score = run_arm(directory, arm, seed, data=own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
             if score is None:
                 return None
             say(score.line())
@@ -170,8 +170,8 @@ def report_regularizer(directory: Path, curves: Sequence[LearningCurve], *, prot
     Returns:
         The table, as Markdown, and the protocol below it.
     """
-    told = protocol.describe([curve.score for curve in curves])
-    table = f"{regularizer_table(curves)}\n{told}\n"
+    description = protocol.describe([curve.score for curve in curves])
+    table = f"{regularizer_table(curves)}\n{description}\n"
     content = {"protocol": asdict(protocol), "runs": [asdict(curve) for curve in curves]}
     write_text(directory / "regularizer.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "regularizer.md", table)
@@ -180,7 +180,7 @@ def report_regularizer(directory: Path, curves: Sequence[LearningCurve], *, prot
         points = [(float(point.iteration), point.held_out, point.learnt) for point in curve.points]
         drawn.setdefault(curve.score.arm, []).append(points)
     floor = median(curve.score.floor_nme for curve in curves)
-    save_picture(captioned(learning_curves_chart(drawn, parts=PARTS, floor=floor), told), directory / "regularizer.svg")
+    save_picture(captioned(learning_curves_chart(drawn, parts=PARTS, floor=floor), description), directory / "regularizer.svg")
     return table
 
 
@@ -229,21 +229,20 @@ def _mean_error(detector: LandmarkDetector, cache: CropCache) -> float:
     return float(normalized_mean_error(found, truth, distance=normaliser(truth)[1]).mean())
 
 
-def check_apart(material: StudyMaterial) -> None:
+def check_apart(data: StudyData) -> None:
     """Check that there are annotated and unlabelled images to learn from, and that none of them is measured on.
 
     Raises:
         DataError: that isn't the case.
     """
-    if not material.labelled or not material.images:
+    if not data.labelled or not data.images:
         raise DataError("expected annotated images to learn from, and unlabelled ones beside them")
-    if material.n_labelled is not None and not 1 <= material.n_labelled <= len(material.labelled):
+    if data.n_labelled is not None and not 1 <= data.n_labelled <= len(data.labelled):
         raise DataError(
-            f"expected to draw from 1 to {len(material.labelled)} annotated images, as many as there are, got "
-            f"{material.n_labelled}"
+            f"expected to draw from 1 to {len(data.labelled)} annotated images, as many as there are, got {data.n_labelled}"
         )
-    learnt = {sample.path.resolve() for sample in material.labelled}
-    both = [sample.path for sample in material.measured if sample.path.resolve() in learnt]
+    learnt = {sample.path.resolve() for sample in data.labelled}
+    both = [sample.path for sample in data.measured if sample.path.resolve() in learnt]
     if both:
         raise DataError(
             f"{both[0]}: is learnt from and measured on, as are {len(both) - 1} others; measure on other images "

@@ -45,7 +45,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class StudyMaterial:
+class StudyData:
     """What every run of a study learns from and is measured on.
 
     Attributes:
@@ -79,6 +79,8 @@ class StudyMaterial:
         chosen = np.random.default_rng(seed).choice(len(self.labelled), self.n_labelled, replace=False)
         return self.labelled.replaced([self.labelled[i] for i in sorted(chosen.tolist())])
 
+
+StudyMaterial = StudyData  # its former name
 
 FLOOR = (
     "Constant answer (floor): the mean of the run's annotated shapes (their barycenter if they differ in number of points), "
@@ -150,14 +152,14 @@ class Protocol:
     start_from: str | None = None
 
     @classmethod
-    def of(cls, material: StudyMaterial, *, preset: str, overrides: Mapping[str, Any]) -> Protocol:
-        """That of runs on this material."""
-        shapes = None if material.shapes is None else material.n_shapes or len(material.shapes)
-        labelled = len(material.labelled or ()) if material.n_labelled is None else material.n_labelled
+    def of(cls, data: StudyData, *, preset: str, overrides: Mapping[str, Any]) -> Protocol:
+        """The protocol of runs on this data."""
+        shapes = None if data.shapes is None else data.n_shapes or len(data.shapes)
+        labelled = len(data.labelled or ()) if data.n_labelled is None else data.n_labelled
         settings = {key: str(value) for key, value in overrides.items()}
         size = load_config(preset, overrides).crop.image_size
-        start = None if material.start_from is None else str(material.start_from)
-        return cls(preset, settings, len(material.images or ()), labelled, shapes, len(material.measured), size, start)
+        start = None if data.start_from is None else str(data.start_from)
+        return cls(preset, settings, len(data.images or ()), labelled, shapes, len(data.measured), size, start)
 
     def describe(self, scores: Sequence[Score]) -> str:
         """In words, with the seeds and iterations of the runs that were made."""
@@ -178,7 +180,7 @@ def run_arm(
     arm: Arm,
     seed: int,
     *,
-    material: StudyMaterial,
+    data: StudyData,
     preset: str,
     overrides: Mapping[str, Any],
     quiet: bool = False,
@@ -190,7 +192,7 @@ def run_arm(
         directory: of the study; the run's own folder is ``ARM/seed-SEED`` in it.
         arm: the setting.
         seed: random seed.
-        material: what is learnt from and measured on.
+        data: what is learnt from and measured on.
         preset: where settings start.
         overrides: settings that all arms share.
         quiet: no progress bar.
@@ -204,25 +206,25 @@ def run_arm(
     """
     folder = arm.run(directory, seed)
     settings = {**overrides, **arm.overrides, "seed": seed}
-    known = settings if material.start_from is None else settings | {"start_from": str(material.start_from)}
+    known = settings if data.start_from is None else settings | {"start_from": str(data.start_from)}
     if (folder / SCORE).is_file():
         return read_score(folder, known)
     resume = (folder / CHECKPOINT).exists()
     detector = LandmarkDetector(preset, quiet=quiet, **settings)
     detector.fit(
-        material.images,
-        shapes=None if resume else material.drawn(seed),
-        labelled=material.drawn_labels(seed),
+        data.images,
+        shapes=None if resume else data.drawn(seed),
+        labelled=data.drawn_labels(seed),
         directory=folder,
         resume=resume,
-        start_from=None if resume else material.start_from,
+        start_from=None if resume else data.start_from,
         skip_bad=True,
         on_checkpoint=watch,
     )
     if not detector.finished_:
         return None
     located = detector.whereabouts_.locator is not None
-    measured = measure_detector(detector, material.measured, boxes="both" if located else "given", skip_bad=True)
+    measured = measure_detector(detector, data.measured, boxes="both" if located else "given", skip_bad=True)
     found, whole = measured.detail, measured.whole
     score = Score(
         arm.name,
@@ -246,7 +248,7 @@ def run_arms(
     arms: Sequence[Arm],
     seeds: Sequence[int],
     *,
-    material: StudyMaterial,
+    data: StudyData,
     preset: str,
     overrides: Mapping[str, Any],
     quiet: bool = False,
@@ -258,7 +260,7 @@ def run_arms(
         directory: of the study.
         arms: what is compared.
         seeds: of the runs.
-        material: what is learnt from and measured on.
+        data: what is learnt from and measured on.
         preset: where settings start.
         overrides: settings that all arms share.
         quiet: no progress bars.
@@ -267,13 +269,13 @@ def run_arms(
     Returns:
         All scores; ``None`` if Ctrl-C ended the study, which the next call resumes.
     """
-    runs = [(arm, seed, material) for seed in seeds for arm in arms]
+    runs = [(arm, seed, data) for seed in seeds for arm in arms]
     return run_each(directory, runs, preset=preset, overrides=overrides, quiet=quiet, say=say)
 
 
 def run_each(
     directory: Path,
-    runs: Iterable[tuple[Arm, int, StudyMaterial]],
+    runs: Iterable[tuple[Arm, int, StudyData]],
     *,
     preset: str,
     overrides: Mapping[str, Any],
@@ -282,8 +284,8 @@ def run_each(
 ) -> list[Score] | None:
     """Do runs, each an arm with its seed and what it learns from; otherwise as :func:`run_arms`."""
     scores = []
-    for arm, seed, material in runs:
-        score = run_arm(directory, arm, seed, material=material, preset=preset, overrides=overrides, quiet=quiet)
+    for arm, seed, data in runs:
+        score = run_arm(directory, arm, seed, data=data, preset=preset, overrides=overrides, quiet=quiet)
         if score is None:
             return None
         say(score.line())

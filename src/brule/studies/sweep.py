@@ -110,8 +110,8 @@ def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, meas
     Returns:
         The table, as Markdown, and the protocol below it.
     """
-    told = protocol.describe(scores)
-    table = f"{sweep_table(sweep, scores)}\n{told}\n"
+    description = protocol.describe(scores)
+    table = f"{sweep_table(sweep, scores)}\n{description}\n"
     content = {
         "term": sweep.term,
         "setting": sweep.key,
@@ -123,7 +123,7 @@ def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, meas
     write_text(directory / "sweep.md", table)
     errors = {value: [score.nme for score in own] for value, own in _by_value(sweep, scores).items()}
     floor = median(score.floor_nme for score in scores)
-    save_picture(captioned(sweep_chart(errors, name=sweep.name, floor=floor), told), directory / "sweep.svg")
+    save_picture(captioned(sweep_chart(errors, name=sweep.name, floor=floor), description), directory / "sweep.svg")
     save_picture(_pictures(directory, sweep, scores, measured=measured), directory / "predictions.png")
     return table
 

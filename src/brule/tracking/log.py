@@ -74,7 +74,7 @@ class RunLog:
             one.on_end()
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Tell the callbacks that training begins, with its settings by their dotted names."""
+        """Notify the callbacks that training begins, with its settings by their dotted names."""
         for one in self._callbacks:
             one.on_start(settings, self._start)
 

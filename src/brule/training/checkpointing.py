@@ -172,8 +172,8 @@ def _barycenter_order(model: BruleModel, images: Images, config: TrainingConfig)
 
 def _predict_some(model: BruleModel, images: Images, config: TrainingConfig, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first crops with their landmarks: bytes ``(n, S, S, C)`` and unit-square points ``(n, N, 2)``."""
-    looks = predict_crops(model, images, config, chosen=np.arange(min(count, len(images))))
-    crops, points = zip(*((to_bytes(crop), found.cpu().numpy()) for crop, found in looks), strict=True)
+    predictions = predict_crops(model, images, config, chosen=np.arange(min(count, len(images))))
+    crops, points = zip(*((to_bytes(crop), found.cpu().numpy()) for crop, found in predictions), strict=True)
     return np.concatenate(crops), np.concatenate(points)
 
 

@@ -14,7 +14,7 @@ from brule.transport.plan import transport_plan
 
 _MAX_STARTS = 10
 # Plans of more points take so long that these have to do: fewer starts, and an end where the objective hardly falls any more.
-_LARGE, _FEWER_STARTS, _SMALLEST_STEP = 150, 3, 1e-5
+_LARGE, _FEWER_STARTS, _MIN_STEP = 150, 3, 1e-5
 _MAX_ITERATIONS = 200
 
 
@@ -101,7 +101,7 @@ def _descend(start: Tensor, indexed: list[Tensor], share: np.ndarray) -> Barycen
             mass += s * plan.sum(1, keepdim=True)
         projected = torch.where(mass > 0, carried / mass, points)  # a point that no set takes stays
         plans, objective = _transported(projected, indexed, share)
-        step = 1e-12 if len(start) <= _LARGE else _SMALLEST_STEP * history[-1]
+        step = 1e-12 if len(start) <= _LARGE else _MIN_STEP * history[-1]
         if objective >= history[-1] - step:  # a fixed point, up to rounding
             break
         points = projected

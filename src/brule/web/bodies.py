@@ -11,8 +11,8 @@ from pydantic import Field, StringConstraints, model_validator
 from brule.annotating.marks import ABSENT, GONE, Mark
 from brule.annotating.template import MAX_LANDMARKS, Contour, Name, Pair, Strict, Template
 
-LARGEST = 1e6  # pixels
-Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+MAX_NUMBER = 1e6  # pixels
+Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Version = Annotated[int, Field(ge=0, le=2**53)]
 Place = tuple[Number, Number]
 Action = Annotated[str, StringConstraints(max_length=200)]
@@ -55,7 +55,7 @@ class ChangeBody(Strict):
     version: Version
     points: Points
     status: Literal["new", "draft", "accepted", "rejected"] | None = None
-    scale: Annotated[float, Field(gt=0, le=LARGEST)] | None = None
+    scale: Annotated[float, Field(gt=0, le=MAX_NUMBER)] | None = None
     box: tuple[Number, Number, Number, Number] | None = None
     action: Action = "change"
 
@@ -94,7 +94,7 @@ class SettingsBody(Strict):
 
     annotator: Name | None = None
     name: Name | None = None
-    scale: Annotated[float, Field(gt=0, le=LARGEST)] | None = None
+    scale: Annotated[float, Field(gt=0, le=MAX_NUMBER)] | None = None
 
 
 class FoldersBody(Strict):

@@ -15,7 +15,7 @@ from brule.web.background import Latest
 from brule.web.events import Hub
 
 COUNT = 10
-LOOKED_AT = 400  # images, spread evenly over all
+MAX_COMPARED = 400  # images, spread evenly over all
 SIDE = 64  # pixels of an image that is compared
 
 
@@ -47,7 +47,7 @@ class Choices:
         self._known = entries
         ids = list(entries)
         some = (
-            [ids[k] for k in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), LOOKED_AT)).round().astype(int))]
+            [ids[k] for k in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MAX_COMPARED)).round().astype(int))]
             if ids
             else []
         )

@@ -173,13 +173,13 @@ def _large(limit: int) -> Response:
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
-    seen = 0
+    received = 0
 
     async def counted() -> Message:
-        nonlocal seen
+        nonlocal received
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
+        received += len(message.get("body", b""))
+        if received > limit:
             raise TooLarge
         return message
 

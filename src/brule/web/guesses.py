@@ -88,7 +88,7 @@ class Guesses:
     def __init__(self, project: Project, hub: Hub) -> None:
         self._project, self._hub = project, hub
         self._guard = threading.Lock()
-        self._seen: OrderedDict[str, Example] = OrderedDict()
+        self._examples: OrderedDict[str, Example] = OrderedDict()
         self._known: frozenset[tuple[str, int]] = frozenset()
         self._learnt: LearntFeatures | None = None
         self._paired_at = 0  # images from which pairs were last looked for
@@ -149,15 +149,15 @@ class Guesses:
             DataError: it is missing or broken.
         """
         with self._guard:
-            kept = self._seen.get(image)
+            kept = self._examples.get(image)
         if kept is None:
             path = self._project.entry(image).path
             grey = np.asarray(load_reduced(path, SIDE).convert("L"))
             kept = Example(grey, image_size(path))
             with self._guard:
-                self._seen[image] = kept
-                while len(self._seen) > KEPT:
-                    self._seen.popitem(last=False)
+                self._examples[image] = kept
+                while len(self._examples) > KEPT:
+                    self._examples.popitem(last=False)
         return Example(kept.grey, kept.size, points)
 
     def _heard(self, event: str, facts: dict[str, Any]) -> None:

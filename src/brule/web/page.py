@@ -113,8 +113,8 @@ class Page:
             return sorted(ids, key=lambda image: -(summaries[image].stamp or (0, 0))[0])
         if order == "uncertainty":
             known = self.training.predictions()
-            doubts = {} if known is None else known.uncertainty
-            return sorted(ids, key=lambda image: -doubts.get(self.project.entry(image).name, -1.0))
+            uncertainties = {} if known is None else known.uncertainty
+            return sorted(ids, key=lambda image: -uncertainties.get(self.project.entry(image).name, -1.0))
         if order == "proposed":
             places = {image: k for k, image in enumerate(self.choices.ids)}
             return sorted(ids, key=lambda image: places.get(image, len(places)))

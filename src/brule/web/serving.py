@@ -81,9 +81,9 @@ def serve(
     """
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
-    with only_server(project) as told, contextlib.closing(listen(host, port)) as listener:
+    with only_server(project) as note_address, contextlib.closing(listen(host, port)) as listener:
         address = _address(host, listener.getsockname()[1], token)
-        told(address)
+        note_address(address)
         page = Page(project, local=local)
         app = create_app(page, host=host, token=token)
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}

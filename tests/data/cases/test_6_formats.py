@@ -375,7 +375,7 @@ def test_dicom_deflated(wrong_by: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong_by", [0, 50, 5000])
 def test_dicom_that_inflates_without_end_is_refused(wrong_by: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brule.data.dicom._MOST_INFLATED", 2**24)
+    monkeypatch.setattr("brule.data.dicom._MAX_INFLATED", 2**24)
     write(tmp_path, {"a.dcm": deflated(ramp(), bytes(2**25), wrong_by=wrong_by)})
     assert (tmp_path / "a.dcm").stat().st_size < 2**16
     for read in (image_size, load_image):

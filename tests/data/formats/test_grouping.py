@@ -36,7 +36,7 @@ def test_a_box_around_some_points_counts_where_no_other_holds_more() -> None:
     assert one.box == (10, 10, 50, 50) and "'eye' holds only some" in notes[0]
 
 
-def test_repeated_names_are_told_apart_by_boxes_or_refused() -> None:
+def test_repeated_names_are_separated_by_boxes_or_refused() -> None:
     marks = [Mark("a", (1, 1)), Mark("a", (50, 50))]
     found, _ = objects(marks, [box("x", 40, 40, 60, 60), box("x", 0, 0, 10, 10)])
     assert [(one.box, one.points["a"]) for one in found] == [((40, 40, 60, 60), (50, 50)), ((0, 0, 10, 10), (1, 1))]

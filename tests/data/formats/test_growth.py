@@ -15,7 +15,7 @@ from brule.errors import DataError
 from tests.data.cases.case import cvat, labelme_shape, picture, studio_box, studio_point, via, via_point
 
 SMALL, FACTOR = 1500, 4
-MOST = 6.0  # of a factor of 4, in the time of the processor
+MAX_SLOWDOWN = 6.0  # of a factor of 4, in the time of the processor
 TRIES = 4
 FLOOR = 0.15  # seconds: below, nothing is measured
 
@@ -183,6 +183,6 @@ def test_time_grows_with_the_size(tmp_path: Path, format: str, name: str, build:
         small = seconds(tmp_path / name, format, build(SMALL))
         large = seconds(tmp_path / name, format, build(FACTOR * SMALL))
         found.append(f"{small:.3f} s for {SMALL}, {large:.3f} s for {FACTOR * SMALL}")
-        if large < max(FLOOR, MOST * small):
+        if large < max(FLOOR, MAX_SLOWDOWN * small):
             return
     pytest.fail("; ".join(found))

@@ -18,9 +18,9 @@ from tests.data.formats.test_table import table
 TPS_LANDMARKS = 1_000_000
 NUMBERS = {
     "an annotation file": values.MAX_BYTES >> 20,
-    "a name or path in it": values.LONGEST,
+    "a name or path in it": values.MAX_TEXT_LENGTH,
     "a cell of a table": csv.field_size_limit(),
-    "a coordinate, without its sign": values.LARGEST,
+    "a coordinate, without its sign": values.MAX_NUMBER,
     "empty places in a file of named landmarks (objects × landmarks)": record.MAX_EMPTY,
     "landmarks of an object in TPS": TPS_LANDMARKS,
     "boxes × points of an image that nothing groups": grouping._MAX_PAIRS,
@@ -47,19 +47,19 @@ def deep(levels: int) -> str:
 
 
 def crowded() -> dict:
-    """1,001 boxes and 1,000 points of one name, so that only boxes could tell the objects apart."""
+    """1,001 boxes and 1,000 points of one name, so that only boxes could separate the objects."""
     corners = {"shape_type": "rectangle", "label": "wing", "group_id": None, "points": [[1, 1], [90, 70]]}
     point = {"shape_type": "point", "label": "tip", "group_id": None, "points": [[5, 5]]}
     return {**labelme("a.png", {}), "shapes": [corners] * 1001 + [point] * 1000}
 
 
 WITHIN = {
-    "name": ("a.csv", CSV.format("n" * values.LONGEST, 1)),
+    "name": ("a.csv", CSV.format("n" * values.MAX_TEXT_LENGTH, 1)),
     "coordinate": ("a.csv", CSV.format("a.png", "-1e30")),
     "nesting": ("a.json", deep(100)),
 }
 BEYOND = {
-    "name": ("a.csv", CSV.format("n" * (values.LONGEST + 1), 1), "1001 characters"),
+    "name": ("a.csv", CSV.format("n" * (values.MAX_TEXT_LENGTH + 1), 1), "1001 characters"),
     "cell": ("a.csv", CSV.format("n" * (csv.field_size_limit() + 1), 1), "131,072 characters"),
     "coordinate": ("a.csv", CSV.format("a.png", "-1.1e30"), "finite number"),
     "nesting": ("a.json", deep(100_000), "nested"),

@@ -16,7 +16,7 @@ from brule.annotating import Project, Template, named_template
 
 WITHIN = 3.0  # px
 HARD = 8.0  # px: mean error of the mean shape after the best similarity
-MOST = 40  # actions
+MAX_ACTIONS = 40  # actions
 
 
 def annotate(address: str, points: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def _measure(
         assert np.linalg.norm(placed - unseen.points[k], axis=1).max() <= WITHIN + 0.01
         assert found.status == "accepted"
     print(f"seed {seed}, actions: median {np.median(counts):g}, {sorted(counts)}")
-    assert np.median(counts) <= MOST, counts
+    assert np.median(counts) <= MAX_ACTIONS, counts
 
 
 def mean_shape(shapes: Any) -> Any:

@@ -195,8 +195,8 @@ def test_twenty_megapixels_come_in_parts(serve: Callable, visit: Callable, marks
     # What the person sees there is the white square's corner: the picture and the landmarks share a frame.
     sx, sy = person.on_screen(4010, 3010)
     clip = {"x": round(sx) - 1, "y": round(sy) - 1, "width": 3, "height": 3}
-    seen = np.asarray(Image.open(io.BytesIO(person.page.screenshot(clip=clip))).convert("RGB"))
-    assert seen.min() > 230
+    pixels = np.asarray(Image.open(io.BytesIO(person.page.screenshot(clip=clip))).convert("RGB"))
+    assert pixels.min() > 230
     sx, sy = person.on_screen(3990, 3010)
     clip = {"x": round(sx) - 1, "y": round(sy) - 1, "width": 3, "height": 3}
     beside = np.asarray(Image.open(io.BytesIO(person.page.screenshot(clip=clip))).convert("RGB"))

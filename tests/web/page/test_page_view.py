@@ -29,7 +29,7 @@ def person(draw: Callable, serve: Callable, visit: Callable, tmp_path: Path) -> 
     return found
 
 
-def seen(person: Any, place: Any, half: int = 12) -> Any:
+def pixels_at(person: Any, place: Any, half: int = 12) -> Any:
     """What the screen shows about a place of the image."""
     x, y = person.on_screen(*place)
     clip = {"x": round(x) - half, "y": round(y) - half, "width": 2 * half + 1, "height": 2 * half + 1}
@@ -37,36 +37,36 @@ def seen(person: Any, place: Any, half: int = 12) -> Any:
 
 
 def test_landmarks_are_hidden_while_v_is_held(person: Any) -> None:
-    shown = seen(person, PLACES[0])
+    shown = pixels_at(person, PLACES[0])
     person.page.keyboard.down("v")
     person.page.wait_for_timeout(150)
-    hidden = seen(person, PLACES[0])
+    hidden = pixels_at(person, PLACES[0])
     person.page.keyboard.up("v")
     person.page.wait_for_timeout(150)
     assert np.abs(hidden - shown).max() > 40
-    np.testing.assert_array_equal(seen(person, PLACES[0]), shown)
+    np.testing.assert_array_equal(pixels_at(person, PLACES[0]), shown)
 
 
 def test_shift_holds_the_loupe_which_is_larger_than_life(person: Any) -> None:
     person.page.mouse.move(*person.on_screen(64, 64))
-    before = seen(person, (64, 64), 60)
+    before = pixels_at(person, (64, 64), 60)
     person.page.keyboard.down("Shift")
     person.page.wait_for_timeout(200)
-    assert np.abs(seen(person, (64, 64), 60) - before).max() > 40
+    assert np.abs(pixels_at(person, (64, 64), 60) - before).max() > 40
     person.page.keyboard.up("Shift")
     person.page.wait_for_timeout(200)
-    np.testing.assert_array_equal(seen(person, (64, 64), 60), before)
+    np.testing.assert_array_equal(pixels_at(person, (64, 64), 60), before)
 
 
 def test_grey_and_inverted_are_for_display_alone(person: Any) -> None:
     away = (110.0, 15.0)  # no landmark is near
-    colours = seen(person, away, 3)
+    colours = pixels_at(person, away, 3)
     person.press("i")
     person.page.wait_for_timeout(150)
-    np.testing.assert_allclose(seen(person, away, 3), 255 - colours, atol=3)
+    np.testing.assert_allclose(pixels_at(person, away, 3), 255 - colours, atol=3)
     person.press("i", "b")
     person.page.wait_for_timeout(150)
-    grey = seen(person, away, 3)
+    grey = pixels_at(person, away, 3)
     assert np.ptp(grey, axis=-1).max() <= 2
     person.press("b")
     image = next(iter(person.project.entries))

@@ -11,14 +11,14 @@ from cyclopts import Parameter
 
 from brule.cli.options import Device, Images, Many, Output, SkipBad, checked_device, images_of
 from brule.cli.output import note, say
-from brule.cli.redrawing.sources import MOST_TILES, Columns, Edits, Rows, read_columns, read_rows
+from brule.cli.redrawing.sources import MAX_TILES, Columns, Edits, Rows, read_columns, read_rows
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
 
 GRID, RECORD, EACH = "grid.png", "generated.json", "each"
-SMALLEST_TILE = 128  # pixels: what is drawn smaller is enlarged in the grid
+MIN_TILE_SIDE = 128  # pixels: what is drawn smaller is enlarged in the grid
 EACH_NAME = "[0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9].png"
 
 
@@ -151,11 +151,11 @@ def _indices(text: str | None) -> list[int] | None:
 
 
 def _check_numbers(styles: int, interpolate: int, interpolate_styles: int) -> None:
-    if not 1 <= styles <= MOST_TILES:
-        raise ConfigError(f"--styles: expected 1 to {MOST_TILES}, got {styles}")
+    if not 1 <= styles <= MAX_TILES:
+        raise ConfigError(f"--styles: expected 1 to {MAX_TILES}, got {styles}")
     for name, steps in (("--interpolate", interpolate), ("--interpolate-styles", interpolate_styles)):
-        if not 0 <= steps <= MOST_TILES:
-            raise ConfigError(f"{name}: expected 0 to {MOST_TILES} steps, got {steps}")
+        if not 0 <= steps <= MAX_TILES:
+            raise ConfigError(f"{name}: expected 0 to {MAX_TILES} steps, got {steps}")
 
 
 def _count(ends: int, steps: int) -> int:
@@ -163,9 +163,9 @@ def _count(ends: int, steps: int) -> int:
 
 
 def _check_size(rows: int, columns: int) -> None:
-    if rows * columns > MOST_TILES:
+    if rows * columns > MAX_TILES:
         raise ConfigError(
-            f"{rows} landmark sets under {columns} styles are {rows * columns} images; a picture holds {MOST_TILES}: give fewer"
+            f"{rows} landmark sets under {columns} styles are {rows * columns} images; a picture holds {MAX_TILES}: give fewer"
         )
 
 
@@ -193,7 +193,7 @@ def _write_pictures(output: Path, drawn: np.ndarray, rows: Rows, *, columns: Col
     from brule.plots import save_picture
     from brule.redrawing import style_grid
 
-    tile = max(SMALLEST_TILE, drawn.shape[2])
+    tile = max(MIN_TILE_SIDE, drawn.shape[2])
     outside = ((rows.points < 0) | (rows.points > 1)).any(-1)
     if bool(outside.any()):
         note(f"{int(outside.any(-1).sum())} of {len(rows)} landmark sets reach outside the crop, where nothing is drawn")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from brule.data.samples import BadFiles
     from brule.redrawing import Recipe, Redrawer
 
-MOST_TILES = 2000  # a picture of 2000 tiles of 128 pixels has 33 million of them
+MAX_TILES = 2000  # a picture of 2000 tiles of 128 pixels has 33 million of them
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def _crops(redrawer: Redrawer, paths: list[str], skip_bad: bool) -> tuple[np.nda
 
     crop = redrawer.detector.config_.crop
     samples = read_samples(paths, skip_bad=skip_bad)
-    if len(samples) > MOST_TILES:
-        raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MOST_TILES}: give fewer")
+    if len(samples) > MAX_TILES:
+        raise ConfigError(f"{', '.join(paths)}: {len(samples)} images; a picture holds {MAX_TILES}: give fewer")
     bad = samples.bad
     crops, names = [], []
     for sample in _framed(redrawer, samples, bad):

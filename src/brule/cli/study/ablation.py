@@ -33,9 +33,9 @@ def ablation(*, runs: ShapeRuns, arms: Annotated[list[str] | None, Many] = None)
     for name in arms or ():
         if name not in known:
             raise ConfigError(f"--arms: {name!r} is none of the variants of these settings: {', '.join(known)}")
-    material = runs.material()
-    scores = runs.run([known[name] for name in arms or known], material)
+    study_data = runs.study_data()
+    scores = runs.run([known[name] for name in arms or known], study_data)
     if scores is None:
         return stopped()
-    say(report_ablation(runs.output, scores, protocol=runs.protocol(material)))
+    say(report_ablation(runs.output, scores, protocol=runs.protocol(study_data)))
     return 0

@@ -33,11 +33,11 @@ def labels(*, runs: LabelRuns, shares: Annotated[list[float] | None, Many] = Non
     from brule.training.config import load_config
 
     load_config(runs.preset, runs.overrides())  # refuses wrong settings before images are read
-    material, chosen = runs.material(), shares or SHARES
-    total = len(material.labelled or ())
+    study_data, chosen = runs.study_data(), shares or SHARES
+    total = len(study_data.labelled or ())
     label_counts(chosen, total)
-    scores = run_labels(runs.output, runs.seeds or SEEDS, material, shares=chosen, **runs.options())
+    scores = run_labels(runs.output, runs.seeds or SEEDS, study_data, shares=chosen, **runs.options())
     if scores is None:
         return stopped()
-    say(report_labels(runs.output, scores, shares=chosen, total=total, protocol=runs.protocol(material)))
+    say(report_labels(runs.output, scores, shares=chosen, total=total, protocol=runs.protocol(study_data)))
     return 0

@@ -39,9 +39,9 @@ def regularizer(
     iterations = load_config(runs.preset, runs.overrides()).iterations
     options = runs.options()
     options["overrides"] = {"checkpoint_every": str(-(-iterations // POINTS))} | options["overrides"]
-    material = runs.material(n_labelled)
-    found = run_regularizer(runs.output, runs.seeds or SEEDS, material, **options)
+    study_data = runs.study_data(n_labelled)
+    found = run_regularizer(runs.output, runs.seeds or SEEDS, study_data, **options)
     if found is None:
         return stopped()
-    say(report_regularizer(runs.output, found, protocol=runs.protocol(material)))
+    say(report_regularizer(runs.output, found, protocol=runs.protocol(study_data)))
     return 0

@@ -15,7 +15,7 @@ from brule.errors import DataError
 
 if TYPE_CHECKING:
     from brule.data import SampleList
-    from brule.studies import Arm, Protocol, Score, StudyMaterial
+    from brule.studies import Arm, Protocol, Score, StudyData
 
 SEEDS = (0, 1, 2)
 
@@ -68,11 +68,11 @@ class Runs:
         """How the runs are trained, as arguments of :func:`brule.studies.run_arms`."""
         return {"preset": self.preset, "overrides": self.overrides(), "quiet": self.quiet, "say": note}
 
-    def protocol(self, material: StudyMaterial) -> Protocol:
-        """How the runs on this material are made, for tables and charts."""
+    def protocol(self, study_data: StudyData) -> Protocol:
+        """How the runs on this data are made, for tables and charts."""
         from brule.studies import Protocol
 
-        return Protocol.of(material, preset=self.preset, overrides=self.overrides())
+        return Protocol.of(study_data, preset=self.preset, overrides=self.overrides())
 
 
 @Parameter(name="*")
@@ -92,7 +92,7 @@ class LabelRuns(Runs):
     n_shapes: int | None = None
     start_from: Path | None = None
 
-    def material(self, n_labelled: int | None = None) -> StudyMaterial:
+    def study_data(self, n_labelled: int | None = None) -> StudyData:
         """What the runs learn from and are measured on.
 
         Args:
@@ -102,14 +102,14 @@ class LabelRuns(Runs):
             DataError: nothing there.
         """
         from brule.data.training_data import annotated_shapes, labelled_images
-        from brule.studies import StudyMaterial
+        from brule.studies import StudyData
 
         reading = {"exclude_validation": self.exclude_validation, "skip_bad": False}
         outlines = None
         if self.shapes:
             outlines = annotated_shapes(self.shapes, n_shapes=None, seed=0, warn=self.n_shapes is None, **reading)
         learnt = labelled_images(self.labelled, n_labelled=None, seed=0, **reading)
-        return StudyMaterial(
+        return StudyData(
             self.unlabelled(), outlines, self.n_shapes, self.measured(), learnt, n_labelled, self.start_from
         )  # fmt: skip
 
@@ -127,26 +127,26 @@ class ShapeRuns(Runs):
     shapes: Annotated[list[str], Many]
     n_shapes: int | None = 10
 
-    def material(self) -> StudyMaterial:
+    def study_data(self) -> StudyData:
         """What the runs learn from and are measured on.
 
         Raises:
             DataError: nothing there, or fewer shapes than a run is to get.
         """
         from brule.data.training_data import annotated_shapes
-        from brule.studies import StudyMaterial
+        from brule.studies import StudyData
 
         own = {"exclude_validation": self.exclude_validation, "warn": self.n_shapes is None}
         shapes = annotated_shapes(self.shapes, n_shapes=None, seed=0, **own)
         if self.n_shapes is not None and self.n_shapes > len(shapes):
             raise DataError(f"--n-shapes: expected at most {len(shapes)}, as many as there are, got {self.n_shapes}")
-        return StudyMaterial(self.unlabelled(), shapes, self.n_shapes, self.measured())
+        return StudyData(self.unlabelled(), shapes, self.n_shapes, self.measured())
 
-    def run(self, arms: Sequence[Arm], material: StudyMaterial) -> list[Score] | None:
+    def run(self, arms: Sequence[Arm], study_data: StudyData) -> list[Score] | None:
         """Run every arm with every seed; ``None`` if Ctrl-C ended the study."""
         from brule.studies import run_arms
 
-        return run_arms(self.output, arms, self.seeds or SEEDS, material=material, **self.options())
+        return run_arms(self.output, arms, self.seeds or SEEDS, data=study_data, **self.options())
 
 
 def stopped() -> int:

@@ -33,10 +33,10 @@ def sweep(term: str, /, *, values: Annotated[list[str], Many], runs: ShapeRuns) 
     from brule.studies import report_sweep, resolve_sweep
 
     found = resolve_sweep(term, values, preset=runs.preset, overrides=runs.overrides())
-    material = runs.material()
-    scores = runs.run(found.arms, material)
+    study_data = runs.study_data()
+    scores = runs.run(found.arms, study_data)
     if scores is None:
         return stopped()
-    protocol = runs.protocol(material)
-    say(report_sweep(runs.output, found, scores, measured=material.measured, protocol=protocol))
+    protocol = runs.protocol(study_data)
+    say(report_sweep(runs.output, found, scores, measured=study_data.measured, protocol=protocol))
     return 0

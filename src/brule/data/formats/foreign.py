@@ -104,7 +104,7 @@ def unknown_suffixes(read: Collection[str]) -> Container[str]:
     return _Unknown(_HARMLESS | FOREIGN_SUFFIXES | frozenset(read))
 
 
-_LOOKED_AT = 5  # rows
+_SAMPLE_ROWS = 5  # rows
 _COORDINATES = 2  # numbers in a row of text that may be a landmark
 
 # What tools keep beside their files, and what is read with those.
@@ -160,7 +160,7 @@ def odd_content(path: Path, content: Any) -> str | None:
         if not numbers or len(numbers) < len(rows) / 2:
             return None
         return "numbers that are no known annotation; expected YOLO-pose (class, box, points), or a CSV image,x0,y0,x1,y1,…"
-    if any(one.lstrip().startswith(('[{"', '{"')) for row in content.head(_LOOKED_AT) for one in row):
+    if any(one.lstrip().startswith(('[{"', '{"')) for row in content.head(_SAMPLE_ROWS) for one in row):
         return "a table with JSON in its cells, as Label Studio writes CSV, which isn't read; export JSON or JSON-MIN"
     return "a table of no known annotation format; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
 

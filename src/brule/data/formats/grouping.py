@@ -82,7 +82,7 @@ class Grouping:
             order: the groups in their order; by default that of their first points.
 
         Raises:
-            DataError: a name repeats, and no boxes tell the objects apart; or a group has two boxes.
+            DataError: a name repeats, and no boxes separate the objects; or a group has two boxes.
         """
         loose = [box for box in boxes if box.group is None]
         groups = _grouped(marks)

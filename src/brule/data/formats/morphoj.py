@@ -17,11 +17,11 @@ from brule.data.formats.record import Annotation, Annotations, Problems
 from brule.data.formats.values import Table, load_table, point, text, tidy
 from brule.errors import DataError
 
-_LOOKED_AT = 5  # rows
+_SAMPLE_ROWS = 5  # rows
 
 
 def _recognises(table: Table) -> bool:
-    rows = table.head(_LOOKED_AT)
+    rows = table.head(_SAMPLE_ROWS)
     if len(rows) < 2 or len(rows[0]) < 5 or len(rows[0]) % 2 == 0:
         return False
     heads = [name.lower() for name in rows[0]]

@@ -18,7 +18,7 @@ from brule.coordinates import from_corner
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.hdf5 import SleapLabels, load_hdf5
 from brule.data.formats.record import Annotation, Annotations, Filmed, Problems
-from brule.data.formats.values import LARGEST, as_dict, as_list, counted, shown, text
+from brule.data.formats.values import MAX_NUMBER, as_dict, as_list, counted, shown, text
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import Layout
 from brule.errors import DataError
@@ -168,7 +168,7 @@ class _Frames:
         if len(rows) != self._count:
             raise DataError(f"{where}: an instance has {len(rows)} points, its skeleton {self._count} nodes")
         points = np.stack([rows["x"], rows["y"]], axis=1).astype(np.float64)
-        if (np.abs(points[np.isfinite(points)]) > LARGEST).any():
+        if (np.abs(points[np.isfinite(points)]) > MAX_NUMBER).any():
             raise DataError(f"{where}: expected coordinates in pixels, got {np.nanmax(np.abs(points)):g}")
         points[~rows["visible"].astype(bool) | ~np.isfinite(points).all(axis=1)] = np.nan
         return (points if self._content.version >= _CENTRED else from_corner(points)).astype(np.float32)

@@ -24,13 +24,13 @@ from brule.data.samples import Box, Layout
 from brule.errors import DataError
 from brule.tables import csv_text
 
-_LOOKED_AT = 5  # rows
+_SAMPLE_ROWS = 5  # rows
 _TRIED = 20  # rows whose image is looked for
 _EXPECTED = "expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,… or image,point,x,y"
 
 
 def _recognises(table: Table) -> bool:
-    head, *rows = table.head(1 + _LOOKED_AT) or [[]]
+    head, *rows = table.head(1 + _SAMPLE_ROWS) or [[]]
     try:
         columns = columns_of(head, "")
     except DataError:  # of this format, and broken
@@ -66,7 +66,7 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
 def _names_images(table: Table, column: int, size_of: SizeOf) -> bool:
     """Whether one of the first cells of a column looks like a file, or names an image without its suffix."""
     cells = [row[column] for row in table.head(1 + _TRIED)[1:] if len(row) > column and row[column].strip()]
-    return any(map(looks_like_file, cells[:_LOOKED_AT])) or any(_is_there(cell, size_of) for cell in cells)
+    return any(map(looks_like_file, cells[:_SAMPLE_ROWS])) or any(_is_there(cell, size_of) for cell in cells)
 
 
 def _is_there(image: str, size_of: SizeOf) -> bool:

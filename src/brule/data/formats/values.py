@@ -22,8 +22,8 @@ from brule.tables import csv_rows
 # Far more than any annotation of a data set: 200,000 images of 68 landmarks take some 300 MiB of JSON.
 MAX_BYTES = 2**30
 # Beyond float32 means nothing as a pixel, and would become infinite on the way out.
-LARGEST = 1e30
-LONGEST = 1000  # characters of a name or path
+MAX_NUMBER = 1e30
+MAX_TEXT_LENGTH = 1000  # characters of a name or path
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -118,7 +118,7 @@ def parse_xml(content: bytes | str, where: str) -> ET.Element:
         raise DataError(f"{where}: not XML, or cut off ({_first_line(error)})") from error
 
 
-_LOOKED_AT = 20  # rows
+_SAMPLE_ROWS = 20  # rows
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
 _GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 
@@ -140,9 +140,9 @@ class Table:
         self._separator = stated[1] if stated else max(",;\t", key=self._credence)
 
     def _credence(self, separator: str) -> tuple[bool, int]:
-        """How likely cells are told apart by it: names may hold the others, but then rows differ in length."""
+        """How likely it separates cells: names may hold the others, but then rows differ in length."""
         try:
-            lengths = [len(row) for row, _ in zip(self._apart(separator), range(_LOOKED_AT), strict=False)]
+            lengths = [len(row) for row, _ in zip(self._apart(separator), range(_SAMPLE_ROWS), strict=False)]
         except DataError:
             return False, 0
         return len(set(lengths)) == 1 and lengths[0] > 1, max(lengths, default=0)
@@ -225,7 +225,7 @@ def number(value: object, where: str, what: str = "a coordinate") -> float:
             raise DataError(f"{where}: expected a number as {what}, got {shown(value)}{hint}") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f"{where}: expected a number as {what}, got {shown(value)}")
-    if not abs(value) <= LARGEST or not math.isfinite(value):
+    if not abs(value) <= MAX_NUMBER or not math.isfinite(value):
         raise DataError(f"{where}: expected a finite number as {what}, got {shown(value)}")
     return float(value)
 
@@ -302,7 +302,7 @@ def text(value: object, where: str, what: str = "a name") -> str:
         value = shown(value)
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{where}: expected {what}, got {shown(value)}")
-    if len(value) > LONGEST:
+    if len(value) > MAX_TEXT_LENGTH:
         raise DataError(f"{where}: expected {what}, got one of {len(value)} characters: {shown(value)}")
     if _CONTROL.search(value) or not _encodable(value):
         raise DataError(f"{where}: {what} holds characters that don't belong there: {shown(value)}")

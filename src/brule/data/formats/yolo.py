@@ -28,7 +28,7 @@ _BOX_COLUMNS = 5  # class and box
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 _LEVELS = 4  # folders above the file
 _ROUNDING = 2e-3  # of the longer side: tools write four digits or more
-_LOOKED_AT = 20  # lines
+_SAMPLE_LINES = 20  # lines
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Shape:
 
 
 def _recognises(table: Table) -> bool:
-    lines = table.text.split("\n", _LOOKED_AT)[:_LOOKED_AT]
+    lines = table.text.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
     rows = [line.split() for line in lines if line.strip()]
     if not rows:
         return "labels" in table.path.parts or _stated_file(table.path) is not None

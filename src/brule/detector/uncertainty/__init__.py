@@ -1,9 +1,9 @@
-"""Uncertainty: features from several views, and the model from these to an expected error."""
+"""Uncertainty: features from several views, and the model that predicts an error from them."""
 
 from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
 from brule.detector.uncertainty.predictor import Reader, joined_crops
-from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, look, tta_transforms
+from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, look, predict_views, tta_transforms
 
 __all__ = [
     "CALIBRATION",
@@ -17,6 +17,7 @@ __all__ = [
     "View",
     "joined_crops",
     "look",
+    "predict_views",
     "read_calibration",
     "tta_transforms",
     "write_calibration",

@@ -4,8 +4,8 @@ The expected error of landmark n in image b, in sides of the crop, is
 
 .. math:: \mu_{bn} = s_n \prod_k f_{bnk}^{w_k}, \qquad w_k \ge 0
 
-with one scale ``s_n`` per landmark and one exponent ``w_k`` per signal (feature): monotone in every signal, moderate where a
-signal leaves the calibrated range, and with few enough parameters for a few images.
+with one scale ``s_n`` per landmark and one exponent ``w_k`` per feature: monotone in every feature, moderate where a
+feature leaves the calibrated range, and with few enough parameters for a few images.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ UNIT = "expected distance from the truth, in sides of the crop"
 
 _RENAMED = {"belief": "heatmap_spread"}  # in files of earlier versions
 _PRIOR_IMAGES = 6.0  # a landmark's scale is drawn to the common one with the weight of this number of images
-_LEAST_VARIATION = 0.05  # of a signal's logarithm: one that varies by less than 5 % shall not decide by its noise
-_SMALLEST_ERROR = 1e-6  # sides of the crop: an error of exactly zero has no logarithm
+_MIN_VARIATION = 0.05  # of a feature's logarithm: one that varies by less than 5 % shall not decide by its noise
+_MIN_ERROR = 1e-6  # sides of the crop: an error of exactly zero has no logarithm
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorModel:
-    """Maps uncertainty features to an expected error, for one number of views.
+    """Predicts an expected error from uncertainty features, for one number of views.
 
     Attributes:
-        exponents: ``w_k`` by the name of the signal, none negative.
+        exponents: ``w_k`` by the name of the feature, none negative.
         scale: ``s_n``, ``(N,)``, positive.
     """
 
     exponents: Mapping[str, float]
     scale: Array
 
-    def expected(self, signals: UncertaintyFeatures) -> Array:
+    def expected(self, features: UncertaintyFeatures) -> Array:
         """``(B, N)`` in sides of the crop."""
         names = tuple(self.exponents)
         weights = np.array([self.exponents[name] for name in names])
-        return np.asarray(self.scale * np.exp(signals.logarithms(names) @ weights))
+        return np.asarray(self.scale * np.exp(features.logarithms(names) @ weights))
 
     @classmethod
-    def fit(cls, signals: UncertaintyFeatures, errors: Array) -> ErrorModel:
+    def fit(cls, features: UncertaintyFeatures, errors: Array) -> ErrorModel:
         r"""Fit scales and exponents to annotated images: a gamma regression with logarithmic link.
 
         Minimises ``Σ (e/μ + log μ)`` over all landmarks of all images, the likelihood of errors that are gamma distributed
@@ -61,20 +61,20 @@ class ErrorModel:
         of ``e/μ`` is one. Convex, so there is one solution.
 
         Args:
-            signals: of B images.
+            features: of B images.
             errors: ``(B, N)`` in sides of the crop, NaN where a landmark isn't annotated.
 
         Raises:
             DataError: no landmark is annotated.
         """
-        names = signals.names
-        features = signals.logarithms(names)
+        names = features.names
+        logarithms = features.logarithms(names)
         present = np.isfinite(errors)
         if not present.any():
             raise DataError("calibrate: expected annotated landmarks, all of them are missing")
-        centre, width = features.mean((0, 1)), np.maximum(features.std((0, 1)), _LEAST_VARIATION)
-        scaled = (features - centre) / width
-        target = np.where(present, np.maximum(errors, _SMALLEST_ERROR), 0.0)
+        centre, width = logarithms.mean((0, 1)), np.maximum(logarithms.std((0, 1)), _MIN_VARIATION)
+        scaled = (logarithms - centre) / width
+        target = np.where(present, np.maximum(errors, _MIN_ERROR), 0.0)
         unit = target.sum() / present.sum()
         solution = _minimise(scaled, target / unit, present)
         n = errors.shape[1]
@@ -94,7 +94,7 @@ def _minimise(features: Array, target: Array, present: Array) -> Array:
         logarithm = offsets + features @ exponents
         ratio = target * np.exp(-logarithm)
         apart = offsets - offsets.mean()
-        # The tiny pull of the exponents to zero decides where signals say the same.
+        # The tiny pull of the exponents to zero decides where features say the same.
         value = ((ratio + logarithm) * present).sum() + (_PRIOR_IMAGES * (apart**2).sum() + (exponents**2).sum()) / 2
         slope = (1 - ratio) * present
         return float(value), np.concatenate(
@@ -108,10 +108,10 @@ def _minimise(features: Array, target: Array, present: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The maps of a detector, one for every number of views that it was calibrated with.
+    """The error models of a detector, one for every number of views that it was calibrated with.
 
     Attributes:
-        maps: by the number of views.
+        maps: the error models by the number of views.
         images: how many annotated images they were fitted to.
         facts: what was measured then, for the reader.
     """
@@ -120,17 +120,17 @@ class Calibration:
     images: int
     facts: Mapping[str, Any]
 
-    def expected(self, signals: UncertaintyFeatures, views: int) -> Array:
+    def expected(self, features: UncertaintyFeatures, views: int) -> Array:
         """Expected errors ``(B, N)`` in sides of the crop.
 
         Raises:
             ConfigError: it wasn't calibrated with that many views.
         """
         self.check_views(views)
-        return self.maps[views].expected(signals)
+        return self.maps[views].expected(features)
 
     def check_views(self, views: int) -> None:
-        """Refuse a number of views that there is no map for.
+        """Refuse a number of views that there is no error model for.
 
         Raises:
             ConfigError: it wasn't calibrated with that many.
@@ -138,7 +138,7 @@ class Calibration:
         if views not in self.maps:
             raise ConfigError(
                 f"tta: this detector is calibrated for 1 to {max(self.maps)} views, got {views}; calibrate it again with more "
-                f"(brule calibrate --views {views})"
+                f"(brule calibrate --tta {views})"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,13 +157,13 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
     return path
 
 
-def read_calibration(folder: Path, *, landmarks: int, signals: tuple[str, ...] = FEATURES) -> Calibration | None:
+def read_calibration(folder: Path, *, landmarks: int, features: tuple[str, ...] = FEATURES) -> Calibration | None:
     """That of a folder; ``None`` if the detector wasn't calibrated.
 
     Args:
         folder: of the detector.
         landmarks: how many it finds.
-        signals: the names of those that it can give.
+        features: the names of the uncertainty features that it can compute.
 
     Raises:
         CheckpointError: the file is damaged, or of another detector.
@@ -185,11 +185,11 @@ def read_calibration(folder: Path, *, landmarks: int, signals: tuple[str, ...] =
     if sorted(maps) != list(range(1, len(maps) + 1)) or not maps:
         raise CheckpointError(f"{path}: damaged: expected maps for 1, 2, … views, got {sorted(maps)}; {advice}")
     for one in maps.values():
-        unknown = [name for name in one.exponents if name not in signals]
+        unknown = [name for name in one.exponents if name not in features]
         if len(one.scale) != landmarks or unknown:
             raise CheckpointError(
                 f"{path}: belongs to another detector: {len(one.scale)} landmarks instead of {landmarks}"
-                f"{', signals that this one lacks: ' + ', '.join(unknown) if unknown else ''}; {advice}"
+                f"{', features that this detector lacks: ' + ', '.join(unknown) if unknown else ''}; {advice}"
             )
     return Calibration(maps, images, facts)
 

@@ -12,17 +12,17 @@ from brule.detector.uncertainty.tta import TtaPredictions
 from brule.geometry import ShapePrior
 
 FEATURES = ("heatmap_spread", "disagreement", "energy")
-# Below these a signal carries no information: a thousandth of a pixel of an encoder, an energy that no shape has.
+# Below these a feature carries no information: a thousandth of a pixel of an encoder, an energy that no shape has.
 _FLOORS = {"heatmap_spread": 1e-4, "disagreement": 1e-4, "energy": 1e-2}
 
 
 @dataclass(frozen=True, eq=False)
 class UncertaintyFeatures:
-    """Three signals of uncertainty, each larger where an error is more likely.
+    """Three uncertainty features, each larger where an error is more likely.
 
     Attributes:
         heatmap_spread: ``(B, N)``, the standard deviation of the softmax heatmap along one axis, in sides of the crop.
-        disagreement: ``(B, N)``, the standard deviation of the answers to several views; ``None`` with a single view.
+        disagreement: ``(B, N)``, the standard deviation of the predictions for several views; ``None`` with a single view.
         energy: ``(B,)``, how unlikely the predicted shape is compared with the annotated ones (:meth:`ShapePrior.energy`, one
             on average); ``None`` if the detector has no shapes with the same number of points.
     """
@@ -32,19 +32,19 @@ class UncertaintyFeatures:
     energy: Array | None = None
 
     @classmethod
-    def of(cls, looks: TtaPredictions, prior: ShapePrior | None) -> UncertaintyFeatures:
+    def of(cls, predictions: TtaPredictions, prior: ShapePrior | None) -> UncertaintyFeatures:
         """Those of a batch.
 
         Args:
-            looks: the answers to the views.
+            predictions: for several views.
             prior: fitted to the annotated shapes, on the same device.
         """
-        mean, count = looks.mean, len(looks.points)
+        mean, count = predictions.mean, len(predictions.points)
         apart = None
         if count > 1:
-            apart = ((looks.points - mean).square().sum((0, 3)) / (2 * (count - 1))).sqrt().cpu().double().numpy()
+            apart = ((predictions.points - mean).square().sum((0, 3)) / (2 * (count - 1))).sqrt().cpu().double().numpy()
         energy = None if prior is None else prior.energy(mean).cpu().double().numpy()
-        return cls(looks.heatmap_spread.square().mean(0).sqrt().cpu().double().numpy(), apart, energy)
+        return cls(predictions.heatmap_spread.square().mean(0).sqrt().cpu().double().numpy(), apart, energy)
 
     def some(self, chosen: Array) -> UncertaintyFeatures:
         """Those of the chosen images, by index or by a mask."""
@@ -59,7 +59,7 @@ class UncertaintyFeatures:
         return tuple(name for name in FEATURES if getattr(self, name) is not None)
 
     def logarithms(self, names: Sequence[str]) -> Array:
-        """The logarithms of the named signals, ``(B, N, K)``; what belongs to an image is repeated for its landmarks."""
+        """The logarithms of the named features, ``(B, N, K)``; what belongs to an image is repeated for its landmarks."""
         shape = self.heatmap_spread.shape
         columns = []
         for name in names:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from brule.detector.uncertainty.calibration import Calibration
 from brule.detector.uncertainty.features import UncertaintyFeatures
-from brule.detector.uncertainty.tta import TtaPredictions, look, tta_transforms
+from brule.detector.uncertainty.tta import TtaPredictions, predict_views, tta_transforms
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, CropLandmarks
 from brule.networks import split_batches
 from brule.tensors import to_input
 
-_LEAST = 8  # crops: for fewer a thread isn't worth its while
+_MIN_CROPS_PER_THREAD = 8  # for fewer a thread isn't worth its while
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class Reader:
         if self.calibration is not None:
             self.calibration.check_views(views)
 
-    def look(self, crops: np.ndarray, *, views: int) -> TtaPredictions:
-        """The answers to several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
+    def read_views(self, crops: np.ndarray, *, views: int) -> TtaPredictions:
+        """The predictions for several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
         device = self.model.barycenter.device
         images = to_input(torch.from_numpy(crops)).to(device)
         mirror = self.shapes.mirror
-        parts = max(1, min(torch.get_num_threads(), len(crops) // _LEAST)) if device.type == "cpu" else 1
+        parts = max(1, min(torch.get_num_threads(), len(crops) // _MIN_CROPS_PER_THREAD)) if device.type == "cpu" else 1
         mirror = None if mirror is None else mirror.to(device)
         with split_batches(self.model.encoder, parts=parts):
-            looks = look(self.model, images, views=views, mirror=mirror)
-        return TtaPredictions(looks.points.float().cpu(), looks.heatmap_spread.float().cpu())
+            found = predict_views(self.model, images, views=views, mirror=mirror)
+        return TtaPredictions(found.points.float().cpu(), found.heatmap_spread.float().cpu())
 
-    def signals(self, looks: TtaPredictions) -> UncertaintyFeatures:
-        """The signals of uncertainty."""
-        return UncertaintyFeatures.of(looks, self.shapes.prior)
+    def features(self, predictions: TtaPredictions) -> UncertaintyFeatures:
+        """The uncertainty features of predictions for several views."""
+        return UncertaintyFeatures.of(predictions, self.shapes.prior)
 
     def read(self, crops: np.ndarray, *, views: int = 1) -> CropLandmarks:
         """Landmarks of crops ``(B, S, S, 3)`` uint8 in the unit square of each.
@@ -65,16 +65,18 @@ class Reader:
             ConfigError: too many views, none, or more than the detector was calibrated with.
         """
         self.check_views(views)
-        looks = self.look(crops, views=views)
-        signals = self.signals(looks)
+        predictions = self.read_views(crops, views=views)
+        features = self.features(predictions)
         if self.calibration is None:
-            return CropLandmarks(looks.mean, looks.spread, uncalibrated(looks, signals))
-        expected = torch.from_numpy(self.calibration.expected(signals, views)).float()
-        return CropLandmarks(looks.mean, expected, expected.mean(1))
+            return CropLandmarks(predictions.mean, predictions.spread, uncalibrated(predictions, features))
+        expected = torch.from_numpy(self.calibration.expected(features, views)).float()
+        return CropLandmarks(predictions.mean, expected, expected.mean(1))
+
+    look, signals = read_views, features  # their former names
 
 
-def uncalibrated(looks: TtaPredictions, signals: UncertaintyFeatures) -> Tensor:
-    r"""What orders the answers of a detector that wasn't calibrated: ``(B,)``, no error in any unit.
+def uncalibrated(predictions: TtaPredictions, features: UncertaintyFeatures) -> Tensor:
+    r"""What orders the predictions of a detector that wasn't calibrated: ``(B,)``, no error in any unit.
 
     .. math:: u_b = \sqrt{E_b} \cdot \tfrac1N \textstyle\sum_n \sigma_{bn}
 
@@ -82,11 +84,11 @@ def uncalibrated(looks: TtaPredictions, signals: UncertaintyFeatures) -> Tensor:
     from the mean one. There is nothing to fit, so it means the same for every kind of object.
 
     Args:
-        looks: the answers to the views.
-        signals: theirs; without an energy it counts as one.
+        predictions: for several views.
+        features: theirs; without an energy it counts as one.
     """
-    spread = looks.spread.mean(1)
-    return spread if signals.energy is None else spread * torch.from_numpy(signals.energy).to(spread).clamp_min(0).sqrt()
+    spread = predictions.spread.mean(1)
+    return spread if features.energy is None else spread * torch.from_numpy(features.energy).to(spread).clamp_min(0).sqrt()
 
 
 def joined_crops(parts: list[CropLandmarks]) -> CropLandmarks:

@@ -1,4 +1,4 @@
-"""Test-time augmentation: several views of one image (unchanged, mirrored, rotated a little), each answer mapped back."""
+"""Test-time augmentation: several views of one image (unchanged, mirrored, rotated a little), each prediction mapped back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class View:
 
 @dataclass(frozen=True)
 class TtaPredictions:
-    """A detector's answers to several views of a batch, in the unit square of the unchanged crop.
+    """A detector's predictions for several views of a batch, in the unit square of the unchanged crop.
 
     Attributes:
         points: ``(V, B, N, 2)``.
@@ -53,12 +53,12 @@ class TtaPredictions:
     heatmap_spread: Tensor
 
     def first(self, count: int) -> TtaPredictions:
-        """The answers to the first views: those of a call for that many views."""
+        """The predictions for the first views: those of a call with that many views."""
         return TtaPredictions(self.points[:count], self.heatmap_spread[:count])
 
     @property
     def mean(self) -> Tensor:
-        """The mean answer, ``(B, N, 2)``."""
+        """The mean prediction, ``(B, N, 2)``."""
         return self.points.mean(0)
 
     @property
@@ -93,13 +93,13 @@ def tta_transforms(count: int, *, mirror: bool) -> tuple[View, ...]:
 
 
 @torch.no_grad()
-def look(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | None = None) -> TtaPredictions:
-    """Ask a model for the landmarks of several views of the same crops. V views take V times as long.
+def predict_views(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | None = None) -> TtaPredictions:
+    """Predict the landmarks of several views of the same crops. V views take V times as long.
 
     Args:
         model: a trained one, in evaluation mode.
         images: ``(B, C, S, S)`` in ``[-1, 1]``, on its device.
-        views: how many.
+        views: how many, 1 … :data:`MAX_TTA`.
         mirror: the permutation of the landmarks under mirroring, ``(N,)``; ``None`` leaves mirrored views out.
 
     Raises:
@@ -108,8 +108,8 @@ def look(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | 
     points, heatmap_spread = [], []
     for view in tta_transforms(views, mirror=mirror is not None):
         shown = images.flip(-1) if view.flip else images
-        still = view.angle == 0 and view.zoom == 1
-        warp = None if still else view.warp(len(images), images.device)
+        unmoved = view.angle == 0 and view.zoom == 1
+        warp = None if unmoved else view.warp(len(images), images.device)
         found = model.encode(shown if warp is None else warp.image(shown))
         back, own = found.points if warp is None else warp.inverse_points(found.points), found.spread / view.zoom
         if view.flip and mirror is not None:
@@ -117,3 +117,6 @@ def look(model: BruleModel, images: Tensor, *, views: int = 1, mirror: Tensor | 
         points.append(back)
         heatmap_spread.append(own)
     return TtaPredictions(torch.stack(points), torch.stack(heatmap_spread))
+
+
+look = predict_views  # its former name

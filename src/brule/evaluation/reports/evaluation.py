@@ -52,7 +52,7 @@ class Shown:
 
 Crop = Callable[[int], "Shown | Array"]
 PICTURE_SIDE = 288  # pixels: a tile of the page on a screen with two pixels to the point
-_EACH = 6
+_PICTURES_PER_GROUP = 6
 _BAND_POINTS = 80
 
 
@@ -139,7 +139,7 @@ def evaluation_page(
     return html.page(title, eyebrow=eyebrow, summary=summary, body=body)
 
 
-def chosen_images(errors: Array, each: int = _EACH) -> dict[str, list[int]]:
+def chosen_images(errors: Array, each: int = _PICTURES_PER_GROUP) -> dict[str, list[int]]:
     """Which images are shown: the best, those about the median, the worst; with few images, each only once.
 
     Args:
@@ -312,13 +312,13 @@ def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
     last = "nothing found" if gone else f"worst: landmark {worst}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"
     lines = [f"{error:.2f} %", name, last]
     part = crop(i)
-    seen = part if isinstance(part, Shown) else Shown(part)
+    shown = part if isinstance(part, Shown) else Shown(part)
     return html.picture(
-        seen.picture,
+        shown.picture,
         alt=f"{name}: predicted and true landmarks, error {error:.2f} %",
         caption=lines,
         overlay=landmark_overlay(
-            seen.place(evaluation.predictions[i]), seen.place(evaluation.truth[i]), edges=evaluation.edges
+            shown.place(evaluation.predictions[i]), shown.place(evaluation.truth[i]), edges=evaluation.edges
         ),
     )
 

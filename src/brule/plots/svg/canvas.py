@@ -74,10 +74,10 @@ class Canvas:
 
     def svg(self) -> str:
         """The whole picture."""
-        told = 'aria-hidden="true"' if self._decorative else f'role="img" aria-label="{escape(self._label)}"'
+        aria = 'aria-hidden="true"' if self._decorative else f'role="img" aria-label="{escape(self._label)}"'
         title = "" if self._decorative else f"<title>{escape(self._label)}</title>"
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_written(self.width)} {_written(self.height)}" {told} '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_written(self.width)} {_written(self.height)}" {aria} '
             f'font-family="system-ui, sans-serif">{title}{"".join(self.parts)}</svg>'
         )
 

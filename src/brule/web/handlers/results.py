@@ -87,7 +87,7 @@ def repeat(call: Call) -> dict[str, Any]:
     page, project = call.page, call.page.project
     names = project.template.names
     predictions = page.training.predictions()
-    seen = set() if predictions is None else trained_on(project, predictions.run)
+    trained = set() if predictions is None else trained_on(project, predictions.run)
     first, second, detected = {}, {}, {}
     for image in sorted(project.summaries.repeated):
         again = project.record(image, "repeat").marks
@@ -95,7 +95,7 @@ def repeat(call: Call) -> dict[str, Any]:
             continue
         first[image], second[image] = project.record(image).marks.array(names), again.array(names)
         name = project.entry(image).name
-        found = None if predictions is None or name in seen else predictions.of(name)
+        found = None if predictions is None or name in trained else predictions.of(name)
         if found is not None:
             detected[image] = found.points
     return repeat_error(first, second, detected, count=len(names)).to_json(names)
@@ -144,8 +144,8 @@ def export_detector(call: Call) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         raise Refused("busy", "the export took too long; brule export does the same in a terminal") from None
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("brule: ")]
-        raise BruleError(told[-1].removeprefix("brule: ") if told else "the detector couldn't be exported")
+        messages = [line for line in done.stderr.splitlines() if line.startswith("brule: ")]
+        raise BruleError(messages[-1].removeprefix("brule: ") if messages else "the detector couldn't be exported")
     return {"download": f"/api/export/onnx/{run.name}.onnx"}
 
 

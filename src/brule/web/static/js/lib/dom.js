@@ -98,7 +98,7 @@ export function isTyping(target) {
 }
 
 /**
- * Tell a screen reader.
+ * Announce something to screen readers.
  * @param {string} text
  */
 export function announce(text) {

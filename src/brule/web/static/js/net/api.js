@@ -58,9 +58,9 @@ export class Api {
       throw new ApiError("offline", UNREACHABLE, 0, null);
     }
     if (response.ok) return response;
-    const told = await response.json().catch(() => null);
-    const { code = "internal", message = `The server answered ${response.status}.` } = told?.error ?? {};
-    throw new ApiError(code, message, response.status, told);
+    const answer = await response.json().catch(() => null);
+    const { code = "internal", message = `The server answered ${response.status}.` } = answer?.error ?? {};
+    throw new ApiError(code, message, response.status, answer);
   }
 
   /**

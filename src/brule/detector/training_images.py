@@ -19,8 +19,8 @@ FORMAT = "brule-training-images-1"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The images that training saw, by their keys.
+class TrainingImages:
+    """The images that a detector was trained on, by their keys.
 
     Attributes:
         images: keys of the unlabelled ones.
@@ -32,12 +32,12 @@ class Seen:
     labelled: frozenset[str] = frozenset()
     recorded: bool = False
 
-    def __or__(self, other: Seen) -> Seen:
-        """The images that either saw."""
-        return Seen(self.images | other.images, self.labelled | other.labelled, self.recorded or other.recorded)
+    def __or__(self, other: TrainingImages) -> TrainingImages:
+        """The training images of either."""
+        return TrainingImages(self.images | other.images, self.labelled | other.labelled, self.recorded or other.recorded)
 
     def overlap(self, keys: Iterable[str]) -> tuple[int, int]:
-        """How many of the images training saw without and with their landmarks."""
+        """How many of the images were trained on without and with their landmarks."""
         own = set(keys)
         return len(own & self.images - self.labelled), len(own & self.labelled)
 
@@ -48,7 +48,7 @@ class Seen:
             write_text(folder / TRAINING_IMAGES, json.dumps(content) + "\n")
 
     @classmethod
-    def read(cls, folder: Path) -> Seen:
+    def read(cls, folder: Path) -> TrainingImages:
         """Those of a detector's folder.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Which images training saw: keys that survive a move, and a warning that can be trusted."""
+"""Which images a detector was trained on: keys that survive a move, and a warning that can be trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brule.detector.seen import TRAINING_IMAGES, Seen, image_keys
+from brule.detector.training_images import TRAINING_IMAGES, TrainingImages, image_keys
 from brule.errors import CheckpointError
 
 
@@ -34,20 +34,20 @@ def test_images_in_memory_are_known_by_their_pixels() -> None:
 
 
 def test_an_image_counts_once_with_its_landmarks_before_without() -> None:
-    seen = Seen(frozenset({"a", "b", "c"}), frozenset({"c", "d"}), recorded=True)
-    assert seen.overlap(["a", "a", "c", "d", "new"]) == (1, 2)  # a without; c and d with their landmarks
-    assert Seen().overlap(["a"]) == (0, 0)
+    images = TrainingImages(frozenset({"a", "b", "c"}), frozenset({"c", "d"}), recorded=True)
+    assert images.overlap(["a", "a", "c", "d", "new"]) == (1, 2)  # a without; c and d with their landmarks
+    assert TrainingImages().overlap(["a"]) == (0, 0)
 
 
 def test_written_and_read_again(tmp_path: Path) -> None:
-    seen = Seen(frozenset({"a", "b"}), frozenset({"c"}), recorded=True)
-    seen.write(tmp_path)
-    assert Seen.read(tmp_path) == seen
+    images = TrainingImages(frozenset({"a", "b"}), frozenset({"c"}), recorded=True)
+    images.write(tmp_path)
+    assert TrainingImages.read(tmp_path) == images
 
 
 def test_nothing_recorded_leaves_no_file(tmp_path: Path) -> None:
-    Seen().write(tmp_path)
-    assert not list(tmp_path.iterdir()) and Seen.read(tmp_path) == Seen()
+    TrainingImages().write(tmp_path)
+    assert not list(tmp_path.iterdir()) and TrainingImages.read(tmp_path) == TrainingImages()
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_nothing_recorded_leaves_no_file(tmp_path: Path) -> None:
 def test_a_damaged_list_is_refused_by_name(tmp_path: Path, content: str) -> None:
     (tmp_path / TRAINING_IMAGES).write_text(content)
     with pytest.raises(CheckpointError, match=TRAINING_IMAGES):
-        Seen.read(tmp_path)
+        TrainingImages.read(tmp_path)
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
-    Seen(frozenset({"b", "a"}), frozenset(), recorded=True).write(tmp_path)
+    TrainingImages(frozenset({"b", "a"}), frozenset(), recorded=True).write(tmp_path)
     assert json.loads((tmp_path / TRAINING_IMAGES).read_text()) == {
         "format": "brule-training-images-1",
         "images": ["a", "b"],
