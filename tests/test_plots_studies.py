@@ -110,3 +110,8 @@ def test_empty_curves_are_refused() -> None:
             learning_curves_chart(curves, parts=["held out"])
     with pytest.raises(DataError, match="at least one value"):
         sweep_chart({}, name="x")
+
+
+def test_long_names_of_variants_are_whole_on_two_lines() -> None:
+    svg = ablation_chart({"full loss": [4.0], "without GAN and reconstruction": [5.0]})
+    assert "…" not in svg and ">without GAN and<" in svg and ">reconstruction<" in svg

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
+from textwrap import wrap
 
 from brule.errors import DataError
 from brule.plots.svg.canvas import (
@@ -28,6 +29,8 @@ from brule.plots.svg.canvas import (
 Triple = tuple[float, float, float]  # value, and the ends of its interval
 _ROW = 34
 _LEFT = 92
+_NAME = 22  # characters of a line beside a bar
+_LINE = 13  # from one line of a name to the next
 
 
 def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | None = None) -> str:
@@ -128,11 +131,13 @@ def ablation_chart(errors: Mapping[str, Sequence[float]]) -> str:
     middle = {name: median(values) for name, values in errors.items()}
     label = ", ".join(f"{name} {value:.2f} %" for name, value in middle.items())
     canvas = Canvas(WIDTH, height + 40, f"Median of the runs' mean errors: {label}")
-    across = Scale(0, nice_end(1.02 * max(map(max, errors.values()))), left, WIDTH - 52)
+    across = Scale(0, nice_end(1.02 * max(map(max, errors.values()))), left, WIDTH - 64)
     _axis(canvas, across, top=4, bottom=height, title="mean error, % of the normalising distance")
     for row, (name, values) in enumerate(errors.items()):
         y, colour = 10 + _ROW * (row + 0.5), series_colour(0 if row == 0 else 1)
-        canvas.text(left - 8, y + 4, shortened(name, 22), text_anchor="end")
+        lines = wrap(shortened(name, 2 * _NAME), _NAME)
+        for line, part in enumerate(lines):
+            canvas.text(left - 8, y + 4 + _LINE * (line - (len(lines) - 1) / 2), part, text_anchor="end")
         bar = across.at(middle[name]) - left
         canvas.add("rect", x=left, y=y - 9, width=bar, height=18, rx=3, fill=colour, fill_opacity=0.35, class_="bar")
         for value in values:
