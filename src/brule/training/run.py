@@ -22,7 +22,6 @@ from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
 from brule.training.muon import Muon, dense_convolutions
 from brule.training.state import TrainingState
-from brule.training.terms import needed_by
 from brule.transport import free_support_barycenter
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ def build_shape_model(
     Raises:
         ConfigError: no term keeps the landmarks in the object's shape, or the pairs of mirroring don't fit.
     """
+    from brule.training.terms import needed_by  # pydantic, which loading a detector does without
+
     loss, teacher = config.loss, config.teacher
     mirror = mirror_of(barycenter, shapes, config)
     wanted = "prior" in needed_by(config) or config.warp.bends
