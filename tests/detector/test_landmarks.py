@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from brule.data import read_samples
+from brule.data import Sample, read_samples
 from brule.detector import Landmarks
 from brule.detector.landmarks import joined, nothing_found
 from brule.errors import ConfigError, DataError
@@ -174,3 +174,17 @@ def test_files_that_are_there_are_kept_unless_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists already"):
         landmarks().write(tmp_path / "all.json", paths, format="coco")
     landmarks().write(tmp_path / "all.json", paths, format="coco", force=True)
+
+
+def test_files_whose_names_are_in_another_order_get_their_own_landmarks(tmp_path: Path) -> None:
+    paths = two_images(tmp_path)[::-1]
+    landmarks()[[0, 2]].write(tmp_path / "all.csv", paths, format="csv")
+    read = {sample.path.name: sample.points for sample in read_samples(tmp_path / "all.csv")}
+    np.testing.assert_allclose([read["b.png"], read["a.png"]], POINTS[[0, 2]].numpy(), atol=1e-3)
+
+
+def test_two_objects_of_one_sample_file_stay_with_it(tmp_path: Path) -> None:
+    first, second = two_images(tmp_path)
+    samples = [Sample(first, box=(0, 0, 9, 9)), Sample(first, box=(9, 9, 20, 20)), Sample(second, spacing=(0.5, 0.5))]
+    landmarks(image=torch.tensor([0, 0, 1])).write(tmp_path / "all.json", samples, format="coco")
+    assert [sample.path.name for sample in read_samples(tmp_path / "all.json")] == ["a.png", "a.png", "b.png"]

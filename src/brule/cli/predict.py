@@ -217,8 +217,8 @@ def _write_all(
     options: dict[str, Any],
 ) -> Counts:
     """Predict a batch at a time and write it at once."""
-    from brule.data import Annotation, image_size, write_pts
-    from brule.data.conversion import write_predictions
+    from brule.data import write_pts
+    from brule.data.conversion import predicted, write_predictions
 
     items: list[Annotation] = []
     done = Counts()
@@ -251,8 +251,7 @@ def _write_all(
                 listing.add(sample.path, answer)
                 done.count(sample.path, answer)
                 if further and answer.found:
-                    size = image_size(sample.path)
-                    items.append(Annotation(os.path.abspath(sample.path), points, size=size, spacing=sample.spacing))
+                    items.append(predicted(sample, points))
                 if overlays and answer.found:
                     pictures.add(sample.path, points, flagged=flagged)
                 if heatmaps and answer.found:

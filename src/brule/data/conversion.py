@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from brule.data.images import image_orientation, image_size, image_spacing
 from brule.data.names import Names
 from brule.data.predictions import prediction_table
 from brule.data.reading import by_image, read_sources
-from brule.data.samples import BadFiles, Layout
+from brule.data.samples import BadFiles, Layout, Sample
 from brule.data.turning import as_upright
 from brule.errors import DataError
 
@@ -127,42 +126,9 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None, images: 
     return Annotations(items, sources.layout, notes=sources.notes)
 
 
-def write_objects(
-    target: Path,
-    objects: Iterable[tuple[Path, np.ndarray]],
-    *,
-    format: str | None = None,
-    names: Names | None = None,
-    edges: Edges = (),
-    force: bool = False,
-) -> list[str]:
-    """Write landmarks of objects in images as annotations.
-
-    Args:
-        target: the file, or the folder for a format with one file per image.
-        objects: an image and landmarks ``(N, 2)`` in its pixels, for each object.
-        format: the name of the format; by default from the suffix.
-        names: of the landmarks.
-        edges: between landmarks.
-        force: replace files that are there.
-
-    Returns:
-        What the format can't hold, in words.
-
-    Raises:
-        ConfigError: the format isn't known or isn't clear; or a file is there and ``force`` is not given.
-        DataError: there is no object, or the format can't hold one at all.
-    """
-    into = format_named(format) if format is not None else format_for(target)
-    items = [
-        Annotation(os.path.abspath(image), points, size=image_size(image), spacing=image_spacing(image))
-        for image, points in objects
-    ]
-    if not into.one_image:
-        items = [replace(item, image=relative_name(Path(item.image), target.parent)) for item in items]
-    annotations = Annotations(items, Layout(names, edges if names else ()))
-    write_annotations(target, annotations, format=into, force=force)
-    return into.lost(annotations)
+def predicted(sample: Sample, points: np.ndarray) -> Annotation:
+    """The record of an object that was found in an image: landmarks ``(N, 2)`` in pixels of the upright image."""
+    return Annotation(os.path.abspath(sample.path), points, size=image_size(sample.path), spacing=sample.spacing)
 
 
 def write_predictions(
@@ -181,10 +147,22 @@ def write_predictions(
         What the format can't hold, in words.
     """
     target = folder / (format.name if format.one_image else f"landmarks-{format.name}{format.suffixes[0]}")
+    return write_objects(items, target, format=format, names=names, edges=edges, force=True)
+
+
+def write_objects(
+    items: list[Annotation], target: Path, *, format: Format, names: Names | None = None, edges: Edges = (), force: bool
+) -> list[str]:
+    """The same to a file or folder of any name, whose files are replaced only with ``force``.
+
+    Raises:
+        ConfigError: a file is there and ``force`` is not given.
+        DataError: there is no object, or the format can't hold one at all.
+    """
     if not format.one_image:
-        items = [replace(item, image=relative_name(Path(item.image), folder)) for item in items]
+        items = [replace(item, image=relative_name(Path(item.image), target.parent)) for item in items]
     annotations = Annotations(items, Layout(names, edges if names else ()))
-    write_annotations(target, annotations, format=format, force=True)
+    write_annotations(target, annotations, format=format, force=force)
     return format.lost(annotations)
 
 

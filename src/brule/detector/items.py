@@ -67,19 +67,67 @@ def items_one_by_one(images: Images, boxes: Boxes | None, bad: BadFiles, *, fact
         return
     if kind == "samples" and known is not None:
         raise ConfigError("boxes: samples have boxes of their own; put them there (Sample(path, box=…))")
-    samples = given if kind == "samples" else samples_of(given, None if known is None else list(known), bad)
+    if kind == "samples":
+        samples = given
+    else:
+        samples = _in_input_order(samples_of(given, None, bad), given) if known is None else samples_of(given, list(known), bad)
     bad.extend(getattr(samples, "bad", ()))
-    index, last = -1, None
-    for sample in samples:
-        if not isinstance(sample, Sample):
-            raise DataError(f"images: expected samples from a generator whose first was one, got {type(sample).__name__!r}")
-        index, last = (index if sample.path == last and known is None else index + 1), sample.path
+    for index, sample in enumerate(samples) if known is not None else _numbered(samples):
         try:
             picture = load_picture(sample.path, partial(factor, sample))
         except DataError as error:
             bad.reject_error(sample.path, error)
             continue
         yield Item(index, sample, picture)
+
+
+def predicted_files(images: Images) -> dict[int, Sample]:
+    """The files of images that were predicted, by the index that their landmarks have.
+
+    Args:
+        images: as :meth:`LandmarkDetector.predict` took them, without boxes; files that can't be read are left out.
+
+    Raises:
+        DataError: they are in memory.
+    """
+    kind, given = _with_film(*recognised(images))
+    if kind == "pictures":
+        raise DataError("expected image files, got pictures in memory, which have no names; save them first")
+    samples = given if kind == "samples" else _in_input_order(samples_of(given, None, BadFiles(skip=True)), given)
+    return dict(_numbered(samples))
+
+
+def _numbered(samples: Iterable[Any]) -> Iterator[tuple[int, Sample]]:
+    """Samples with the index of their image, from 0. The boxes of one file share it; a file given again has another."""
+    index, same = -1, list[Sample]()  # the samples of the image so far
+    for sample in samples:
+        if not isinstance(sample, Sample):
+            raise DataError(f"images: expected samples from a generator whose first was one, got {type(sample).__name__!r}")
+        if not same or sample.path != same[0].path or any(sample is one for one in same):
+            index, same = index + 1, []
+        same.append(sample)
+        yield index, sample
+
+
+def _in_input_order(samples: SampleList, paths: Sequence[Any]) -> SampleList:
+    """Samples in the order in which their files were given; those of a folder or a glob are sorted."""
+    if len(paths) == 1:
+        return samples
+    from brule.data.discovery import find_images_if_any
+
+    by_file: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_file.setdefault(os.path.abspath(sample.path), []).append(sample)
+    given = [file for path in paths for file in (find_images_if_any(path) if _holds_many(path) else [path])]
+    files = [os.path.abspath(file) for file in given]
+    named = set(files)
+    others = [sample for sample in samples if os.path.abspath(sample.path) not in named]
+    return samples.replaced([*(sample for file in files for sample in by_file.get(file, ())), *others])
+
+
+def _holds_many(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a folder or a glob."""
+    return os.path.isdir(path) or (glob.has_magic(os.fspath(path)) and not os.path.exists(path))
 
 
 def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
@@ -205,7 +253,7 @@ def samples_of(paths: Sequence[Any], boxes: Iterable[Box | None] | None, bad: Ba
     if boxes is None:
         return data.read_samples([os.fspath(path) for path in paths], check_images=False, skip_bad=bad.skip)
     for path in paths:
-        if os.path.isdir(path) or (glob.has_magic(os.fspath(path)) and not os.path.exists(path)):
+        if _holds_many(path):
             raise ConfigError(
                 f"boxes: expected one image file per box; {path} holds many images: give their boxes as annotations"
             )

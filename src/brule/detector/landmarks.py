@@ -206,17 +206,18 @@ class Landmarks:
             DataError: the images are others than those predicted, or aren't files; nothing was found; or the format can't
                 hold an object at all, such as a second one in an image.
         """
-        from brule.data.conversion import write_objects
+        from brule.data.conversion import predicted, write_objects
+        from brule.data.formats import format_for, format_named
+        from brule.detector.items import predicted_files
 
-        paths = _files_of(images)
-        if len(self) and int(self.image.max()) >= len(paths):
-            count = int(self.image.max()) + 1
-            raise DataError(f"write: expected all {count} images that were predicted, in their order, got {len(paths)}")
-        found = self.points.isfinite().all(-1).any(-1)
-        objects = [
-            (paths[k], points) for k, points in zip(self.image[found].tolist(), self.points[found].cpu().numpy(), strict=True)
-        ]
-        return write_objects(Path(target), objects, format=format, names=self.names, edges=self.edges, force=force)
+        target, samples = Path(target), predicted_files(images)
+        if missing := set(self.image.tolist()) - samples.keys():
+            count = max(missing) + 1
+            raise DataError(f"write: expected all {count} images that were predicted, in their order, got {len(samples)}")
+        found = [one for one in self if one.found]
+        items = [predicted(samples[one.image], one.points.cpu().numpy()) for one in found]
+        into = format_for(target) if format is None else format_named(format)
+        return write_objects(items, target, format=into, names=self.names, edges=self.edges, force=force)
 
     def plot(self, images: Images, *, columns: int | None = None, tile: int = 320, numbers: bool = False) -> Image:
         """A picture of the images with their landmarks, coloured by index.
@@ -245,21 +246,6 @@ class Landmarks:
         sets = [self.points[self.image == k].double().cpu().numpy() for k in shown]
         columns = columns or _COLUMNS
         return landmark_pictures(pictures, sets, columns=columns, edges=self.edges, numbers=numbers, tile=tile)
-
-
-def _files_of(images: Images) -> list[Path]:
-    """The paths of images that were predicted, in the order of their indices.
-
-    Raises:
-        DataError: they are in memory.
-    """
-    from brule.data import find_images
-    from brule.detector.items import recognised
-
-    kind, given = recognised(images)
-    if kind == "pictures":
-        raise DataError("write: expected image files, since annotations name them; got pictures in memory: save them first")
-    return [sample.path for sample in given] if kind == "samples" else find_images(given)
 
 
 def _html_row(number: int, one: ObjectLandmarks) -> str:
