@@ -217,7 +217,7 @@ def test_a_dot_lands_on_what_is_painted_in_the_grid():
     empty = overlay_grid(black, nothing, columns=2)
     painted_at = centre_of(changed(overlay_grid(painted, nothing, columns=2), empty))
     dot = overlay_grid(black, here, columns=2)
-    assert painted_at[0] > empty.width / 2  # the second image stands to the right of the first
+    assert painted_at[0] > empty.width / 2  # the second image is to the right of the first
     assert centre_of(changed(dot, empty)) == pytest.approx(painted_at, abs=1)
     assert nearest_colour_gap(dot, painted_at, index_colours(1)[0]) <= 6
     crossed = overlay_grid(black, nothing, truth=here, columns=2)

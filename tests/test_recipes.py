@@ -101,7 +101,7 @@ def test_a_loss_on_fakes_gets_fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert found.fakes is not None
         return (0 * found.fakes[0]).sum() + found.fakes[0].shape[-1]
 
-    with_term(monkeypatch, Term("on fakes", "loss.equivariance", coordinates, frozenset({"fakes"})))
+    with_term(monkeypatch, Term("on fakes", "loss.equivariance", coordinates, ("fakes",)))
     decoder = {"decoder__image_size": 32, "decoder__width": 4, "decoder__style_dim": 8, "decoder__noise_dim": 8}
     drawn = {"gan__enabled": True, "loss__drawn": 0, "loss__landmark_reconstruction": 0}
     assert values_of("on fakes", tmp_path / "with", **drawn, **decoder) == pytest.approx([2.0, 2.0])

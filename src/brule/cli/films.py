@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from brule.cli.output import progress_bar, say
 from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable, csv_line
+from brule.cli.prediction_pictures import MAX_OVERLAY_SIDE, MIN_OVERLAY_SIDE
 from brule.errors import ConfigError, DataError
 from brule.files import make_folder
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from brule.detector import LandmarkDetector
 
 FILM_FORMATS = ("csv", "json")
-_MAX_OVERLAY_SIDE = 1280  # pixels of the longer side of films with landmarks
-_MIN_OVERLAY_SIDE = 480
 
 
 def apart(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -157,7 +156,7 @@ def _answers(
 def _overlay(frame: Frame, answers: Sequence[Answer], detector: LandmarkDetector) -> Image.Image:
     from brule.plots import draw_objects
 
-    side = min(max(max(frame.image.size), _MIN_OVERLAY_SIDE), _MAX_OVERLAY_SIDE)
+    side = min(max(max(frame.image.size), MIN_OVERLAY_SIDE), MAX_OVERLAY_SIDE)
     return draw_objects(frame.image, [answer.points for answer in answers if answer.found], side=side, edges=detector.edges_)
 
 

@@ -269,7 +269,7 @@ class _Learner:
             shares = [1.0 / len(own[f])] * len(own[f])
             if more:
                 shares = [_OWN / len(own[f])] * len(own[f]) + [(1 - _OWN) / len(more)] * len(more)
-            # Where nothing lies beside the objects, a flat window is the negative example.
+            # If there is no background beside the objects, a flat window is the negative example.
             negatives = torch.stack(wrong[f] or [torch.zeros_like(positives[0])]).to(self.device)
             flat, bias = max_margin(
                 positives, negatives, weights=torch.tensor(shares), regularization=self.settings.regularization

@@ -56,7 +56,7 @@ def _elsewhere(whole: Image.Image, cover: Image.Image, hidden: Array, *, generat
 
 
 def _surroundings(whole: Image.Image, hidden: Array) -> Image.Image:
-    """What lies around the hidden parts, blurred into them: a mean with Gaussian weights over what is visible."""
+    """The surroundings of the hidden parts, blurred into them: a Gaussian-weighted mean over the visible pixels."""
     visible = 1.0 - np.asarray(hidden, np.float32)[..., None] / 255
     small = max(1, max(whole.size) // 48)
     size = (max(1, whole.width // small), max(1, whole.height // small))

@@ -30,10 +30,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "loss.coordinates": ("loss.geometric",),
     "loss.detach_target": ("loss.geometric",),
     "teacher": ("teacher.enabled",),
-    **{
-        term.weight: tuple(dict.fromkeys(switch for need in sorted(term.needs) for switch in PROVIDERS.get(need, ())))
-        for term in ENCODER_TERMS
-    },
+    **{term.weight: tuple(switch for need in term.needs for switch in PROVIDERS.get(need, ())) for term in ENCODER_TERMS},
 }
 
 

@@ -139,7 +139,7 @@ class Term:
     name: str
     weight: str
     compute: Callable[[EncoderPass], Tensor]
-    needs: frozenset[str] = frozenset()
+    needs: tuple[str, ...] = ()
 
 
 AVAILABLE: dict[str, Callable[[Step], bool]] = {
@@ -155,7 +155,7 @@ AVAILABLE: dict[str, Callable[[Step], bool]] = {
 
 def needed(terms: Iterable[Term]) -> frozenset[str]:
     """All that some terms are computed from."""
-    return frozenset[str]().union(*(term.needs for term in terms))
+    return frozenset(need for term in terms for need in term.needs)
 
 
 def needed_by(config: TrainingConfig) -> frozenset[str]:
@@ -253,23 +253,21 @@ def _labels_heatmap(found: EncoderPass) -> Tensor:
     return over_stages([heatmap_cross_entropy(*skeletons(found.step, *pair)) for pair in found.annotated])
 
 
-LABELS, JOINT_LABELS, PRIOR = frozenset({"labels"}), frozenset({"joint labels"}), frozenset({"prior"})
-
 LABEL_TERMS = (
-    Term("labels", "labelled.distance", _labels_distance, LABELS),
-    Term("labels H", "labelled.heatmap", _labels_heatmap, LABELS),
+    Term("labels", "labelled.distance", _labels_distance, ("labels",)),
+    Term("labels H", "labelled.heatmap", _labels_heatmap, ("labels",)),
 )
 # The lines are those of Algorithm 2; terms without one aren't the paper's. R_b comes last, since its transport is solved
 # while the others are computed.
 ENCODER_TERMS = (
     Term("R_g", "loss.geometric", _geometric),  # line 6, c4
-    Term("shape_prior", "loss.shape_prior", _shape_prior, PRIOR),
+    Term("shape_prior", "loss.shape_prior", _shape_prior, ("prior",)),
     Term("equivariance", "loss.equivariance", _equivariance),
-    Term("population", "loss.population", _population, PRIOR),
-    Term("L_rec^I", "loss.image_reconstruction", _image_reconstruction, frozenset({"decoder"})),  # line 8, c6
-    Term("L_g of E", "loss.adversarial", _adversarial, frozenset({"decoder", "discriminator"})),  # line 7, c5
-    Term("L_rec^L", "loss.landmark_reconstruction", _landmark_reconstruction, frozenset({"fakes"})),  # line 9, c7
-    Term("drawn", "loss.drawn", _drawn, frozenset({"fakes"})),
-    *(replace(term, needs=JOINT_LABELS) for term in LABEL_TERMS),
-    Term("R_b", "loss.barycenter", _barycenter, frozenset({"transport"})),  # line 5, c3
+    Term("population", "loss.population", _population, ("prior",)),
+    Term("L_rec^I", "loss.image_reconstruction", _image_reconstruction, ("decoder",)),  # line 8, c6
+    Term("L_g of E", "loss.adversarial", _adversarial, ("discriminator",)),  # line 7, c5
+    Term("L_rec^L", "loss.landmark_reconstruction", _landmark_reconstruction, ("fakes",)),  # line 9, c7
+    Term("drawn", "loss.drawn", _drawn, ("fakes",)),
+    *(replace(term, needs=("joint labels",)) for term in LABEL_TERMS),
+    Term("R_b", "loss.barycenter", _barycenter, ("transport",)),  # line 5, c3
 )
