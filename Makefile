@@ -55,7 +55,7 @@ PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(PR
 PAGE_TOOLS := tests/web/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-fast bench coverage lint lint-page format docs notebooks release-check clean
+.PHONY: help setup demo test test-long test-fast bench bench-error coverage lint lint-page format docs notebooks release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ test-fast: $(STAMP) ## run the tests that aren't marked slow
 
 bench: $(STAMP) ## time every part of the library on this machine: bench.json (about 10 minutes; see docs/bench.md)
 	$(BIN)/python -m benchmarks -o bench.json
+
+bench-error: $(STAMP) ## the error after 1, 3 and 10 minutes of training, on drawn faces: curves/ (see docs/bench.md)
+	$(BIN)/python -m benchmarks.learning_curve curves
 
 coverage: $(STAMP) ## run the tests and show which share of the code they reach
 	$(PYTEST) -m "not long" --cov --cov-report=term
@@ -107,7 +110,7 @@ release-check: $(VENV)/.stamp-release ## build both archives; install the wheel 
 	$(BIN)/python tools/release_check.py
 
 clean: ## remove caches, builds and the demo's run; .venv stays
-	rm -rf build dist site demo-run .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site demo-run curves .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

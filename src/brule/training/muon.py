@@ -76,9 +76,16 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     a, b, c = _COEFFICIENTS
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / (wide.norm() + 1e-7)
-    for _ in range(_STEPS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    # X ← (a + b G + c G²) X with G = X Xᵀ: all five factors are polynomials of the first G, so only it is multiplied with
+    # itself, M × M, and X once at the end. That takes half of the arithmetic.
+    gram, product = x @ x.T, None
+    for step in range(_STEPS):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if step < _STEPS - 1:
+            gram = factor @ gram @ factor
+    x = product @ x
     return x if matrix.shape[0] <= matrix.shape[1] else x.T
 
 

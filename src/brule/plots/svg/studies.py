@@ -101,7 +101,7 @@ def sweep_chart(errors: Mapping[float | str, Sequence[float]], *, name: str, flo
 
 
 def learning_curves_chart(
-    curves: Mapping[str, Sequence[ArrayLike]], *, parts: Sequence[str], floor: float | None = None
+    curves: Mapping[str, Sequence[ArrayLike]], *, parts: Sequence[str], floor: float | None = None, x_title: str = "iteration"
 ) -> str:
     """How errors fell during training: one colour per arm, one line style per part; runs faint, their median over them.
 
@@ -109,6 +109,7 @@ def learning_curves_chart(
         curves: name of the arm → one ``(P, 1 + parts)`` array per run: iteration, then the error of each part in percent.
         parts: names of the columns, such as held-out images and those learnt from.
         floor: the constant prediction's error, drawn as a dashed line.
+        x_title: what the first column is, where it isn't the iteration.
 
     Returns:
         SVG text.
@@ -128,8 +129,8 @@ def learning_curves_chart(
         for j, part in enumerate(parts)
     ]
     plot = framed(
-        f"Mean error over iterations: {', '.join(arms)}", x=(0, every[:, 0].max()),
-        y=(0, nice_end(1.05 * max(every[:, 1:].max(), floor or 0.0))), x_title="iteration", y_title=_ERROR,
+        f"Mean error over training: {', '.join(arms)}", x=(0, every[:, 0].max()),
+        y=(0, nice_end(1.05 * max(every[:, 1:].max(), floor or 0.0))), x_title=x_title, y_title=_ERROR,
         legend=legend + _floor_entry(floor),
     )  # fmt: skip
     if floor is not None:
