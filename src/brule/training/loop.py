@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from brule.allocator import hand_back_freed_memory, keep_freed_memory
 from brule.errors import DataError
 from brule.files import make_folder
 from brule.networks import split_batches
@@ -105,6 +106,7 @@ def train(
         parts = config.split if place.type == "cpu" and distributed.count == 1 else 1
         logging = {"every": config.log_every, "start": state.progress.iteration, "pending": state.progress.pending}
         with (
+            _kept_memory(),
             _threads(config.threads),
             _tried_convolutions(place),
             RunLog(directory, **logging, callbacks=callbacks, quiet=quiet) as log,  # type: ignore[arg-type]
@@ -229,6 +231,16 @@ def _average(state: TrainingState) -> None:
         accumulate_weights(state.decoder_ema, state.decoder, decay=decay)
     if every and (iteration + 1) % every == 0:
         state.model.load_state_dict(state.ema.state_dict())  # the encoder's alone, as in the paper (§4)
+
+
+@contextmanager
+def _kept_memory() -> Iterator[None]:
+    """Keep the memory that an iteration frees for the next one; hand it back in the end."""
+    keep_freed_memory()
+    try:
+        yield
+    finally:
+        hand_back_freed_memory()
 
 
 @contextmanager
