@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,11 +35,13 @@ class ShapePrior:
         mean: ``μ``, ``(N, 2)``.
         precision: ``Σ⁻¹``, ``(2N, 2N)``, coordinates as ``x₀, y₀, x₁, …``.
         factor: ``F`` with ``F Fᵀ = S + κ² K ⊗ I₂``, ``(2N, 2N)``: the deformations proper, without affine part and noise.
+        count: annotated shapes that it was learnt from, without their mirror images.
     """
 
     mean: Tensor
     precision: Tensor
     factor: Tensor
+    count: int = 1
 
     @classmethod
     def fit(
@@ -69,7 +71,7 @@ class ShapePrior:
         """
         if shapes.ndim != 3 or shapes.shape[-1] != 2 or len(shapes) == 0 or not torch.isfinite(shapes).all():
             raise BruleError(f"shape prior: expected finite shapes (K, N, 2), K ≥ 1, got {tuple(shapes.shape)}")
-        shapes = shapes.double().cpu()
+        count, shapes = len(shapes), shapes.double().cpu()
         if mirror is not None:
             shapes = torch.cat([shapes, mirrored(shapes, mirror)])
         mean = shapes.mean(0)
@@ -81,7 +83,7 @@ class ShapePrior:
         directions = _affine_directions(mean)
         covariance += directions.T @ torch.diag(torch.tensor([affine] * 4 + [translation] * 2).double() ** 2) @ directions
         covariance += noise**2 * torch.eye(len(covariance)).double()
-        return cls(mean.float(), torch.linalg.inv(covariance).float(), factor.float())
+        return cls(mean.float(), torch.linalg.inv(covariance).float(), factor.float(), count)
 
     def energy(self, points: Tensor) -> Tensor:
         r"""``(X - μ)ᵀ Σ⁻¹ (X - μ) / 2N`` for points ``(B, N, 2)``: ``(B,)``; one on average for shapes of this Gaussian."""
@@ -143,11 +145,11 @@ class ShapePrior:
 
     def moved(self, shift: Tensor) -> ShapePrior:
         """The same deformations about another mean, ``shift`` ``(N, 2)`` away."""
-        return ShapePrior(self.mean + shift, self.precision, self.factor)
+        return replace(self, mean=self.mean + shift)
 
     def to(self, device: torch.device | str) -> ShapePrior:
         """The same prior on another device."""
-        return ShapePrior(self.mean.to(device), self.precision.to(device), self.factor.to(device))
+        return replace(self, mean=self.mean.to(device), precision=self.precision.to(device), factor=self.factor.to(device))
 
 
 def _affine_directions(mean: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from brule.training.checkpointing import Checkpointer, Measure, Preview
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
+from brule.training.edge_alignment import align_with_edges
 from brule.training.ema import accumulate_weights, warmed_decay
 from brule.training.run import build_shape_model, start_run
 from brule.training.schedule import is_finetuning, lr_scale
@@ -126,8 +127,8 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
         checkpointer.log.begin(_settings(config))
         began, enough = time.monotonic() - state.progress.elapsed, False
         while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set() or enough):
-            # Once, before annotated images teach: how far their mean shape is from that of all images.
-            _debias_when_due(state, source, progress)
+            # Once: how far the mean of the annotated shapes is from that of all images.
+            _find_mean_when_due(state, source, progress)
             # The batch, drawn in another thread while the last iteration was computed.
             batch = source.batch(state.progress.iteration, finetune=is_finetuning(progress, config))
             # Algorithms 1 and 2, annotated images, averages.
@@ -180,12 +181,15 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     return labelled.images
 
 
-def _debias_when_due(state: TrainingState, source: BatchSource, progress: float) -> None:
-    start, due = state.config.labelled.start, progress >= state.config.labelled.start
-    if not (start > 0 and due) or not state.config.teacher.enabled or state.means.corrected:
+def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float) -> None:
+    config, prior = state.config, state.shape_model.prior
+    if state.means.corrected or not config.teacher.enabled or prior is None or source.images is None:
         return
-    if state.shape_model.prior is not None and source.images is not None and source.labelled is not None:
-        debias_mean(state.means, state.ema, source.labelled, shape_model=state.shape_model, config=state.config)
+    if source.labelled is not None:
+        if 0 < config.labelled.start <= progress:
+            debias_mean(state.means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
+    elif 0 < config.teacher.align <= progress:
+        align_with_edges(state.means, state.ema, source.images, shape_model=state.shape_model, config=config)
 
 
 def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:

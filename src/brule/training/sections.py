@@ -341,3 +341,11 @@ class Teacher(Section):
         ge=0,
         description="Assumed noise of the targets, in sides of the crop; the shape prior removes it. 0 = none.",
     )
+    align: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Fraction of the run after which the mean of the annotated shapes is moved to where it fits the edges of "
+        "the unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Contours alone are moved. "
+        "Annotated images, where there are any, show the mean instead.",
+    )

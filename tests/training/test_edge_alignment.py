@@ -1,0 +1,155 @@
+"""The mean shape from edges of unlabelled images, where ten shapes alone leave it open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from brule.data.synthetic import synthetic_faces
+from brule.geometry import ShapeModel, mirrored
+from brule.tensors import read_safetensors, to_input
+from brule.training import edge_alignment
+from brule.training.config import load_config
+from brule.training.edge_alignment import Contours, align_with_edges, derivatives, principal_directions
+from brule.training.ema import MeanPredictions
+from brule.training.loop import train
+from brule.training.run import CHECKPOINT, build_model, build_shape_model
+from tests.training.tiny import ENCODER, RUN, shapes_of
+
+FACES = synthetic_faces(200, size=64)
+SHAPES = (torch.from_numpy(FACES.points) + 0.5) / 64  # in the unit square of the whole images, which are the crops here
+SETTINGS = {**ENCODER, **RUN, "crop.context": 1.0, "crop.image_size": 64, "iterations": 8, "precision": "float32"}
+FEW = synthetic_faces(40, size=32)
+
+
+def shape_model_of(shapes: Tensor, *, mirror: bool = True) -> ShapeModel:
+    return build_shape_model(shapes.mean(0), shapes, load_config("cpu", SETTINGS | {"loss.mirror": mirror}))
+
+
+def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """The shift that is arrived at if the teacher finds these landmarks ``(200, N, 2)``."""
+    config, crops = load_config("cpu", SETTINGS), to_input(torch.from_numpy(FACES.images))
+    means = MeanPredictions(shape_model.barycenter[0])
+    monkeypatch.setattr(
+        edge_alignment, "predict_crops", lambda teacher, images, config, chosen: [(crops[chosen], found[chosen])]
+    )
+    model = build_model(shape_model.barycenter[0], config)
+    align_with_edges(means, model, FACES.images, shape_model=shape_model, config=config)
+    assert means.corrected
+    return means.shift
+
+
+def test_the_mean_of_few_shapes_comes_nearer_to_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, before, after = SHAPES.mean(0), [], []
+    truth = (truth + mirrored(truth, shape_model_of(SHAPES[:5]).mirror)) / 2  # faces have no preferred side
+    for first in range(0, 100, 10):
+        shape_model = shape_model_of(SHAPES[first : first + 10])
+        shift = aligned(shape_model, SHAPES, monkeypatch)
+        before.append(float((shape_model.prior.mean - truth).norm(dim=1).mean()))
+        after.append(float((shape_model.prior.mean + shift - truth).norm(dim=1).mean()))
+    assert sum(after) < 0.6 * sum(before)
+    assert sum(a < b for a, b in zip(after, before, strict=True)) >= 8
+
+
+def test_what_the_teacher_adds_to_all_landmarks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape_model = shape_model_of(SHAPES[:6])
+    bias = 0.05 * torch.randn(68, 2, generator=torch.Generator().manual_seed(0))
+    shifts = [aligned(shape_model, found, monkeypatch) for found in (SHAPES, SHAPES + bias)]
+    assert torch.allclose(*shifts, atol=3e-3)
+
+
+def test_the_shift_is_as_symmetric_as_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape_model = shape_model_of(SHAPES[:6])
+    shift = aligned(shape_model, SHAPES, monkeypatch)
+    moved = shape_model.prior.mean + shift
+    assert torch.allclose(mirrored(moved, shape_model.mirror), moved, atol=1e-4)
+    assert shift.norm(dim=1).mean() > 3e-4
+
+
+def test_the_more_shapes_the_less_they_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = shape_model_of(SHAPES[:6])
+    many = replace(few, prior=replace(few.prior, count=6000))
+    lengths = [aligned(own, SHAPES, monkeypatch).norm(dim=1).mean() for own in (few, many)]
+    assert few.prior.count == 6
+    assert lengths[1] < lengths[0] / 20
+
+
+def test_landmarks_without_a_contour_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    corners = [36, 45, 30, 48, 54]
+    shape_model = shape_model_of(SHAPES[:6][:, corners])
+    assert Contours.of(shape_model.prior.mean) is None
+    assert not aligned(shape_model, SHAPES[:, corners], monkeypatch).any()
+
+
+def test_contours_join_near_neighbours() -> None:
+    line = torch.stack([torch.linspace(0.2, 0.6, 9), torch.full((9,), 0.5)], -1)
+    contours = Contours.of(torch.cat([line, torch.tensor([[0.5, 0.95]])]))
+    assert contours is not None
+    pairs = {frozenset(pair) for pair in zip(contours.start.tolist(), contours.end.tolist(), strict=True)}
+    assert {frozenset((i, i + 1)) for i in range(8)} <= pairs
+    assert not any(9 in pair for pair in pairs)
+
+
+def profile(images: Tensor, *, turned: bool = False) -> list[float]:
+    """How strong a straight contour is, from left of the image's middle to the right of it."""
+    down = torch.stack([torch.full((8,), 0.5), torch.linspace(0.3, 0.7, 8)], -1)
+    line = down.flip(-1) if turned else down
+    contours = Contours.of(line)
+    assert contours is not None
+    along = torch.tensor([0.0, 1.0] if turned else [1.0, 0.0])
+    slopes = derivatives(images, 128)
+    return [contours.strength(line[None] + x * along, slopes).item() for x in torch.linspace(-0.1, 0.1, 21)]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("width", [32, 2], ids=["edge", "line"])
+def test_a_contour_is_strong_on_edges_and_lines(width: int, turned: bool) -> None:
+    images = torch.full((1, 3, 64, 64), -1.0)
+    first = 32 if width == 32 else 31  # an edge, or the middle of a line, at 0.5
+    images[..., first : first + width] = 1
+    found = profile(images.transpose(-1, -2) if turned else images, turned=turned)
+    assert found.index(max(found)) == 10 or (width == 2 and max(found[9:12]) > 0.9 * max(found))
+    assert max(found[:5] + found[-5:]) < 0.2 * max(found)
+
+
+def test_a_contour_is_weak_across_an_edge() -> None:
+    images = torch.full((1, 3, 64, 64), -1.0)
+    images[..., 32:] = 1
+    assert max(profile(images, turned=True)) < 0.3 * max(profile(images))
+
+
+def test_derivatives_are_in_units_of_the_mean_gradient() -> None:
+    slopes = derivatives(to_input(torch.from_numpy(FACES.images[:4])), 128)
+    assert torch.allclose(slopes[:, :2].norm(dim=1).mean((1, 2)), torch.ones(4), atol=1e-4)
+
+
+def test_derivatives_of_a_parabola() -> None:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    image = (0.5 * x.square() + 0.25 * x * y - 0.1 * y.square())[None, None] / 1000
+    slopes = derivatives(image, 64)[0, :, 20, 30]
+    ratio = slopes / slopes[0] * (30 + 0.25 * 20)
+    assert ratio[1].item() == pytest.approx(0.25 * 30 - 0.2 * 20, rel=0.05)
+    second = ratio[2:] / ratio[2]
+    assert torch.allclose(second, torch.tensor([1.0, 0.25, -0.2]), atol=0.05)
+
+
+def test_directions_are_those_of_the_prior() -> None:
+    prior = shape_model_of(SHAPES[:6], mirror=False).prior
+    directions = principal_directions(prior, None).flatten(1).double()
+    covariance = (prior.factor @ prior.factor.T).double()
+    for own in directions[:5]:
+        assert torch.allclose(covariance @ own, own.square().sum() * own, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("align", [0.0, 0.5])
+def test_the_mean_is_found_once_during_training(align: float, tmp_path: Path) -> None:
+    config = load_config("cpu", SETTINGS | {"crop.image_size": 32, "teacher.align": align})
+    shapes = shapes_of(FEW)[:5]
+    train(FEW.images, shapes.mean(0), config, shapes=shapes, directory=tmp_path, quiet=True)
+    tensors, _ = read_safetensors(tmp_path / CHECKPOINT)
+    assert bool(tensors["means/corrected"]) == (align > 0)
+    assert bool(tensors["means/shift"].any()) == (align > 0)
