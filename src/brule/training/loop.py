@@ -182,14 +182,16 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
 
 
 def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float) -> None:
-    config, prior = state.config, state.shape_model.prior
-    if state.means.corrected or not config.teacher.enabled or prior is None or source.images is None:
+    """Find out once how far the mean of the annotated shapes is from that of all images: by annotated images, or by edges."""
+    config, means = state.config, state.means
+    if means.corrected or not config.teacher.enabled or state.shape_model.prior is None or source.images is None:
         return
-    if source.labelled is not None:
-        if 0 < config.labelled.start <= progress:
-            debias_mean(state.means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
-    elif 0 < config.teacher.align <= progress:
-        align_with_edges(state.means, state.ema, source.images, shape_model=state.shape_model, config=config)
+    if source.labelled is not None and 0 < config.labelled.start <= progress:
+        debias_mean(means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
+    elif source.labelled is None and 0 < config.teacher.align <= progress:
+        align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config)
+    if means.corrected:
+        means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently
 
 
 def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:
