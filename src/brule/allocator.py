@@ -16,8 +16,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep up to 512 MB that it has freed, instead of handing it back to the operating system at once.
 
     An iteration frees tens of megabytes of activations and asks for them again in the next. By default glibc hands them back,
-    and the kernel has to clear every page again: a fifth of an iteration of the preset ``cpu`` and a third of a prediction's
-    network, measured on two cores (benchmarks/README.md). The results don't change.
+    and the kernel has to clear every page again: about 20 ms for each pass of the network of the preset ``cpu`` over a batch
+    (benchmarks/README.md). The results don't change.
 
     Returns:
         Whether it could be arranged: not where the C library isn't glibc, or the user has tuned it by an environment variable.
