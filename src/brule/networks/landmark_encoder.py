@@ -111,8 +111,7 @@ class LandmarkEncoder(nn.Module):
         # Coordinates need more than bfloat16's eight bits, also where the convolutions run in it.
         with torch.autocast(images.device.type, enabled=False):
             # Contiguous: a softmax over the pixels of channels-last maps takes five times as long.
-            plain = {"dtype": torch.float32, "memory_format": torch.contiguous_format}
-            answers = [head(maps.to(**plain)) for head, maps in zip(self.heads, scores, strict=True)]
+            answers = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
         return EncoderOutput(tuple(points for points, _ in answers), answers[-1][1])
 
     @torch.no_grad()
