@@ -20,13 +20,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from brule.data.synthetic import write_synthetic_faces
+from brule.detector import CHECKPOINT
 from brule.plots import save_picture
 from brule.plots.svg import learning_curves_chart
+from brule.tracking.run_state import RunState
 
 DRAWN, SIDE = 1500, 96  # faces and their side in pixels, where no data is given; a tenth is for validation
 UNLIMITED = 1_000_000  # iterations: the minutes end a run
@@ -83,7 +85,7 @@ class Result:
 def arms(written: Iterable[str], before: str | None) -> list[Arm]:
     """Arms as they are written on the command line; with another checkout's code, each of them twice."""
     here = [Arm(words[0], tuple(words[1:])) for words in map(shlex.split, written)]
-    return [own for arm in here for own in (*((Arm(arm.preset, arm.settings, before),) if before else ()), arm)]
+    return here if before is None else [own for arm in here for own in (replace(arm, source=before), arm)]
 
 
 def run_arm(arm: Arm, minutes: float, seed: int, *, data: Path, folder: Path, labelled: int) -> Result:
@@ -98,18 +100,12 @@ def run_arm(arm: Arm, minutes: float, seed: int, *, data: Path, folder: Path, la
         annotated = ["--labelled", data, "--n-labelled", labelled] if labelled else ["--shapes", data, "--n-shapes", 10]
         settings = [f"iterations={UNLIMITED}", f"time_limit={minutes}", "locator.enabled=never", *arm.settings]
         new = ["--images", data, *annotated, "--preset", arm.preset, "--seed", seed, "--exclude-validation", "--set", *settings]
-        begun = (run / "checkpoint.safetensors").exists()
+        begun = (run / CHECKPOINT).exists()
         _brule(arm, "train", *(["--resume"] if begun else new), "-o", run, "--quiet")
         _brule(arm, "evaluate", run, "--data", data, "--only-validation", "--boxes", "given", "--json", report)
     measured = json.loads(report.read_text(encoding="utf-8"))
-    iterations, seconds = last_line((run / "metrics.jsonl").read_text(encoding="utf-8"))
-    return Result(arm.name, minutes, seed, iterations, seconds, measured["nme"], measured["floor_nme"])
-
-
-def last_line(log: str) -> tuple[int, float]:
-    """The iterations and the seconds of training that a run's log ends with."""
-    line = json.loads(log.splitlines()[-1])
-    return int(line["iteration"]), float(line["seconds"])
+    log = RunState.read(run)
+    return Result(arm.name, minutes, seed, log.iteration, log.seconds, measured["nme"], measured["floor_nme"])
 
 
 def _brule(arm: Arm, *arguments: object) -> None:
@@ -129,15 +125,18 @@ def table(results: Sequence[Result]) -> str:
     lines = ["| trained by | " + " | ".join(f"{minutes:g} minutes" for minutes in columns) + " | s per iteration |"]
     lines.append("|---" * (len(columns) + 2) + "|")
     for name in dict.fromkeys(own.arm for own in results):
-        cells, runs = [], [own for own in results if own.arm == name]
-        for minutes in columns:
-            there = [own for own in runs if own.minutes == minutes]
-            error, count = (median(getattr(own, key) for own in there) if there else None for key in ("error", "iterations"))
-            cells.append("" if error is None else f"{error:.2f} % ({count:.0f})")
+        runs = [own for own in results if own.arm == name]
+        cells = [_cell([own for own in runs if own.minutes == minutes]) for minutes in columns]
         pace = median(own.seconds / own.iterations for own in runs)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {pace:.3f} |")
     floor = median(own.floor for own in results)
     return "\n".join(lines) + f"\n\nNME, median over seeds (iterations); constant answer (floor): {floor:.2f} %.\n"
+
+
+def _cell(runs: Sequence[Result]) -> str:
+    if not runs:
+        return ""
+    return f"{median(own.error for own in runs):.2f} % ({median(own.iterations for own in runs):.0f})"
 
 
 def chart(results: Sequence[Result]) -> str:

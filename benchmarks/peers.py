@@ -52,7 +52,7 @@ def measure(samples: list[Sample], held_out: Annotations, *, threads: int, optio
         answer = predictor(image, _rectangle(dlib, sample))
         seconds += time.perf_counter() - started
         answers.append([(part.x, part.y) for part in answer.parts()])
-    errors = 100 * np.linalg.norm(np.array(answers) - held_out.points, axis=2).mean(axis=1) / held_out.distance
+    errors = held_out.percent(np.array(answers, dtype=np.float64))
     speed = len(errors) / seconds
     return f"{errors.mean():.2f} % | {np.median(errors):.2f} % | {minutes:.1f} | {megabytes:.1f} | {speed:.0f}"
 

@@ -280,7 +280,7 @@ def errors_of(found: Array, asked: list[Crop], held_out: Annotations, mean: Arra
     size = asked[0].size
     filled = np.where(missing[:, :, None], unit_to_pixels(mean, image_box(size, size)), found)
     answers = np.array([crop.outside(points) for crop, points in zip(asked, filled, strict=True)])
-    return 100 * np.linalg.norm(answers - held_out.points, axis=2).mean(axis=1) / held_out.distance, missing
+    return held_out.percent(answers), missing
 
 
 def main() -> None:
@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--settings", choices=("sample", "auto"), nargs="+", default=["sample"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=60.0, help="the training ends after so many")
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop training after this many minutes")
     parser.add_argument("--size", type=int, default=128, help="side of the crops in pixels")
     parser.add_argument("--log", action="store_true", help="show what sleap-nn says")
     asked = parser.parse_args()

@@ -54,9 +54,12 @@ class Annotations:
 
     def errors(self, found: Landmarks) -> Array:
         """``(M,)`` the error of each answer in percent, infinite where nothing was found."""
-        image = found.image.numpy()
-        apart = np.linalg.norm(found.points.double().numpy() - self.points[image], axis=2)
-        return np.nan_to_num(100 * mean_of_present(apart, axis=1) / self.distance[image], nan=np.inf)
+        return np.nan_to_num(self.percent(found.points.double().numpy(), found.image.numpy()), nan=np.inf)
+
+    def percent(self, points: Array, image: Array | slice = slice(None)) -> Array:
+        """``(M,)`` the errors of landmarks ``(M, N, 2)`` in percent, of all images in order or of the chosen ones."""
+        apart = np.linalg.norm(points - self.points[image], axis=2)
+        return 100 * mean_of_present(apart, axis=1) / self.distance[image]
 
 
 def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:

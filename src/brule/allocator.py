@@ -1,4 +1,4 @@
-"""The C library's allocator: what a process frees and asks for again in every iteration stays its own meanwhile."""
+"""Tuning the C library's allocator: memory that is freed in one iteration is used again in the next."""
 
 from __future__ import annotations
 

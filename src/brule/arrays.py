@@ -21,3 +21,8 @@ def mean_of_present(values: Array, *, axis: int) -> Array:
 def share_at_most(values: Array, grid: ArrayLike) -> Array:
     """The empirical distribution function: for each x of ``grid``, the share of ``values (B,)`` that is at most x."""
     return np.searchsorted(np.sort(values), np.asarray(grid, dtype=np.float64), side="right") / len(values)
+
+
+def evenly_spread(count: int, most: int) -> Array:
+    """Up to ``most`` of the indices ``0 … count - 1``, evenly spread, in order."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))

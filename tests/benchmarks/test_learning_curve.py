@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.learning_curve import Arm, Result, arms, chart, last_line, run_arm, table, write
+from benchmarks.learning_curve import Arm, Result, arms, chart, run_arm, table, write
 from brule.data.synthetic import write_synthetic_faces
 
 RESULTS = [
@@ -41,8 +41,13 @@ def test_the_picture_is_over_minutes() -> None:
     assert "minutes of training" in chart(RESULTS)
 
 
-def test_the_last_line_of_a_log() -> None:
-    assert last_line('{"iteration": 20, "seconds": 3.0}\n{"iteration": 37, "nme": 4.1, "seconds": 5.5}\n') == (37, 5.5)
+def test_a_result_has_the_iterations_and_seconds_that_the_log_ends_with(tmp_path: Path) -> None:
+    run = tmp_path / "cpu-1-minutes-seed-0"
+    run.mkdir()
+    (run / "metrics.jsonl").write_text('{"iteration": 20, "seconds": 3.0}\n{"iteration": 37, "nme": 4.1, "seconds": 5.5}\n')
+    (run / "given-boxes.json").write_text('{"nme": 4.1, "floor_nme": 18.0}')
+    found = run_arm(Arm("cpu"), 1, 0, data=tmp_path, folder=tmp_path, labelled=0)
+    assert (found.iterations, found.seconds) == (37, 5.5)
 
 
 @pytest.mark.slow

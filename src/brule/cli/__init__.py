@@ -18,7 +18,6 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from brule import __version__
-from brule.allocator import keep_freed_memory
 from brule.cli.annotate import annotate
 from brule.cli.barycenter import barycenter
 from brule.cli.calibrate import calibrate
@@ -85,7 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for what the user can fix, 130 after Ctrl-C, 1 for anything unexpected.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    keep_freed_memory()
     COMMAND.set(tuple(words))
     return run_app(app, words)
 

@@ -65,8 +65,10 @@ def annotate(
         target: What `--export` writes: a file, or a folder for formats with one file per image. By default below the project's
             `exports`.
     """
+    from brule.allocator import keep_freed_memory
     from brule.annotating import Project, named_template
 
+    keep_freed_memory()  # detectors predict in this process, too
     images = images_of(paths, images)
     project = Project(output, images, template=None if template is None else named_template(template))
     if predict is not None:

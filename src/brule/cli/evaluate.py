@@ -253,10 +253,11 @@ def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: 
     """Draw 24 predictions, evenly spread over the images, with the truth as crosses and the error above."""
     import numpy as np
 
+    from brule.arrays import evenly_spread
     from brule.plots import overlay_grid, save_picture
 
     result, read = measured.first, picture_reader(detector, samples, measured)
-    chosen = np.unique(np.linspace(0, len(result.names) - 1, N_PICTURES).round().astype(int))
+    chosen = evenly_spread(len(result.names), N_PICTURES)
     shown = [read(i) for i in chosen]
     titles = [f"{Path(result.names[i]).name}  {result.errors[i]:.1f} %" for i in chosen]
     points, truth = (

@@ -87,14 +87,16 @@ def images_of(paths: Sequence[str] | None, images: Sequence[str] | None, *, exam
 
 
 def checked_device(name: str | None) -> str | None:
-    """The name of a device that is there.
+    """The name of a device that is there. From here on this process computes, and so keeps its memory.
 
     Raises:
         ConfigError: it is unknown, or not there.
     """
+    from brule.allocator import keep_freed_memory
     from brule.errors import ConfigError
     from brule.tensors import why_unusable
 
+    keep_freed_memory()
     if name is None or name == "auto":
         return None
     own = os.environ.get("LOCAL_RANK") if name == "cuda" and is_distributed() else None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from brule.arrays import evenly_spread
 from brule.data import CropCache, SampleList, build_cache
 from brule.detector import LandmarkDetector
 from brule.detector.measuring import check_annotation
@@ -73,7 +74,7 @@ class CurveRecorder:
 
     def __post_init__(self) -> None:
         self.points = {point.iteration: point for point in read_curve(self.path)} if self.path.is_file() else {}
-        chosen = np.unique(np.linspace(0, len(self.learnt) - 1, _MAX_MEASURED).round().astype(int))
+        chosen = evenly_spread(len(self.learnt), _MAX_MEASURED)
         self.learnt = self.learnt.replaced([self.learnt[i] for i in chosen])
 
     def __call__(self, detector: LandmarkDetector) -> None:

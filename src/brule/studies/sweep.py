@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from brule.arrays import evenly_spread
 from brule.data import SampleList, load_crop
 from brule.detector import LandmarkDetector
 from brule.errors import ConfigError
@@ -199,7 +200,7 @@ def _pictures(directory: Path, sweep: Sweep, scores: Sequence[Score], *, measure
     by_value = _by_value(sweep, scores)
     best = min(by_value, key=lambda value: median(score.nme for score in by_value[value]))
     arms = dict(zip(sweep.values, sweep.arms, strict=True))
-    chosen = np.unique(np.linspace(0, len(measured) - 1, PICTURES).round().astype(int))
+    chosen = evenly_spread(len(measured), PICTURES)
     rows = {}
     for value in dict.fromkeys([next(iter(by_value)), best, list(by_value)[-1]]):
         score = by_value[value][0]

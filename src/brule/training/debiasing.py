@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from brule.arrays import evenly_spread
 from brule.geometry import ShapeModel, mirrored
 from brule.model import BruleModel
 from brule.training.batches import LabelledImages
@@ -46,7 +46,7 @@ def debias_mean(
         config: its section ``crop`` is read.
     """
     assert shape_model.prior is not None
-    chosen = np.unique(np.linspace(0, len(labelled.images) - 1, _MAX_IMAGES).round().astype(int))
+    chosen = evenly_spread(len(labelled.images), _MAX_IMAGES)
     found = torch.cat([points for _, points in predict_crops(teacher, labelled.images, config, chosen=chosen)])
     truth, everywhere = labelled.points[torch.from_numpy(chosen)].to(found.device), means.ema
     if shape_model.mirror is not None:

@@ -1,15 +1,15 @@
-"""Where the mean shape lies, read off the edges of unlabelled images."""
+"""Estimating the mean shape from edges in unlabelled images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brule.geometry import ShapeModel, ShapePrior, nearest_neighbour_edges
+from brule.arrays import evenly_spread
+from brule.geometry import ShapeModel, ShapePrior, mirrored, nearest_neighbour_edges
 from brule.model import BruleModel
 from brule.tensors import Images
 from brule.training.config import TrainingConfig
@@ -73,11 +73,11 @@ def align_with_edges(
     shape_model: ShapeModel,
     config: TrainingConfig,
 ) -> None:
-    r"""Note the shift from the mean of a few annotated shapes to where edges of the images say that the mean is.
+    r"""Note the shift from the mean of a few annotated shapes to the mean shape that fits edges in the images best.
 
-    Without annotated images nothing tells a teacher whose landmarks are all too high from one whose landmarks are right:
-    both follow warps, and both are held to the mean of the annotated shapes. The mean of ``n`` shapes ``N(μ, Σ)`` is off by
-    ``N(0, Σ / n)``. But people annotate along edges and lines, and so the image has more of them on the right contours:
+    Without annotated images, a teacher whose landmarks are all too high can't be distinguished from one whose landmarks are
+    right: both follow warps, and both are held to the mean of the annotated shapes. The mean of ``n`` shapes ``N(μ, Σ)`` is off
+    by ``N(0, Σ / n)``. But people annotate along edges and lines, and so the image has more of them on the right contours:
 
     .. math:: \hat a = \arg\max_a \; \overline{\sqrt{I_\nu^2 + \sigma^2 I_{\nu\nu}^2}}\,(E(I) + \textstyle\sum_k a_k d_k)
         - \tfrac{c\,n}{2} \lvert a \rvert^2
@@ -85,7 +85,7 @@ def align_with_edges(
     over the principal directions ``d_k`` of the shape prior (one standard deviation long), with the derivatives of ``I``,
     blurred by ``σ``, across the contour halfway between two neighbours, in units of the gradient's mean length in the image: an
     edge's slope and a line's bend, the local energy of Morrone and Owens (1987). With few shapes the mean may move far, with
-    many it hardly does. Nothing is moved where most landmarks have no near neighbour, since they are no contours. Where the
+    many it hardly does. Nothing is moved if most landmarks have no near neighbour, since they don't trace a contour. Where the
     shape is symmetric, so is the shift. Not in the paper; docs/experiments.md has the measurements.
 
     Args:
@@ -102,8 +102,8 @@ def align_with_edges(
     if contours is None:
         return
     size = max(config.crop.image_size, min(2 * config.crop.image_size, _FINEST))
-    count = min(len(images), max(_MIN_IMAGES, _PIXELS // size**2))
-    chosen = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
+    count = max(_MIN_IMAGES, _PIXELS // size**2)
+    chosen = evenly_spread(len(images), count)
     pairs = [(derivatives(crops, size), points) for crops, points in predict_crops(teacher, images, config, chosen=chosen)]
     slopes, points = (torch.cat(own) for own in zip(*pairs, strict=True))
     points = points - points.mean(0) + prior.mean
@@ -129,7 +129,7 @@ def principal_directions(prior: ShapePrior, mirror: Tensor | None) -> Tensor:
     order = variances.argsort(descending=True)[:_DIRECTIONS]
     directions = (vectors[:, order] * variances[order].clamp_min(0).sqrt()).T.reshape(len(order), -1, 2)
     if mirror is not None:
-        turned = directions[:, mirror.cpu()] * torch.tensor([-1.0, 1.0], dtype=directions.dtype)
+        turned = mirrored(directions, mirror.cpu()) - mirrored(torch.zeros_like(directions), mirror.cpu())  # displacements
         directions = (directions + turned) / 2
     return directions.to(prior.mean)
 

@@ -184,14 +184,17 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
 def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float) -> None:
     """Find out once how far the mean of the annotated shapes is from that of all images: by annotated images, or by edges."""
     config, means = state.config, state.means
-    if means.corrected or not config.teacher.enabled or state.shape_model.prior is None or source.images is None:
+    start = config.teacher.align if source.labelled is None else config.labelled.start
+    # Whether it was done comes last: a GPU has to be waited for to know that.
+    if not 0 < start <= progress or not config.teacher.enabled or means.corrected:
         return
-    if source.labelled is not None and 0 < config.labelled.start <= progress:
-        debias_mean(means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
-    elif source.labelled is None and 0 < config.teacher.align <= progress:
+    if state.shape_model.prior is None or source.images is None:
+        return
+    if source.labelled is None:
         align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config)
-    if means.corrected:
-        means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently
+    else:
+        debias_mean(means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
+    means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently
 
 
 def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:

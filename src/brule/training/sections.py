@@ -346,6 +346,6 @@ class Teacher(Section):
         ge=0,
         le=1,
         description="Fraction of the run after which the mean of the annotated shapes is moved to where it fits the edges of "
-        "the unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Contours alone are moved. "
-        "Annotated images, where there are any, show the mean instead.",
+        "the unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Nothing is moved "
+        "unless most landmarks trace contours. Annotated images, if there are any, show the mean instead.",
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from brule.annotating import Project
+from brule.arrays import evenly_spread
 from brule.choosing import choose, plain_descriptors
 from brule.data.images import load_crop
 from brule.data.samples import Sample
@@ -46,11 +47,7 @@ class Choices:
             return
         self._known = entries
         ids = list(entries)
-        some = (
-            [ids[k] for k in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MAX_COMPARED)).round().astype(int))]
-            if ids
-            else []
-        )
+        some = [ids[k] for k in evenly_spread(len(ids), MAX_COMPARED)]
         crops, kept = [], []
         for image in some:
             if self.work.ending:

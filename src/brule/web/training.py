@@ -27,6 +27,7 @@ from brule.annotating.rounds import (
     rounds,
     training_words,
 )
+from brule.arrays import evenly_spread
 from brule.errors import ConfigError, DataError
 from brule.tracking.run_state import DESCRIPTION, RunState
 from brule.tracking.term_labels import term_label
@@ -290,10 +291,7 @@ def _stamp(path: Path) -> int | None:
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:
-    if len(points) <= MAX_CURVE:
-        return points
-    kept = np.linspace(0, len(points) - 1, MAX_CURVE).round().astype(int)
-    return [points[k] for k in kept]
+    return [points[k] for k in evenly_spread(len(points), MAX_CURVE)]
 
 
 def _lines(target: Path) -> int:

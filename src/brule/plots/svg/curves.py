@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brule.arrays import Array, share_at_most
+from brule.arrays import Array, evenly_spread, share_at_most
 from brule.errors import DataError
 from brule.plots.svg.canvas import FLOOR, LINE, SOFT, LegendEntry, Plot, framed, nice_end, series_colour, share
 
@@ -96,7 +96,7 @@ def risk_coverage_chart(coverage: ArrayLike, risk: ArrayLike, oracle: ArrayLike)
         x=(0, 1), y=(0, nice_end(1.15 * float(max(own[from_].max(), mean)))), x_title="images kept",
         y_title="their mean error, %", legend=legend, x_text=share,
     )  # fmt: skip
-    thin = np.unique(np.linspace(0, len(x) - 1, SAMPLES).round().astype(int))
+    thin = evenly_spread(len(x), SAMPLES)
     thin = thin[from_[thin]]
     plot.curve([0, 1], [mean, mean], stroke=FLOOR, stroke_width=1.6, stroke_dasharray="1.5 3.5")
     plot.curve(x[thin], best[thin], stroke=series_colour(2), stroke_width=1.8, stroke_dasharray="5 4")

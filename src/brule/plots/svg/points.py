@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brule.arrays import Array
+from brule.arrays import Array, evenly_spread
 from brule.errors import DataError
 from brule.plots.checks import check_edges, check_landmarks
 from brule.plots.colours import index_colours
@@ -182,7 +182,7 @@ def confidence_chart(spread: ArrayLike, errors: ArrayLike) -> str:
     x, y = np.asarray(spread, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1 or not len(x) or not np.isfinite([x, y]).all():
         raise DataError("expected one finite spread and one finite error for each image, at least one.")
-    shown = np.unique(np.linspace(0, len(x) - 1, MAX_DOTS).round().astype(int)) if len(x) > MAX_DOTS else np.arange(len(x))
+    shown = evenly_spread(len(x), MAX_DOTS)
     low, high = float(x.min()), float(x.max())
     margin = 0.04 * (high - low) or 0.5
     words = f"{len(shown)} of {len(x)} images" if len(shown) < len(x) else f"{len(x)} images"
