@@ -15,6 +15,7 @@ from brule.tensors import Images
 from brule.training.config import TrainingConfig
 from brule.training.ema import MeanPredictions
 from brule.training.prediction import predict_crops
+from brule.training.refinement import LocalRefinement
 
 _PIXELS = 512 * 128**2  # of all gradient maps together: 512 images of an encoder at 64 px
 _MIN_IMAGES = 64
@@ -72,6 +73,7 @@ def align_with_edges(
     *,
     shape_model: ShapeModel,
     config: TrainingConfig,
+    refinement: LocalRefinement | None = None,
 ) -> None:
     r"""Note the shift from the mean of a few annotated shapes to the mean shape that fits edges in the images best.
 
@@ -94,6 +96,7 @@ def align_with_edges(
         images: unlabelled crops.
         shape_model: its prior's mean is what is shifted.
         config: its section ``crop`` is read.
+        refinement: of the teacher's landmarks, where it has been learnt.
     """
     prior = shape_model.prior
     assert prior is not None
@@ -104,9 +107,12 @@ def align_with_edges(
     size = max(config.crop.image_size, min(2 * config.crop.image_size, _FINEST))
     count = max(_MIN_IMAGES, _PIXELS // size**2)
     chosen = evenly_spread(len(images), count)
-    pairs = [(derivatives(crops, size), points) for crops, points in predict_crops(teacher, images, config, chosen=chosen)]
-    slopes, points = (torch.cat(own) for own in zip(*pairs, strict=True))
+    crops, points = (torch.cat(own) for own in zip(*predict_crops(teacher, images, config, chosen=chosen), strict=True))
     points = points - points.mean(0) + prior.mean
+    if refinement is not None:
+        points = refinement(points, crops, prior)
+        points = points - points.mean(0) + prior.mean
+    slopes = torch.cat([derivatives(own, size) for own in crops.split(_MIN_IMAGES)])
     directions = principal_directions(prior, shape_model.mirror)
     strictness = _STRICTNESS * prior.count
     amounts = torch.zeros(len(directions), device=points.device, requires_grad=True)

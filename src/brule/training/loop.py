@@ -20,7 +20,7 @@ from brule.networks import split_batches
 from brule.tensors import Images, one_thread_after_fork
 from brule.tracking.callbacks import Callback
 from brule.tracking.log import RunLog
-from brule.training.batches import Batch, BatchSource, LabelledImages
+from brule.training.batches import Batch, BatchSource, LabelledImages, mixed_seed
 from brule.training.checkpointing import Checkpointer, Measure, Preview
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
@@ -32,6 +32,8 @@ from brule.training.schedule import is_finetuning, lr_scale
 from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps import Step, encoder_step, gan_step, supervised_step
 
+_REFINEMENTS = 4  # times that it is learnt
+_REFINEMENT = 3  # the stream of the seed for it
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a cluster's scheduler, a terminal that is closed
 
 
@@ -127,8 +129,10 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
         checkpointer.log.begin(_settings(config))
         began, enough = time.monotonic() - state.progress.elapsed, False
         while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set() or enough):
-            # Once: how far the mean of the annotated shapes is from that of all images.
-            _find_mean_when_due(state, source, progress)
+            # Four times: what the surroundings of each landmark have in common.
+            relearnt = _refine_when_due(state, source, progress)
+            # How far the mean of the annotated shapes is from that of all images.
+            _find_mean_when_due(state, source, progress, again=relearnt)
             # The batch, drawn in another thread while the last iteration was computed.
             batch = source.batch(state.progress.iteration, finetune=is_finetuning(progress, config))
             # Algorithms 1 and 2, annotated images, averages.
@@ -181,20 +185,44 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
     return labelled.images
 
 
-def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float) -> None:
-    """Find out once how far the mean of the annotated shapes is from that of all images: by annotated images, or by edges."""
+def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float, *, again: bool) -> None:
+    """Find out how far the mean of the annotated shapes is from that of all images.
+
+    Once, by annotated images; or by edges, and again with better landmarks.
+    """
     config, means = state.config, state.means
     start = config.teacher.align if source.labelled is None else config.labelled.start
-    # Whether it was done comes last: a GPU has to be waited for to know that.
-    if not 0 < start <= progress or not config.teacher.enabled or means.corrected:
+    if not 0 < start <= progress or not config.teacher.enabled:
         return
     if state.shape_model.prior is None or source.images is None:
         return
+    again = again and source.labelled is None
+    if not again and means.corrected:  # last: a GPU has to be waited for to know that
+        return
     if source.labelled is None:
-        align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config)
+        refinement = state.refinement if state.progress.refinements else None
+        align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config, refinement=refinement)
     else:
         debias_mean(means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
     means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently
+
+
+def _refine_when_due(state: TrainingState, source: BatchSource, progress: float) -> bool:
+    """Learn anew how the teacher's landmarks are refined, at equal intervals from ``teacher.refine`` on; whether it was due."""
+    config, refinement, start = state.config, state.refinement, state.config.teacher.refine
+    if refinement is None or source.images is None or progress < start:
+        return False
+    due = 1 + int(_REFINEMENTS * (progress - start) / (1 - start)) if start < 1 else 0
+    if state.progress.refinements >= due:
+        return False
+    state.progress.refinements = due
+    prior = state.shape_model.moved(state.means.shift).prior
+    assert prior is not None
+    generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _REFINEMENT))
+    refinement.fit(state.ema, source.images, prior=prior, config=config, generator=generator)
+    for learnt in refinement.buffers():
+        learnt.copy_(state.distributed.broadcast(learnt))  # processes may round differently
+    return True
 
 
 def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:

@@ -21,6 +21,7 @@ from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
 from brule.training.muon import Muon, dense_convolutions
+from brule.training.refinement import LocalRefinement
 from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
 
@@ -157,6 +158,8 @@ def start_run(
     if decoder is not None:
         state.decoder, state.decoder_ema, state.discriminator = decoder, copy.deepcopy(decoder).eval(), discriminator
         optimizers |= _gan_optimizers(decoder, discriminator, config)
+    if config.teacher.enabled and config.teacher.refine and shape_model.prior is not None:
+        state.refinement = LocalRefinement(len(barycenter)).to(device)
     if config.compile:
         _compile(state)
     if resume:

@@ -13,6 +13,7 @@ from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.ema import MeanPredictions
+from brule.training.refinement import LocalRefinement
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
@@ -26,11 +27,13 @@ class Progress:
         iteration: iterations done.
         elapsed: seconds spent in them, over all the times the run was resumed.
         pending: terms of the latest iterations, which the next line of the log is to average.
+        refinements: how often the refinement of the targets was learnt.
     """
 
     iteration: int = 0
     elapsed: float = 0.0
     pending: dict[str, list[float]] = field(default_factory=dict)
+    refinements: int = 0
 
     def fraction(self, config: TrainingConfig) -> float:
         """How much of the run is done, by iterations or by minutes, whichever is further."""
@@ -53,6 +56,7 @@ class TrainingState:
         decoder: generator and styles, where the configuration has a GAN.
         decoder_ema: the decoder's averaged weights.
         discriminator: where the GAN has one.
+        refinement: of the teacher's landmarks, where the configuration asks for it.
         progress: iterations done and seconds spent.
         distributed: the processes that train together.
         run: the identifier of the run, written to its checkpoints; ``None`` if it has none.
@@ -67,6 +71,7 @@ class TrainingState:
     decoder: Decoder | None = None
     decoder_ema: Decoder | None = None
     discriminator: Discriminator | None = None
+    refinement: LocalRefinement | None = None
     progress: Progress = field(default_factory=Progress)
     distributed: Distributed = SINGLE
     run: str | None = None
@@ -74,7 +79,7 @@ class TrainingState:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """Every module with a state, by the name it has in a checkpoint."""
-        names = ("model", "ema", "means", "decoder", "discriminator", "decoder_ema")
+        names = ("model", "ema", "means", "decoder", "discriminator", "decoder_ema", "refinement")
         return {name: module for name in names if (module := getattr(self, name)) is not None}
 
 

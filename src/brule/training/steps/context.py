@@ -126,7 +126,8 @@ def clean(points: Tensor, step: Step) -> Tensor:
     """The teacher's landmarks ``(B, N, 2)`` without what the shapes show to be wrong with them.
 
     Their mean over the images drifts, since an equivariance doesn't fix *which* points are followed: it is moved onto the
-    prior's mean. What is unlikely in a single shape is taken for noise.
+    prior's mean. What is unlikely in a single shape is taken for noise. Later in the run each landmark is moved to where its
+    surroundings look as in other images (:class:`brule.training.refinement.LocalRefinement`).
     """
     means, prior, teacher = step.state.means, step.shape_model.prior, step.config.teacher
     means.ema.lerp_(step.distributed.mean(points.mean(0)), means.SHARE)
@@ -134,6 +135,8 @@ def clean(points: Tensor, step: Step) -> Tensor:
         return points
     if teacher.centre:
         points = points - (means.ema - prior.mean)
+    if step.state.refinement is not None and step.state.progress.refinements:
+        return step.state.refinement.forward(points, step.views.clean1, prior)
     return prior.denoise(points, noise=teacher.noise) if teacher.noise else points
 
 
