@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapeModel, mirrored
 from brule.tensors import read_safetensors, to_input
-from brule.training import edge_alignment
+from brule.training import edge_alignment, loop
 from brule.training.config import load_config
 from brule.training.edge_alignment import Contours, align_with_edges, derivatives, principal_directions
 from brule.training.ema import MeanPredictions
@@ -30,7 +31,7 @@ def shape_model_of(shapes: Tensor, *, mirror: bool = True) -> ShapeModel:
     return build_shape_model(shapes.mean(0), shapes, load_config("cpu", SETTINGS | {"loss.mirror": mirror}))
 
 
-def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch, *, refinement: Any = None) -> Tensor:
     """The shift that is arrived at if the teacher finds these landmarks ``(200, N, 2)``."""
     config, crops = load_config("cpu", SETTINGS), to_input(torch.from_numpy(FACES.images))
     means = MeanPredictions(shape_model.barycenter[0])
@@ -38,7 +39,7 @@ def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPa
         edge_alignment, "predict_crops", lambda teacher, images, config, chosen: [(crops[chosen], found[chosen])]
     )
     model = build_model(shape_model.barycenter[0], config)
-    align_with_edges(means, model, FACES.images, shape_model=shape_model, config=config)
+    align_with_edges(means, model, FACES.images, shape_model=shape_model, config=config, refinement=refinement)
     assert means.corrected
     return means.shift
 
@@ -60,6 +61,16 @@ def test_what_the_teacher_adds_to_all_landmarks_does_not_matter(monkeypatch: pyt
     bias = 0.05 * torch.randn(68, 2, generator=torch.Generator().manual_seed(0))
     shifts = [aligned(shape_model, found, monkeypatch) for found in (SHAPES, SHAPES + bias)]
     assert torch.allclose(*shifts, atol=3e-3)
+
+
+def test_refined_landmarks_are_what_is_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape_model = shape_model_of(SHAPES[:6])
+    assert shape_model.prior is not None
+    deformed = SHAPES + shape_model.prior.sample(200, strength=1, generator=torch.Generator().manual_seed(0))
+    truth = aligned(shape_model, SHAPES, monkeypatch)
+    to_truth = aligned(shape_model, deformed, monkeypatch, refinement=lambda points, crops, prior: SHAPES)
+    assert torch.allclose(to_truth, truth, atol=1e-5)
+    assert not torch.allclose(aligned(shape_model, deformed, monkeypatch), truth, atol=1e-4)
 
 
 def test_the_shift_is_as_symmetric_as_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +164,18 @@ def test_the_mean_is_found_once_during_training(align: float, tmp_path: Path) ->
     tensors, _ = read_safetensors(tmp_path / CHECKPOINT)
     assert bool(tensors["means/corrected"]) == (align > 0)
     assert bool(tensors["means/shift"].any()) == (align > 0)
+
+
+@pytest.mark.parametrize(("refine", "times"), [(0.0, 1), (0.25, 3)])
+def test_the_mean_is_found_anew_with_better_landmarks(refine: float, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config("cpu", SETTINGS | {"crop.image_size": 32, "teacher.align": 0.5, "teacher.refine": refine})
+    refined: list[bool] = []
+
+    def noted(*arguments: Any, **keywords: Any) -> None:
+        refined.append(keywords["refinement"] is not None)
+        align_with_edges(*arguments, **keywords)
+
+    monkeypatch.setattr(loop, "align_with_edges", noted)
+    shapes = shapes_of(FEW)[:5]
+    train(FEW.images, shapes.mean(0), config, shapes=shapes, quiet=True)
+    assert refined == times * [refine > 0]
