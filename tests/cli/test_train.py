@@ -32,7 +32,7 @@ def test_writes_a_run_and_says_how_to_go_on(brule, words, faces: Path, tmp_path:
 
 def test_resume_needs_nothing_but_the_run_and_is_exact(brule, words, faces: Path, tmp_path: Path) -> None:
     # Without a schedule, so that the length of a run doesn't decide what happens in its first half.
-    steady = ("optimizer.schedule=constant", "loss.anneal_until=0", "teacher.align=0", "teacher.refine=0")
+    steady = ("optimizer.schedule=constant", "loss.anneal_until=0", "teacher.align=0", "teacher.regress=0")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert brule(*words(faces, whole, 6, *steady)).code == 0
     assert brule(*words(faces, parts, 3, *steady)).code == 0

@@ -31,7 +31,7 @@ def shape_model_of(shapes: Tensor, *, mirror: bool = True) -> ShapeModel:
     return build_shape_model(shapes.mean(0), shapes, load_config("cpu", SETTINGS | {"loss.mirror": mirror}))
 
 
-def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch, *, refinement: Any = None) -> Tensor:
+def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch, *, regression: Any = None) -> Tensor:
     """The shift that is arrived at if the teacher finds these landmarks ``(200, N, 2)``."""
     config, crops = load_config("cpu", SETTINGS), to_input(torch.from_numpy(FACES.images))
     means = MeanPredictions(shape_model.barycenter[0])
@@ -39,7 +39,7 @@ def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPa
         edge_alignment, "predict_crops", lambda teacher, images, config, chosen: [(crops[chosen], found[chosen])]
     )
     model = build_model(shape_model.barycenter[0], config)
-    align_with_edges(means, model, FACES.images, shape_model=shape_model, config=config, refinement=refinement)
+    align_with_edges(means, model, FACES.images, shape_model=shape_model, config=config, regression=regression)
     assert means.corrected
     return means.shift
 
@@ -68,7 +68,7 @@ def test_refined_landmarks_are_what_is_aligned(monkeypatch: pytest.MonkeyPatch) 
     assert shape_model.prior is not None
     deformed = SHAPES + shape_model.prior.sample(200, strength=1, generator=torch.Generator().manual_seed(0))
     truth = aligned(shape_model, SHAPES, monkeypatch)
-    to_truth = aligned(shape_model, deformed, monkeypatch, refinement=lambda points, crops, prior: SHAPES)
+    to_truth = aligned(shape_model, deformed, monkeypatch, regression=lambda points, crops, prior: SHAPES)
     assert torch.allclose(to_truth, truth, atol=1e-5)
     assert not torch.allclose(aligned(shape_model, deformed, monkeypatch), truth, atol=1e-4)
 
@@ -166,16 +166,16 @@ def test_the_mean_is_found_once_during_training(align: float, tmp_path: Path) ->
     assert bool(tensors["means/shift"].any()) == (align > 0)
 
 
-@pytest.mark.parametrize(("refine", "times"), [(0.0, 1), (0.25, 3)])
-def test_the_mean_is_found_anew_with_better_landmarks(refine: float, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = load_config("cpu", SETTINGS | {"crop.image_size": 32, "teacher.align": 0.5, "teacher.refine": refine})
+@pytest.mark.parametrize(("regress", "times"), [(0.0, 1), (0.25, 3)])
+def test_the_mean_is_found_anew_with_better_landmarks(regress: float, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config("cpu", SETTINGS | {"crop.image_size": 32, "teacher.align": 0.5, "teacher.regress": regress})
     refined: list[bool] = []
 
     def noted(*arguments: Any, **keywords: Any) -> None:
-        refined.append(keywords["refinement"] is not None)
+        refined.append(keywords["regression"] is not None)
         align_with_edges(*arguments, **keywords)
 
     monkeypatch.setattr(loop, "align_with_edges", noted)
     shapes = shapes_of(FEW)[:5]
     train(FEW.images, shapes.mean(0), config, shapes=shapes, quiet=True)
-    assert refined == times * [refine > 0]
+    assert refined == times * [regress > 0]

@@ -17,7 +17,7 @@ from brule.training.distributed import SINGLE, Distributed
 from brule.training.schedule import finetune_config
 from brule.training.views import draw_augmented_pair, draw_labelled, draw_moved
 
-_LABELS = 2  # the stream of the seed for annotated images; that of unlabelled ones has no number, 1 is that of the styles
+_LABELS = 2  # the stream of the seed for annotated images; unlabelled ones have none, styles 1, local regressions 3
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ def load_checkpoint(
     try:
         stored = parse_json(metadata["progress"])
         pending = {str(name): [float(value) for value in values] for name, values in stored.get("pending", {}).items()}
-        refinements = int(stored.get("refinements", 0))
-        return Progress(int(stored["iteration"]), float(stored["elapsed"]), pending, refinements)
+        regressions = int(stored.get("regressions", 0))
+        return Progress(int(stored["iteration"]), float(stored["elapsed"]), pending, regressions)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: holds no progress of the run ({error}); use an older copy") from None
 

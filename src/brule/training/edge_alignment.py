@@ -14,11 +14,12 @@ from brule.model import BruleModel
 from brule.tensors import Images
 from brule.training.config import TrainingConfig
 from brule.training.ema import MeanPredictions
+from brule.training.local_regression import LocalRegression
 from brule.training.prediction import predict_crops
-from brule.training.refinement import LocalRefinement
 
 _PIXELS = 512 * 128**2  # of all gradient maps together: 512 images of an encoder at 64 px
 _MIN_IMAGES = 64
+_CHUNK = 64  # images at once
 _FINEST = 160  # side to which smaller images are enlarged: edges are placed between pixels
 _BLUR = 0.6  # σ in pixels of the enlarged image
 _REACH = 3  # pixels
@@ -73,7 +74,7 @@ def align_with_edges(
     *,
     shape_model: ShapeModel,
     config: TrainingConfig,
-    refinement: LocalRefinement | None = None,
+    regression: LocalRegression | None = None,
 ) -> None:
     r"""Note the shift from the mean of a few annotated shapes to the mean shape that fits edges in the images best.
 
@@ -96,7 +97,7 @@ def align_with_edges(
         images: unlabelled crops.
         shape_model: its prior's mean is what is shifted.
         config: its section ``crop`` is read.
-        refinement: of the teacher's landmarks, where it has been learnt.
+        regression: moves the teacher's landmarks first; ``None`` before it is learnt.
     """
     prior = shape_model.prior
     assert prior is not None
@@ -109,10 +110,10 @@ def align_with_edges(
     chosen = evenly_spread(len(images), count)
     crops, points = (torch.cat(own) for own in zip(*predict_crops(teacher, images, config, chosen=chosen), strict=True))
     points = points - points.mean(0) + prior.mean
-    if refinement is not None:
-        points = refinement(points, crops, prior)
+    if regression is not None:
+        points = regression(points, crops, prior)
         points = points - points.mean(0) + prior.mean
-    slopes = torch.cat([derivatives(own, size) for own in crops.split(_MIN_IMAGES)])
+    slopes = torch.cat([derivatives(own, size) for own in crops.split(_CHUNK)])
     directions = principal_directions(prior, shape_model.mirror)
     strictness = _STRICTNESS * prior.count
     amounts = torch.zeros(len(directions), device=points.device, requires_grad=True)

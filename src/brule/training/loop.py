@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,8 +33,8 @@ from brule.training.schedule import is_finetuning, lr_scale
 from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps import Step, encoder_step, gan_step, supervised_step
 
-_REFINEMENTS = 4  # times that it is learnt
-_REFINEMENT = 3  # the stream of the seed for it
+_FITS = 4  # of the local regressions
+_FIT_STREAM = 3  # of the seed, see brule.training.batches
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a cluster's scheduler, a terminal that is closed
 
 
@@ -129,8 +130,8 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
         checkpointer.log.begin(_settings(config))
         began, enough = time.monotonic() - state.progress.elapsed, False
         while (progress := state.progress.fraction(config)) < 1 and not state.distributed.any(stop.is_set() or enough):
-            # Four times: what the surroundings of each landmark have in common.
-            relearnt = _refine_when_due(state, source, progress)
+            # Four times: how the surroundings of each landmark look.
+            relearnt = _regress_when_due(state, source, progress)
             # How far the mean of the annotated shapes is from that of all images.
             _find_mean_when_due(state, source, progress, again=relearnt)
             # The batch, drawn in another thread while the last iteration was computed.
@@ -188,7 +189,7 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
 def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float, *, again: bool) -> None:
     """Find out how far the mean of the annotated shapes is from that of all images.
 
-    Once, by annotated images; or by edges, and again with better landmarks.
+    By annotated images once; by edges once, and again whenever the local regressions are learnt.
     """
     config, means = state.config, state.means
     start = config.teacher.align if source.labelled is None else config.labelled.start
@@ -200,28 +201,31 @@ def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: flo
     if not again and means.corrected:  # last: a GPU has to be waited for to know that
         return
     if source.labelled is None:
-        refinement = state.refinement if state.progress.refinements else None
-        align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config, refinement=refinement)
+        regression = state.regression if state.progress.regressions else None
+        align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config, regression=regression)
     else:
         debias_mean(means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
     means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently
 
 
-def _refine_when_due(state: TrainingState, source: BatchSource, progress: float) -> bool:
-    """Learn anew how the teacher's landmarks are refined, at equal intervals from ``teacher.refine`` on; whether it was due."""
-    config, refinement, start = state.config, state.refinement, state.config.teacher.refine
-    if refinement is None or source.images is None or progress < start:
+def _regress_when_due(state: TrainingState, source: BatchSource, progress: float) -> bool:
+    """Learn anew how the teacher's landmarks are moved, at equal intervals from ``teacher.regress`` on; whether it was due."""
+    config, regression, start = state.config, state.regression, state.config.teacher.regress
+    if regression is None or source.images is None or start == 1:
         return False
-    due = 1 + int(_REFINEMENTS * (progress - start) / (1 - start)) if start < 1 else 0
-    if state.progress.refinements >= due:
+    due = 1 + math.floor(_FITS * (progress - start) / (1 - start)) if progress >= start else 0
+    learnt = state.progress.regressions
+    if learnt > max(1, due):  # the run has been made longer, and is at an earlier part of it now
+        state.progress.regressions = max(1, due)
+    if learnt >= due:
         return False
-    state.progress.refinements = due
+    state.progress.regressions = due
     prior = state.shape_model.moved(state.means.shift).prior
     assert prior is not None
-    generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _REFINEMENT))
-    refinement.fit(state.ema, source.images, prior=prior, config=config, generator=generator)
-    for learnt in refinement.buffers():
-        learnt.copy_(state.distributed.broadcast(learnt))  # processes may round differently
+    generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _FIT_STREAM))
+    regression.fit(state.ema, source.images, prior=prior, config=config, generator=generator)
+    for tensor in regression.buffers():
+        tensor.copy_(state.distributed.broadcast(tensor))  # processes may round differently
     return True
 
 

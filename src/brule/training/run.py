@@ -19,9 +19,9 @@ from brule.networks import Discriminator, LandmarkEncoder
 from brule.tensors import load_module
 from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
+from brule.training.local_regression import LocalRegression
 from brule.training.mirror import mirror_of
 from brule.training.muon import Muon, dense_convolutions
-from brule.training.refinement import LocalRefinement
 from brule.training.state import TrainingState
 from brule.transport import free_support_barycenter
 
@@ -104,7 +104,7 @@ def build_shape_model(
     loss, teacher = config.loss, config.teacher
     mirror = mirror_of(barycenter, shapes, config)
     wanted = "prior" in needed_by(config) or config.warp.bends
-    wanted = wanted or (teacher.enabled and (teacher.centre or teacher.noise))
+    wanted = wanted or (teacher.enabled and (teacher.centre or teacher.noise or teacher.regress))
     prior = ShapePrior.fit(shapes, mirror=mirror) if wanted and shapes is not None else None
     held = loss.barycenter or (prior is not None and loss.shape_prior)
     if loss.tied and not held and not indexed:
@@ -158,8 +158,8 @@ def start_run(
     if decoder is not None:
         state.decoder, state.decoder_ema, state.discriminator = decoder, copy.deepcopy(decoder).eval(), discriminator
         optimizers |= _gan_optimizers(decoder, discriminator, config)
-    if config.teacher.enabled and config.teacher.refine and shape_model.prior is not None:
-        state.refinement = LocalRefinement(len(barycenter)).to(device)
+    if config.teacher.enabled and config.teacher.regress and shape_model.prior is not None and shape_model.indexed:
+        state.regression = LocalRegression(len(barycenter)).to(device)
     if config.compile:
         _compile(state)
     if resume:

@@ -347,13 +347,14 @@ class Teacher(Section):
         le=1,
         description="Fraction of the run after which the mean of the annotated shapes is moved to where it fits the edges of "
         "the unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Nothing is moved "
-        "unless most landmarks trace contours. It is found anew whenever teacher.refine learns. Annotated images, if there "
+        "unless most landmarks trace contours. It is found anew whenever teacher.regress learns. Annotated images, if there "
         "are any, show the mean instead.",
     )
-    refine: float = Field(
+    regress: float = Field(
         0.0,
         ge=0,
         le=1,
         description="Fraction of the run after which each target is moved to where its surroundings look as in the other "
-        "images. How they look is learnt four times, at equal intervals, without labels. 0 = never. It needs the shape prior.",
+        "images, by local regressions that are learnt without labels, four times at equal intervals; they take the place of "
+        "teacher.noise. 0 = never. They need the shape prior.",
     )

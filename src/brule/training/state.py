@@ -13,7 +13,7 @@ from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.ema import MeanPredictions
-from brule.training.refinement import LocalRefinement
+from brule.training.local_regression import LocalRegression
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
@@ -27,13 +27,13 @@ class Progress:
         iteration: iterations done.
         elapsed: seconds spent in them, over all the times the run was resumed.
         pending: terms of the latest iterations, which the next line of the log is to average.
-        refinements: how often the refinement of the targets was learnt.
+        regressions: number of the last occasion at which the local regressions were learnt, 0 before the first.
     """
 
     iteration: int = 0
     elapsed: float = 0.0
     pending: dict[str, list[float]] = field(default_factory=dict)
-    refinements: int = 0
+    regressions: int = 0
 
     def fraction(self, config: TrainingConfig) -> float:
         """How much of the run is done, by iterations or by minutes, whichever is further."""
@@ -56,7 +56,7 @@ class TrainingState:
         decoder: generator and styles, where the configuration has a GAN.
         decoder_ema: the decoder's averaged weights.
         discriminator: where the GAN has one.
-        refinement: of the teacher's landmarks, where the configuration asks for it.
+        regression: moves the teacher's landmarks, where the configuration asks for it.
         progress: iterations done and seconds spent.
         distributed: the processes that train together.
         run: the identifier of the run, written to its checkpoints; ``None`` if it has none.
@@ -71,7 +71,7 @@ class TrainingState:
     decoder: Decoder | None = None
     decoder_ema: Decoder | None = None
     discriminator: Discriminator | None = None
-    refinement: LocalRefinement | None = None
+    regression: LocalRegression | None = None
     progress: Progress = field(default_factory=Progress)
     distributed: Distributed = SINGLE
     run: str | None = None
@@ -79,7 +79,7 @@ class TrainingState:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """Every module with a state, by the name it has in a checkpoint."""
-        names = ("model", "ema", "means", "decoder", "discriminator", "decoder_ema", "refinement")
+        names = ("model", "ema", "means", "decoder", "discriminator", "decoder_ema", "regression")
         return {name: module for name in names if (module := getattr(self, name)) is not None}
 
 

@@ -127,16 +127,18 @@ def clean(points: Tensor, step: Step) -> Tensor:
 
     Their mean over the images drifts, since an equivariance doesn't fix *which* points are followed: it is moved onto the
     prior's mean. What is unlikely in a single shape is taken for noise. Later in the run each landmark is moved to where its
-    surroundings look as in other images (:class:`brule.training.refinement.LocalRefinement`).
+    surroundings look as in other images (:class:`brule.training.local_regression.LocalRegression`).
     """
     means, prior, teacher = step.state.means, step.shape_model.prior, step.config.teacher
     means.ema.lerp_(step.distributed.mean(points.mean(0)), means.SHARE)
     if prior is None:
         return points
+    apart = means.ema - prior.mean
     if teacher.centre:
-        points = points - (means.ema - prior.mean)
-    if step.state.refinement is not None and step.state.progress.refinements:
-        return step.state.refinement.forward(points, step.views.clean1, prior)
+        points = points - apart
+    if step.state.regression is not None and step.state.progress.regressions:
+        kept = torch.zeros_like(apart) if teacher.centre else apart
+        return step.state.regression.forward(points - kept, step.views.clean1, prior) + kept
     return prior.denoise(points, noise=teacher.noise) if teacher.noise else points
 
 

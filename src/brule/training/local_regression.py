@@ -1,4 +1,4 @@
-"""A teacher's landmarks, moved to where each looks most like itself in the other images."""
+"""A teacher's landmarks, moved to where the surroundings of each look as in the other images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from brule.tensors import Images
 from brule.training.config import TrainingConfig
 from brule.training.prediction import predict_crops
 
-_MAX_IMAGES = 1000  # that it is fitted to
+_MAX_IMAGES = 1000  # used for fitting
 _SIZE = 64  # pixels at which surroundings are looked at, however large the encoder's input is
 _BLUR = 0.5  # σ in these pixels
 _REACH = 2  # pixels
@@ -23,22 +23,22 @@ _DIRECTIONS = 8  # of the gradient, all around
 _GRID = 5  # points per side of a landmark's surroundings
 _SPACING = 0.01  # of the crop
 _STAGES = 4
-_JITTER = 0.008  # of the crop: how far landmarks are put aside to learn the way back
-_COPIES = 2  # of each image, with landmarks put aside
-_RIDGE = 0.3  # of the mean variance
+_JITTER = 0.008  # of the crop: how far landmarks are displaced to learn the way back
+_COPIES = 2  # of each image, with landmarks displaced
+_RIDGE = 0.3  # of the features' mean square
 _GAIN = 1.5  # the way back is found too short, since each landmark itself is off
 _NOISE = 0.015  # of the crop: what the shape prior takes for noise after each stage
 _CHUNK = 64  # images at once
 _TINY = 1e-12
 
 
-class LocalRefinement(nn.Module):
+class LocalRegression(nn.Module):
     r"""Regressions from the surroundings of each landmark to the way back to where it should be, one stage after another.
 
     A teacher that has learnt from equivariance alone finds about the same point of each object, but not quite: what it calls
-    the corner of the mouth is a little further out in one face than in another. Each stage takes its landmarks for true, puts
-    them aside at random, and learns by ridge regression what the surroundings say about the way back. So simple a rule can't
-    learn where the teacher errs in a single image: it finds what the images have in common.
+    the corner of the mouth is a little further out in one face than in another. Each stage treats its landmarks as the truth,
+    displaces them at random, and predicts the way back from their surroundings by ridge regression. A rule this simple can't
+    reproduce the teacher's errors in single images; it learns only what the images share.
 
     .. math:: W = \arg\min_W \overline{\lVert W^\top f(I, X + \delta) + \delta \rVert^2} + c \lVert W \rVert^2, \qquad
         X \leftarrow \mathrm{denoise}\bigl(X + g\, W^\top f(I, X)\bigr)
@@ -51,26 +51,41 @@ class LocalRefinement(nn.Module):
         count: ``N``, landmarks.
 
     Attributes:
-        weights: ``(stages, N, F, 2)``.
-        shifts: ``(stages, N, 2)``, how far each stage would move the mean.
+        weights: ``(stages, N, F, 2)``, with the gain ``g``.
+        mean: ``(N, 2)``, that of the shape prior when they were learnt.
     """
 
     weights: Tensor
-    shifts: Tensor
+    mean: Tensor
 
     def __init__(self, count: int) -> None:
         super().__init__()
         features = _GRID**2 * _DIRECTIONS + 1
         self.register_buffer("weights", torch.zeros(_STAGES, count, features, 2))
-        self.register_buffer("shifts", torch.zeros(_STAGES, count, 2))
+        self.register_buffer("mean", torch.zeros(count, 2))
 
     @torch.no_grad()
     def forward(self, points: Tensor, crops: Tensor, prior: ShapePrior) -> Tensor:
-        """The landmarks ``(B, N, 2)`` of crops ``(B, C, S, S)``, refined; both in the unit square, without gradient."""
+        """Move landmarks to where their surroundings look as in other images.
+
+        Args:
+            points: ``(B, N, 2)`` in the unit square, their mean over all images that of the prior.
+            crops: ``(B, C, S, S)``.
+            prior: of the shape. Its mean may have moved since the regressions were learnt: landmarks are then looked at where
+                they would have been, and moved alike.
+
+        Returns:
+            ``(B, N, 2)``, without gradient.
+        """
+        moved = prior.mean - self.mean
+        prior = prior.moved(-moved)
         maps = gradients(crops)
-        for weights, shift in zip(self.weights, self.shifts, strict=True):
-            points = prior.denoise(_moved(points, maps, weights, mean=prior.mean) - shift, noise=_NOISE)
-        return points
+        found = points.float() - moved
+        for weights in self.weights:
+            frames = _frames(found, self.mean)
+            way = _way(_surroundings(maps, found, frames), weights)
+            found = prior.denoise(found + _turned(way, frames), noise=_NOISE)
+        return (found + moved).to(points.dtype)
 
     @torch.no_grad()
     def fit(
@@ -87,21 +102,22 @@ class LocalRefinement(nn.Module):
         Args:
             teacher: the averaged model, in evaluation mode.
             images: unlabelled crops.
-            prior: of the shape, its mean where that of the landmarks is to be.
-            config: its sections ``crop`` and ``teacher`` are read.
+            prior: of the shape; landmarks are put about its mean first.
+            config: its section ``crop`` is read.
             generator: the source of randomness, on the CPU.
         """
+        self.mean.copy_(prior.mean)
         chosen = evenly_spread(len(images), _MAX_IMAGES)
         pairs = [(gradients(crops), points) for crops, points in predict_crops(teacher, images, config, chosen=chosen)]
         maps, points = (torch.cat(own) for own in zip(*pairs, strict=True))
-        if config.teacher.centre:
-            points = points - points.mean(0) + prior.mean
-        mean = points.mean(0)
-        for weights, shift in zip(self.weights, self.shifts, strict=True):
+        points = points - points.mean(0) + prior.mean
+        for weights in self.weights:
             weights.copy_(_GAIN * _way_back(points, maps, mean=prior.mean, generator=generator))
-            points = torch.cat([_moved(own, there, weights, mean=prior.mean) for own, there in _chunks(points, maps)])
-            shift.copy_(points.mean(0) - mean)
-            points = prior.denoise(points - shift, noise=_NOISE)
+            found = [_way(_surroundings(there, own, _frames(own, prior.mean)), weights) for own, there in _chunks(points, maps)]
+            ways = torch.cat(found)
+            weights[:, -1] -= ways.mean(0)
+            points = points + _turned(ways - ways.mean(0), _frames(points, prior.mean))
+            points = prior.denoise(points - points.mean(0) + prior.mean, noise=_NOISE)
 
 
 def gradients(crops: Tensor) -> Tensor:
@@ -123,23 +139,23 @@ def gradients(crops: Tensor) -> Tensor:
 
 
 def _way_back(points: Tensor, maps: Tensor, *, mean: Tensor, generator: torch.Generator) -> Tensor:
-    """The regression ``(N, F, 2)`` from surroundings of landmarks that were put aside to the way back, in the mean's frame."""
+    """The regression ``(N, F, 2)`` from the surroundings of displaced landmarks to the way back, in the mean's frame."""
     gram, moments = points.new_zeros(()), points.new_zeros(())
     for own, there in _chunks(points, maps):
         frames = _frames(own, mean)
         for _ in range(_COPIES):
-            aside = _JITTER * torch.randn(own.shape, generator=generator).to(own)
-            surroundings = _surroundings(there, own + _turned(aside, frames), frames)
+            displaced = _JITTER * torch.randn(own.shape, generator=generator).to(own)
+            surroundings = _surroundings(there, own + _turned(displaced, frames), frames)
             gram = gram + torch.einsum("bnf,bng->nfg", surroundings, surroundings)
-            moments = moments - torch.einsum("bnf,bnd->nfd", surroundings, aside)
+            moments = moments - torch.einsum("bnf,bnd->nfd", surroundings, displaced)
     penalty = _RIDGE * torch.diagonal(gram, dim1=1, dim2=2).mean(1)[:, None].repeat(1, gram.shape[-1])
     penalty[:, -1] = 0  # of the constant feature
     return torch.linalg.solve((gram + torch.diag_embed(penalty)).double().cpu(), moments.double().cpu()).to(points)
 
 
-def _moved(points: Tensor, maps: Tensor, weights: Tensor, *, mean: Tensor) -> Tensor:
-    frames = _frames(points, mean)
-    return points + _turned(torch.einsum("bnf,nfd->bnd", _surroundings(maps, points, frames), weights), frames)
+def _way(surroundings: Tensor, weights: Tensor) -> Tensor:
+    """The way ``(B, N, 2)`` that the surroundings ``(B, N, F)`` of landmarks show, in the mean's frame."""
+    return torch.einsum("bnf,nfd->bnd", surroundings, weights)
 
 
 def _frames(points: Tensor, mean: Tensor) -> Tensor:
