@@ -214,6 +214,18 @@ def test_it_works_with_other_settings(changes: dict[str, object], tmp_path: Path
     assert run(tmp_path, teacher__regress=0.5, **changes).finished
 
 
+def test_two_threads_learn_the_same_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's batched solver hangs with two threads on some CPUs."""
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(fitted(wrong()[LEARNT], monkeypatch).weights)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(*found, atol=1e-3)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_landmarks(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, prior = wrong()[:, 36 : 36 + count], prior_of(SHAPES[:, 36 : 36 + count])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -150,7 +151,9 @@ def _way_back(points: Tensor, maps: Tensor, *, mean: Tensor, generator: torch.Ge
             moments = moments - torch.einsum("bnf,bnd->nfd", surroundings, displaced)
     penalty = _RIDGE * torch.diagonal(gram, dim1=1, dim2=2).mean(1)[:, None].repeat(1, gram.shape[-1])
     penalty[:, -1] = 0  # of the constant feature
-    return torch.linalg.solve((gram + torch.diag_embed(penalty)).double().cpu(), moments.double().cpu()).to(points)
+    matrices = (gram + torch.diag_embed(penalty)).double().cpu().numpy()
+    # Not by PyTorch: with two threads, its solver of many systems at once never returns on some CPUs (MKL, torch 2.13).
+    return torch.from_numpy(np.linalg.solve(matrices, moments.double().cpu().numpy())).to(points)
 
 
 def _way(surroundings: Tensor, weights: Tensor) -> Tensor:
