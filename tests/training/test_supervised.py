@@ -164,7 +164,7 @@ def test_annotated_images_alone_teach_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unlabelled", [True, False])
 def test_a_run_with_labels_is_taken_up_exactly(unlabelled: bool, tmp_path: Path) -> None:
     # Nothing that depends on the run's length; labels begin with the second iteration of either.
-    steady = {"optimizer__schedule": "constant", "loss__anneal_until": 0, "labelled__start": 0.1}
+    steady = {"optimizer__schedule": "constant", "loss__anneal_until": 0, "labelled__start": 0.1, "teacher__regress": 0}
     run(settings(iterations=3, **steady), unlabelled=unlabelled, directory=tmp_path)
     longer = settings(**steady)
     resumed = run(longer, unlabelled=unlabelled, directory=tmp_path, resume=True)

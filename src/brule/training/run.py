@@ -19,7 +19,6 @@ from brule.networks import Discriminator, LandmarkEncoder
 from brule.tensors import load_module
 from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
-from brule.training.local_regression import LocalRegression
 from brule.training.mirror import mirror_of
 from brule.training.muon import Muon, dense_convolutions
 from brule.training.state import TrainingState
@@ -159,6 +158,8 @@ def start_run(
         state.decoder, state.decoder_ema, state.discriminator = decoder, copy.deepcopy(decoder).eval(), discriminator
         optimizers |= _gan_optimizers(decoder, discriminator, config)
     if config.teacher.enabled and config.teacher.regress and shape_model.prior is not None and shape_model.indexed:
+        from brule.training.local_regression import LocalRegression  # pydantic, which loading a detector does without
+
         state.regression = LocalRegression(len(barycenter)).to(device)
     if config.compile:
         _compile(state)

@@ -13,10 +13,10 @@ from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.ema import MeanPredictions
-from brule.training.local_regression import LocalRegression
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
+    from brule.training.local_regression import LocalRegression
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Progress:
     iteration: int = 0
     elapsed: float = 0.0
     pending: dict[str, list[float]] = field(default_factory=dict)
-    regressions: int = 0
+    regressions: int = field(default=0, compare=False)
 
     def fraction(self, config: TrainingConfig) -> float:
         """How much of the run is done, by iterations or by minutes, whichever is further."""
