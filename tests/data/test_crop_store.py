@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -176,13 +177,16 @@ def test_who_waits_takes_over_from_one_that_ends_early(samples: list[Sample], de
     np.testing.assert_array_equal(cache.images, np.stack([load_crop(sample, 8)[0] for sample in samples]))
 
 
-def test_without_locks_each_builds_its_own_and_one_stays(
-    samples: list[Sample], own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_locks(*_: object, **__: object) -> None:
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def acquire(*_: object, **__: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_each_builds_its_own_and_one_stays(samples: list[Sample], own_cache: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         caches = list(pool.map(lambda _: build_cache(samples, 8, workers=1), range(4)))
     with pytest.raises(KeyboardInterrupt):
@@ -190,6 +194,29 @@ def test_without_locks_each_builds_its_own_and_one_stays(
     for cache in caches:
         np.testing.assert_array_equal(cache.images, caches[0].images)
     assert [info.read for info in list_stores(own_cache) if info.samples] == [N]
+
+
+@pytest.mark.usefixtures("no_locks")
+@pytest.mark.skipif(os.unlink not in os.supports_dir_fd, reason="this system can't open folders")
+def test_without_locks_a_store_that_another_process_puts_in_place_stays(
+    samples: list[Sample], own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_cache(samples, 8, directory=tmp_path / "other")
+    (others,) = (tmp_path / "other").iterdir()
+    place, listdir = own_cache / others.name, os.listdir
+    place.mkdir(parents=True)
+    (place / "lock").touch()
+
+    def other_is_faster(folder: int) -> list[str]:
+        if others.exists():
+            store_module.remove(place)
+            others.rename(place)
+        return listdir(folder)
+
+    number = others.stat().st_ino
+    monkeypatch.setattr(store_module.os, "listdir", other_is_faster)
+    assert len(build_cache(samples, 8)) == N
+    assert not others.exists() and place.stat().st_ino == number
 
 
 def test_a_disk_that_fills_up_is_reported_and_what_was_finished_stays(
@@ -338,7 +365,6 @@ def test_a_store_of_another_version_is_left_alone_and_not_used(
 @pytest.mark.slow
 def test_two_processes_that_build_and_read_one_store_see_whole_crops(samples: list[Sample], own_cache: Path) -> None:
     """Each builds, checks every crop, clears what it can, and again, for a second."""
-    import os
     import time
 
     expected = np.stack([load_crop(sample, 8)[0] for sample in samples])

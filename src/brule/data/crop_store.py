@@ -42,6 +42,7 @@ BLOCK = 512
 _IMAGES, _BOXES, _LOG, _LOCK = "images.u8", "boxes.f4", "log.jsonl", "lock"
 _BOX = np.dtype("<f4")
 _CHUNK = 2**20  # bytes that a checksum is taken of at a time
+_ATTEMPTS = 5  # at putting a store in its place where there are no locks
 _ADVICE = "make room, or set the environment variable BRULE_CACHE to another folder"
 
 
@@ -179,12 +180,28 @@ class Store:
         own = Store(Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-", dir=self.folder.parent)), self.total, self.size)
         try:
             yield own
-            if self.done().read < self.total <= own.done().read:
-                remove(self.folder)
-                with contextlib.suppress(OSError):  # another process may have been faster
+            for _ in range(_ATTEMPTS):
+                if self.done().read >= self.total or own.done().read < self.total:
+                    break
+                self._empty_unless_complete()
+                with contextlib.suppress(OSError):  # another process was faster: with a store, or only with the lock's file
                     own.folder.rename(self.folder)
         finally:
             shutil.rmtree(own.folder, ignore_errors=True)
+
+    def _empty_unless_complete(self) -> None:
+        """Remove what is in the folder, but never what another process puts in its place meanwhile."""
+        if os.unlink not in os.supports_dir_fd:
+            remove(self.folder)
+            return
+        with contextlib.suppress(OSError):
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                if self.done().read < self.total:
+                    for name in os.listdir(folder):
+                        os.unlink(name, dir_fd=folder)
+            finally:
+                os.close(folder)
 
 
 class Writer:
