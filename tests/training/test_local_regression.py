@@ -233,7 +233,7 @@ def test_one_or_two_landmarks(count: int, monkeypatch: pytest.MonkeyPatch) -> No
     assert regression(found[UNSEEN], CROPS[UNSEEN], prior).isfinite().all()
 
 
-def test_without_shapes_there_is_nothing_to_refine(tmp_path: Path) -> None:
+def test_without_shapes_there_is_nothing_to_learn(tmp_path: Path) -> None:
     config = load_config("cpu", SETTINGS | {"crop.image_size": 32, "loss.barycenter": 1.0})
     mean = shapes_of(FEW)[:5].mean(0)
     assert build_shape_model(mean, None, config).prior is None

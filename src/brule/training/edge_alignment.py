@@ -19,7 +19,6 @@ from brule.training.prediction import predict_crops
 
 _PIXELS = 512 * 128**2  # of all gradient maps together: 512 images of an encoder at 64 px
 _MIN_IMAGES = 64
-_CHUNK = 64  # images at once
 _FINEST = 160  # side to which smaller images are enlarged: edges are placed between pixels
 _BLUR = 0.6  # σ in pixels of the enlarged image
 _REACH = 3  # pixels
@@ -108,12 +107,12 @@ def align_with_edges(
     size = max(config.crop.image_size, min(2 * config.crop.image_size, _FINEST))
     count = max(_MIN_IMAGES, _PIXELS // size**2)
     chosen = evenly_spread(len(images), count)
-    crops, points = (torch.cat(own) for own in zip(*predict_crops(teacher, images, config, chosen=chosen), strict=True))
+    batches, found = zip(*predict_crops(teacher, images, config, chosen=chosen), strict=True)
+    slopes, points = torch.cat([derivatives(crops, size) for crops in batches]), torch.cat(found)
     points = points - points.mean(0) + prior.mean
     if regression is not None:
-        points = regression(points, crops, prior)
+        points = regression(points, torch.cat(batches), prior)
         points = points - points.mean(0) + prior.mean
-    slopes = torch.cat([derivatives(own, size) for own in crops.split(_CHUNK)])
     directions = principal_directions(prior, shape_model.mirror)
     strictness = _STRICTNESS * prior.count
     amounts = torch.zeros(len(directions), device=points.device, requires_grad=True)

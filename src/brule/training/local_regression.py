@@ -113,11 +113,12 @@ class LocalRegression(nn.Module):
         maps, points = (torch.cat(own) for own in zip(*pairs, strict=True))
         points = points - points.mean(0) + prior.mean
         for weights in self.weights:
-            weights.copy_(_GAIN * _way_back(points, maps, mean=prior.mean, generator=generator))
-            found = [_way(_surroundings(there, own, _frames(own, prior.mean)), weights) for own, there in _chunks(points, maps)]
-            ways = torch.cat(found)
+            frames = _frames(points, prior.mean)
+            chunks = list(zip(*(own.split(_CHUNK) for own in (maps, points, frames)), strict=True))
+            weights.copy_(_GAIN * _way_back(chunks, generator))
+            ways = torch.cat([_way(_surroundings(*chunk), weights) for chunk in chunks])
             weights[:, -1] -= ways.mean(0)
-            points = points + _turned(ways - ways.mean(0), _frames(points, prior.mean))
+            points = points + _turned(ways - ways.mean(0), frames)
             points = prior.denoise(points - points.mean(0) + prior.mean, noise=_NOISE)
 
 
@@ -139,21 +140,25 @@ def gradients(crops: Tensor) -> Tensor:
     return found / found.square().sum(1, keepdim=True).sqrt().mean((-1, -2), keepdim=True).clamp_min(1e-6)
 
 
-def _way_back(points: Tensor, maps: Tensor, *, mean: Tensor, generator: torch.Generator) -> Tensor:
-    """The regression ``(N, F, 2)`` from the surroundings of displaced landmarks to the way back, in the mean's frame."""
-    gram, moments = points.new_zeros(()), points.new_zeros(())
-    for own, there in _chunks(points, maps):
-        frames = _frames(own, mean)
+def _way_back(chunks: list[tuple[Tensor, ...]], generator: torch.Generator) -> Tensor:
+    """The regression ``(N, F, 2)`` from the surroundings of displaced landmarks to the way back, in the mean's frame.
+
+    Args:
+        chunks: maps, points and frames of some images each.
+        generator: the source of randomness, on the CPU.
+    """
+    gram, moments = torch.zeros(2, 1, 1, 1, device=chunks[0][0].device)
+    for maps, points, frames in chunks:
         for _ in range(_COPIES):
-            displaced = _JITTER * torch.randn(own.shape, generator=generator).to(own)
-            surroundings = _surroundings(there, own + _turned(displaced, frames), frames)
+            displaced = _JITTER * torch.randn(points.shape, generator=generator).to(points)
+            surroundings = _surroundings(maps, points + _turned(displaced, frames), frames)
             gram = gram + torch.einsum("bnf,bng->nfg", surroundings, surroundings)
             moments = moments - torch.einsum("bnf,bnd->nfd", surroundings, displaced)
     penalty = _RIDGE * torch.diagonal(gram, dim1=1, dim2=2).mean(1)[:, None].repeat(1, gram.shape[-1])
     penalty[:, -1] = 0  # of the constant feature
     matrices = (gram + torch.diag_embed(penalty)).double().cpu().numpy()
     # Not by PyTorch: with two threads, its solver of many systems at once never returns on some CPUs (MKL, torch 2.13).
-    return torch.from_numpy(np.linalg.solve(matrices, moments.double().cpu().numpy())).to(points)
+    return torch.from_numpy(np.linalg.solve(matrices, moments.double().cpu().numpy())).to(gram)
 
 
 def _way(surroundings: Tensor, weights: Tensor) -> Tensor:
@@ -194,7 +199,3 @@ def _turned_directions(found: Tensor, angles: Tensor) -> Tensor:
     rows = torch.arange(len(found), device=found.device)[:, None]
     one, next_one = found[rows, first % _DIRECTIONS], found[rows, (first + 1) % _DIRECTIONS]
     return one.lerp(next_one, (steps - whole).view(-1, *[1] * (found.ndim - 1)))
-
-
-def _chunks(points: Tensor, maps: Tensor) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(points.split(_CHUNK), maps.split(_CHUNK), strict=True))

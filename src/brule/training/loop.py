@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -211,15 +210,12 @@ def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: flo
 def _regress_when_due(state: TrainingState, source: BatchSource, progress: float) -> bool:
     """Learn anew how the teacher's landmarks are moved, at equal intervals from ``teacher.regress`` on; whether it was due."""
     config, regression, start = state.config, state.regression, state.config.teacher.regress
-    if regression is None or source.images is None or start == 1:
+    if regression is None or source.images is None or progress < start:
         return False
-    due = 1 + math.floor(_FITS * (progress - start) / (1 - start)) if progress >= start else 0
-    learnt = state.progress.regressions
-    if learnt > max(1, due):  # the run has been made longer, and is at an earlier part of it now
-        state.progress.regressions = max(1, due)
-    if learnt >= due:
+    due = 1 + int(_FITS * (progress - start) / (1 - start))
+    learnt, state.progress.regressions = state.progress.regressions, due
+    if learnt >= due:  # more than due: the run has been made longer, and is at an earlier part of it now
         return False
-    state.progress.regressions = due
     prior = state.shape_model.moved(state.means.shift).prior
     assert prior is not None
     generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _FIT_STREAM))

@@ -134,11 +134,11 @@ def clean(points: Tensor, step: Step) -> Tensor:
     if prior is None:
         return points
     apart = means.ema - prior.mean
+    if step.state.regression is not None and step.state.progress.regressions:
+        moved: Tensor = step.state.regression(points - apart, step.views.clean1, prior)
+        return moved if teacher.centre else moved + apart
     if teacher.centre:
         points = points - apart
-    if step.state.regression is not None and step.state.progress.regressions:
-        kept = torch.zeros_like(apart) if teacher.centre else apart
-        return step.state.regression.forward(points - kept, step.views.clean1, prior) + kept
     return prior.denoise(points, noise=teacher.noise) if teacher.noise else points
 
 
