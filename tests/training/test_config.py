@@ -90,6 +90,7 @@ def test_a_key_like_no_other_is_refused_without_advice() -> None:
         ("encoder.stem_stride", 3),
         ("optimizer.beta1", 1.0),
         ("crop.image_size", "many"),
+        ("crop.scale", 130),
         ("loss.sigma", 0),
         ("loss.sigma", float("nan")),
         ("ema.decay", 1.0),

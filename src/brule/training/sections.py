@@ -97,7 +97,7 @@ class Crop(Section):
     """How images become the encoder's input."""
 
     image_size: int = Field(256, ge=16, le=1024, description="Side of the crops the encoder sees, in pixels.")
-    scale: float = Field(1.3, gt=0, description="Side of a crop divided by the longer side of the object's box.")
+    scale: float = Field(1.3, gt=0, le=10, description="Side of a crop divided by the longer side of the object's box.")
     context: float = Field(
         1.0,
         ge=1,
