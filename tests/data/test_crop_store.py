@@ -17,10 +17,11 @@ import pytest
 from PIL import Image
 
 from brule.data import crop_store as store_module
-from brule.data.crop_store import Store, clear_store, list_stores
+from brule.data.crop_store import Store
 from brule.data.crops import build_cache
 from brule.data.images import load_crop
 from brule.data.samples import Sample
+from brule.data.store_listing import clear_store, list_stores
 from brule.errors import DataError
 
 N = 10

@@ -12,7 +12,6 @@ from brule.lazy import exports
 if TYPE_CHECKING:
     from brule.data.annotations import read_annotations, write_annotations
     from brule.data.conversion import Conversion, convert
-    from brule.data.crop_store import StoreInfo, clear_store, list_stores
     from brule.data.crops import CropCache, build_cache, cache_directory, cache_from_arrays
     from brule.data.cutting import Picture
     from brule.data.datasets import DATASETS, read_300w, read_celeba, read_cofw, read_dataset, read_mafl, read_wflw
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     )
     from brule.data.shapes import MIN_SHAPE_POINTS, Shapes, draw_shapes, read_shapes, to_crop, write_shapes
     from brule.data.sources import read_samples
+    from brule.data.store_listing import StoreInfo, clear_store, list_stores
 
 __all__ = [
     "CROP_SCALE",
@@ -119,7 +119,6 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
         {
             "annotations": ("read_annotations", "write_annotations"),
             "conversion": ("Conversion", "convert"),
-            "crop_store": ("StoreInfo", "clear_store", "list_stores"),
             "crops": ("CropCache", "build_cache", "cache_directory", "cache_from_arrays"),
             "cutting": ("Picture",),
             "datasets": ("DATASETS", "read_300w", "read_celeba", "read_cofw", "read_dataset", "read_mafl", "read_wflw"),
@@ -146,5 +145,6 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
             ),
             "shapes": ("MIN_SHAPE_POINTS", "Shapes", "draw_shapes", "read_shapes", "to_crop", "write_shapes"),
             "sources": ("read_samples",),
+            "store_listing": ("StoreInfo", "clear_store", "list_stores"),
         },
     )

@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import zlib
@@ -39,7 +38,7 @@ STORE_VERSION = 4
 # Samples from one line of the log to the next: about a second of work, which is what a killed process loses.
 BLOCK = 512
 
-_IMAGES, _BOXES, _LOG, _LOCK = "images.u8", "boxes.f4", "log.jsonl", "lock"
+_IMAGES, _BOXES, LOG, LOCK = "images.u8", "boxes.f4", "log.jsonl", "lock"
 _BOX = np.dtype("<f4")
 _CHUNK = 2**20  # bytes that a checksum is taken of at a time
 _ATTEMPTS = 5  # at putting a store in its place where there are no locks
@@ -93,7 +92,7 @@ class Store:
         """
         done = Done()
         try:
-            lines = (self.folder / _LOG).read_bytes().splitlines(keepends=True)
+            lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)
             room = min(self._n_rows(_IMAGES, self._row), self._n_rows(_BOXES, 4 * _BOX.itemsize))
         except OSError:
             return done
@@ -132,7 +131,7 @@ class Store:
                 f"{self.folder}: the crops were written but can't be read back ({error}); is the disk full or damaged?"
             ) from error
         with contextlib.suppress(OSError):  # when it was used last; a folder that is read only does no harm
-            os.utime(self.folder / _LOG)
+            os.utime(self.folder / LOG)
         return Crops(images, boxes.astype(np.float32, copy=False))
 
     @contextmanager
@@ -151,7 +150,7 @@ class Store:
             with _explained(self.folder.parent):
                 if self.folder.is_file():
                     self.folder.unlink()
-                held = stack.enter_context(file_lock(self.folder / _LOCK, waiting=waiting))
+                held = stack.enter_context(file_lock(self.folder / LOCK, waiting=waiting))
                 store = self if held else stack.enter_context(self._aside())
                 writer = stack.enter_context(contextlib.closing(Writer(store)))
             try:
@@ -227,11 +226,11 @@ class Writer:
         self._block_bad: list[tuple[int, str]] = []
         self._sums = {_IMAGES: 0, _BOXES: 0}
         _check_room(store.folder, (store.total - done.read) * store._row)
-        sizes = {_IMAGES: done.kept * store._row, _BOXES: done.kept * 4 * _BOX.itemsize, _LOG: done.log_end}
+        sizes = {_IMAGES: done.kept * store._row, _BOXES: done.kept * 4 * _BOX.itemsize, LOG: done.log_end}
         self._files = {name: _open_at(store.folder / name, size) for name, size in sizes.items()}
-        self._files[_LOG].truncate()
+        self._files[LOG].truncate()
         if not done.log_end:
-            self._files[_LOG].write(store.head)
+            self._files[LOG].write(store.head)
 
     def add(self, crop: np.ndarray, box: Box) -> None:
         """Write the crop of the next sample; :class:`DataError` if the disk is full or gone."""
@@ -259,8 +258,8 @@ class Writer:
                     self._files[name].truncate()
                 os.fsync(self._files[name].fileno())
             block = {"read": self.read, "kept": self.kept, "bad": self._block_bad, "crc32": list(self._sums.values())}
-            self._files[_LOG].write(_line(block | {"line": _line_sum(block)}))
-            self._files[_LOG].flush()
+            self._files[LOG].write(_line(block | {"line": _line_sum(block)}))
+            self._files[LOG].flush()
         self._committed, self._block_bad, self._sums = self.read, [], {_IMAGES: 0, _BOXES: 0}
 
     def close(self) -> None:
@@ -275,79 +274,14 @@ class Writer:
             self.commit()
 
 
-@dataclass(frozen=True)
-class StoreInfo:
-    """What a store's folder alone reveals.
-
-    Attributes:
-        folder: the folder.
-        n_bytes: how large it is on the disk.
-        used: when it was used last, seconds since 1970.
-        samples: how many samples it is for; 0 if another version of brule made it.
-        read: how many of them were decoded.
-    """
-
-    folder: Path
-    n_bytes: int
-    used: float
-    samples: int = 0
-    read: int = 0
-
-
-def list_stores(directory: Path) -> list[StoreInfo]:
-    """The stores in a folder, the largest first: complete, unfinished, and what older versions left; nothing else."""
-    found = []
-    for folder in sorted(directory.glob("*")):
-        with contextlib.suppress(OSError):  # somebody cleared it just now
-            if _NAME.fullmatch(folder.name) and folder.is_dir():
-                found.append(_info(folder))
-    return sorted(found, key=lambda info: -info.n_bytes)
-
-
-def clear_store(folder: Path) -> bool:
-    """Remove a store; returns whether that was done: not while a process writes it.
-
-    Distributed that read it keep what they have open.
-    """
-
-    def busy() -> None:
-        raise BlockingIOError
-
-    try:
-        with file_lock(folder / _LOCK, waiting=busy):
-            remove(folder)
-    except OSError:
-        return False
-    return not folder.exists()
-
-
 def remove(folder: Path) -> None:
     """Remove a store's folder as far as that can be done; the lock last, so that nobody who gets it meets remains."""
     names = [path.name for path in folder.glob("*")]
-    for name in sorted(names, key=lambda name: name == _LOCK):
+    for name in sorted(names, key=lambda name: name == LOCK):
         with contextlib.suppress(OSError):
             (folder / name).unlink()
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-# The second kind is what a process left that was killed where there are no locks, the last what versions before 3 left.
-_NAME = re.compile(r"\d+px-[0-9a-f]{24}(-\w+)?|\.building-\w+")
-
-
-def _info(folder: Path) -> StoreInfo:
-    files = [path.stat() for path in folder.glob("*")]
-    n_bytes = sum(file.st_size for file in files)
-    used = max([folder.stat().st_mtime, *(file.st_mtime for file in files)])
-    try:
-        with (folder / _LOG).open("rb") as file:
-            head = parse_json(file.readline())
-        store = Store(folder, int(head["samples"]), int(head["size"]))
-        if min(store.total, store.size) < 1:
-            raise ValueError("no store has no size")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return StoreInfo(folder, n_bytes, used)
-    return StoreInfo(folder, n_bytes, used, store.total, store.done().read)
 
 
 def _line(content: dict[str, Any]) -> bytes:
