@@ -85,6 +85,15 @@ def test_training_on_one_image() -> None:
     assert detector.config_.batch_size == 1 and detector.predict(FACES.images[:1]).points.isfinite().all()
 
 
+def test_a_detector_saved_over_one_with_a_decoder_loads(trained: LandmarkDetector, tmp_path: Path) -> None:
+    tiny(gan__enabled=True, decoder__width=4, iterations=1).fit(FACES.images, shapes=FACES.points[:4]).save(tmp_path / "own")
+    assert (tmp_path / "own" / "decoder.safetensors").exists()
+    trained.save(tmp_path / "own")
+    loaded = LandmarkDetector.load(tmp_path / "own")
+    np.testing.assert_array_equal(loaded.predict(FACES.images).points, trained.predict(FACES.images).points)
+    assert not (tmp_path / "own" / "decoder.safetensors").exists()
+
+
 def test_training_on_images_of_one_pixel(tmp_path: Path) -> None:
     for i in range(4):
         Image.new("RGB", (1, 1), (i, 0, 0)).save(tmp_path / f"{i}.png")

@@ -90,6 +90,9 @@ def write_detector(directory: Path, stored: Stored) -> None:
     """Write a detector; each file appears whole or not at all, the description last."""
     trained = stored.trained
     (directory / CALIBRATION).unlink(missing_ok=True)  # first, so that none is ever beside weights that it doesn't belong to
+    for name, part in ((DECODER, trained.decoder), (LOCATOR, stored.whereabouts.locator)):
+        if part is None:  # what another detector left in this folder
+            (directory / name).unlink(missing_ok=True)
     tensors = dict(trained.model.state_dict())
     if stored.shapes is not None:
         tensors["shapes"] = stored.shapes

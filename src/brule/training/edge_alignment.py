@@ -131,7 +131,7 @@ def align_with_edges(
 
 def principal_directions(prior: ShapePrior, mirror: Tensor | None) -> Tensor:
     """The principal directions of a prior, ``(K, N, 2)``, each one standard deviation long; only their symmetric part."""
-    variances, vectors = torch.linalg.eigh((prior.factor @ prior.factor.T).double().cpu())
+    variances, vectors = torch.linalg.eigh((prior.factor @ prior.factor.T).cpu().double())
     order = variances.argsort(descending=True)[:_DIRECTIONS]
     directions = (vectors[:, order] * variances[order].clamp_min(0).sqrt()).T.reshape(len(order), -1, 2)
     if mirror is not None:

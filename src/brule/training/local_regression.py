@@ -156,9 +156,9 @@ def _way_back(chunks: list[tuple[Tensor, ...]], generator: torch.Generator) -> T
             moments = moments - torch.einsum("bnf,bnd->nfd", surroundings, displaced)
     penalty = _RIDGE * torch.diagonal(gram, dim1=1, dim2=2).mean(1)[:, None].repeat(1, gram.shape[-1])
     penalty[:, -1] = 0  # of the constant feature
-    matrices = (gram + torch.diag_embed(penalty)).double().cpu().numpy()
+    matrices = (gram + torch.diag_embed(penalty)).cpu().double().numpy()
     # Not by PyTorch: with two threads, its solver of many systems at once never returns on some CPUs (MKL, torch 2.13).
-    return torch.from_numpy(np.linalg.solve(matrices, moments.double().cpu().numpy())).to(gram)
+    return torch.from_numpy(np.linalg.solve(matrices, moments.cpu().double().numpy())).to(gram)
 
 
 def _way(surroundings: Tensor, weights: Tensor) -> Tensor:
