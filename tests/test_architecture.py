@@ -22,7 +22,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 # Lowest first. What is imported stands on an earlier line than what imports it.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("allocator", "errors", "lazy"),
+    ("allocator", "errors", "lazy", "threads"),
     ("arrays", "coordinates", "files", "tables"),
     ("tensors",),
     ("transport", "geometry", "networks", "data"),
@@ -34,7 +34,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
 # These are for everybody; of what else lies below them, the packages of ONLY may use this much only.
-FOUNDATION = {"allocator", "errors", "lazy", "arrays", "files", "coordinates", "tables", "tensors"}
+FOUNDATION = {"allocator", "errors", "lazy", "threads", "arrays", "files", "coordinates", "tables", "tensors"}
 ONLY = {
     "losses": {"transport", "geometry"},
     "model": {"networks", "geometry"},

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,18 @@ def test_fit_restores_the_threads_of_torch(fails: bool) -> None:
     except KeyError:
         assert fails
     assert torch.get_num_threads() == before
+
+
+def test_crops_are_read_by_several_threads_at_once() -> None:
+    """As a server does that cuts out its crops itself: two threads of PyTorch's, and four that ask."""
+    detector = tiny().fit(FACES.images, shapes=FACES.points[:4])
+    crops = np.concatenate([FACES.images] * 4)[:, ::2, ::2]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        expected = detector.predict_crops(crops).points
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: detector.predict_crops(crops).points, range(40)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, expected) for one in found)

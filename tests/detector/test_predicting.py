@@ -310,3 +310,9 @@ def test_the_angle_in_a_given_box_is_that_of_the_place_that_overlaps_it() -> Non
     assert found.angle[0] == pytest.approx(110.0)
     stated = Item(0, Sample(Path("0.png"), box=box_about(60, 60, 40), angle=123.0), scene(turned))
     assert seeker.find([stated], PredictOptions())[1].angle[0] == pytest.approx(123.0)
+
+
+def test_no_images_have_no_answers() -> None:
+    """A detector that learnt from annotated images alone has no unlabelled ones to learn its scorer from."""
+    found = finder((box_about(50, 40, 30), 0.9)).answers([], PredictOptions())
+    assert len(found.features) == len(found.image) == 0 and found.points.shape == (0, len(SHAPE), 2)

@@ -103,7 +103,8 @@ def test_painting_nothing_changes_nothing() -> None:
     assert np.array_equal(np.asarray(painted_over(image, np.empty((0, 5)))), image)
 
 
-def test_learns_from_training_images_alone() -> None:
+@pytest.mark.parametrize("unlabelled", [20, 0])
+def test_learns_from_training_images_alone(unlabelled: int) -> None:
     """A stand-in for locator and detector that is sure where a bright disc is, and unsteady where none is."""
     rng = np.random.default_rng(0)
     corners = np.array([[-8.0, -8], [8, -8], [8, 8], [-8, 8]])
@@ -132,10 +133,19 @@ def test_learns_from_training_images_alone() -> None:
 
     places = np.concatenate([rng.uniform(18, 46, (36, 2)), rng.uniform(210, 250, (36, 1))], axis=1)
     images = [picture(*place) for place in places]
-    scorer = learn_scorer(answer, images[:6], [shape(*place) for place in places[:6]], unlabelled=images[6:26])
+    scorer = learn_scorer(answer, images[:6], [shape(*place) for place in places[:6]], unlabelled=images[6 : 6 + unlabelled])
     assert scorer.flagged(answer(images[26:]).features).sum() <= 2  # of 10, where the rate is 4 %
     empty = [rng.integers(0, 90, (64, 64, 3)).astype(np.uint8) for _ in range(10)]
     assert scorer.flagged(answer(empty).features).all()
+
+
+def test_where_the_locator_finds_nothing_there_is_no_scorer() -> None:
+    def answer(images: Sequence[object]) -> Answers:
+        return Answers(AnswerFeatures(*np.empty((4, 0))), np.empty((0, 4, 2)), np.empty(0, np.int64))
+
+    images = [np.zeros((64, 64, 3), np.uint8)] * 3
+    with pytest.raises(DataError, match="finds nothing"):
+        learn_scorer(answer, images, [np.eye(4, 2)] * 3)
 
 
 def test_further_objects_of_an_unlabelled_image_do_not_count_as_wrong() -> None:

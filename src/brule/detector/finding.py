@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-
-import torch
+from concurrent.futures import Future
 
 from brule.detector.items import Item, in_batches
 from brule.detector.landmarks import Landmarks
 from brule.detector.predicting import Finder, PredictOptions
+from brule.threads import available_threads, single_threads
 
 Found = tuple[list[Item], Landmarks]
 
@@ -27,13 +26,12 @@ def find_all(finder: Finder, items: Iterable[Item], options: PredictOptions) -> 
         options: how to predict.
     """
     device = finder.reader.model.barycenter.device
-    threads = min(torch.get_num_threads(), options.batch_size) if device.type == "cpu" else 1
+    threads = min(available_threads(), options.batch_size) if device.type == "cpu" else 1
     if threads == 1:
         for batch in in_batches(items, options.batch_size):
             yield finder.find(batch, options)
         return
-    pool = ThreadPoolExecutor(threads, "brule-find", initializer=torch.set_num_threads, initargs=(1,))
-    try:
+    with single_threads(threads, "brule-find") as pool:
         running: deque[Future[Found]] = deque()
         for batch in in_batches(items, -(-options.batch_size // threads)):
             running.append(pool.submit(finder.find, batch, options))
@@ -41,5 +39,3 @@ def find_all(finder: Finder, items: Iterable[Item], options: PredictOptions) -> 
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

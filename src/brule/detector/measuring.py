@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -162,10 +162,13 @@ def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleLis
     and with the angles of their objects where its crops show turned objects upright.
 
     Raises:
-        DataError: there is none, or the landmarks aren't those of the detector.
+        DataError: there is none, one has no landmarks, or the landmarks aren't those of the detector.
     """
     if not samples:
         raise DataError("expected annotated images, got none")
+    bare = next((one.path for one in samples if one.points is None or not np.isfinite(one.points).all(axis=1).any()), None)
+    if bare is not None:
+        raise DataError(f"{bare}: expected an annotated object, found one without a landmark; leave it out, or annotate it")
     samples = samples_in_order(samples, detector.landmark_names_)
     expected, got = len(detector.barycenter_), samples.n_points
     if got != expected:
@@ -185,11 +188,12 @@ def repeat_error(samples: SampleList, kind: str = "auto") -> dict[str, float]:
     Returns:
         ``nme`` in percent, ``nme_px`` in pixels, and ``n`` pairs of annotations; empty if there are none.
     """
-    by_image: dict[str, list[Sample]] = defaultdict(list)
-    for sample, key in zip(samples, image_keys(sample.path for sample in samples), strict=True):
-        if sample.points is not None:
-            by_image[key].append(sample)
-    pairs = [pair for own in by_image.values() for pair in pairwise(own) if _same_object(*pair)]
+    annotated = [sample for sample in samples if sample.points is not None]
+    by_object: dict[int, list[Sample]] = defaultdict(list)
+    image = np.unique(image_keys(sample.path for sample in annotated), return_inverse=True)[1]
+    for sample, shown in zip(annotated, _objects(annotated, image).tolist(), strict=True):
+        by_object[shown].append(sample)
+    pairs = [pair for own in by_object.values() for pair in pairwise(own) if _repeats(*pair)]
     if not pairs:
         return {}
     first = np.array([one.points for one, _ in pairs], dtype=np.float64)
@@ -203,11 +207,18 @@ def repeat_error(samples: SampleList, kind: str = "auto") -> dict[str, float]:
     return {"nme": nme, "nme_px": float(np.nanmean(mean)), "n": float(len(pairs))}
 
 
+def _repeats(one: Sample, other: Sample) -> bool:
+    """Whether an object was annotated a second time, rather than its annotation read twice."""
+    a, b = np.asarray(one.points), np.asarray(other.points)
+    shared = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    return bool(shared.any()) and not (one.path == other.path and np.array_equal(a, b, equal_nan=True))
+
+
 def _same_object(one: Sample, other: Sample) -> bool:
-    """Whether two annotations of an image mean the same object: their centres lie within half of its size."""
+    """Whether two annotations of an image mean the same object: their centres lie within a quarter of its size."""
     a, b = np.asarray(one.points), np.asarray(other.points)
     both = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
-    if both.sum() < 1 or (one.path == other.path and np.array_equal(a, b, equal_nan=True)):
+    if not both.any():
         return False
     side = float(np.ptp(a[both], axis=0).max())
     return bool(np.linalg.norm(a[both].mean(axis=0) - b[both].mean(axis=0)) < 0.25 * max(side, 1.0))
@@ -235,7 +246,8 @@ def _on_whole_images(
     paths = list(dict.fromkeys(sample.path for sample in cache.samples))
     place = {path: k for k, path in enumerate(paths)}
     image = np.array([place[sample.path] for sample in cache.samples])
-    several = len(paths) < len(image)
+    shown = _objects(cache.samples, image)
+    several = len(paths) < shown.max() + 1
     parts = []
     for _, found in detector.iter_predict(
         SampleList([Sample(path) for path in paths]),
@@ -247,16 +259,27 @@ def _on_whole_images(
         parts.append(found)
         if progress is not None:
             progress(int(found.image.max()) + 1 if len(found) else 0, len(paths))
-    rows, found = _matched(parts, cache, image)
+    rows, found = _matched(parts, cache, image=image, objects=shown)
     answers = _in_true_crops(found, rows, cache)
     scoring = _scoring(detector, options)
     stand_in = _stand_in(detector, cache)
     result = evaluate_points(answers, cache, boxes="none", stand_in=stand_in, **scoring)
-    return result, _precision_recall(result, found) if several else {}
+    return result, _precision_recall(result, found, shown) if several else {}
 
 
-def _matched(parts: list[Landmarks], cache: CropCache, image: Array) -> tuple[Array, Landmarks]:
-    """For each annotated object the row of its answer, -1 without one: the pairing with the least total distance per image."""
+def _objects(samples: Sequence[Sample], image: Array) -> Array:
+    """``(n,)``: the object that each annotation is of, counted from 0; those of one image that lie in one place share it."""
+    objects = np.full(len(samples), -1)
+    for k, sample in enumerate(samples):
+        if objects[k] < 0:
+            objects[k] = objects.max() + 1
+            later = k + 1 + np.flatnonzero((image[k + 1 :] == image[k]) & (objects[k + 1 :] < 0))
+            objects[[other for other in later.tolist() if _same_object(sample, samples[other])]] = objects[k]
+    return objects
+
+
+def _matched(parts: list[Landmarks], cache: CropCache, *, image: Array, objects: Array) -> tuple[Array, Landmarks]:
+    """For each annotation the row of its object's answer, -1 without one: the pairing of least total distance in each image."""
     from scipy.optimize import linear_sum_assignment  # takes its time
 
     found = joined(parts)
@@ -264,13 +287,15 @@ def _matched(parts: list[Landmarks], cache: CropCache, image: Array) -> tuple[Ar
     rows = np.full(len(image), -1)
     for k in np.unique(image):
         truths, answers = np.flatnonzero(image == k), np.flatnonzero(owner == k)
+        shown, member = np.unique(objects[truths], return_inverse=True)
         answers = answers[np.isfinite(points[answers]).all(axis=(1, 2))]
         if not len(answers):
             continue
         own = np.array([cache.samples[t].points for t in truths], dtype=np.float64)
-        cost = np.nanmean(np.linalg.norm(own[:, None] - points[answers][None], axis=3), axis=2)
-        for t, a in zip(*linear_sum_assignment(cost), strict=True):
-            rows[truths[t]] = answers[a]
+        distance = np.nanmean(np.linalg.norm(own[:, None] - points[answers][None], axis=3), axis=2)
+        cost = np.array([distance[member == one].mean(axis=0) for one in range(len(shown))])
+        for one, a in zip(*linear_sum_assignment(cost), strict=True):
+            rows[truths[member == one]] = answers[a]
     return rows, found
 
 
@@ -309,11 +334,15 @@ def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
     return np.array(shown)
 
 
-def _precision_recall(result: Evaluation, found: Landmarks) -> dict[str, float]:
-    """Recall over annotated objects, precision over answers that aren't flagged; right is an error below the floor."""
+def _precision_recall(result: Evaluation, found: Landmarks, objects: Array) -> dict[str, float]:
+    """Recall over annotated objects, precision over answers that aren't flagged; right is an error below the floor.
+
+    An object that was annotated several times counts once, by its first annotation.
+    """
     missed = result.per_image.missed
     right = result.errors < result.scores.floor_nme
     right = right if missed is None else right & ~missed
+    right = right[np.unique(objects, return_index=True)[1]]
     answers = int((~found.flagged).sum())
     return {
         "objects": float(len(right)),

@@ -17,7 +17,7 @@ from brule.detector.items import Item
 from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.refinement import CropFrame, PassAnswers, Read, read_crops, refinement_pass, square_of
 from brule.detector.uncertainty import Reader, joined_crops
-from brule.errors import ConfigError, DataError
+from brule.errors import ConfigError
 from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, overlap, suppress
 from brule.locating.choice import joined as joined_features
 from brule.locating.framing import CERTAIN
@@ -296,7 +296,8 @@ class Finder:
             options: only the batch size counts.
         """
         assert self.locator is not None
-        features, points, owner = [], [np.empty((0, len(self.reader.model.barycenter), 2))], [np.empty(0, np.int64)]
+        features = [AnswerFeatures(*(np.empty(0) for _ in fields(AnswerFeatures)))]
+        points, owner = [np.empty((0, len(self.reader.model.barycenter), 2))], [np.empty(0, np.int64)]
         for start in range(0, len(images), options.batch_size):
             part = images[start : start + options.batch_size]
             items = [Item(start + k, Sample(Path(f"image {k}")), self._picture(image)) for k, image in enumerate(part)]
@@ -307,8 +308,6 @@ class Finder:
                 features.append(self._features(starts, answers))
                 points.append(answers.points)
                 owner.append(start + starts.item)
-        if not features:
-            raise DataError("images: the locator finds nothing in any of them")
         return Answers(joined_features(features), np.concatenate(points), np.concatenate(owner))
 
     def _picture(self, image: ImageLike) -> Picture:

@@ -194,10 +194,11 @@ def learn_scorer(
     may show further objects, again unless what was learnt from the others speaks against it.
 
     Args:
-        answer: locates objects in images and predicts their landmarks; a few answers per image, the surest first.
+        answer: locates objects in images and predicts their landmarks; a few answers per image, the surest first; none
+            where it finds nothing, or is given no images.
         images: annotated ones.
         points: ``(N, 2)`` or ``(O, N, 2)`` landmarks of each, pixels.
-        unlabelled: most of them with an object.
+        unlabelled: most of them with an object. Without any, the annotated images are all there is.
         most: of the unlabelled images that are used.
         seed: of the painting.
 
@@ -207,6 +208,8 @@ def learn_scorer(
     truth = [np.asarray(one, dtype=np.float64).reshape(-1, *np.shape(one)[-2:]) for one in points]
     unlabelled = list(unlabelled)[:most]
     own, other = answer(images), answer(unlabelled)
+    if not len(own.image):
+        raise DataError("answer scorer: the locator finds nothing in any of the annotated images")
     tops = np.unique(other.image, return_index=True)[1]
     found_in = [unlabelled[int(k)] for k in other.image[tops]]
     hidden = _without_objects(answer, list(images), [_places(shapes) for shapes in truth], seed=seed)

@@ -26,7 +26,7 @@ def split_batches(*encoders: LandmarkEncoder, parts: int, threads: int = 0) -> I
 
     The gradient is that of the whole batch, summed in a fixed order. Batch norm has each part's own statistics, as it has on
     several devices, and its running ones become the mean over the parts: so ``parts`` changes what is learnt, but the number
-    of threads doesn't.
+    of threads doesn't. Inside the context no other thread may use these encoders.
 
     Args:
         encoders: they keep their weights; the gradient goes to these and not to the images.

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from brule.detector.uncertainty.calibration import Calibration
 from brule.detector.uncertainty.features import UncertaintyFeatures
-from brule.detector.uncertainty.tta import TtaPredictions, predict_views, tta_transforms
+from brule.detector.uncertainty.tta import TtaPredictions, joined_predictions, predict_views, tta_transforms
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, CropLandmarks
-from brule.networks import split_batches
 from brule.tensors import to_input
+from brule.threads import available_threads, single_threads
 
 _MIN_CROPS_PER_THREAD = 8  # for fewer a thread isn't worth its while
 
@@ -46,13 +46,18 @@ class Reader:
     def read_views(self, crops: np.ndarray, *, views: int) -> TtaPredictions:
         """The predictions for several views of crops ``(B, S, S, 3)`` uint8, on the CPU."""
         device = self.model.barycenter.device
-        images = to_input(torch.from_numpy(crops)).to(device)
-        mirror = self.shapes.mirror
-        parts = max(1, min(torch.get_num_threads(), len(crops) // _MIN_CROPS_PER_THREAD)) if device.type == "cpu" else 1
-        mirror = None if mirror is None else mirror.to(device)
-        with split_batches(self.model.encoder, parts=parts):
-            found = predict_views(self.model, images, views=views, mirror=mirror)
-        return TtaPredictions(found.points.float().cpu(), found.heatmap_spread.float().cpu())
+        mirror = None if self.shapes.mirror is None else self.shapes.mirror.to(device)
+
+        def predict(some: np.ndarray) -> TtaPredictions:
+            images = to_input(torch.from_numpy(some)).to(device)
+            return predict_views(self.model, images, views=views, mirror=mirror).on_cpu()
+
+        threads = min(available_threads(), len(crops) // _MIN_CROPS_PER_THREAD) if device.type == "cpu" else 1
+        if threads < 2:
+            return predict(crops)
+        # The maps of a small network are too small for two cores to share a convolution well.
+        with single_threads(threads, "brule-read") as pool:
+            return joined_predictions(list(pool.map(predict, np.array_split(crops, threads))))
 
     def features(self, predictions: TtaPredictions) -> UncertaintyFeatures:
         """The uncertainty features of predictions for several views."""

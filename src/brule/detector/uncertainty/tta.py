@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,10 @@ class TtaPredictions:
     def first(self, count: int) -> TtaPredictions:
         """The predictions for the first views: those of a call with that many views."""
         return TtaPredictions(self.points[:count], self.heatmap_spread[:count])
+
+    def on_cpu(self) -> TtaPredictions:
+        """The same as float32 on the CPU."""
+        return TtaPredictions(self.points.float().cpu(), self.heatmap_spread.float().cpu())
 
     @property
     def mean(self) -> Tensor:
@@ -117,6 +122,12 @@ def predict_views(model: BruleModel, images: Tensor, *, views: int = 1, mirror: 
         points.append(back)
         heatmap_spread.append(own)
     return TtaPredictions(torch.stack(points), torch.stack(heatmap_spread))
+
+
+def joined_predictions(parts: Sequence[TtaPredictions]) -> TtaPredictions:
+    """The predictions for several batches, one after the other."""
+    points = torch.cat([part.points for part in parts], dim=1)
+    return TtaPredictions(points, torch.cat([part.heatmap_spread for part in parts], dim=1))
 
 
 look = predict_views  # its former name

@@ -46,8 +46,8 @@ class ComparisonReport:
 
     Attributes:
         candidates: in the order given.
-        names: the images that all have.
-        left_out: how many images some have and others don't.
+        names: the images that all have, each as often as it has objects.
+        left_out: how many images, or objects of them, some have and others don't.
         differences: figure (``nme``, ``w1``) → a paired test for each two candidates.
         by_region: candidate → region → mean error, for the regions that all have.
     """
@@ -80,20 +80,19 @@ class ComparisonReport:
     def of(cls, evaluations: Sequence[StoredEvaluation]) -> ComparisonReport:
         """Compare evaluations on the images that all of them have.
 
-        Images are matched by their paths, or, where no path is common to all, by their file names.
+        Images are matched by their paths, or, where no path is common to all, by their file names; the objects of an image
+        by their order in its annotation.
 
         Raises:
-            DataError: fewer than two, other normalising distances, or no image in common.
+            DataError: fewer than two, other normalising distances, no image in common, or one with another number of objects.
         """
         if len(evaluations) < 2:
             raise DataError(f"compare: expected at least two runs or evaluations, got {len(evaluations)}")
-        kinds = {one.run: one.normaliser for one in evaluations}
-        if len(set(kinds.values())) > 1:
-            listed = ", ".join(f"{run}: {kind}" for run, kind in kinds.items())
+        if len({one.normaliser for one in evaluations}) > 1:
+            listed = ", ".join(f"{one.run}: {one.normaliser}" for one in evaluations)
             raise DataError(f"compare: errors are divided by different distances ({listed}); evaluate with one --normaliser")
-        ways = {one.run: COLUMNS[one.boxes] for one in evaluations}
-        if len(set(ways.values())) > 1:
-            listed = ", ".join(f"{run}: {way}" for run, way in ways.items())
+        if len({one.boxes for one in evaluations}) > 1:
+            listed = ", ".join(f"{one.run}: {COLUMNS[one.boxes]}" for one in evaluations)
             raise DataError(f"compare: errors were measured in different ways ({listed}); evaluate all with one --boxes")
         chosen, left_out = _in_common(evaluations)
         names = short_names([one.run for one in evaluations])
@@ -203,22 +202,41 @@ def p_text(value: float) -> str:
 
 
 def _in_common(evaluations: Sequence[StoredEvaluation]) -> tuple[list[StoredEvaluation], int]:
-    keyed = [{name: row for row, name in enumerate(one.names)} for one in evaluations]
-    if not set.intersection(*(set(one) for one in keyed)):
-        keyed = [_by_file_name(one) for one in evaluations]
+    names = [one.names for one in evaluations]
+    if not set.intersection(*map(set, names)):
+        names = [_file_names(one) for one in names]
+    counts = [Counter(one) for one in names]
+    for name in set.intersection(*map(set, counts)):
+        several = [one[name] for one in counts]
+        if len(set(several)) > 1:
+            listed = ", ".join(f"{one.run}: {count}" for one, count in zip(evaluations, several, strict=True))
+            raise DataError(
+                f"compare: {name} has different numbers of objects ({listed}); evaluate on the same annotations"
+            )
+    keyed = [{key: row for row, key in enumerate(_numbered(one))} for one in names]
     shared = set.intersection(*(set(one) for one in keyed))
     if not shared:
         runs = ", ".join(one.run for one in evaluations)
         raise DataError(f"compare: {runs} were evaluated on different images; evaluate them on the same (--data)")
-    order = [name for name in keyed[0] if name in shared]
+    order = [key for key in keyed[0] if key in shared]
     left_out = len(set.union(*(set(one) for one in keyed))) - len(shared)
-    return [one.only([rows[name] for name in order]) for one, rows in zip(evaluations, keyed, strict=True)], left_out
+    return [one.only([rows[key] for key in order]) for one, rows in zip(evaluations, keyed, strict=True)], left_out
 
 
-def _by_file_name(one: StoredEvaluation) -> dict[str, int]:
-    names = [Path(name).name for name in one.names]
-    counts = Counter(names)
-    return {name: row for row, name in enumerate(names) if counts[name] == 1}
+def _file_names(paths: Sequence[str]) -> list[str]:
+    """The file name of each path; the path itself where several files have that name."""
+    counts = Counter(Path(path).name for path in set(paths))
+    return [Path(path).name if counts[Path(path).name] == 1 else path for path in paths]
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Each name with how often it came before: the objects of one image, in the order of its annotation."""
+    seen: Counter[str] = Counter()
+    keys = []
+    for name in names:
+        keys.append((name, seen[name]))
+        seen[name] += 1
+    return keys
 
 
 def _by_region(candidates: Sequence[Candidate]) -> dict[str, dict[str, Estimate]]:
