@@ -76,7 +76,8 @@ def moved(module: nn.Module, before: dict[str, Tensor]) -> set[str]:
 
 
 def test_algorithm_1_changes_decoder_and_discriminator_and_nothing_else() -> None:
-    bench = Bench(settings())
+    bench = Bench(settings(), true_landmarks=False)
+    bench.state.model.train()
     before = [snapshot(m) for m in (bench.state.model, bench.state.decoder, bench.state.discriminator)]
     bench.paint()
     assert not moved(bench.state.model, before[0])

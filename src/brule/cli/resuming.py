@@ -84,7 +84,6 @@ def plan_resume(
         record or RunRecord([], False, 0, [], ""), **{key: given[one] for one, key in _PLACES.items() if given[one]}
     )
     training_data = _training_data(record, config, skip_bad=skip_bad)
-    _note_changes(record, training_data)
     kept = _to_keep(stored, record, training_data)
     return ResumePlan(detector, config, replace(kept, data=[absolute(one) for one in data]) if data else kept, training_data)
 
@@ -134,12 +133,6 @@ def _labelled(record: RunRecord, config: TrainingConfig, reading: dict[str, bool
     return labelled_images(record.labelled, n_labelled=count, seed=config.seed, **reading) if len(found) != count else found
 
 
-def _note_changes(record: RunRecord, training_data: TrainingData) -> None:
-    count = len(training_data.images or ())
-    if record.n_images and count != record.n_images:
-        note(f"the run was started with {record.n_images} images, and now there are {count}: it continues with these")
-
-
 def _to_keep(stored: RunRecord | None, record: RunRecord, training_data: TrainingData) -> RunRecord:
     """The record with the paths as they were first given, unless other paths are given now."""
     from brule.detector.run_record import absolute
@@ -155,9 +148,19 @@ def _to_keep(stored: RunRecord | None, record: RunRecord, training_data: Trainin
 
 def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
     """Check that the checkpoint fits, and print what would be continued; returns the exit code. Nothing is written."""
+    from brule.detector.continuing import Continuation
     from brule.training.run import build_shape_model, start_run
 
     detector, config, training_data = plan.detector, plan.config, plan.training_data
+    taught = training_data.labelled or training_data.examples or ()
+    continuation = Continuation.of(
+        detector.training_images_,
+        detector.provenance_,
+        unlabelled=[sample.path for sample in training_data.images or ()],
+        annotated=[sample.path for sample in taught],
+    )
+    if continuation.remark:
+        note(continuation.remark)
     shape_model = build_shape_model(detector.barycenter_, detector.shapes_, config, indexed=training_data.labelled is not None)
     state = start_run(shape_model, config, directory=run, resume=True, run=detector.provenance_.run)
     done, share = state.progress, min(1.0, state.progress.fraction(config))

@@ -17,6 +17,7 @@ from PIL import Image
 from brule import __version__
 from brule.data import BadFiles, CropCache, Edges, checked_edges
 from brule.detector.appearance import Appearance
+from brule.detector.continuing import Continuation
 from brule.detector.edges import usual_edges
 from brule.detector.exclusive import guarded
 from brule.detector.fitted import FittedDetector
@@ -42,13 +43,13 @@ from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.tracking.callbacks import Callback, checked_callbacks
 from brule.training.distributed import check_shares, join_distributed
-from brule.training.run import CHECKPOINT, build_shape_model, take_weights
+from brule.training.run import CHECKPOINT, build_shape_model
 from brule.transport import free_support_barycenter
 
 if TYPE_CHECKING:
     from brule.detector.validation import Validation
     from brule.training.batches import LabelledImages
-    from brule.training.state import TrainingResult, TrainingState
+    from brule.training.state import TrainingResult
 
 _log = logging.getLogger("brule")  # the command line prints it
 Reporting = Callable[[int, int], object]
@@ -137,7 +138,8 @@ class LandmarkDetector(FittedDetector):
             edges: pairs of indices: the landmarks that pictures join by lines, see :func:`brule.data.read_edges`. By default
                 those that the annotations state, else the contours of 68 facial points, else each point's two nearest.
             directory: where the run is kept: settings, log, checkpoints, previews, and the detector itself.
-            resume: continue the run in ``directory``, with its own settings and shapes.
+            resume: continue the run in ``directory``, with its own settings and shapes. Give the images that it began with; a
+                warning says if they are others.
             start_from: the folder of another run or detector of the same landmarks: training begins with its weights, with a
                 new schedule, and on these images. Without ``shapes`` and ``labelled``, its shapes are taken; without annotated
                 images, its locator.
@@ -188,7 +190,7 @@ class LandmarkDetector(FittedDetector):
             None if cache is None else cache.images, self.barycenter_, self.config_,
             labelled=None if taught is None else self._as_labels(taught), shapes=self.shapes_,
             directory=run, resume=resume, quiet=self.quiet, device=self._device(),
-            start_from=None if earlier is None else partial(_take_weights, earlier),
+            start_from=None if earlier is None else earlier.take_weights,
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
             preview=partial(_preview, edges=self.edges_),
             measure=measure, measure_every=measure_every, callbacks=callbacks, run=self.provenance_.run,
@@ -324,6 +326,8 @@ class LandmarkDetector(FittedDetector):
         """Unlabelled images with the boxes that are known or can be found; the locator is learnt before, on a new run."""
         if learn:
             self._learn_where(examples, given, None if earlier is None else earlier.stored)
+        else:
+            self._continue_with(examples, given)
         if given is None:
             return None
         fitter = self._box_fitter()
@@ -334,6 +338,13 @@ class LandmarkDetector(FittedDetector):
         framed = with_boxes(given, self.whereabouts_, self.frame(), scale=scale, device=self._device(), report=report)
         self.whereabouts_ = replace(self.whereabouts_, boxed=not len(framed.boxless))
         return framed
+
+    def _continue_with(self, examples: Annotated | None, unlabelled: Unlabelled | None) -> None:
+        others, annotated = ([] if some is None else some.sources for some in (unlabelled, examples))
+        found = Continuation.of(self.training_images_, self.provenance_, unlabelled=others, annotated=annotated)
+        self.training_images_, self.provenance_ = found.images, found.provenance
+        if found.remark:
+            _log.warning(found.remark)
 
     def _learn_where(self, examples: Annotated | None, unlabelled: Unlabelled | None, start: Stored | None) -> None:
         settings, seed = self.config_.locator, self.config_.seed
@@ -378,11 +389,6 @@ class LandmarkDetector(FittedDetector):
                 f"got {points.shape[1]}"
             )
         return LabelledImages(cache.images, points)
-
-
-def _take_weights(earlier: Earlier, state: TrainingState) -> None:
-    trained = earlier.stored.trained
-    take_weights(state, trained.model, trained.decoder, source=earlier.folder)
 
 
 def _preview(crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> Image.Image:

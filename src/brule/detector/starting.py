@@ -13,6 +13,7 @@ from brule.errors import CheckpointError, DataError
 if TYPE_CHECKING:
     from brule.data import Shapes
     from brule.detector.storage import Stored
+    from brule.training.state import TrainingState
 
 WEIGHTS = "model.safetensors"
 
@@ -111,3 +112,10 @@ class Earlier:
     def shapes(self, *, scale: float) -> Shapes:
         """Its annotated shapes; see :func:`shapes_of_detector`."""
         return shapes_of_detector(self.stored, self.folder, scale=scale)
+
+    def take_weights(self, state: TrainingState) -> None:
+        """Put its weights into the networks of a new run; see :func:`brule.training.run.take_weights`."""
+        from brule.training.run import take_weights
+
+        trained = self.stored.trained
+        take_weights(state, trained.model, trained.decoder, source=self.folder)

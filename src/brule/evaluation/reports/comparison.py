@@ -210,9 +210,7 @@ def _in_common(evaluations: Sequence[StoredEvaluation]) -> tuple[list[StoredEval
         several = [one[name] for one in counts]
         if len(set(several)) > 1:
             listed = ", ".join(f"{one.run}: {count}" for one, count in zip(evaluations, several, strict=True))
-            raise DataError(
-                f"compare: {name} has different numbers of objects ({listed}); evaluate on the same annotations"
-            )
+            raise DataError(f"compare: {name} has different numbers of objects ({listed}); evaluate on the same annotations")
     keyed = [{key: row for row, key in enumerate(_numbered(one))} for one in names]
     shared = set.intersection(*(set(one) for one in keyed))
     if not shared:

@@ -117,7 +117,8 @@ def pseudo_label(step: Step) -> Tensor:
     """
     state, teacher = step.state, step.config.teacher
     if not teacher.enabled:
-        return encode(state.model, step.views.view1, step.config).points
+        with unmoved_statistics(state.model):
+            return encode(state.model, step.views.view1, step.config).points
     points = encode(state.ema, step.views.view1, step.config).points
     return clean(points, step)
 
@@ -200,6 +201,17 @@ def frozen(*modules: nn.Module | None) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def unmoved_statistics(module: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of batch norm as they are, though it normalises by the batch's own."""
+    before = [buffer.clone() for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, kept in zip(module.buffers(), before, strict=True):
+            buffer.copy_(kept)
 
 
 def finite(terms: dict[str, Tensor], distributed: Distributed) -> dict[str, float]:
