@@ -93,9 +93,30 @@ def test_early_stopping_begins_anew_with_every_run() -> None:
 
 
 def test_an_unknown_term_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"terms loss, got 'consistency'"):
+    with pytest.raises(ConfigError, match=r"terms loss, validation NME, validation W1, got 'consistency'"):
         EarlyStopping("consistency").on_iteration(means(1)[0])
     assert EarlyStopping("consistency").on_iteration(Report(1, 0.0, {"loss": 1.0})) is None
+
+
+def test_a_term_that_begins_later_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    stop = EarlyStopping("labels", patience=1)
+    later = [*means(1, 1, 1), *means(5, 5, term="labels")]
+    assert [stop.on_iteration(report) for report in later] == [None, None, None, False, True]
+    stop.on_end()
+    assert not caplog.messages
+    stop.on_start(SETTINGS, 0)
+    stop.on_iteration(means(1)[0])
+    stop.on_end()
+    assert "had no 'labels'" in caplog.messages[0]
+
+
+def test_early_stopping_by_the_error_on_validation_images() -> None:
+    stop, line = EarlyStopping("validation NME", patience=2), means(1)[0]
+    ended = []
+    for iteration, error in ((10, 9.0), (20, 7.0), (30, 8.0), (40, 7.5)):
+        stop.on_measurement(iteration, {"validation NME": error, "validation W1": 1.0 / iteration})
+        ended.append(stop.on_iteration(line))
+    assert ended == [False, False, False, True]
 
 
 @pytest.mark.parametrize("options", [{"patience": 0}, {"min_delta": -1}, {"warmup": -1}])

@@ -14,6 +14,7 @@ from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
 from brule.detector.validation import MAX_MEASURED, Validation
 from brule.errors import ConfigError, DataError
+from brule.tracking.callbacks import Callback, EarlyStopping, Report
 from brule.tracking.run_state import RunState
 from brule.training.config import TrainingConfig, load_config
 
@@ -63,6 +64,20 @@ def test_training_is_the_same_with_and_without(preset: str, tmp_path: Path) -> N
     assert [iteration for iteration, _, _ in measured] == [1, 2, 3, 4, 5]
     assert all(0 < w1 <= nme * (1 + 1e-9) for _, nme, w1 in measured)
     assert RunState.read(tmp_path / "without").validation == []
+
+
+def test_a_run_that_a_callback_ends_is_measured_at_its_end(tmp_path: Path) -> None:
+    class Enough(Callback):
+        def on_iteration(self, report: Report) -> bool:
+            return report.iteration == 2
+
+    fit(tmp_path, validation=PAIR, measure_every=4, callbacks=[Enough()])
+    assert [iteration for iteration, _, _ in RunState.read(tmp_path).validation] == [2]
+
+
+def test_the_error_on_validation_images_ends_a_run(tmp_path: Path) -> None:
+    stop = EarlyStopping("validation NME", patience=1, min_delta=1000)  # no fall is large enough
+    assert fit(tmp_path, validation=PAIR, measure_every=1, callbacks=[stop]).progress_.iteration == 3
 
 
 def test_the_last_measurement_is_that_of_the_detector(tmp_path: Path) -> None:

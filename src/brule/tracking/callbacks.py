@@ -12,6 +12,7 @@ Write a class with any of the methods of :class:`Callback`, and hand it to ``fit
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from brule.errors import ConfigError
+from brule.tracking.run_state import VALIDATION_NME, VALIDATION_W1
+from brule.tracking.term_labels import TERM_LABELS
+
+_log = logging.getLogger("brule")
+_MEASURED = (VALIDATION_NME, VALIDATION_W1)
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,12 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """End the run once a term hasn't fallen for some lines of the log.
+    """End the run once a term, or the error on validation images, hasn't fallen for some lines of the log.
 
     Args:
-        term: its name, as in ``metrics.jsonl``.
-        patience: lines of the log, each the mean over ``log_every`` iterations, without a new minimum.
+        term: its name, as in ``metrics.jsonl``: a term that may begin later, as those of annotated images do; or
+            ``validation NME`` or ``validation W1``, which need validation images (``fit(validation=…)``).
+        patience: lines of the log without a new minimum: means over ``log_every`` iterations, or measurements.
         min_delta: how far below the minimum a value has to be to count.
         warmup: iterations to wait first.
     """
@@ -77,25 +84,44 @@ class EarlyStopping(Callback):
             got = f"{patience=}, {min_delta=}, {warmup=}"
             raise ConfigError(f"EarlyStopping: expected patience ≥ 1, min_delta ≥ 0 and warmup ≥ 0, got {got}")
         self.term, self.patience, self.min_delta, self.warmup = term, patience, min_delta, warmup
-        self._best, self._waited = math.inf, 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._best, self._waited, self._seen = math.inf, 0, False
 
     def on_start(self, settings: Mapping[str, Any], iteration: int) -> None:
         """Forget what was seen before."""
-        self._best, self._waited = math.inf, 0
+        self._forget()
 
     def on_iteration(self, report: Report) -> bool | None:
         """Whether the term has stopped falling.
 
         Raises:
-            ConfigError: training has no such term.
+            ConfigError: there is no such term in any training.
         """
+        if self.term in _MEASURED:
+            return self._waited >= self.patience
         if not report.means:
             return None
-        if self.term not in report.means:
-            raise ConfigError(f"EarlyStopping: expected one of the terms {', '.join(report.means)}, got {self.term!r}")
-        if report.iteration <= self.warmup:
+        if self.term not in report.means and self.term not in TERM_LABELS:
+            known = ", ".join([*report.means, *_MEASURED])
+            raise ConfigError(f"EarlyStopping: expected one of the terms {known}, got {self.term!r}")
+        return self._stopped(report.iteration, report.means[self.term]) if self.term in report.means else None
+
+    def on_measurement(self, iteration: int, figures: Mapping[str, float]) -> None:
+        """Take the error on validation images into account, if that is the term."""
+        if self.term in figures:
+            self._stopped(iteration, figures[self.term])
+
+    def on_end(self) -> None:
+        """Warn if the term never came up."""
+        if not self._seen:
+            _log.warning("EarlyStopping: this training had no %r, so it couldn't end for that", self.term)
+
+    def _stopped(self, iteration: int, value: float) -> bool | None:
+        self._seen = True
+        if iteration <= self.warmup:
             return None
-        value = report.means[self.term]
         fell = value < self._best - self.min_delta
         self._best, self._waited = (value, 0) if fell else (self._best, self._waited + 1)
         return self._waited >= self.patience

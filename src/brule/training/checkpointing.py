@@ -49,7 +49,8 @@ class Checkpointer:
         on_checkpoint: called before a checkpoint is written and at the end, with the averages.
         preview: draws the previews.
         measure: measures the averages on validation images.
-        measure_every: iterations between two measurements; the last iteration is measured in any case.
+        measure_every: iterations between two measurements; the last iteration is measured in any case, unless a signal ends
+            the run before its time.
         ended: whether a callback has ended the run, as if its schedule were over.
     """
 
@@ -63,14 +64,14 @@ class Checkpointer:
     measure_every: int = 1
     ended: bool = False
 
-    def after_iteration(self) -> float:
-        """Save, draw and measure if the iteration's number says so; returns the seconds that measuring took."""
+    def after_iteration(self, *, last: bool = False) -> float:
+        """Save, draw and measure if the iteration's number says so, or if it is the last; the seconds that measuring took."""
         iteration, config = self.state.progress.iteration, self.state.config
         if iteration % config.log_every == 0:
             self._expect_folder()
-        ended = self.state.progress.fraction(config) >= 1
+        last = last or self.state.progress.fraction(config) >= 1
         # Before the checkpoint: a run that is killed in between measures again, and no measurement is ever left out.
-        spent = self._measure() if iteration % self.measure_every == 0 or ended else 0.0
+        spent = self._measure() if iteration % self.measure_every == 0 or last else 0.0
         # A run that is killed in between draws the preview again; the other way round it would never be drawn.
         if config.preview_every and iteration % config.preview_every == 0:
             self._draw()

@@ -143,7 +143,7 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
             progress = state.progress.fraction(config)
             seconds = round(state.progress.elapsed, 1)
             enough = checkpointer.log.add(state.progress.iteration, progress, terms, seconds=seconds)
-            began += checkpointer.after_iteration()
+            began += checkpointer.after_iteration(last=enough)
         checkpointer.ended = state.distributed.any(enough)  # a callback's wish is an end like that of the schedule
         checkpointer.save()
         if progress < 1 and not checkpointer.ended:
