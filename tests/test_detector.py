@@ -17,7 +17,7 @@ import brule.detector.inputs as detector_inputs
 import brule.tracking.log as run_logging
 import brule.training.loop as loop_module
 from brule import LandmarkDetector
-from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, whole_image_crop, write_pts
+from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, read_samples, whole_image_crop, write_pts
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
@@ -404,6 +404,16 @@ def test_the_score_is_minus_the_error(trained: LandmarkDetector) -> None:
         trained.score(FACES.images[:3], answers[:2])
 
 
+def test_the_score_takes_images_in_every_form(trained: LandmarkDetector, tmp_path: Path) -> None:
+    paths = write_synthetic_faces(tmp_path, 3, size=48)
+    answers = trained.predict(tmp_path).points.numpy()
+    forms = [tmp_path, str(tmp_path / "*.png"), paths, iter(paths), read_samples(tmp_path), [Image.open(one) for one in paths]]
+    for images in forms[:-1]:
+        assert trained.score(images, answers) == pytest.approx(0, abs=1e-4)
+    in_memory = trained.predict(forms[-1]).points.numpy()  # without the boxes beside the files
+    assert trained.score((image for image in forms[-1]), in_memory) == pytest.approx(0, abs=1e-4)
+
+
 def test_images_come_back_with_their_samples(trained: LandmarkDetector, tmp_path: Path) -> None:
     paths = write_synthetic_faces(tmp_path, 5, size=48)
     batches = list(trained.iter_predict(tmp_path, batch_size=2))
@@ -558,6 +568,11 @@ def test_missing_landmarks_are_learnt_around() -> None:
 def test_bad_annotated_images_are_refused(keywords: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         untrained().fit(**keywords)
+
+
+def test_a_loss_without_any_term_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the encoder has nothing to learn: every term"):
+        untrained(labelled__distance=0, labelled__heatmap=0).fit(labelled=(FACES.images, FACES.points))
 
 
 @pytest.mark.parametrize("kept", [False, True])

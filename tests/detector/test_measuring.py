@@ -103,6 +103,14 @@ def test_images_of_one_object_annotated_twice_have_one_answer_each(
     np.testing.assert_allclose(found.whole.per_image.px, np.hypot(OFF, OFF), rtol=1e-3)
 
 
+def test_a_number_divides_errors_in_pixels(detector: LandmarkDetector, files: list[Path]) -> None:
+    samples = SampleList([Sample(path, scene[0]) for path, scene in zip(files, SCENES.points, strict=True)])
+    found = detector.evaluate(samples, normaliser=50.0)
+    for way in (found.whole, found.given):
+        assert way is not None
+        np.testing.assert_allclose(way.errors, 100 * way.per_image.px / 50)
+
+
 @pytest.mark.parametrize("points", [None, np.full((68, 2), np.nan)])
 def test_a_box_without_a_landmark_is_no_annotation(detector: LandmarkDetector, files: list[Path], points: Any) -> None:
     samples = SampleList([Sample(files[0], SCENES.points[0][0]), Sample(files[0], points, box=(40, 40, 80, 80))])

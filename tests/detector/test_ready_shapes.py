@@ -44,6 +44,12 @@ def test_shapes_of_different_sizes_are_never_completed() -> None:
     assert ready.whole is None and [len(own) for own in ready.sets] == [5, 6]
 
 
+def test_a_single_point_is_no_shape() -> None:
+    shapes = Shapes([np.array([[0.5, 0.5]])] * 3, list("abc"))
+    with pytest.raises(DataError, match="two landmarks or more"):
+        ready_shapes(shapes)
+
+
 def test_a_point_that_no_shape_has_is_named() -> None:
     shapes = shapes_of([np.random.default_rng(n).uniform(0, 9, (5, 2)) for n in range(3)])
     for points in shapes.points:

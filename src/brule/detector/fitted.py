@@ -95,8 +95,8 @@ class FittedDetector(Parameters):
             objects: ``"best"``: one row per image, in input order (one per annotated box where a file has several); where
                 nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image.
             most: of ``"all"``: the largest number of objects per image, the surest ones.
-            flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out; ``"auto"`` keeps them
-                of ``"best"`` and drops them of ``"all"``.
+            flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out (of ``"best"`` a row of
+                NaN stays in their place); ``"auto"`` keeps them of ``"best"`` and drops them of ``"all"``.
             refine: refinement passes: how often to crop again by the answer, at most; they end once it moves by less than
                 1 % of the crop. By default 2 where the box was found, and 0 where it was given, or where the detector
                 learnt from whole images.
@@ -186,13 +186,15 @@ class FittedDetector(Parameters):
         self.provenance_ = self.provenance_.measured(Figures.of(name, measured.to_dict()))  # for the model card
         return measured
 
-    def score(self, images: AnnotatedInput | Images, points: PointSets | None = None, *, normaliser: str = "auto") -> float:
+    def score(
+        self, images: AnnotatedInput | Images, points: PointSets | None = None, *, normaliser: str | float = "auto"
+    ) -> float:
         """Minus the mean NME in percent on whole images, so that more is better, as scikit-learn's selection tools expect.
 
         Args:
             images: annotated files as for :meth:`evaluate`; with ``points``, images in any form of :meth:`predict`.
             points: ``(B, N, 2)`` the true landmarks in pixels, NaN where one is missing.
-            normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+            normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`; or that many pixels.
         """
         from brule.detector.measuring import mean_error
 

@@ -144,9 +144,14 @@ def ready_shapes(shapes: Shapes, *, scale: float = CROP_SCALE) -> ReadyShapes:
         scale: the crop rule's side over the longer side of the landmark box.
 
     Raises:
-        DataError: a point that no shape has, or shapes that can't be completed (:func:`brule.geometry.complete_shapes`).
+        DataError: a shape of a single point, a point that no shape has, or shapes that can't be completed
+            (:func:`brule.geometry.complete_shapes`).
     """
     sets = [torch.from_numpy(np.asarray(points, dtype=np.float64)) for points in shapes.points]
+    if any(len(own) < 2 for own in sets):
+        raise DataError(
+            "shapes: expected two landmarks or more, got one; a single point shows neither the size of the object nor its crop"
+        )
     missing = shapes.missing
     if shapes.n_points is None:
         return ReadyShapes(sets, None)

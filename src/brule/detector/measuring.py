@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from brule.data.images import as_image, image_size
 from brule.data.names import samples_in_order
 from brule.detector.fitted import FittedDetector
 from brule.detector.inputs import as_annotated
-from brule.detector.items import recognised
+from brule.detector.items import predicted_files, recognised
 from brule.detector.landmarks import Landmarks, joined
 from brule.detector.training_images import image_keys
 from brule.detector.types import AnnotatedInput, Images, PointSets
@@ -40,14 +39,14 @@ class MeasureOptions:
     """How a detector is measured.
 
     Attributes:
-        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`; or that many pixels.
         regions: names of regions with the indices of their landmarks.
         batch_size: images at a time.
         tta: test-time augmentation, see :meth:`LandmarkDetector.predict`.
         refine: refinement passes, see :meth:`LandmarkDetector.predict`.
     """
 
-    normaliser: str = "auto"
+    normaliser: str | float = "auto"
     regions: dict[str, tuple[int, ...]] | None = None
     batch_size: int = 64
     tta: int = 1
@@ -58,7 +57,7 @@ class MeasureKeywords(TypedDict, total=False):
     """The options of :func:`measure_detector`, for type checkers."""
 
     boxes: Boxes
-    normaliser: str
+    normaliser: str | float
     regions: dict[str, tuple[int, ...]] | None
     batch_size: int
     tta: int
@@ -72,7 +71,7 @@ def measure_detector(
     data: AnnotatedInput,
     *,
     boxes: Boxes = "both",
-    normaliser: str = "auto",
+    normaliser: str | float = "auto",
     regions: dict[str, tuple[int, ...]] | None = None,
     batch_size: int = 64,
     tta: int = 1,
@@ -86,7 +85,7 @@ def measure_detector(
         detector: a trained one.
         data: images annotated as the detector's shapes were: a folder, files, globs, or samples.
         boxes: ``"none"``: predict on whole images, without boxes; ``"given"``: inside the true boxes; ``"both"``.
-        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`; or that many pixels.
         regions: names of regions with the indices of their landmarks.
         batch_size: images at a time.
         tta: test-time augmentation: views of each crop, see :meth:`LandmarkDetector.predict`.
@@ -130,27 +129,29 @@ def annotated_files(data: AnnotatedInput, *, skip_bad: bool) -> SampleList:
     return samples
 
 
-def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, normaliser: str = "auto") -> float:
+def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, normaliser: str | float = "auto") -> float:
     """The mean NME in percent on whole images in any form; where nothing is found, that of the mean shape on the whole image.
 
     Args:
         detector: a trained one.
-        images: as for :meth:`LandmarkDetector.predict`, one object each.
+        images: as for :meth:`LandmarkDetector.predict`, one object each; those of a folder or a glob in its order.
         points: ``(B, N, 2)`` the true landmarks in pixels, NaN where one is missing.
-        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`.
+        normaliser: the distance that errors are divided by, see :func:`brule.evaluation.normaliser`; or that many pixels.
 
     Raises:
         DataError: there are more or fewer sets of points than images, or none.
     """
-    given = recognised(images)[1]
+    kind, given = recognised(images)
+    shown = list(given) if kind == "pictures" else SampleList(predicted_files(given).values())
     truth = np.asarray(points, dtype=np.float64)
-    if truth.shape != (len(given), len(detector.barycenter_), 2) or not len(given):
-        expected = f"({len(given)}, {len(detector.barycenter_)}, 2)"
+    if truth.shape != (len(shown), len(detector.barycenter_), 2) or not len(shown):
+        expected = f"({len(shown)}, {len(detector.barycenter_)}, 2)"
         raise DataError(f"score: expected points of shape {expected}, one set for each image, got {truth.shape}")
-    answers = detector.predict(images).points.double().cpu().numpy()
+    answers = detector.predict(shown).points.double().cpu().numpy()
     mean = detector.mean_shape().double().cpu().numpy()
     for k in np.flatnonzero(~np.isfinite(answers).all(axis=(1, 2))):
-        size = image_size(given[k]) if isinstance(given[k], (str, os.PathLike)) else as_image(given[k]).size
+        one = shown[k]
+        size = image_size(one.path) if isinstance(one, Sample) else as_image(one).size
         left, top, right, _ = whole_image_crop(*size)
         answers[k] = mean * (right - left) + np.array([left, top])
     distance = distance_of(truth, normaliser)[1]
@@ -179,7 +180,7 @@ def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleLis
     return upright_samples(samples, detector.mean_shape()) if detector.whereabouts_.turns else samples
 
 
-def repeat_error(samples: SampleList, kind: str = "auto") -> dict[str, float]:
+def repeat_error(samples: SampleList, kind: str | float = "auto") -> dict[str, float]:
     """The error between two annotations of one image, where some images are annotated twice.
 
     Two samples are repeats if they are of one file, or of copies of it in different folders, and their landmarks lie in about
@@ -229,13 +230,13 @@ def _inside_boxes(
 ) -> Evaluation:
     if options.refine:
         found = detector.predict(cache.samples, tta=options.tta, refine=options.refine, batch_size=options.batch_size)
-        return evaluate_points(_in_true_crops(found, np.arange(len(cache)), cache), cache, **_scoring(detector, options))
+        return evaluate_points(_in_true_crops(found, np.arange(len(cache)), cache), cache, **_scoring(detector, cache, options))
     return evaluate(
         partial(detector.predict_crops, tta=options.tta),
         cache,
         batch_size=options.batch_size,
         progress=progress,
-        **_scoring(detector, options),
+        **_scoring(detector, cache, options),
     )
 
 
@@ -261,7 +262,7 @@ def _on_whole_images(
             progress(int(found.image.max()) + 1 if len(found) else 0, len(paths))
     rows, found = _matched(parts, cache, image=image, objects=shown)
     answers = _in_true_crops(found, rows, cache)
-    scoring = _scoring(detector, options)
+    scoring = _scoring(detector, cache, options)
     stand_in = _stand_in(detector, cache)
     result = evaluate_points(answers, cache, boxes="none", stand_in=stand_in, **scoring)
     return result, _precision_recall(result, found, shown) if several else {}
@@ -352,11 +353,13 @@ def _precision_recall(result: Evaluation, found: Landmarks, objects: Array) -> d
     }
 
 
-def _scoring(detector: FittedDetector, options: MeasureOptions) -> dict[str, Any]:
+def _scoring(detector: FittedDetector, cache: CropCache, options: MeasureOptions) -> dict[str, Any]:
+    sides = np.asarray(cache.boxes[:, 2] - cache.boxes[:, 0], dtype=np.float64)
+    kind = options.normaliser
     return {
         "barycenter": detector.barycenter_.numpy(),
         "shapes": None if detector.shapes_ is None else detector.shapes_.numpy(),
-        "normaliser": options.normaliser,
+        "normaliser": kind if isinstance(kind, str) else kind / sides,
         "regions": options.regions,
         "edges": detector.edges_,
     }

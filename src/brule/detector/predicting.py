@@ -44,8 +44,8 @@ class PredictOptions:
     Attributes:
         objects: ``"best"``: one answer per image; ``"all"``: every object that is found.
         most: of ``"all"``: the largest number of objects per image, the surest ones.
-        flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out; ``"auto"`` keeps them of
-            ``"best"`` and drops them of ``"all"``.
+        flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out (of ``"best"`` a row of NaN
+            stays in their place); ``"auto"`` keeps them of ``"best"`` and drops them of ``"all"``.
         refine: refinement passes, at most: they end once an answer moves by less than 1 % of the crop. ``None``: two where
             the box was found, none where it was given.
         tta: test-time augmentation: how many views of each crop are averaged.

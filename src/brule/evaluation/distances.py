@@ -23,7 +23,8 @@ def normaliser(truth: ArrayLike, kind: str | ArrayLike = "auto") -> tuple[str, A
         kind: ``auto`` (68 points: outer eye corners; 5 points: the eyes; otherwise the diagonal of the ground-truth box),
             ``outer-eye-corners``, ``pupils`` (68 points: from the mean of 36 … 41 to that of 42 … 47, those present),
             ``eyes`` (the first two points), ``box-diagonal``, ``box-size`` (√(width · height), as the field does), or the
-            distance itself: a number or ``(B,)``. A box is that of the points that are present, edge to edge.
+            distance itself, in the unit of ``truth``: a number or ``(B,)``. A box is that of the points that are present, edge
+            to edge.
 
     Returns:
         The name, e.g. ``"outer eye corners"``, and the distances ``(B,)``.
@@ -46,9 +47,10 @@ def normaliser(truth: ArrayLike, kind: str | ArrayLike = "auto") -> tuple[str, A
     distance = measure(points)
     bad = np.flatnonzero(~(np.isfinite(distance) & (distance > 0)))
     if len(bad):
+        other = "box-size" if kind == "box-diagonal" else "box-diagonal"
         raise DataError(
             f"normaliser {kind!r} is zero or missing in {listed(bad)}: expected a positive distance; "
-            "leave those images out or choose another normaliser, such as 'box-size' or a number."
+            f"leave those images out or choose another normaliser, such as {other!r} or a number."
         )
     return kind.replace("-", " "), distance
 

@@ -221,7 +221,7 @@ def evaluate(
         cache: annotated crops, of the size and the scale that the predictor was made for.
         barycenter: ``(N, 2)`` in the unit square: the floor.
         shapes: ``(K, N, 2)``, the annotated shapes the predictor was given, for the second floor.
-        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
+        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`; a number counts in sides of the crop.
         regions: as for :func:`brule.evaluation.landmark_regions`.
         edges: pairs of landmarks that pictures join by lines; by default :func:`contours`.
         batch_size: crops at a time.
@@ -277,7 +277,7 @@ def evaluate_points(
         stand_in: ``(B, N, 2)``: the errors of objects that weren't found are those of these points; they never count as found.
         barycenter: ``(N, 2)`` in the unit square.
         shapes: ``(K, N, 2)``, the annotated shapes that the predictor was given; their mean is the floor.
-        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`.
+        normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`; a number counts in sides of the crop.
         regions: as for :func:`brule.evaluation.landmark_regions`.
         edges: pairs of landmarks that pictures join by lines; by default :func:`contours`.
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from brule.errors import TrainingError
+from brule.errors import ConfigError, TrainingError
 from brule.geometry import AugmentedPair, ShapeModel
 from brule.model import BruleModel, Decoder
 from brule.networks import EncoderOutput
@@ -250,8 +250,11 @@ def descend(step: Step, network: str, terms: dict[str, Tensor], *, weights: dict
         Every term before weighting, with the total ``loss`` and the norm of the ``gradient``.
 
     Raises:
+        ConfigError: there is no term.
         TrainingError: if a term, the total or the gradient is NaN or infinite; the weights are left as they were.
     """
+    if not terms:
+        raise ConfigError(f"the {network} has nothing to learn: every term of its loss has the weight 0; set one above 0")
     optimizer, distributed = step.state.optimizers[network], step.distributed
     values = finite(terms, distributed)
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()  # Σ c_k · term_k
