@@ -14,6 +14,7 @@ from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapeModel, mirrored
 from brule.tensors import read_safetensors, to_input
 from brule.training import edge_alignment, loop
+from brule.training.batches import LabelledImages
 from brule.training.config import load_config
 from brule.training.edge_alignment import Contours, align_with_edges, derivatives, principal_directions
 from brule.training.ema import MeanPredictions
@@ -34,14 +35,11 @@ def shape_model_of(shapes: Tensor, *, mirror: bool = True) -> ShapeModel:
 def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch, *, regression: Any = None) -> Tensor:
     """The shift that is arrived at if the teacher finds these landmarks ``(200, N, 2)``."""
     config, crops = load_config("cpu", SETTINGS), to_input(torch.from_numpy(FACES.images))
-    means = MeanPredictions(shape_model.barycenter[0])
     monkeypatch.setattr(
         edge_alignment, "predict_crops", lambda teacher, images, config, chosen: [(crops[chosen], found[chosen])]
     )
     model = build_model(shape_model.barycenter[0], config)
-    align_with_edges(means, model, FACES.images, shape_model=shape_model, config=config, regression=regression)
-    assert means.corrected
-    return means.shift
+    return align_with_edges(model, FACES.images, shape_model=shape_model, config=config, regression=regression)
 
 
 def test_the_mean_of_few_shapes_comes_nearer_to_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +169,38 @@ def test_the_mean_is_found_anew_with_better_landmarks(regress: float, times: int
     config = load_config("cpu", SETTINGS | {"crop.image_size": 32, "teacher.align": 0.5, "teacher.regress": regress})
     refined: list[bool] = []
 
-    def noted(*arguments: Any, **keywords: Any) -> None:
+    def noted(*arguments: Any, **keywords: Any) -> Tensor:
         refined.append(keywords["regression"] is not None)
-        align_with_edges(*arguments, **keywords)
+        return align_with_edges(*arguments, **keywords)
 
     monkeypatch.setattr(loop, "align_with_edges", noted)
     shapes = shapes_of(FEW)[:5]
     train(FEW.images, shapes.mean(0), config, shapes=shapes, quiet=True)
     assert refined == times * [regress > 0]
+
+
+def test_beside_annotated_images_edges_correct_what_these_have_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    changes = {"crop.image_size": 32, "teacher.align": 0.5, "teacher.regress": 0.25, "labelled.start": 0.25}
+    config, shapes = load_config("cpu", SETTINGS | changes), shapes_of(FEW)[:5]
+    prior = build_shape_model(shapes.mean(0), shapes, config, indexed=True).prior
+    assert prior is not None
+    by_labels, by_edges = torch.randn(2, *shapes.shape[1:], generator=torch.Generator().manual_seed(0)) / 100
+    asked: list[Tensor] = []
+
+    def of_labels(means: MeanPredictions, *arguments: Any, **keywords: Any) -> None:
+        means.shift.copy_(by_labels)
+        means.corrected.fill_(1)
+
+    def of_edges(*arguments: Any, shape_model: ShapeModel, **keywords: Any) -> Tensor:
+        assert shape_model.prior is not None
+        asked.append(shape_model.prior.mean - prior.mean)
+        return by_edges
+
+    monkeypatch.setattr(loop, "debias_mean", of_labels)
+    monkeypatch.setattr(loop, "align_with_edges", of_edges)
+    labels = LabelledImages(FEW.images[:5], shapes)
+    train(FEW.images, shapes.mean(0), config, labelled=labels, shapes=shapes, directory=tmp_path, quiet=True)
+    (start,) = asked  # once, though regressions are learnt three times
+    assert torch.allclose(start, by_labels, atol=1e-6)
+    tensors, _ = read_safetensors(tmp_path / CHECKPOINT)
+    assert torch.allclose(tensors["means/shift"], by_labels + by_edges, atol=1e-6)

@@ -13,7 +13,6 @@ from brule.geometry import ShapeModel, ShapePrior, mirrored, nearest_neighbour_e
 from brule.model import BruleModel
 from brule.tensors import Images
 from brule.training.config import TrainingConfig
-from brule.training.ema import MeanPredictions
 from brule.training.local_regression import LocalRegression
 from brule.training.prediction import predict_crops
 
@@ -66,16 +65,16 @@ class Contours:
         return (edge.square() + line.square() + _TINY).sqrt().mean()
 
 
+@torch.no_grad()
 def align_with_edges(
-    means: MeanPredictions,
     teacher: BruleModel,
     images: Images,
     *,
     shape_model: ShapeModel,
     config: TrainingConfig,
     regression: LocalRegression | None = None,
-) -> None:
-    r"""Note the shift from the mean of a few annotated shapes to the mean shape that fits edges in the images best.
+) -> Tensor:
+    r"""The shift from the mean of a few annotated shapes to the mean shape that fits edges in the images best.
 
     Without annotated images, a teacher whose landmarks are all too high can't be distinguished from one whose landmarks are
     right: both follow warps, and both are held to the mean of the annotated shapes. The mean of ``n`` shapes ``N(μ, Σ)`` is off
@@ -88,22 +87,24 @@ def align_with_edges(
     blurred by ``σ``, across the contour halfway between two neighbours, in units of the gradient's mean length in the image: an
     edge's slope and a line's bend, the local energy of Morrone and Owens (1987). With few shapes the mean may move far, with
     many it hardly does. Nothing is moved if most landmarks have no near neighbour, since they don't trace a contour. Where the
-    shape is symmetric, so is the shift. Not in the paper; docs/experiments.md has the measurements.
+    shape is symmetric, so is the shift. A few annotated images leave the mean open as well, if less so. Not in the paper;
+    docs/experiments.md has the measurements.
 
     Args:
-        means: ``shift`` is set.
         teacher: the averaged model, in evaluation mode.
         images: unlabelled crops.
         shape_model: its prior's mean is what is shifted.
         config: its section ``crop`` is read.
         regression: moves the teacher's landmarks first; ``None`` before it is learnt.
+
+    Returns:
+        ``(N, 2)`` in the unit square of the crop.
     """
     prior = shape_model.prior
     assert prior is not None
-    means.corrected.fill_(1)
     contours = Contours.of(prior.mean)
     if contours is None:
-        return
+        return torch.zeros_like(prior.mean)
     size = max(config.crop.image_size, min(2 * config.crop.image_size, _FINEST))
     count = max(_MIN_IMAGES, _PIXELS // size**2)
     chosen = evenly_spread(len(images), count)
@@ -118,6 +119,7 @@ def align_with_edges(
     amounts = torch.zeros(len(directions), device=points.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([amounts], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
+    @torch.enable_grad()
     def cost() -> Tensor:
         optimizer.zero_grad()
         moved = points + torch.einsum("k,knd->nd", amounts, directions)
@@ -126,7 +128,7 @@ def align_with_edges(
         return value
 
     optimizer.step(cost)
-    means.shift.copy_(torch.einsum("k,knd->nd", amounts.detach(), directions))
+    return torch.einsum("k,knd->nd", amounts, directions)
 
 
 def principal_directions(prior: ShapePrior, mirror: Tensor | None) -> Tensor:

@@ -38,7 +38,7 @@ class MeanPredictions(nn.Module):
         encoder: ``(N, 2)`` in the unit square of the crop.
         ema: the same of the averaged encoder.
         shift: ``(N, 2)``, from the mean of the annotated shapes to that of all, as far as it is known.
-        corrected: 1 once it was found out.
+        corrected: 1 once it was found out; 2 once edges have been asked as well, beside annotated images.
     """
 
     SHARE = 0.03  # of a batch in the mean: it looks back over about 30 batches

@@ -188,22 +188,26 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
 def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float, *, again: bool) -> None:
     """Find out how far the mean of the annotated shapes is from that of all images.
 
-    By annotated images once; by edges once, and again whenever the local regressions are learnt.
+    By edges once, and again whenever the local regressions are learnt. Where there are annotated images, by these first, and
+    then once by edges, as soon as local regressions are learnt.
     """
-    config, means = state.config, state.means
-    start = config.teacher.align if source.labelled is None else config.labelled.start
+    config, means, labelled = state.config, state.means, source.labelled
+    start = config.teacher.align if labelled is None else config.labelled.start
     if not 0 < start <= progress or not config.teacher.enabled:
         return
     if state.shape_model.prior is None or source.images is None:
         return
-    again = again and source.labelled is None
     if not again and means.corrected:  # last: a GPU has to be waited for to know that
         return
-    if source.labelled is None:
+    if labelled is not None and not means.corrected:
+        debias_mean(means, state.ema, labelled, shape_model=state.shape_model, config=config)
+    elif labelled is None or (0 < config.teacher.align <= progress and means.corrected == 1):
+        known = torch.zeros_like(means.shift) if labelled is None else means.shift
+        shape_model = state.shape_model.moved(known)
         regression = state.regression if state.progress.regressions else None
-        align_with_edges(means, state.ema, source.images, shape_model=state.shape_model, config=config, regression=regression)
-    else:
-        debias_mean(means, state.ema, source.labelled, shape_model=state.shape_model, config=config)
+        shift = align_with_edges(state.ema, source.images, shape_model=shape_model, config=config, regression=regression)
+        means.shift.copy_(known + shift)
+        means.corrected.fill_(1 if labelled is None else 2)
     means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently
 
 
