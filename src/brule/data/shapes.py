@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import json
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
@@ -11,10 +13,11 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from brule.coordinates import pixels_to_unit
-from brule.data.discovery import Paths, as_paths, listed, suffixes_text
+from brule.data.discovery import Paths, as_paths, find_images_if_any, folders_given, listed, suffixes_text
 from brule.data.edges import Edges, checked_edges
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations
 from brule.data.formats.values import shown, text
+from brule.data.image_lookup import ImageFinder, KnownImages
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.reading import read_sources
 from brule.data.samples import CROP_SCALE, BadFiles, Box, Layout, crop_box, landmark_box
@@ -26,6 +29,7 @@ Keep = Callable[[Path, list[str]], bool]
 
 MIN_SHAPE_POINTS = 3  # of a shape that lacks some: fewer don't determine where the others are
 
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the name of what is uploaded
 _JSON_EXAMPLE = '{"shapes": [[[x, y], …], …]}'
 
 
@@ -104,13 +108,14 @@ def read_shapes(
             is bad if fewer than three are left.
     """
     bad = BadFiles(skip=skip_bad)
-    found = _Collected(bad, keep, scale)
+    found = _Collected(plain_paths(paths), bad, keep=keep, scale=scale)
     parts = [_of_dataset(path, bad) for path in as_paths(paths) if dataset_of(path) is not None]
     plain = plain_paths(paths)
     if plain or not parts:
         parts += _of_files(plain, bad, found.shapes.notes)
     for part in parts:
         found.add(*part)
+    found.note_unknown()
     shapes = found.shapes
     if not shapes.points and found.dropped:
         raise DataError(f"{listed(paths)}: none of the {found.dropped} shapes is kept")
@@ -128,17 +133,19 @@ def read_shapes(
 class _Collected:
     """Shapes as they come in, file by file."""
 
-    def __init__(self, bad: BadFiles, keep: Keep | None, scale: float) -> None:
+    def __init__(self, paths: Paths, bad: BadFiles, *, keep: Keep | None, scale: float) -> None:
         self.shapes = Shapes([], [], bad)
         self.dropped = 0
-        self._keep, self._scale = keep, scale
+        self._keep, self._scale, self._paths = keep, scale, paths
+        self._known: KnownImages | None = None
+        self._unknown: dict[str, Path] = {}
 
     def add(self, path: Path, annotations: Annotations) -> None:
         """Add the shapes of a file, or none of them if one can't be cut out."""
         stored = isinstance(annotations, _ShapeFile)
         placed = annotations.placed if isinstance(annotations, _ShapeFile) else frozenset()
-        own = [(number, item, [] if stored else _images_of(path, item)) for number, item in enumerate(annotations.items)]
-        kept = [(number, item) for number, item, images in own if self._keep is None or self._keep(path, images)]
+        own = list(enumerate(annotations.items))
+        kept = own if self._keep is None else [one for one in own if self._keep(path, [] if stored else self._of(path, one[1]))]
         try:
             points = [
                 np.asarray(item.points, dtype=np.float64)
@@ -161,6 +168,27 @@ class _Collected:
             edges=self.shapes.edges or layout.edges,
             landmarks=self.shapes.landmarks or layout.names,
         )
+
+    def _of(self, path: Path, item: Annotation) -> list[str]:
+        """The names of the image files that a shape may be of: those that readers of images take, if they are there."""
+        if dataset_of(path) is not None:  # the name is that of a file
+            return [item.image]
+        if self._known is None:
+            self._known = KnownImages(find_images_if_any(self._paths), folders_given(self._paths))
+        found = _images_meant(path, item.image, self._known)
+        if not found and item.image:
+            self._unknown.setdefault(item.image, path)
+        return [image.name for image in found] or _images_of(path, item)
+
+    def note_unknown(self) -> None:
+        """Remark on images that were asked for and aren't there."""
+        if self._unknown:
+            image, path = next(iter(self._unknown.items()))
+            more = f" (nor are {len(self._unknown) - 1} more)" if len(self._unknown) > 1 else ""
+            self.shapes.notes.append(
+                f"{path}: the image {shown(image)} isn't there{more}: whether a shape of it is left out is decided by its name "
+                "as written in this file; give the folder of the images together with the file"
+            )
 
 
 def draw_shapes(shapes: Shapes, n_shapes: int, seed: int = 0) -> Shapes:
@@ -305,10 +333,21 @@ def _lack(points: np.ndarray) -> str | None:
     return f"has {present} of its {len(points)} points; a shape needs at least {MIN_SHAPE_POINTS}"
 
 
+def _images_meant(path: Path, name: str, known: KnownImages) -> list[Path]:
+    """The images that a name in an annotation file leads to; several where it is unclear, none where they aren't there."""
+    if not name:
+        return known.of_stem(path)
+    try:
+        return [ImageFinder(path, known).find(name)]  # one for each: that two names lead to one image is no problem here
+    except DataError:
+        return known.named(unicodedata.normalize("NFC", PureWindowsPath(name).name), path.parent)
+
+
 def _images_of(path: Path, item: Annotation) -> list[str]:
-    """The names of the image files that a shape may be of."""
+    """The names of the image files that a shape may be of, by what is written in its file."""
     if item.image:
-        return [PureWindowsPath(item.image).name]  # takes both kinds of slashes
+        last = PureWindowsPath(item.image).name  # takes both kinds of slashes
+        return list(dict.fromkeys([last, unicodedata.normalize("NFC", last), _UPLOAD.sub("", last, count=1)]))
     same_name = path.parent.glob(f"{glob.escape(path.stem)}.*")
     return sorted(path.name for path in same_name if path.suffix.lower() in IMAGE_SUFFIXES)
 

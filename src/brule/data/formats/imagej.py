@@ -1,8 +1,8 @@
 """ImageJ's table of results of a point or multi-point selection: the image under ``Label``, x and y from the image's corner.
 
-The points of an image are landmarks in the order of the rows; ``NaN`` is a missing one. *Display label* has to be
-ticked under Analyze ▸ Set Measurements, or the rows name no image. A table in units of a calibrated image is remarked
-on.
+The points of an image are landmarks in the order of the rows; ``NaN`` is a missing one, and so is a row that can't be
+used. *Display label* has to be ticked under Analyze ▸ Set Measurements, or the rows name no image. A table in units of a
+calibrated image is remarked on.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     images: dict[str, list[tuple[float, float]]] = {}
     for position, row in enumerate(islice(table.rows(), 1, None), 2):
         where = f"{path}: row {position}"
+        label, x, y = (row[column] if column < len(row) else "" for column in columns)
+        # Not caught: whose landmarks would be counted without this row?
+        points = images.setdefault(text(label, where, "an image's name under 'Label'"), [])
+        points.append((np.nan, np.nan))  # a row that can't be used has its place in the order, too
         with problems.caught():
-            label, x, y = (row[column] if column < len(row) else "" for column in columns)
-            name = text(label, where, "an image's name under 'Label'")
-            place = cells_point(x, y, f"{where} ({name})")
-            images.setdefault(name, []).append(place)
+            points[-1] = cells_point(x, y, f"{where} ({label})")
     counts = {len(points) for points in images.values()}
     notes = [f"the images have {min(counts)} to {max(counts)} points"] if len(counts) > 1 else []
     items = [

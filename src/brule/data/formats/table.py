@@ -1,16 +1,19 @@
 """Plain CSV. Pixels count from the centre of the first one; an empty cell, ``nan`` or ``NA`` is a missing point.
 
 Wide, one row per object: ``image,x0,y0,x1,y1,…`` or ``image,nose_x,nose_y,…``, if you like with
-``left,top,right,bottom`` (box) and ``width,height`` (of the image). Long, one row per point: ``image,point,x,y``. The
-wide form is written. Other headings are understood too (:mod:`brule.data.formats.columns`), among them those of
-ml-morph, which counts y from the lower edge.
+``left,top,right,bottom`` (box) and ``width,height`` (of the image). Long, one row per point: ``image,point,x,y``, the box
+in one of an object's rows or in all. The wide form is written. Other headings are understood too
+(:mod:`brule.data.formats.columns`), among them those of ml-morph, which counts y from the lower edge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,13 +22,14 @@ from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
 from brule.data.formats.record import Annotation, Annotations, NamedPoints, Problems, from_named, natural_order
-from brule.data.formats.values import Table, box, cell, cells_point, load_table, number, size, text
+from brule.data.formats.values import Table, box, cell, cells_point, load_table, number, shown, size, text
 from brule.data.samples import Box, Layout
 from brule.errors import DataError
 from brule.tables import csv_text
 
 _SAMPLE_ROWS = 5  # rows
 _TRIED = 20  # rows whose image is looked for
+_Value = TypeVar("_Value")
 _EXPECTED = "expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,… or image,point,x,y"
 
 
@@ -80,9 +84,14 @@ def _is_there(image: str, size_of: SizeOf) -> bool:
 def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
     items = []
-    for where, row in _rows(path, table, columns, problems=problems):
+    for where, row in _rows(path, table):
         with problems.caught():
-            items.append(_item(where, row, columns, size_of=size_of, marks=marks))
+            items.append(_item(where, _filled(where, row, columns), columns, size_of=size_of, marks=marks))
+    return Annotations(items, Layout(columns.names), problems, _notes(columns), predicted=bool(columns.predicted))
+
+
+def _notes(columns: Columns) -> list[str]:
+    """What the columns show, and which of them nothing is made of."""
     notes = []
     if columns.predicted:
         notes.append(f"predictions, not labels: there is a column {columns.predicted[0]!r}")
@@ -93,18 +102,21 @@ def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, 
         notes.append(
             "y is counted from the lower edge upwards, as in ml-morph's tables (id,X1,Y1…); if not, name the first column image"
         )
-    return Annotations(items, Layout(columns.names), problems, notes, predicted=bool(columns.predicted))
+    return notes
 
 
-def _rows(path: Path, table: Table, columns: Columns, *, problems: Problems) -> Iterator[tuple[str, list[str]]]:
-    """The rows below the first, filled up, with the words for errors."""
-    width = len(columns.head)
+def _rows(path: Path, table: Table) -> Iterator[tuple[str, list[str]]]:
+    """The rows below the first, with the words for errors."""
     for position, row in enumerate(islice(table.rows(), 1, None), 2):
-        where = f"{path}: row {position}"
-        with problems.caught():
-            if len(row) > width:
-                raise DataError(f"{where}: has {len(row)} cells under {width} column names; is the file damaged?")
-            yield where, row + [""] * (width - len(row))
+        yield f"{path}: row {position}", row
+
+
+def _filled(where: str, row: list[str], columns: Columns) -> list[str]:
+    """A row with a cell for each column."""
+    width = len(columns.head)
+    if len(row) > width:
+        raise DataError(f"{where}: has {len(row)} cells under {width} column names; is the file damaged?")
+    return row + [""] * (width - len(row))
 
 
 def _item(where: str, row: list[str], columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotation:
@@ -128,25 +140,80 @@ def _item(where: str, row: list[str], columns: Columns, *, size_of: SizeOf, mark
 
 def _parse_long(path: Path, table: Table, columns: Columns, *, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
-    objects: dict[tuple[str, str], NamedPoints] = {}
+    objects: dict[tuple[str, str], _LongObject] = {}
     names: dict[str, None] = {}
     x_column, y_column = columns.xy or (0, 0)
-    for where, row in _rows(path, table, columns, problems=problems):
-        with problems.caught():
-            image = text(row[columns.image or 0], where, "an image's name")
-            own = "" if columns.object is None else row[columns.object]
-            one = objects.setdefault((image, own), NamedPoints(image))
-            count = len(one.points) + len(one.missing)
-            name = str(count) if columns.point is None else text(row[columns.point], where, "a point's name")
-            names.setdefault(name)
-            x, y = cells_point(row[x_column], row[y_column], where)
-            missing = not np.isfinite((x, y)).all() or marks.missing(x, y, f"{name} of {image}")
-            one.mark(name, None if missing else (x, y), where)
-            if columns.size:
-                one.size = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where)
-            one.box = _box(where, row, columns)
-    items, layout = from_named(list(objects.values()), natural_order(set(names)))
-    return Annotations(items, layout, problems, predicted=bool(columns.predicted))
+    for where, cells in _rows(path, table):
+        with problems.caught() if columns.point is not None else nullcontext():
+            # Not caught where points are counted: whose would be counted without this row?
+            one = _object_of(where, cells, columns, objects=objects)
+            name = str(one.count) if columns.point is None else ""
+            one.count += 1  # a row that can't be used has its place in the order, too
+            with problems.caught():
+                row = _filled(where, cells, columns)
+                one.add_stated(where, row, columns)
+                name = name or text(row[columns.point or 0], where, "a point's name")
+                names.setdefault(name)
+                x, y = cells_point(row[x_column], row[y_column], where)
+                missing = not np.isfinite((x, y)).all() or marks.missing(x, y, f"{name} of {one.points.image}")
+                one.points.mark(name, None if missing else (x, y), where)
+    kept = [one for one in objects.values() if one.whole and not one.unclear]
+    numbers = range(max((one.count for one in kept), default=0)) if columns.point is None else ()
+    items, layout = from_named([one.points for one in kept], natural_order({*names, *map(str, numbers)}))
+    items = [replace(item, spacing=one.spacing) for item, one in zip(items, kept, strict=True)]
+    return Annotations(items, layout, problems, _notes(columns), predicted=bool(columns.predicted))
+
+
+@dataclass
+class _LongObject:
+    """The rows of one object of a long table.
+
+    Args:
+        points: the object.
+        spacing: millimetres per pixel along x and y, if they state it.
+        count: how many they are.
+        whole: whether one of them at least has its cells.
+        unclear: whether they disagree on the object.
+    """
+
+    points: NamedPoints
+    spacing: tuple[float, float] | None = None
+    count: int = 0
+    whole: bool = False
+    unclear: bool = False
+
+    def add_stated(self, where: str, row: list[str], columns: Columns) -> None:
+        """Take up what a row states of the whole object, which may be in any of its rows, or in several alike.
+
+        Raises:
+            DataError: it states something else than a row before; the object can't be used then.
+        """
+        self.whole = True
+        where = f"{where} ({self.points.image})"
+        try:
+            known = size(row[columns.size[0]] or None, row[columns.size[1]] or None, where) if columns.size else None
+            self.points.size = _agreed(self.points.size, known, f"{where}: the image's size")
+            self.points.box = _agreed(self.points.box, _box(where, row, columns), f"{where}: the box")
+            self.spacing = _agreed(self.spacing, _spacing(where, row, columns), f"{where}: the size of a pixel")
+        except DataError:
+            self.unclear = True
+            raise
+
+
+def _agreed(known: _Value | None, stated: _Value | None, what: str) -> _Value | None:
+    if known is not None and stated is not None and known != stated:
+        raise DataError(
+            f"{what} differs between rows of one object, {shown(known)} and {shown(stated)}; correct one, or tell objects of "
+            "an image apart by a column 'object'"
+        )
+    return known if stated is None else stated
+
+
+def _object_of(where: str, row: list[str], columns: Columns, *, objects: dict[tuple[str, str], _LongObject]) -> _LongObject:
+    """The object that a row is of, however broken the rest of the row."""
+    image, own = (row[one] if one is not None and one < len(row) else "" for one in (columns.image, columns.object))
+    image = text(image, where, "an image's name")
+    return objects.setdefault((image, own), _LongObject(NamedPoints(image)))
 
 
 def _box(where: str, row: list[str], columns: Columns) -> Box | None:

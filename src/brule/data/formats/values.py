@@ -121,6 +121,7 @@ def parse_xml(content: bytes | str, where: str) -> ET.Element:
 _SAMPLE_ROWS = 20  # rows
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
 _GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+")
+_EITHER = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")  # 1,250: decimal comma, or thousands
 
 
 class Table:
@@ -138,6 +139,7 @@ class Table:
         if stated := _SEPARATOR_LINE.match(text):  # which Excel writes and reads
             self.text = text[stated.end() :]
         self._separator = stated[1] if stated else max(",;\t", key=self._credence)
+        self._unclear: bool | None = None  # whether each comma may group thousands; None before it was asked
 
     def _credence(self, separator: str) -> tuple[bool, int]:
         """How likely it separates cells: names may hold the others, but then rows differ in length."""
@@ -151,20 +153,36 @@ class Table:
         """The rows that aren't empty, their cells stripped.
 
         Raises:
-            DataError: it can't be taken apart.
+            DataError: it can't be taken apart, or its commas may be decimal commas or group thousands.
         """
-        rows = self._apart(self._separator)
-        return rows if self._separator == "," else ([row[0], *self._decimal_points(row[1:])] for row in rows)
+        return self._rows(certain=True)
 
-    def _decimal_points(self, cells: list[str]) -> list[str]:
+    def _rows(self, *, certain: bool) -> Iterator[list[str]]:
+        rows = self._apart(self._separator)
+        return rows if self._separator == "," else ([row[0], *self._decimal_points(row[1:], certain)] for row in rows)
+
+    def _decimal_points(self, cells: list[str], certain: bool) -> list[str]:
         if not any(map(_DECIMAL_COMMA.fullmatch, cells)):
             return cells
+        if certain and self._commas_unclear():
+            example = next(one for one in cells if _EITHER.fullmatch(one))
+            raise DataError(
+                f"{self.path}: has numbers such as {shown(example)}: is the comma a decimal comma, or does it group thousands? "
+                "Write all numbers with decimal points, without signs between thousands"
+            )
         if grouped := next((one for one in cells if _GROUPED.fullmatch(one)), None):
             raise DataError(
                 f"{self.path}: has decimal commas and the number {shown(grouped)} in one row: is its point a decimal point, or "
                 "does it group thousands? Write all numbers in one way, without signs between thousands"
             )
         return [one.replace(",", ".") if _DECIMAL_COMMA.fullmatch(one) else one for one in cells]
+
+    def _commas_unclear(self) -> bool:
+        """Whether each number with a comma is one that Excel may have written with grouped thousands."""
+        if self._unclear is None:
+            cells = (one for row in self._apart(self._separator) for one in row[1:] if _DECIMAL_COMMA.fullmatch(one))
+            self._unclear = all(map(_EITHER.fullmatch, cells))
+        return self._unclear
 
     def _apart(self, separator: str) -> Iterator[list[str]]:
         try:
@@ -177,8 +195,8 @@ class Table:
             raise DataError(f"{self.path}: not a table: {long if 'limit' in str(error) else error}") from error
 
     def head(self, count: int) -> list[list[str]]:
-        """The first rows."""
-        return [row for row, _ in zip(self.rows(), range(count), strict=False)]
+        """The first rows; they are also asked for of tables that are no annotations, so unclear commas are no error here."""
+        return [row for row, _ in zip(self._rows(certain=False), range(count), strict=False)]
 
 
 def load_table(path: Path) -> Table:

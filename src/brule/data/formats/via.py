@@ -1,8 +1,8 @@
 """VGG Image Annotator (VIA) 2: JSON exports and projects, and CSV exports; regions of an image with attributes.
 
-Point regions have ``cx`` and ``cy`` in pixels. The landmark is the attribute whose values differ within an image;
-points without one are landmarks in their order. The attribute ``object`` groups regions. A project states the
-landmarks' order as the options of its attribute. A project is written.
+Point regions have ``cx`` and ``cy`` in pixels. The landmark is the attribute whose values differ within an image; if no
+point of the file has an attribute, points are landmarks in their order. The attribute ``object`` groups regions. A project
+states the landmarks' order as the options of its attribute. A project is written.
 """
 
 from __future__ import annotations
@@ -117,20 +117,25 @@ def _json(cell: str, where: str) -> dict[str, Any]:
 
 
 def _attribute(images: Sequence[tuple[str, list[_Region]]]) -> str | None:
-    """The attribute that names the landmarks: the one that all points have, with the most values."""
+    """The attribute that names the landmarks: the one with the most values within images, then in all.
+
+    Points may lack it, which is an error of their image. None if no point has an attribute.
+    """
     values: dict[str, set[str]] = {}
-    points = 0
-    counts: dict[str, int] = {}
+    within: Counter[str] = Counter()
     for _, regions in images:
+        own: set[tuple[str, str]] = set()
         for shape, attributes in regions:
             if shape.get("name") == "point":
-                points += 1
-                for key, value in attributes.items():
-                    if isinstance(value, str) and value.strip() and key not in _GROUPS:
-                        values.setdefault(key, set()).add(value)
-                        counts[key] = counts.get(key, 0) + 1
-    complete = [key for key in values if counts[key] == points]
-    return max(complete, key=lambda key: len(values[key]), default=None)
+                own |= {
+                    (key, value)
+                    for key, value in attributes.items()
+                    if isinstance(value, str) and value.strip() and key not in _GROUPS
+                }
+        for key, value in own:
+            values.setdefault(key, set()).add(value)
+            within[key] += 1
+    return max(sorted(values), key=lambda key: (within[key], len(values[key])), default=None)
 
 
 def _stated(content: Any, attribute: str | None) -> tuple[list[str] | None, Layout]:
@@ -163,9 +168,11 @@ class _Image:
             place = point(shape.get("cx"), shape.get("cy"), self._where)
             own = self._counts[group]
             self._counts[group] += 1
-            name = (
-                str(own) if self._attribute is None else text(attributes.get(self._attribute), self._where, "a landmark's name")
-            )
+            if self._attribute is None:
+                name = str(own)
+            else:
+                what = f"a landmark's name as the attribute {shown(self._attribute)} of each point"
+                name = text(attributes.get(self._attribute), self._where, what)
             missing = self._missing.missing(*place, f"{name} of {self._name}")
             self._marks.append(Mark(name, place, group, missing=missing))
         elif kind == "rect":
