@@ -67,7 +67,20 @@ def test_films_and_images_go_together(brule: Brule, trained: Path, film: Path, f
     assert len(rows(tmp_path / "out" / "film.csv")) == 7 and len(rows(tmp_path / "out" / "landmarks.csv")) == 5
 
 
-@pytest.mark.parametrize(("words", "said"), [(["--format", "coco"], "films are written as csv and json")])
+def test_it_says_what_was_written(brule: Brule, trained: Path, film: Path, tmp_path: Path) -> None:
+    found = brule("predict", trained, film, "-o", tmp_path / "out", "--every", 3, "--no-overlays", "--format", "json")
+    assert found.code == 0 and "film.json" in found.out and "film.csv" not in found.out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["film.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "coco"], "films are written as csv and json"),
+        (["--format", "pts", "--no-overlays"], "films are written as csv and json"),
+        (["--every", "0"], "--every: expected 1 (every frame) or more, got 0"),
+    ],
+)
 def test_what_films_have_not_is_refused(
     brule: Brule, trained: Path, film: Path, tmp_path: Path, words: list[str], said: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,8 +130,7 @@ class Project:
         self, folder: Path, images: Sequence[str | os.PathLike[str]] = (), *, template: Template | None = None
     ) -> None:
         self.folder = Path(os.path.abspath(folder))
-        self._guard = threading.RLock()  # for the settings and the table of records
-        self._locks: dict[tuple[str, str], threading.RLock] = defaultdict(threading.RLock)
+        self._guard = threading.RLock()  # for everything: with a lock for each image besides, two threads once waited for ever
         self._records: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._listeners: list[Callable[[str, dict[str, Any]], object]] = []
         self.changes = 0
@@ -148,8 +147,7 @@ class Project:
         self._ignore()
         self.entries = indexed(folders)
         self.summaries = Summaries(self.folder, self.entries)
-        if self.settings.renaming is not None:
-            self._rename_all(self.settings.renaming)
+        self._rename_all()  # what couldn't be read or written before
 
     @property
     def template(self) -> Template:
@@ -181,17 +179,16 @@ class Project:
             DataError: the annotation is damaged.
         """
         key = (image, layer)
-        with self._locks[key]:
-            with self._guard:
-                record = self._records.get(key)
+        with self._guard:
+            record = self._records.get(key)
             if record is None or not record.current:
                 record = Record.read(self.entry(image), self.annotation_file(image, layer), self._log(image, layer))
+                self._rename(record)
                 record.catch_up(self.template)
-            with self._guard:
-                self._records[key] = record
-                self._records.move_to_end(key)
-                while len(self._records) > MAX_LOADED:
-                    self._records.popitem(last=False)
+            self._records[key] = record
+            self._records.move_to_end(key)
+            while len(self._records) > MAX_LOADED:
+                self._records.popitem(last=False)
             return record
 
     def annotation_file(self, image: str, layer: str = "first") -> Path:
@@ -238,20 +235,24 @@ class Project:
 
         Raises:
             StaleTemplate: the version isn't the current one.
-            DataError: ``kept`` doesn't fit.
+            DataError: ``kept`` doesn't fit; or an image can't be read. Then nothing is changed if an earlier change waits for
+                it; else the annotations of all others are, and its own once it can be read again.
             OutputError: something can't be written. The change is completed when the project is opened again.
         """
         with self._guard:
             if version != self.settings.version:
                 raise StaleTemplate(f"the landmarks were changed in the meantime (version {self.settings.version}); look again")
+            if (failed := self._rename_all()) is not None:
+                raise DataError(f"the last change of the landmarks isn't complete: {failed}; repair that first")
             old = self.template
             names = old.remapped(old.matching(template.names) if kept is None else kept, template.names)
             unchanged = old.names == template.names and all(a == b for a, b in names.items())
             renaming = None if unchanged and len(names) == len(old.names) else names
             self._keep(replace(self.settings, template=template, version=version + 1, renaming=renaming))
-            if renaming is not None:
-                self._rename_all(renaming)
+            failed = self._rename_all()
         self._notify("project", {})
+        if failed is not None:
+            raise failed
 
     def set_settings(self, **changes: Any) -> None:
         """Change the project's name, annotator, measurements or scale.
@@ -321,7 +322,7 @@ class Project:
         self.summaries.keep()
 
     def _do(self, image: str, version: int, layer: str, *, act: Callable[[Record], None]) -> Record:
-        with self._locks[image, layer]:
+        with self._guard:
             record = self.record(image, layer)
             if version != record.version:
                 raise Conflict(record)
@@ -335,16 +336,32 @@ class Project:
             self._notify("image", facts)
         return record
 
-    def _rename_all(self, names: dict[str, str]) -> None:
-        """Bring every annotation to the landmarks' new names, then forget that it had to be done."""
+    def _rename_all(self) -> BruleError | None:
+        """Bring every annotation to the landmarks' new names; once all are, forget that it had to be done.
+
+        Returns:
+            Why it couldn't be done for the first of those that are left; they are brought to them when they are read again.
+        """
+        if self.settings.renaming is None:
+            return None
+        failed: BruleError | None = None
         for layer in LAYERS:
             for image in self.entries:
                 if self.annotation_file(image, layer).exists():
-                    with self._locks[image, layer]:
-                        record = self.record(image, layer)
-                        if record.history.template != self.settings.version:  # or it was done before the program ended
-                            record.rename(names, self.template, self.settings.version)
-        self._keep(replace(self.settings, renaming=None))
+                    try:
+                        self._rename(self.record(image, layer))
+                    except BruleError as error:
+                        failed = failed or error
+        if failed is None:
+            self._keep(replace(self.settings, renaming=None))
+        return failed
+
+    def _rename(self, record: Record) -> None:
+        """Bring an annotation to the landmarks' new names, unless that was done before the program ended."""
+        names, version = self.settings.renaming, self.settings.version
+        if names is not None and record.version and record.history.template != version:
+            # New names stay: what waited for its image may have been annotated anew in the meantime.
+            record.rename({name: name for name in self.template.names} | names, self.template, version)
 
     def _keep(self, settings: Settings) -> None:
         make_folder(self.folder)

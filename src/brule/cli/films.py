@@ -61,15 +61,21 @@ def predict_films(
     """Predict films frame by frame: ``NAME.csv`` and ``NAME.json`` for each, and ``overlays/NAME.mp4``.
 
     Raises:
-        ConfigError: a format is asked for that has no frames.
+        ConfigError: a format is asked for that has no frames, or nothing would be written; ``every`` is below 1.
         DataError: a film is damaged.
     """
     if unfit := sorted(set(written.formats) - {*FILM_FORMATS, "pts"}):
         raise ConfigError(f"--format {unfit[0]}: films are written as {' and '.join(FILM_FORMATS)}")
+    if every < 1:
+        raise ConfigError(f"--every: expected 1 (every frame) or more, got {every}")
+    tables = [one for one in FILM_FORMATS if one in written.formats]
+    if not tables and not written.overlays:
+        raise ConfigError(f"--format {' '.join(written.formats)}: films are written as {' and '.join(FILM_FORMATS)}")
     for film, name in zip(films, _names(films), strict=True):
         target = written.folder / name
+        places = [f"{target}.{one}" for one in tables] or [f"overlays/{name}.mp4"]
         count, frames = _predict_film(detector, film, target, written=written, every=every, options=options)
-        say(f"{film}: {count.text(frames).replace('images', 'frames')}: written to {target}.csv")
+        say(f"{film}: {count.text(frames).replace('images', 'frames')}: written to {', '.join(places)}")
 
 
 class _FrameTable(LandmarkTable):

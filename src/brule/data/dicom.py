@@ -132,7 +132,7 @@ def _first_frame(found: Any) -> np.ndarray:
     bands = [values[start : start + step] for start in range(0, len(values), step)]  # one at a time: they become float64
     if values.ndim == 3:  # colour, which pydicom gives as RGB
         return np.concatenate([_stretched(band, 0, 2 ** int(found.BitsStored) - 1) for band in bands])
-    if "WindowWidth" in found or "VOILUTSequence" in found:
+    if _states(found, "WindowWidth") or _states(found, "VOILUTSequence"):
         low, high = _range(found)
     else:
         ends = [(float(shown.min()), float(shown.max())) for shown in (_shown(band, found) for band in bands)]
@@ -146,14 +146,20 @@ def _shown(values: np.ndarray, found: Any) -> np.ndarray:
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     values = apply_modality_lut(values, found)
-    if "WindowWidth" in found or "VOILUTSequence" in found:
+    if _states(found, "WindowWidth") or _states(found, "VOILUTSequence"):
         values = apply_voi_lut(values, found)
     return np.asarray(values, dtype=np.float64)
 
 
+def _states(found: Any, name: str) -> bool:
+    """Whether an element has a value: programs that remove personal data leave some of them there, empty."""
+    value = found.get(name)
+    return value is not None and str(value) != "" and (not hasattr(value, "__len__") or len(value) > 0)
+
+
 def _range(found: Any) -> tuple[float, float]:
     """The values that a window gives, from black to white."""
-    if "VOILUTSequence" in found and "WindowWidth" not in found:
+    if _states(found, "VOILUTSequence") and not _states(found, "WindowWidth"):
         return 0.0, float(2 ** int(found.VOILUTSequence[0].LUTDescriptor[2]) - 1)
     bits, signed = int(found.BitsStored), int(found.get("PixelRepresentation") or 0)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)

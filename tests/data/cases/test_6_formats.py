@@ -7,6 +7,7 @@ import io
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -315,8 +316,9 @@ def test_dicom_of_the_other_polarity(tmp_path: Path) -> None:
     np.testing.assert_allclose(image[40, 75], 85, atol=1)
 
 
-def test_dicom_without_a_window_uses_all_values(tmp_path: Path) -> None:
-    write(tmp_path, {"a.dcm": dicom(ramp())})
+@pytest.mark.parametrize("tags", [{}, {"WindowCenter": None, "WindowWidth": None}, {"VOILUTSequence": []}])
+def test_dicom_without_a_window_uses_all_values(tags: dict[str, Any], tmp_path: Path) -> None:
+    write(tmp_path, {"a.dcm": dicom(ramp(), **tags)})
     image = np.asarray(load_image(tmp_path / "a.dcm")).astype(int)
     np.testing.assert_array_equal(image[40, 25], 0)
     np.testing.assert_array_equal(image[40, 75], 255)
