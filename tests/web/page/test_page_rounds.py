@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from brule.annotating import Mark, Marks, Project, Template
+from brule.annotating.predictions import FORMAT
 
 TINY = "encoder.width=8\ncrop.image_size=32\nbatch_size=4\ncheckpoint_every=2\npreview_every=2\niterations=4"
 LONG_MS = 400_000
@@ -153,6 +155,37 @@ def test_the_pages_have_no_serious_fault_for_people_who_cannot_see_or_point(
             )
             if place == "annotate":
                 person.press("Escape")
+
+
+def test_what_was_corrected_elsewhere_is_not_overwritten_by_its_prediction(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    faces = draw(2)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    lines = [json.dumps({"format": FORMAT, "landmarks": 12, "calibrated": False})]
+    for entry in project.entries.values():
+        found = {"points": (faces.named(entry.name) + 9).tolist(), "spread": [1] * 12}
+        lines.append(json.dumps({"name": entry.name, "uncertainty": 1, "expected": None, **found}))
+    (project.folder / "predictions").mkdir()
+    (project.folder / "predictions" / "found.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    person = visit(serve(project))
+    review(person)
+    person.ask("() => Promise.all(brule.page().cards.map((card) => brule.page().fetch(card))).then(() => true)")
+    # As the page for annotating does it, while this one is kept.
+    corrected = person.page.evaluate(
+        """() => {
+            const { id } = brule.page().cards[1].item;
+            const points = Array.from({ length: 12 }, (_, i) => ({ x: 5 + i, y: 7, state: "visible" }));
+            brule.app.saver.add({ image: id, step: "", base: 0, points, status: "accepted", action: "change" });
+            return brule.page().cards[1].item.name;
+        }"""
+    )
+    person.saved()
+    person.page.wait_for_function("() => brule.page().cards[1].done === 'accepted'")
+    person.page.evaluate("() => brule.page().select(1)")
+    person.press("Enter")
+    person.saved()
+    assert np.allclose(marks(project, corrected).array(twelve.names), [(5 + i, 7) for i in range(12)])
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (1024, 768), (768, 1024)])

@@ -208,6 +208,7 @@ export class ReviewPage {
     if (!points) return this.app.say("Not every landmark is predicted here. Open the image (E) and set the missing ones.");
     this.mark(card, status);
     this.last = card;
+    this.before = record.points;
     this.app.saver.add({ image: record.id, step: "", base: record.version, points, status, action: status === "accepted" ? "accept the prediction" : "reject" });
     this.describe();
     const next = this.cards.findIndex((own, k) => k > this.selected && !own.done);
@@ -217,6 +218,9 @@ export class ReviewPage {
 
   /** @type {Card | undefined} the card of the last decision */
   last = undefined;
+
+  /** What was annotated there before. @type {ImageRecord["points"]} */
+  before = [];
 
   /**
    * What a person has set stays as it is; the prediction fills the rest.
@@ -232,7 +236,7 @@ export class ReviewPage {
   undo() {
     const card = this.last;
     if (!card?.record || !card.done) return this.app.say("There is no decision to take back.");
-    this.app.saver.add({ image: card.item.id, step: "/undo", base: card.record.version, points: card.record.points });
+    this.app.saver.add({ image: card.item.id, step: "/undo", base: card.record.version, points: this.before });
     this.mark(card, "");
     this.select(this.cards.indexOf(card));
     this.describe();
@@ -242,10 +246,17 @@ export class ReviewPage {
     if (this.card) location.hash = `#/annotate/${this.card.item.id}/review`;
   }
 
-  /** @param {ImageRecord} record */
+  /**
+   * An image may have been corrected on another page: its new points count here, too.
+   * @param {ImageRecord} record
+   */
   saved(record) {
     const card = this.cards.find((own) => own.item.id === record.id);
-    if (card?.record) card.record = { ...card.record, version: record.version };
+    if (!card?.record) return;
+    card.record = { ...record, prediction: record.prediction ?? card.record.prediction };
+    if (card === this.last) return;
+    this.mark(card, record.status === "accepted" || record.status === "rejected" ? record.status : "");
+    this.describe();
   }
 
   async predictAgain() {
