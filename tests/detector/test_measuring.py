@@ -114,5 +114,5 @@ def test_a_number_divides_errors_in_pixels(detector: LandmarkDetector, files: li
 @pytest.mark.parametrize("points", [None, np.full((68, 2), np.nan)])
 def test_a_box_without_a_landmark_is_no_annotation(detector: LandmarkDetector, files: list[Path], points: Any) -> None:
     samples = SampleList([Sample(files[0], SCENES.points[0][0]), Sample(files[0], points, box=(40, 40, 80, 80))])
-    with pytest.raises(DataError, match=r"0\.png: expected an annotated object, found one without a landmark"):
+    with pytest.raises(DataError, match=r"0\.png: expected annotated landmarks, all of them are missing"):
         detector.evaluate(samples, boxes="none")

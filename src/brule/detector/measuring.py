@@ -167,9 +167,6 @@ def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleLis
     """
     if not samples:
         raise DataError("expected annotated images, got none")
-    bare = next((one.path for one in samples if one.points is None or not np.isfinite(one.points).all(axis=1).any()), None)
-    if bare is not None:
-        raise DataError(f"{bare}: expected an annotated object, found one without a landmark; leave it out, or annotate it")
     samples = samples_in_order(samples, detector.landmark_names_)
     expected, got = len(detector.barycenter_), samples.n_points
     if got != expected:
@@ -177,6 +174,9 @@ def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleLis
             f"{samples[0].path}: its annotation has {got} landmarks, the detector finds {expected}; evaluate it on images "
             "that are annotated as its shapes were"
         )
+    bare = next((one.path for one in samples if one.points is None or not np.isfinite(one.points).all(axis=1).any()), None)
+    if bare is not None:
+        raise DataError(f"{bare}: expected annotated landmarks, all of them are missing; leave it out, or annotate it")
     return upright_samples(samples, detector.mean_shape()) if detector.whereabouts_.turns else samples
 
 
