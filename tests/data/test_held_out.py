@@ -38,7 +38,7 @@ def folder(root: Path, spell: Spell, *, images: bool = True) -> Path:
 
 
 def kept_numbers(paths: list[str]) -> set[float]:
-    """Which rows the shapes are of: the first two points are i / 4 apart in x, and y tells 15 pixels."""
+    """The numbers of the rows that were read: in row i, the second point is i / 4 right of the first and 15 pixels below it."""
     shapes = annotated_shapes(paths, n_shapes=None, seed=0, exclude_validation=True)
     return {round(4 * 15 * (own[1, 0] - own[0, 0]) / (own[1, 1] - own[0, 1])) for own in shapes.points}
 

@@ -69,7 +69,7 @@ def test_every_object_of_an_image_has_its_answer(
     detector: LandmarkDetector, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples = [Sample(path, shape) for path, scene in zip(files, SCENES.points, strict=True) for shape in scene]
-    # In another order; one object of the last image isn't found, and one answer too many lies in the first.
+    # The answers come in another order; the first image has one too many, the last one too few.
     answers = [list(scene[::-1] + OFF) for scene in SCENES.points]
     answers = [[*answers[0], SCENES.points[0][0] + 300], answers[1], answers[2][:1]]
     found = measured(detector, samples, answers, monkeypatch)

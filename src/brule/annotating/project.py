@@ -130,7 +130,7 @@ class Project:
         self, folder: Path, images: Sequence[str | os.PathLike[str]] = (), *, template: Template | None = None
     ) -> None:
         self.folder = Path(os.path.abspath(folder))
-        self._guard = threading.RLock()  # for everything: with a lock for each image besides, two threads once waited for ever
+        self._guard = threading.RLock()  # for all of it: further locks could make two threads wait for each other
         self._records: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._listeners: list[Callable[[str, dict[str, Any]], object]] = []
         self.changes = 0

@@ -64,13 +64,12 @@ def predict_films(
         ConfigError: a format is asked for that has no frames, or nothing would be written; ``every`` is below 1.
         DataError: a film is damaged.
     """
-    if unfit := sorted(set(written.formats) - {*FILM_FORMATS, "pts"}):
-        raise ConfigError(f"--format {unfit[0]}: films are written as {' and '.join(FILM_FORMATS)}")
+    tables = [one for one in FILM_FORMATS if one in written.formats]
+    unfit = sorted(set(written.formats) - {*FILM_FORMATS, "pts"})
+    if unfit or not (tables or written.overlays):
+        raise ConfigError(f"--format {(unfit or written.formats)[0]}: films are written as {' and '.join(FILM_FORMATS)}")
     if every < 1:
         raise ConfigError(f"--every: expected 1 (every frame) or more, got {every}")
-    tables = [one for one in FILM_FORMATS if one in written.formats]
-    if not tables and not written.overlays:
-        raise ConfigError(f"--format {' '.join(written.formats)}: films are written as {' and '.join(FILM_FORMATS)}")
     for film, name in zip(films, _names(films), strict=True):
         target = written.folder / name
         places = [f"{target}.{one}" for one in tables] or [f"overlays/{name}.mp4"]

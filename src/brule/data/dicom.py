@@ -132,7 +132,7 @@ def _first_frame(found: Any) -> np.ndarray:
     bands = [values[start : start + step] for start in range(0, len(values), step)]  # one at a time: they become float64
     if values.ndim == 3:  # colour, which pydicom gives as RGB
         return np.concatenate([_stretched(band, 0, 2 ** int(found.BitsStored) - 1) for band in bands])
-    if _states(found, "WindowWidth") or _states(found, "VOILUTSequence"):
+    if _windowed(found):
         low, high = _range(found)
     else:
         ends = [(float(shown.min()), float(shown.max())) for shown in (_shown(band, found) for band in bands)]
@@ -146,9 +146,13 @@ def _shown(values: np.ndarray, found: Any) -> np.ndarray:
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     values = apply_modality_lut(values, found)
-    if _states(found, "WindowWidth") or _states(found, "VOILUTSequence"):
+    if _windowed(found):
         values = apply_voi_lut(values, found)
     return np.asarray(values, dtype=np.float64)
+
+
+def _windowed(found: Any) -> bool:
+    return _states(found, "WindowWidth") or _states(found, "VOILUTSequence")
 
 
 def _states(found: Any, name: str) -> bool:

@@ -234,12 +234,8 @@ def landmark_box(points: np.ndarray) -> Box:
         raise DataError("expected landmarks to put a box around, got none that is finite")
     (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     if not max(right - left, bottom - top) > 0:
-        what = (
-            f"all {len(points)} landmarks are in one place, which gives"
-            if len(points) > 1
-            else "a single landmark lies in one place, which gives"
-        )
-        raise DataError(f"{what} no box to crop to; give a box too")
+        count = "the only landmark is" if len(points) == 1 else f"all {len(points)} landmarks are"
+        raise DataError(f"{count} in one place, which gives no box to crop to; give a box too")
     return (left, top, right, bottom)
 
 

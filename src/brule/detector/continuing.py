@@ -41,22 +41,21 @@ class Continuation:
             ConfigError: the run had unlabelled images and now there are none, or the other way round: that would be another
                 training.
         """
+        before = provenance.images if known.recorded else None
+        if before is not None and bool(before) != bool(len(unlabelled)):
+            raise ConfigError(
+                f"fit: resume continues the run with its own images: it was started with {before or 'no'} unlabelled ones, got "
+                f"{len(unlabelled) or 'none'}; begin a new run with its weights (start_from) to learn from others"
+            )
         here = TrainingImages(frozenset(image_keys(unlabelled)), frozenset(image_keys(annotated)), recorded=True)
         counted = replace(provenance, images=len(unlabelled), labelled=len(annotated) or provenance.labelled)
         remarks = []
-        for kind, before, now, new in (
+        for kind, then, now, new in (
             ("unlabelled", provenance.images, len(unlabelled), here.images - known.images),
             ("annotated", provenance.labelled, len(annotated), here.labelled - known.labelled),
         ):
-            if before is None or not known.recorded:
-                continue
-            if kind == "unlabelled" and bool(before) != bool(now):
-                raise ConfigError(
-                    f"fit: resume continues the run with its own images: it was started with {before or 'no'} {kind} ones, got "
-                    f"{now or 'none'}; begin a new run with its weights (start_from) to learn from others"
-                )
-            if before != now or new:
+            if known.recorded and then is not None and (then != now or new):
                 more = f", {len(new)} of them new" if new else ""
-                remarks.append(f"the run was started with {before} {kind} images, and now there are {now or 'none'}{more}")
+                remarks.append(f"the run was started with {then} {kind} images, and now there are {now or 'none'}{more}")
         remark = f"{'; '.join(remarks)}: it continues like that" if remarks else ""
         return cls(known | here, counted, remark)

@@ -210,19 +210,23 @@ def repeat_error(samples: SampleList, kind: str | float = "auto") -> dict[str, f
 
 def _repeats(one: Sample, other: Sample) -> bool:
     """Whether an object was annotated a second time, rather than its annotation read twice."""
-    a, b = np.asarray(one.points), np.asarray(other.points)
-    shared = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    a, b, shared = _side_by_side(one, other)
     return bool(shared.any()) and not (one.path == other.path and np.array_equal(a, b, equal_nan=True))
 
 
 def _same_object(one: Sample, other: Sample) -> bool:
     """Whether two annotations of an image mean the same object: their centres lie within a quarter of its size."""
-    a, b = np.asarray(one.points), np.asarray(other.points)
-    both = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
-    if not both.any():
+    a, b, shared = _side_by_side(one, other)
+    if not shared.any():
         return False
-    side = float(np.ptp(a[both], axis=0).max())
-    return bool(np.linalg.norm(a[both].mean(axis=0) - b[both].mean(axis=0)) < 0.25 * max(side, 1.0))
+    side = float(np.ptp(a[shared], axis=0).max())
+    return bool(np.linalg.norm(a[shared].mean(axis=0) - b[shared].mean(axis=0)) < 0.25 * max(side, 1.0))
+
+
+def _side_by_side(one: Sample, other: Sample) -> tuple[Array, Array, Array]:
+    """The landmarks of two annotations, and which of them both have."""
+    a, b = np.asarray(one.points), np.asarray(other.points)
+    return a, b, np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
 
 
 def _inside_boxes(
@@ -270,13 +274,16 @@ def _on_whole_images(
 
 def _objects(samples: Sequence[Sample], image: Array) -> Array:
     """``(n,)``: the object that each annotation is of, counted from 0; those of one image that lie in one place share it."""
-    objects = np.full(len(samples), -1)
-    for k, sample in enumerate(samples):
-        if objects[k] < 0:
-            objects[k] = objects.max() + 1
-            later = k + 1 + np.flatnonzero((image[k + 1 :] == image[k]) & (objects[k + 1 :] < 0))
-            objects[[other for other in later.tolist() if _same_object(sample, samples[other])]] = objects[k]
-    return objects
+    objects: list[int] = []
+    firsts: dict[int, list[tuple[int, Sample]]] = defaultdict(list)  # of each image: its objects, by their first annotation
+    count = 0
+    for sample, own in zip(samples, image.tolist(), strict=True):
+        shown = next((number for number, first in firsts[own] if _same_object(first, sample)), count)
+        if shown == count:
+            firsts[own].append((count, sample))
+            count += 1
+        objects.append(shown)
+    return np.array(objects)
 
 
 def _matched(parts: list[Landmarks], cache: CropCache, *, image: Array, objects: Array) -> tuple[Array, Landmarks]:

@@ -223,8 +223,9 @@ def _in_common(evaluations: Sequence[StoredEvaluation]) -> tuple[list[StoredEval
 
 def _file_names(paths: Sequence[str]) -> list[str]:
     """The file name of each path; the path itself where several files have that name."""
-    counts = Counter(Path(path).name for path in set(paths))
-    return [Path(path).name if counts[Path(path).name] == 1 else path for path in paths]
+    names = {path: Path(path).name for path in paths}
+    counts = Counter(names.values())
+    return [names[path] if counts[names[path]] == 1 else path for path in paths]
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
