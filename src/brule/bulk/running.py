@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +127,8 @@ def _on_ray(
     ray = _ray()
     started = not ray.is_initialized()
     if started:
-        ray.init(address=address, num_cpus=workers if address is None else None, include_dashboard=False, log_to_driver=False)
+        own = address is None and not os.environ.get("RAY_ADDRESS")  # Ray refuses num_cpus for a cluster that runs already
+        ray.init(address=address, num_cpus=workers if own else None, include_dashboard=False, log_to_driver=False)
     try:
         files = ray.put(detector_files(run))
         task = ray.remote(max_retries=RETRIES, num_cpus=1, num_gpus=gpus)(_on_worker)
@@ -148,8 +150,18 @@ def _result(ray: Any, reference: Any) -> dict[str, int] | str:
     try:
         found: dict[str, int] | str = ray.get(reference)
         return found
+    except ray.exceptions.RayTaskError as error:  # raised in the part's work, which Ray doesn't try again
+        return f"its worker failed ({_cause(error)})"
     except ray.exceptions.RayError as error:
         return f"its worker failed {RETRIES + 1} times ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+
+
+def _cause(error: Any) -> str:
+    """What went wrong in a task; the first line of Ray's own message only says where."""
+    cause = getattr(error, "cause", None)
+    if cause is None:  # it couldn't be pickled: the traceback is left, which ends with it
+        return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return ": ".join([type(cause).__name__, *str(cause).strip().splitlines()[:1]])
 
 
 def _on_worker(files: dict[str, bytes], part: Part, output: Place, *, options: PredictOptions) -> dict[str, int] | str:

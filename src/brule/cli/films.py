@@ -56,14 +56,31 @@ class Written:
 
 
 def predict_films(
-    detector: LandmarkDetector, films: Sequence[Path], written: Written, *, every: int, options: dict[str, Any]
+    detector: LandmarkDetector,
+    films: Sequence[Path],
+    written: Written,
+    *,
+    every: int,
+    options: dict[str, Any],
+    for_images: Sequence[str] = (),
 ) -> None:
     """Predict films frame by frame: ``NAME.csv`` and ``NAME.json`` for each, and ``overlays/NAME.mp4``.
 
+    Args:
+        detector: to predict with.
+        films: the files.
+        written: what is written, and where.
+        every: how many frames it is from one that is used to the next.
+        options: of :meth:`LandmarkDetector.predict`.
+        for_images: the options given that only images have, such as ``--boxes``.
+
     Raises:
-        ConfigError: a format is asked for that has no frames, or nothing would be written; ``every`` is below 1.
+        ConfigError: a format or an option is asked for that films don't have, or nothing would be written; ``every`` is below
+            1.
         DataError: a film is damaged.
     """
+    if for_images:
+        raise ConfigError(f"{for_images[0]}: expected images, got the film {films[0]}; predict films without {for_images[0]}")
     tables = [one for one in FILM_FORMATS if one in written.formats]
     unfit = sorted(set(written.formats) - {*FILM_FORMATS, "pts"})
     if unfit or not (tables or written.overlays):
@@ -72,7 +89,8 @@ def predict_films(
         raise ConfigError(f"--every: expected 1 (every frame) or more, got {every}")
     for film, name in zip(films, _names(films), strict=True):
         target = written.folder / name
-        places = [f"{target}.{one}" for one in tables] or [f"overlays/{name}.mp4"]
+        places = [f"{target}.{one}" for one in tables]
+        places += [str(written.folder / "overlays" / f"{name}.mp4")] if written.overlays else []
         count, frames = _predict_film(detector, film, target, written=written, every=every, options=options)
         say(f"{film}: {count.text(frames).replace('images', 'frames')}: written to {', '.join(places)}")
 

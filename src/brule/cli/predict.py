@@ -106,7 +106,8 @@ def predict(
     written = Written(Path(output), tuple(format), overlays)
     detector = LandmarkDetector.load(run, device=where)
     if films:
-        predict_films(detector, films, written, every=every, options=options)
+        for_images = [name for name, given in (("--boxes", boxes), ("--rank", rank), ("--heatmaps", heatmaps)) if given]
+        predict_films(detector, films, written, every=every, options=options, for_images=for_images)
     if others:
         _predict_images(
             detector, others, written, boxes=boxes, heatmaps=heatmaps, rank=rank, skip_bad=skip_bad, options=options

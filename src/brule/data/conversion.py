@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -82,6 +84,7 @@ def convert(
     given = collect(source, bad, only=None if read_as is None else format_named(read_as, to_read=True), images=images)
     if outline_points is not None:
         given = with_outline_points(given, outline_points)
+    given = _of_one_count(given, into, bad)
     if not into.one_image:
         given = replace(given, items=[replace(item, image=_from(item.image, target.parent)) for item in given.items])
     lost = into.lost(given)
@@ -115,11 +118,11 @@ def collect(source: Path, bad: BadFiles, *, only: Format | None = None, images: 
     sources = read_sources(source, bad, images=found, folders=elsewhere, only=only, required=not alone)
     if alone:
         pairs = [pair for file in sources.files if file.given for pair in zip(file.annotations.items, file.images, strict=True)]
-        items = [item if image is None else _located(item, image) for item, image in pairs if image is not None or item.image]
+        items = _located_all([pair for pair in pairs if pair[1] is not None or pair[0].image], bad)
     else:
         paths = {os.path.abspath(image): image for image in sources.images}
         labels = sorted(by_image(sources, found, bad).items())
-        items = [_located(item, paths[key]) for key, own in labels if key in paths for item, _ in own]
+        items = _located_all([(item, paths[key]) for key, own in labels if key in paths for item, _ in own], bad)
     if not items:
         first = f"; the first bad file: {bad[0]}" if bad else ""
         raise DataError(f"{source}: no annotation found{f' of the format {only.name}' if only else ''}{first}")
@@ -164,6 +167,49 @@ def write_objects(
     annotations = Annotations(items, Layout(names, edges if names else ()))
     write_annotations(target, annotations, format=format, force=force)
     return format.lost(annotations)
+
+
+def _of_one_count(given: Annotations, into: Format, bad: BadFiles) -> Annotations:
+    """Leave out the objects whose number of landmarks isn't that of those that are written with them."""
+    names = given.layout.names
+    files: dict[str, list[Annotation]] = {}
+    for item in given.items:
+        own_file = into.one_image and into.companions is None
+        files.setdefault(item.image if own_file else "", []).append(item)
+    odd: set[int] = set()
+    for items in files.values():
+        counts = Counter(len(item.points) for item in items if item.points is not None)
+        usual = len(names) if names else next((count for count, _ in counts.most_common(1)), 0)
+        for item in items:
+            if item.points is None or len(item.points) == usual:
+                continue
+            odd.add(id(item))
+            others = (
+                f"the landmarks have {usual} names" if names else f"{counts[usual]} of {counts.total()} objects have {usual}"
+            )
+            bad.reject(
+                Path(item.image), f"its annotation has {len(item.points)} points, but {others}: {into.title} takes one number"
+            )
+    items = [item for item in given.items if id(item) not in odd]
+    if odd and not items:
+        raise DataError(f"no object is left to convert; the first bad one: {bad[0]}")
+    return replace(given, items=items)
+
+
+def _located_all(pairs: Iterable[tuple[Annotation, Path | None]], bad: BadFiles) -> list[Annotation]:
+    """Records with their images' paths and sizes; those of broken images are left out, and each image is listed once."""
+    items: list[Annotation] = []
+    broken: set[Path] = set()
+    for item, image in pairs:
+        if image is None:
+            items.append(item)
+        elif image not in broken:
+            try:
+                items.append(_located(item, image))
+            except DataError as error:
+                broken.add(image)
+                bad.reject_error(image, error)
+    return items
 
 
 def _located(item: Annotation, image: Path) -> Annotation:

@@ -42,7 +42,8 @@ def dicom_size(path: Path) -> tuple[int, int]:
 def open_dicom(path: Path) -> Image.Image:
     """The first frame of a DICOM file.
 
-    Grey values go through the file's window, else from the least to the largest; MONOCHROME1 is inverted.
+    Grey values go through the file's window, else from the least to the largest; MONOCHROME1 is inverted. Indices into a
+    palette become its colours.
 
     Raises:
         DataError: pydicom isn't installed, or the file holds no image that it can decode.
@@ -130,6 +131,8 @@ def _first_frame(found: Any) -> np.ndarray:
     values = pixel_array(found, index=0) if int(found.get("NumberOfFrames") or 1) > 1 else pixel_array(found)
     step = max(1, _BAND // values.shape[1])
     bands = [values[start : start + step] for start in range(0, len(values), step)]  # one at a time: they become float64
+    if found.PhotometricInterpretation == "PALETTE COLOR":
+        return np.concatenate([_palette_colours(band, found) for band in bands])
     if values.ndim == 3:  # colour, which pydicom gives as RGB
         return np.concatenate([_stretched(band, 0, 2 ** int(found.BitsStored) - 1) for band in bands])
     if _windowed(found):
@@ -139,6 +142,16 @@ def _first_frame(found: Any) -> np.ndarray:
         low, high = min(low for low, _ in ends), max(high for _, high in ends)
     grey = np.concatenate([_stretched(_shown(band, found), low, high) for band in bands])
     return 255 - grey if found.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+def _palette_colours(values: np.ndarray, found: Any) -> np.ndarray:
+    """Indices ``(H, W)`` → the RGB colours of the file's palette."""
+    from pydicom.pixels.processing import apply_color_lut
+
+    colours = apply_color_lut(values, found)[..., :3]  # a fourth one is alpha
+    # Entries of 8 bits may be kept in 16, and some files state 16 for entries that have 8.
+    bits = min(int(found.RedPaletteColorLookupTableDescriptor[2]), 8 * colours.dtype.itemsize)
+    return _stretched(colours, 0, 2**bits - 1)
 
 
 def _shown(values: np.ndarray, found: Any) -> np.ndarray:
@@ -152,7 +165,11 @@ def _shown(values: np.ndarray, found: Any) -> np.ndarray:
 
 
 def _windowed(found: Any) -> bool:
-    return _states(found, "WindowWidth") or _states(found, "VOILUTSequence")
+    return _has_window(found) or _states(found, "VOILUTSequence")
+
+
+def _has_window(found: Any) -> bool:
+    return _states(found, "WindowWidth") and _states(found, "WindowCenter")
 
 
 def _states(found: Any, name: str) -> bool:
@@ -163,7 +180,7 @@ def _states(found: Any, name: str) -> bool:
 
 def _range(found: Any) -> tuple[float, float]:
     """The values that a window gives, from black to white."""
-    if _states(found, "VOILUTSequence") and not _states(found, "WindowWidth"):
+    if _states(found, "VOILUTSequence") and not _has_window(found):
         return 0.0, float(2 ** int(found.VOILUTSequence[0].LUTDescriptor[2]) - 1)
     bits, signed = int(found.BitsStored), int(found.get("PixelRepresentation") or 0)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)

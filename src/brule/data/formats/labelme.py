@@ -52,7 +52,7 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     with problems.caught():
         objects = grouping.objects(start, found.marks, found.boxes, where=str(path))
     objects = objects or [start]
-    objects[0].outlines += found.outlines
+    _give_outlines(objects, found)
     stated, layout = stated_layout(content, str(path))
     items, layout = from_named(objects, stated, layout)
     items = [replace(item, spacing=square(_scale(content, str(path)))) for item in items]
@@ -95,9 +95,22 @@ class _Shapes:
         elif kind in _OUTLINES:
             if len(corners) < 2:
                 raise DataError(f"{where}: expected a {kind} of two corners or more, got {len(corners)}")
-            self.outlines.append(Outline(label, from_corner(np.array(corners)), closed=kind == "polygon"))
+            places, closed = from_corner(np.array(corners)), kind == "polygon"
+            self.outlines.append(Outline(label, places, closed, group=group or ""))
         elif (edges := _edges(corners, where)) is not None:
             self.boxes.append(LooseBox(label, edges, group))
+
+
+def _give_outlines(objects: Sequence[NamedPoints], found: _Shapes) -> None:
+    """Give each outline to the object of its group; to the first one, where it has none or its group only has outlines."""
+    groups = dict.fromkeys([*(mark.group for mark in found.marks), *(box.group for box in found.boxes)])
+    groups.pop(None, None)
+    of_group = dict(zip(groups, objects, strict=False))  # in the order of Grouping.objects; those without a group follow
+    for outline in found.outlines:
+        if outline.group in of_group:
+            of_group[outline.group].outlines.append(replace(outline, group=""))
+        else:
+            objects[0].outlines.append(outline)
 
 
 def _edges(corners: list[tuple[float, float]], where: str) -> Box | None:

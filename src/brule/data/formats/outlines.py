@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from brule.data.formats.record import Annotation, Annotations, NamedPoints, from_named
+from brule.data.formats.record import Annotation, Annotations, NamedPoints, Outline, from_named
 from brule.data.formats.values import counted, shown
 from brule.errors import ConfigError, DataError
 
@@ -84,15 +84,14 @@ def with_outline_points(annotations: Annotations, count: int) -> Annotations:
     """
     if count < 2:
         raise ConfigError(f"expected at least 2 points along an outline, got {count}")
-    objects = [one for item in annotations.items for one in _objects(item, annotations, count)]
-    items, layout = from_named(objects, annotations.layout.names, annotations.layout)
+    objects = [(item, one) for item in annotations.items for one in _objects(item, annotations, count)]
+    records, layout = from_named([one for _, one in objects], annotations.layout.names, annotations.layout)
+    items = [replace(record, spacing=item.spacing) for (item, _), record in zip(objects, records, strict=True)]
     notes = [note for note in annotations.notes if ADVICE not in note]
     return replace(annotations, items=items, layout=layout, notes=notes)
 
 
 def _objects(item: Annotation, annotations: Annotations, count: int) -> list[NamedPoints]:
-    labels = [outline.label for outline in item.outlines]
-    repeated = len(set(labels)) < len(labels)
     first = NamedPoints(item.image, item.size, box=item.box)
     if item.points is not None:
         hidden = item.occluded if item.occluded is not None else np.zeros(len(item.points), dtype=bool)
@@ -100,10 +99,26 @@ def _objects(item: Annotation, annotations: Annotations, count: int) -> list[Nam
         for name, (x, y), behind in named:
             if np.isfinite((x, y)).all():
                 first.add(name, (x, y), item.image, occluded=behind)
-    found = [first] if first.points or not item.outlines or not repeated else []
+    groups: dict[str, list[Outline]] = {}
     for outline in item.outlines:
+        groups.setdefault(outline.group, []).append(outline)
+    own = groups.pop("", [])
+    if not own and groups:
+        found = [first] if first.points or first.box is not None else []
+    else:
+        found = _outlined(first, own, count)
+    for outlines in groups.values():
+        found += _outlined(NamedPoints(item.image, item.size), outlines, count)
+    return found
+
+
+def _outlined(first: NamedPoints, outlines: Sequence[Outline], count: int) -> list[NamedPoints]:
+    """An object with the points along its outlines; where labels repeat, an object for each outline."""
+    repeated = len({outline.label for outline in outlines}) < len(outlines)
+    found = [first] if first.points or not outlines or not repeated else []
+    for outline in outlines:
         if repeated:
-            found.append(NamedPoints(item.image, item.size))
+            found.append(NamedPoints(first.image, first.size))
         for i, (x, y) in enumerate(evenly_spaced(outline.corners, count, closed=outline.closed).tolist()):
-            found[-1].add(f"{outline.label}/{i}", (x, y), item.image)
+            found[-1].add(f"{outline.label}/{i}", (x, y), first.image)
     return found

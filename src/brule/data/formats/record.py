@@ -25,11 +25,14 @@ class Outline:
         label: its name in the file.
         corners: ``(M, 2)`` float64 in pixels, the centre of the first one at (0, 0).
         closed: whether the last corner is joined to the first.
+        group: outlines of one group belong to an object that has nothing but them; "" for those of the annotation that holds
+            them.
     """
 
     label: str
     corners: np.ndarray
     closed: bool = True
+    group: str = ""
 
 
 @dataclass(frozen=True, eq=False)

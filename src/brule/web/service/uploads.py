@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -43,11 +43,13 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
     """The images of a request, in any of its three forms.
 
     Raises:
-        Refused: the body is of another kind, can't be understood, or holds more images than the limits allow.
+        Refused: the body is of another kind, can't be understood, or holds more images than the limits allow; or the address
+            has a box that is none, or that isn't for a single image.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    box = _box(request.query_params.get("box"))
     if kind.startswith("image/") or kind == "application/octet-stream":
-        found = [Upload("image", await request.body(), _box(request.query_params.get("box")))]
+        found = [Upload("image", await request.body())]
     elif kind == "application/json":
         found = _from_json(await request.body())
     elif kind == "multipart/form-data":
@@ -61,7 +63,19 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
         raise Refused("bad_request", "expected at least one image, got none")
     if len(found) > limits.batch:
         raise Refused("too_large", f"expected at most {limits.batch} images in a request, got {len(found)}")
-    return found
+    return found if box is None else [_boxed(found, box)]
+
+
+def _boxed(found: Sequence[Upload], box: Box) -> Upload:
+    """The single image of a request, with the box in its address."""
+    if len(found) > 1:
+        raise Refused(
+            "bad_request",
+            f"box: expected a single image beside ?box=, got {len(found)}; as JSON, each image can have its own box",
+        )
+    if found[0].box not in (None, box):
+        raise Refused("bad_request", "box: expected one box for the image, got one in the address and another one in the body")
+    return replace(found[0], box=box)
 
 
 def decoded(uploads: Sequence[Upload], limits: Limits) -> list[Image.Image]:

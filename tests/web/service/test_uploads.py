@@ -1,0 +1,70 @@
+"""The images of a request and the box in its address, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("python_multipart")
+httpx = pytest.importorskip("httpx")
+
+from starlette.requests import Request  # noqa: E402
+
+from brule.web.errors import Refused  # noqa: E402
+from brule.web.service.limits import Limits  # noqa: E402
+from brule.web.service.uploads import Upload, read_uploads  # noqa: E402
+
+BOX = (4.0, 6.0, 40.0, 44.0)
+OWN = {"data": base64.b64encode(b"abc").decode()}
+
+
+def read(box: str, **body: Any) -> list[Upload]:
+    sent = httpx.Request("POST", "http://x/predict", **body)
+    content = sent.read()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    headers = [(name.lower(), value) for name, value in sent.headers.raw]
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": f"box={box}".encode(), "headers": headers}
+    return asyncio.run(read_uploads(Request(scope, receive), Limits()))
+
+
+def form(count: int) -> dict[str, Any]:
+    return {"files": [("images", (f"{k}.png", b"abc", "image/png")) for k in range(count)]}
+
+
+def as_json(*images: dict[str, Any]) -> dict[str, Any]:
+    return {"content": json.dumps({"images": images}), "headers": {"content-type": "application/json"}}
+
+
+SINGLE = {
+    "image": {"content": b"abc", "headers": {"content-type": "image/png"}},
+    "form": form(1),
+    "json": as_json(OWN),
+    "json with the same box": as_json({**OWN, "box": BOX}),
+}
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_box_counts_in_a_body_of_any_kind(kind: str) -> None:
+    (upload,) = read("4,6,40,44", **SINGLE[kind])
+    assert (upload.content, upload.box) == (b"abc", BOX)
+    with pytest.raises(Refused, match="box: expected left,top,right,bottom"):
+        read("nonsense", **SINGLE[kind])
+
+
+@pytest.mark.parametrize("body", [form(2), as_json(OWN, OWN)], ids=["form", "json"])
+def test_a_box_beside_several_images_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match=r"box: expected a single image beside .box=, got 2"):
+        read("4,6,40,44", **body)
+
+
+def test_two_boxes_that_differ_are_refused() -> None:
+    with pytest.raises(Refused, match="box: expected one box for the image"):
+        read("4,6,40,44", **as_json({**OWN, "box": [1, 2, 3, 4]}))
