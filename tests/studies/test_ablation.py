@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,34 @@ def test_another_setting_needs_another_folder(study_data: StudyData, tiny: dict[
     run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny, quiet=True)
     with pytest.raises(CheckpointError, match="iterations=2, the study now asks for 3"):
         run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny | {"iterations": 3}, quiet=True)
+
+
+def test_another_preset_or_other_data_need_another_folder(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
+    def run(data: StudyData = study_data, preset: str = "cpu") -> Score | None:
+        return run_arm(tmp_path, Arm("full loss"), 0, data=data, preset=preset, overrides=tiny, quiet=True)
+
+    first = run()
+    assert run() == first
+    with pytest.raises(CheckpointError, match="preset=cpu, the study now asks for paper-small; choose another folder"):
+        run(preset="paper-small")
+    assert study_data.images is not None
+    fewer = study_data.measured.replaced(study_data.measured[:4])
+    moved = study_data.measured.replaced(replace(one, points=one.points + 1) for one in study_data.measured)  # type: ignore[operator]
+    renamed = study_data.images.replaced(replace(one, path=one.path.with_stem(f"{one.name}-b")) for one in study_data.images)
+    with pytest.raises(CheckpointError, match=r"measured images=8 \(fingerprint \w+\), the study now asks for 4 \(fing"):
+        run(replace(study_data, measured=fewer))
+    with pytest.raises(CheckpointError, match="measured images=8"):
+        run(replace(study_data, measured=moved))
+    with pytest.raises(CheckpointError, match="unlabelled images=8"):
+        run(replace(study_data, images=renamed))
+    with pytest.raises(CheckpointError, match=r"shapes=4 of 6 .* asks for 5 of 6"):
+        run(replace(study_data, n_shapes=5))
+
+    path = tmp_path / "full-loss" / "seed-0" / runs.SCORE
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in kept.items() if key not in ("preset", "data")}))
+    older = run(replace(study_data, n_shapes=5), preset="paper-small")  # as an earlier version of brule has left it
+    assert older is not None and first is not None and older.errors == first.errors
 
 
 def test_a_damaged_score_is_named(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -79,6 +80,17 @@ class StudyData:
         chosen = np.random.default_rng(seed).choice(len(self.labelled), self.n_labelled, replace=False)
         return self.labelled.replaced([self.labelled[i] for i in sorted(chosen.tolist())])
 
+    def facts(self) -> dict[str, str]:
+        """How many there are of each kind, with a fingerprint of names and landmarks: by these, other data are known."""
+        named = {"unlabelled images": self.images, "annotated images": self.labelled, "measured images": self.measured}
+        found = {
+            kind: _fingerprint((sample.path.name, sample.points) for sample in samples or ()) for kind, samples in named.items()
+        }
+        shapes = () if self.shapes is None else zip(self.shapes.names, self.shapes.points, strict=True)
+        found["shapes"] = _fingerprint(shapes)
+        drawn = {"annotated images": self.n_labelled, "shapes": self.n_shapes}
+        return {kind: text if drawn.get(kind) is None else f"{drawn[kind]} of {text}" for kind, text in found.items()}
+
 
 StudyMaterial = StudyData  # its former name
 
@@ -104,6 +116,8 @@ class Score:
         settings: what differed from the preset.
         whole_nme: mean over whole images, no boxes given, where the run has a locator; ``None`` where it has none.
         found: share of the objects that are found there.
+        preset: where settings started; ``None`` if an earlier version of brule has measured the run.
+        data: what the run learnt from and was measured on, as :meth:`StudyData.facts` has it; ``None`` as before.
     """
 
     arm: str
@@ -117,6 +131,8 @@ class Score:
     settings: dict[str, Any]
     whole_nme: float | None = None
     found: float | None = None
+    preset: str | None = None
+    data: dict[str, str] | None = None
 
     def line(self) -> str:
         """What a study prints when the run ends."""
@@ -202,13 +218,13 @@ def run_arm(
         The score; ``None`` if Ctrl-C ended the training, which the next call resumes.
 
     Raises:
-        CheckpointError: if the folder holds a run with other settings.
+        CheckpointError: if the folder holds a run with other settings, another preset or other data.
     """
     folder = arm.run(directory, seed)
     settings = {**overrides, **arm.overrides, "seed": seed}
     known = settings if data.start_from is None else settings | {"start_from": str(data.start_from)}
     if (folder / SCORE).is_file():
-        return read_score(folder, known)
+        return read_score(folder, known, preset=preset, data=data)
     resume = (folder / CHECKPOINT).exists()
     detector = LandmarkDetector(preset, quiet=quiet, **settings)
     detector.fit(
@@ -238,6 +254,8 @@ def run_arm(
         {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in known.items()},
         None if whole is None else whole.scores.nme,
         None if whole is None else whole.scores.found,
+        str(preset),
+        data.facts(),
     )
     write_text(folder / SCORE, json.dumps(asdict(score), indent=1) + "\n")
     return score
@@ -293,11 +311,11 @@ def run_each(
     return scores
 
 
-def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
-    """Read the result of a run of a study.
+def read_score(folder: Path, settings: Mapping[str, Any], *, preset: str, data: StudyData) -> Score:
+    """Read the result of a run of a study. Earlier versions of brule kept neither preset nor data: these aren't compared then.
 
     Raises:
-        CheckpointError: it can't be read, or the run had other settings.
+        CheckpointError: it can't be read, or the run had other settings, another preset or other data.
     """
     path = folder / SCORE
     try:
@@ -306,6 +324,10 @@ def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
         raise CheckpointError(f"{path}: damaged ({error}); remove the file to measure the run again") from None
     wanted = {key: str(value) for key, value in settings.items()}
     had = {key: str(value) for key, value in score.settings.items()}
+    if score.preset is not None:
+        wanted["preset"], had["preset"] = str(preset), score.preset
+    if score.data is not None:
+        wanted, had = wanted | data.facts(), had | score.data
     if wanted != had:
         other = next(key for key in sorted(wanted.keys() | had.keys()) if wanted.get(key) != had.get(key))
         raise CheckpointError(
@@ -313,6 +335,15 @@ def read_score(folder: Path, settings: Mapping[str, Any]) -> Score:
             f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
         )
     return score
+
+
+def _fingerprint(items: Iterable[tuple[str, np.ndarray | None]]) -> str:
+    """The number of named items, and a hash of the names and of what is annotated there."""
+    lines = [f"{name}\0{'' if points is None else np.round(points, 4).tolist()}\n" for name, points in items]
+    if not lines:
+        return "none"
+    hashed = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape"))
+    return f"{len(lines)} (fingerprint {hashed.hexdigest()[:12]})"
 
 
 def _without_boxes(scores: Sequence[Score]) -> str:

@@ -117,3 +117,43 @@ test("after a reload the server's steps are undone and done again, then our own"
   assert.equal(editor.redo(), null);
   assert.equal(saver.changes.filter((change) => change.step === "/redo").length, 3);
 });
+
+test("another window's change, saved from here, isn't taken back by the next edit", () => {
+  const own = { x: 5, y: 5, state: "visible" };
+  const theirs = { x: 9, y: 9, state: "visible" };
+  const { editor, saver } = opened([own, null, null, null]);
+  editor.arrived({ ...editor.record, points: [own, theirs, null, null], version: 4 });
+  editor.place(2, 7, 7);
+  assert.deepEqual(saver.changes[0].points.slice(0, 2), [own, theirs]);
+  const waiting = opened([own, null, null, null]);
+  waiting.editor.adopt([own, theirs, null, null]); // still on its way
+  waiting.editor.place(2, 7, 7);
+  assert.deepEqual(waiting.saver.changes[0].points.slice(0, 2), [own, theirs]);
+});
+
+test("the answer to an own change leaves the steps of undo alone", () => {
+  const { editor, saver } = opened();
+  editor.place(0, 1, 2);
+  editor.arrived({ ...editor.record, points: saver.changes[0].points, version: 4 });
+  assert.equal(editor.undo(), "place a");
+});
+
+test("an editor that was left is taken up again only if it shows what waits to be saved", () => {
+  const { editor, saver } = opened();
+  editor.place(0, 1, 2);
+  saver.latest = () => saver.changes[0];
+  assert.ok(editor.current(editor.record));
+  saver.latest = () => ({ ...saver.changes[0], points: [{ x: 50, y: 2, state: "visible" }, null, null, null] }); // as another page has it
+  assert.equal(editor.current(editor.record), false);
+});
+
+test("an undo that waits with unknown points doesn't empty the image", () => {
+  const points = [1, 2, 3, 4].map((x) => ({ x, y: x, state: "visible" }));
+  const { editor, saver } = opened(points, { undo: 2 });
+  editor.undo();
+  assert.equal(saver.changes[0].points, null);
+  saver.latest = () => saver.changes[0];
+  const again = new Editor(editor.record, NAMES, saver);
+  again.place(0, 30, 30);
+  assert.deepEqual(saver.changes[1].points.slice(1), points.slice(1));
+});

@@ -151,3 +151,65 @@ test("a full browser storage is admitted", async () => {
   assert.match(saver.state.value.message, /don't close this window/);
   await saver.settled();
 });
+
+test("a closed tab's change isn't sent over a later version that this window knows", async () => {
+  const storage = new Storage();
+  const { saver, server } = made(storage);
+  server.version = 7;
+  server.points = at(7);
+  saver.learn(record(7, at(7)));
+  const gone = new Pending(storage, "p", "gone");
+  gone.keep([change(1, { base: 5 }), change(2, { base: 5 })]);
+  gone.abandon();
+  saver.adopt();
+  assert.deepEqual(saver.adopted.value.map((own) => own.points[0].x), [1, 2]);
+  await until(() => saver.conflict.value);
+  assert.deepEqual(server.points, at(7));
+  saver.conflict.value.keepMine();
+  await saver.settled();
+  assert.deepEqual(server.points, at(2));
+});
+
+test("a closed tab's changes follow each other without a question", async () => {
+  const storage = new Storage();
+  const { saver, server } = made(storage);
+  const gone = new Pending(storage, "p", "gone");
+  gone.keep([change(1), change(2)]);
+  gone.abandon();
+  saver.adopt();
+  await saver.settled();
+  assert.equal(saver.conflict.value, null);
+  assert.deepEqual([server.version, server.points], [2, at(2)]);
+});
+
+test("what waits is kept with the version that it now builds on", async () => {
+  const { saver, server, storage } = made();
+  const send = server.change.bind(server);
+  server.change = async (id, step, body) => (body.version ? new Promise(() => undefined) : send(id, step, body));
+  saver.add(change(1));
+  saver.add(change(2));
+  await until(() => saver.queue.length === 1);
+  assert.equal(JSON.parse(storage.getItem("brule.pending.p.tab")).changes[0].base, 1);
+});
+
+test("an undo that others' work has overtaken gives way to it; earlier versions kept it without points", async () => {
+  const storage = new Storage();
+  const { saver, server } = made(storage);
+  server.version = 3;
+  server.points = at(3);
+  const gone = new Pending(storage, "p", "gone");
+  gone.keep([change(0, { step: "/undo", points: [], base: 2 })]);
+  gone.abandon();
+  saver.adopt();
+  assert.equal(saver.latest("a").points, null);
+  await saver.settled();
+  assert.equal(saver.conflict.value, null);
+  assert.deepEqual([saver.saved.value.points, server.version], [at(3), 3]);
+});
+
+test("who watches what is saved learns which annotation it is", async () => {
+  const { saver } = made();
+  saver.add(change(1, { layer: "repeat" }));
+  await saver.settled();
+  assert.equal(saver.saved.value.layer, "repeat");
+});

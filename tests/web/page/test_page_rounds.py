@@ -157,17 +157,46 @@ def test_the_pages_have_no_serious_fault_for_people_who_cannot_see_or_point(
                 person.press("Escape")
 
 
-def test_what_was_corrected_elsewhere_is_not_overwritten_by_its_prediction(
-    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
-) -> None:
-    faces = draw(2)
-    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+def predicted(faces: Any, template: Template, folder: Path) -> Project:
+    """A project in which every image has a prediction, nine pixels off."""
+    project = Project(folder, [faces.folder], template=template)
     lines = [json.dumps({"format": FORMAT, "landmarks": 12, "calibrated": False})]
     for entry in project.entries.values():
         found = {"points": (faces.named(entry.name) + 9).tolist(), "spread": [1] * 12}
         lines.append(json.dumps({"name": entry.name, "uncertainty": 1, "expected": None, **found}))
     (project.folder / "predictions").mkdir()
     (project.folder / "predictions" / "found.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return project
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_review_knows_what_another_window_has_corrected(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path, heard: bool
+) -> None:
+    project = predicted(draw(2), twelve, tmp_path / "project")
+    person = visit(serve(project))
+    review(person)
+    person.ask("() => Promise.all(brule.page().cards.map((card) => brule.page().fetch(card))).then(() => true)")
+    if not heard:  # the event was lost
+        person.ask("() => { brule.page().changed = async () => undefined; }")
+    image = person.ask("() => brule.page().cards[1].item.id")
+    name = project.entries[image].name
+    places = [(5 + i, 7) for i in range(12)]
+    own = {landmark: Mark.at(x, y) for landmark, (x, y) in zip(twelve.names, places, strict=True)}
+    project.change(image, 0, Marks(own, "accepted"))
+    person.goto(f"annotate/{image}").opened(name)  # this window now knows the new version
+    person.goto("review")
+    person.page.wait_for_function("() => brule.page().cards?.[1].done === 'accepted'")
+    person.page.evaluate("() => brule.page().select(1)")
+    person.press("Enter")
+    person.saved()
+    assert np.allclose(marks(project, name).array(twelve.names), places)
+
+
+def test_what_was_corrected_elsewhere_is_not_overwritten_by_its_prediction(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    project = predicted(draw(2), twelve, tmp_path / "project")
     person = visit(serve(project))
     review(person)
     person.ask("() => Promise.all(brule.page().cards.map((card) => brule.page().fetch(card))).then(() => true)")

@@ -109,3 +109,20 @@ def test_one_landmark_through_all_images_is_corrected_by_a_click(person: Any, ma
     assert (point.x, point.y) == tuple(PLACES[1])
     person.press("l")
     person.opened("face_000.png")
+
+
+def test_an_image_opened_right_after_its_landmark_was_moved_shows_the_move(person: Any, marks: Callable) -> None:
+    person.press("2", "Enter", "l")
+    person.page.wait_for_selector(".crop-cell >> nth=2")
+    person.ask(
+        """() => { const page = brule.page(), k = page.cells.findIndex((cell) => cell.item.name === 'face_000.png');
+             page.select(k); page.grid.focus(); return page.editor(page.cells[k]).then(() => true); }"""
+    )
+    person.press("ArrowRight", "Enter")  # opened before the change is sent
+    person.opened("face_000.png")
+    assert np.allclose(person.points[1], PLACES[1] + (1, 0))
+    person.press("1", "ArrowRight")
+    person.page.wait_for_timeout(600)
+    person.saved()
+    found = marks(person.project, "face_000.png").points
+    assert (found["chin"].x, found["nose"].x) == (PLACES[1][0] + 1, PLACES[0][0] + 1)

@@ -12,12 +12,13 @@ import { sameWire } from "../core/wire.js";
 /** @typedef {import("./types.js").WirePoint} WirePoint */
 /** @typedef {import("./pending.js").Pending} Pending */
 /**
- * @typedef {{image: string, layer?: string, step: "" | "/undo" | "/redo", base: number, points: WirePoint[], status?: string,
- *   scale?: number | null, box?: [number, number, number, number] | null, action?: string, merge?: string}} Change
- *   `points` of an undo are those that it leads to
+ * @typedef {{image: string, layer?: string, step: "" | "/undo" | "/redo", base: number, points: WirePoint[] | null, status?: string,
+ *   scale?: number | null, box?: [number, number, number, number] | null, action?: string, merge?: string, adopted?: boolean}} Change
+ *   `points` of an undo are those that it leads to, null where only the server knows them; an `adopted` change was made in
+ *   another window, on the version `base`
  */
 /** @typedef {{state: "saved" | "saving" | "waiting" | "conflict", message: string, waiting: number}} SaveState */
-/** @typedef {{change: Change, current: ImageRecord, keepMine: () => void, takeTheirs: () => void}} Conflict */
+/** @typedef {{change: Change & {points: WirePoint[]}, current: ImageRecord, keepMine: () => void, takeTheirs: () => void}} Conflict */
 /** @typedef {{change: (id: string, step: "" | "/undo" | "/redo", body: any, options: any) => Promise<ImageRecord>}} Sender */
 
 const MERGE_MS = 400; // a change that the next one may still replace is held back this long
@@ -38,6 +39,7 @@ export class Saver {
     this.state = new Signal(/** @type {SaveState} */ ({ state: "saved", message: "All changes saved", waiting: 0 }));
     this.saved = new Signal(/** @type {ImageRecord | null} */ (null));
     this.conflict = new Signal(/** @type {Conflict | null} */ (null));
+    this.adopted = new Signal(/** @type {Change[]} */ ([]));
     this.refused = new Signal(/** @type {{change: Change, message: string} | null} */ (null));
     this.busy = false;
     this.failures = 0;
@@ -47,10 +49,13 @@ export class Saver {
 
   /** Send what closed tabs have left. */
   adopt() {
-    const left = this.pending.adopt();
+    const left = this.pending.adopt().map((change) => (change.step && !change.points?.length ? { ...change, points: null } : change));
     if (!left.length) return;
-    this.queue.push(...left);
+    const keys = left.map(keyOf);
+    // The first one of an image is sent with its own base: this window may know a later version, with other people's work.
+    this.queue.push(...left.map((change, k) => ({ ...change, adopted: keys.indexOf(keys[k]) === k })));
     this.kept();
+    this.adopted.value = left;
     this.pump();
   }
 
@@ -121,7 +126,7 @@ export class Saver {
     this.busy = true;
     const key = keyOf(change);
     const { image, layer, step, base, points, status, scale, box, action } = change;
-    const version = this.versions.get(key) ?? base;
+    const version = change.adopted ? base : (this.versions.get(key) ?? base);
     const body = step ? { version } : dropped({ version, points, status, scale, box, action });
     try {
       const record = await this.api.change(image, step, body, { layer });
@@ -138,10 +143,12 @@ export class Saver {
   arrived(change, record) {
     this.busy = false;
     this.failures = 0;
-    this.versions.set(keyOf(change), record.version);
+    const key = keyOf(change);
+    this.versions.set(key, record.version);
     this.queue.shift();
+    this.queue = this.queue.map((own) => (keyOf(own) === key && !own.adopted ? { ...own, base: record.version } : own));
     this.kept();
-    this.saved.value = record;
+    this.saved.value = { ...record, layer: change.layer };
     this.pump();
   }
 
@@ -153,7 +160,7 @@ export class Saver {
     this.busy = false;
     const current = /** @type {ImageRecord | undefined} */ (error.body?.current);
     if (error.status === 409 && current) {
-      if (sameWire(current.points, change.points) && (!change.status || change.status === current.status)) {
+      if (change.points && sameWire(current.points, change.points) && (!change.status || change.status === current.status)) {
         this.arrived(change, current); // its answer had been lost
       } else this.ask(change, current);
     } else if (error.status >= 400 && error.status < 500 && error.status !== 401) {
@@ -175,6 +182,7 @@ export class Saver {
    */
   ask(change, current) {
     const key = keyOf(change);
+    const mine = this.queue.filter((own) => keyOf(own) === key && own.points).at(-1);
     const finish = () => {
       this.versions.set(key, current.version);
       this.conflict.value = null;
@@ -182,16 +190,18 @@ export class Saver {
       this.pump();
     };
     const keepMine = () => {
-      this.queue = this.queue.map((own) => (keyOf(own) === key ? { ...own, step: /** @type {""} */ (""), status: own.status } : own));
+      const known = this.queue.filter((own) => keyOf(own) !== key || own.points);
+      this.queue = known.map((own) => (keyOf(own) === key ? { ...own, step: /** @type {""} */ (""), base: current.version, adopted: false } : own));
       finish();
     };
     const takeTheirs = () => {
       this.queue = this.queue.filter((own) => keyOf(own) !== key);
       finish();
-      this.saved.value = current;
+      this.saved.value = { ...current, layer: change.layer };
     };
+    if (!mine?.points) return takeTheirs(); // steps of undo alone, which others' work has overtaken
     this.say("conflict", "Changed in another window: choose which one to keep");
-    this.conflict.value = { change: this.latest(change.image, change.layer) ?? change, current, keepMine, takeTheirs };
+    this.conflict.value = { change: { ...mine, points: mine.points }, current, keepMine, takeTheirs };
   }
 
   /** Keep the queue in the browser, and show where things are. */

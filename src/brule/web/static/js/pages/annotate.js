@@ -54,6 +54,7 @@ export class AnnotatePage {
     this.endings = [
       app.saver.saved.onChange((record) => record && this.saved(record)),
       app.saver.refused.onChange((refused) => refused && this.refused(refused)),
+      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points }) => points && keptEditor(image, layer)?.adopt(points))),
       app.news.onChange((news) => news && this.heard(news)),
       app.model.onChange(() => this.attachModel()),
       app.settings.onChange(() => this.refresh()),
@@ -83,7 +84,7 @@ export class AnnotatePage {
     if (!record || this.wanted !== wanted) return;
     const names = app.project.value.template.names;
     const known = keptEditor(record.id, this.layer);
-    const usable = known && known.names.join("\n") === names.join("\n") && (known.record.version === record.version || app.saver.latest(record.id, this.layer));
+    const usable = known && known.names.join("\n") === names.join("\n") && known.current(record);
     const editor = usable ? known : new Editor(record, names, app.saver, this.layer);
     keepEditor(editor);
     this.use(editor);
@@ -219,10 +220,10 @@ export class AnnotatePage {
 
   /** @param {import("../net/types.js").ImageRecord} record */
   saved(record) {
-    const editor = keptEditor(record.id, this.layer);
+    const editor = keptEditor(record.id, record.layer);
     editor?.arrived(record);
     if (editor && editor === this.editor && editor.source) void this.fillIn(editor); // an undo may have emptied a landmark
-    if (!this.layer) this.images.update(record, record.points.filter(Boolean).length);
+    if (!record.layer) this.images.update(record, record.points.filter(Boolean).length);
   }
 
   /** @param {{change: {image: string}, message: string}} refused */

@@ -35,10 +35,21 @@ export class LandmarkPage {
       h("div", { class: "page-head" }, h("h1", {}, "One landmark through all images"), choice, button("Back", () => history.back())),
       this.status, this.grid, this.more,
     );
+    this.endings = [
+      app.saver.saved.onChange((record) => record && !record.layer && this.known(record.id)?.arrived(record)),
+      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points }) => !layer && points && this.known(image)?.adopt(points))),
+    ];
     void this.load();
   }
 
-  leave() {}
+  leave() {
+    for (const end of this.endings) end();
+  }
+
+  /** @param {string} image */
+  known(image) {
+    return this.cells.find((cell) => cell.item.id === image)?.editor;
+  }
 
   async load() {
     if (!this.names.length) return void (this.status.textContent = "Name the landmarks first, under Set up.");

@@ -42,6 +42,7 @@ export class ReviewPage {
     this.seen = new IntersectionObserver((entries) => this.inSight(entries), { rootMargin: "400px" });
     app.saver.refused.onChange((refused) => refused && app.fail(new Error(refused.message)));
     app.news.onChange((news) => news?.topic === "predict" && this.predicting(news.data));
+    app.news.onChange((news) => news?.topic === "image" && this.changed(news.data));
     app.saver.saved.onChange((record) => record && this.saved(record));
     void this.load();
     void app.api.predicting().then(({ predicting }) => this.predicting(predicting), () => undefined);
@@ -53,6 +54,7 @@ export class ReviewPage {
   async resume() {
     const { card } = this;
     if (!this.cards.length) return this.loaded ? this.restart() : undefined;
+    await Promise.all(this.cards.map((own) => this.renew(own, this.app.saver.versions.get(own.item.id))));
     if (!card || this.busy) return;
     await this.app.saver.settled();
     card.record = null;
@@ -252,11 +254,36 @@ export class ReviewPage {
    */
   saved(record) {
     const card = this.cards.find((own) => own.item.id === record.id);
-    if (!card?.record) return;
+    if (!card?.record || record.layer) return;
     card.record = { ...record, prediction: record.prediction ?? card.record.prediction };
     if (card === this.last) return;
     this.mark(card, record.status === "accepted" || record.status === "rejected" ? record.status : "");
     this.describe();
+  }
+
+  /**
+   * Somebody has changed an image in another window.
+   * @param {{id: string, version: number, layer?: string}} news
+   */
+  async changed({ id, version, layer }) {
+    const card = this.cards.find((own) => own.item.id === id);
+    if (!card || (layer && layer !== "first") || !(await this.renew(card, version))) return;
+    if (card === this.card) await this.enlarge(card);
+    this.describe();
+  }
+
+  /**
+   * Get an image again that has changed since, unless a change of it is on its way from here: then the answer brings it.
+   * @param {Card} card
+   * @param {number | undefined} version the latest that is known
+   * @returns {Promise<boolean>} whether it had changed
+   */
+  async renew(card, version) {
+    if (!card.record || version === undefined || version <= card.record.version || this.app.saver.latest(card.item.id)) return false;
+    card.record = null;
+    const record = await this.fetch(card);
+    if (record) this.mark(card, record.status === "accepted" || record.status === "rejected" ? record.status : "");
+    return true;
   }
 
   async predictAgain() {

@@ -7,7 +7,7 @@ import { mean, transform } from "../core/geometry.js";
 import {
   ABSENT, EMPTY, HIDDEN, SUGGESTED, VISIBLE, copyShape, decidedCount, hasPosition, isDecided, nextUndecided, placedIndices, setPoint,
 } from "../core/points.js";
-import { fromWire, suggest, toWire } from "../core/wire.js";
+import { fromWire, sameWire, suggest, toWire } from "../core/wire.js";
 
 /** @typedef {import("../net/types.js").ImageRecord} ImageRecord */
 /** @typedef {import("../net/saver.js").Saver} Saver */
@@ -45,6 +45,16 @@ export class Editor {
     this.selected = new Signal(Math.max(0, nextUndecided(this.shape, 0)));
     this.changed = new Signal(0);
     saver.learn(record, layer);
+  }
+
+  /**
+   * Whether this editor, which was left, still shows what the server has, or will have once all is saved.
+   * @param {ImageRecord} record from the server
+   */
+  current(record) {
+    const waiting = this.saver.latest(record.id, this.layer);
+    if (!waiting) return this.record.version === record.version;
+    return waiting.points ? sameWire(waiting.points, toWire(this.shape)) : this.awaited > 0;
   }
 
   get id() {
@@ -316,29 +326,48 @@ export class Editor {
    */
   step(step, awaited) {
     if (awaited) this.awaited += 1;
-    this.saver.add({ image: this.id, layer: this.layer, step, points: awaited ? [] : toWire(this.shape), base: this.record.version });
+    this.saver.add({ image: this.id, layer: this.layer, step, points: awaited ? null : toWire(this.shape), base: this.record.version });
   }
 
   /**
-   * The server has saved a change of this image, or somebody else has made one.
+   * The server has saved a change of this image, which may be another window's or page's, or somebody else has made one.
    * @param {ImageRecord} record
    * @param {boolean} [foreign]
    */
   arrived(record, foreign = false) {
     this.record = { ...record, prediction: record.prediction ?? this.record.prediction };
-    if (foreign || this.awaited) {
+    const settled = !this.awaited && !this.saver.latest(this.id, this.layer);
+    const other = foreign || (settled && !sameWire(record.points, toWire(this.before ?? this.shape)));
+    if (other || this.awaited) {
       this.awaited = Math.max(0, this.awaited - 1);
-      if (foreign) this.restart(record);
-      const { x, y, state } = this.shape;
-      this.shape = fromWire(record.points, this.n);
-      suggest(this.shape, Array.from(state, (own, i) => (own === SUGGESTED ? { x: x[i], y: y[i] } : null)));
+      if (other) this.restart(record);
+      this.lay(record.points);
     }
     this.touch();
+  }
+
+  /**
+   * A change that another window has left will be saved from this one: go on from it.
+   * @param {import("../net/types.js").WirePoint[]} points
+   */
+  adopt(points) {
+    this.restart(this.record);
+    this.lay(points);
+    this.touch();
+  }
+
+  /** @param {import("../net/types.js").WirePoint[]} points that take the place of ours; what is suggested stays */
+  lay(points) {
+    const { x, y, state } = this.shape;
+    this.shape = fromWire(points, this.n);
+    suggest(this.shape, Array.from(state, (own, i) => (own === SUGGESTED ? { x: x[i], y: y[i] } : null)));
   }
 
   /** @param {ImageRecord} record whose steps are not ours */
   restart(record) {
     this.history = new History();
+    this.before = null;
+    this.held = null;
     this.awaited = 0;
     this.below = record.undo;
     this.above = record.redo;
