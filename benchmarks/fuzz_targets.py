@@ -252,9 +252,10 @@ def _project(folder: Path) -> Iterator[Target]:
     for file in sorted(files):
         yield Target(f"project {file.suffix} of {file.parent.name}", place, str(file.relative_to(place)), _open_project)
     yield Target("samples project", place, "project/project.json", lambda path: read_samples(path / "project"))
-    line = '{"name": "a", "uncertainty": 1.0, "expected": null, "flagged": false, "points": [[1, 2]], "spread": [1]}\n'
-    (place / "run.jsonl").write_text(f'{{"format": "{FORMAT}", "landmarks": 1}}\n{line}')
-    yield Target("predictions of a project", place, "run.jsonl", lambda path: Predictions(path / "run.jsonl").of("a"))
+    head = {"format": FORMAT, "landmarks": 3, "names": ["3", "2", "1"]}
+    found = {"name": "a", "uncertainty": 1.0, "expected": None, "flagged": False, "points": [[1, 2]] * 3, "spread": [1] * 3}
+    (place / "run.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(found)}\n")
+    yield Target("predictions of a project", place, "run.jsonl", lambda path: Predictions(path / "run.jsonl", project).of("a"))
     content = {"format": "brule-redrawing-1", "names": ["a"], "shapes": [[[0.1, 0.2]]], "style_names": ["s"]}
     (place / "recipe.json").write_text(json.dumps(content | {"styles": [[[0.5], [0.5]]]}))
     yield Target("recipe", place, "recipe.json", lambda path: Recipe.read(path / "recipe.json"))

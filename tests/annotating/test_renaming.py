@@ -1,7 +1,9 @@
-"""Renaming landmarks while others read, and where one image can't be read."""
+"""Renaming landmarks: all that belongs to them follows, now or when it can."""
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 
 from brule.annotating import Mark, Marks, Project, Template
+from brule.annotating.predictions import FORMAT, Predictions
+from brule.annotating.renaming import Renaming, columns
 from brule.errors import DataError
 
 OLD, NEW = Template(names=("a", "b")), Template(names=("A", "b"))
@@ -66,9 +70,146 @@ def test_an_image_that_can_not_be_read_keeps_its_landmarks_for_later(tmp_path: P
     first, _, last = project.entries
     assert sorted(project.record(first).marks.points) == sorted(project.record(last).marks.points) == ["A", "b"]
     again = Project(tmp_path / "project")  # it can be opened
-    with pytest.raises(DataError, match="isn't complete"):  # a second renaming would lose what the first one waits for
-        again.set_template(again.settings.version, Template(names=("A", "B")), [0, 1])
+    again.set_template(again.settings.version, Template(names=("A", "B")), [0, 1])  # and go on
+    assert sorted(again.record(first).marks.points) == ["A", "B"]
     broken.write_bytes(whole)
-    again.set_template(again.settings.version, Template(names=("A", "B")), [0, 1])
-    assert names_of(again) == [["A", "B"]] * 3
-    assert again.settings.renaming is None
+    again.refresh()
+    assert names_on_disk(again) == [["A", "B"]] * 3
+    assert not again.settings.waiting
+
+
+def names_on_disk(project: Project) -> list[list[str]]:
+    files = [project.annotation_file(image) for image in project.entries]
+    return [sorted(one["label"] for one in json.loads(file.read_text())["shapes"]) for file in files]
+
+
+SWAPPED = Template(names=("b", "a"))  # the first landmark, which was a, is now b
+
+
+def test_what_is_annotated_while_others_wait_has_the_new_names(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 3)
+    first, second, third = project.entries
+    project.annotation_file(third).unlink()  # not annotated yet
+    (project.own / "history" / "first" / third[:2] / f"{third}.jsonl").unlink()
+    broken = tmp_path / "images" / "001.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"not an image")
+    project = Project(tmp_path / "project")
+    with pytest.raises(DataError, match=r"001\.png"):
+        project.set_template(project.settings.version, SWAPPED, [0, 1])
+    project.change(third, 0, Marks({"b": Mark(1.0, 2.0), "a": Mark(3.0, 4.0)}, status="accepted"))
+    broken.write_bytes(whole)
+    again = Project(tmp_path / "project")
+    for image in (first, second, third):
+        points = again.record(image).marks.points
+        assert (points["b"], points["a"]) == (Mark(1.0, 2.0), Mark(3.0, 4.0)), image
+
+
+def test_images_that_come_back_get_the_new_names(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 3)
+    away = tmp_path / "away.png"
+    (tmp_path / "images" / "001.png").rename(away)
+    project = Project(tmp_path / "project")
+    for template in (SWAPPED, Template(names=("tip", "a", "new"))):
+        project.set_template(project.settings.version, template, [0, 1, None][: len(template.names)])
+    assert len(project.entries) == 2 and len(project.settings.waiting) == 1
+    away.rename(tmp_path / "images" / "001.png")
+    again = Project(tmp_path / "project")
+    assert names_on_disk(again) == [["a", "tip"]] * 3
+    image = list(again.entries)[1]
+    assert again.record(image).marks.points["tip"] == Mark(1.0, 2.0)
+    again.undo(image, again.record(image).version)
+    again.undo(image, again.record(image).version, redo=True)
+    assert again.record(image).marks.points["tip"] == Mark(1.0, 2.0)  # steps have the new names, too
+
+
+def test_files_that_another_program_has_left_are_renamed_with_the_others(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 2)
+    first, second = project.entries
+    place = project.annotation_file(second)
+    place.unlink()
+    (project.own / "history" / "first" / second[:2] / f"{second}.jsonl").unlink()
+    project = Project(tmp_path / "project")
+    place.write_text(project.annotation_file(first).read_text().replace("000.png", "001.png"))
+    project.set_template(project.settings.version, SWAPPED, [0, 1])
+    assert project.record(second).marks.points["b"] == Mark(1.0, 2.0)
+    third = place.read_text()
+    (project.own / "history" / "first" / second[:2] / f"{second}.jsonl").unlink()
+    place.write_text(third)  # as a copy of the project without histories
+    assert Project(tmp_path / "project").record(second).marks.points["b"] == Mark(1.0, 2.0)
+
+
+def test_a_file_that_was_set_back_by_a_step_stays_so(tmp_path: Path) -> None:
+    """As ``git checkout`` does."""
+    project = project_of(tmp_path, 1)
+    (image,) = project.entries
+    file = project.annotation_file(image)
+    before = file.read_text()
+    project.change(image, 1, Marks({"a": Mark(9.0, 9.0), "b": Mark(3.0, 4.0)}, status="accepted"))
+    log = project.own / "history" / "first" / image[:2] / f"{image}.jsonl"
+    file.write_text(before)
+    os.utime(file, ns=(time := log.stat().st_mtime_ns + 10**9, time))
+    record = Project(tmp_path / "project").record(image)
+    assert record.marks.points["a"] == Mark(1.0, 2.0)
+    os.utime(file, ns=(time := log.stat().st_mtime_ns - 10**9, time))  # older: the program ended between the two
+    assert Project(tmp_path / "project").record(image).marks.points["a"] == Mark(9.0, 9.0)
+
+
+def test_measures_follow_their_landmarks(tmp_path: Path) -> None:
+    three = Template(names=("a", "b", "c"))
+    project = Project(tmp_path / "project", template=three)
+    angle = {"name": "tilt", "landmarks": [0, 1, 2]}
+    project.set_settings(measurements={"distances": [{"name": "wide", "landmarks": [0, 2]}], "angles": [angle]})
+    assert project.set_template(project.settings.version, Template(names=("c", "b", "a")), [2, 1, 0]) == []
+    assert project.settings.measurements["distances"] == [{"name": "wide", "landmarks": [2, 0]}]
+    assert project.set_template(project.settings.version, Template(names=("new", "c", "a"))) == ["tilt"]
+    assert project.settings.measurements == {"distances": [{"name": "wide", "landmarks": [2, 1]}], "angles": []}
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("a", "b"), [0, 1, None]),  # of the first landmarks
+        (("b", "a"), [0, 1, None]),  # after the exchange
+        (("tip", "a", "new"), [0, 1, 2]),
+        (("new", "x", "a", "tip"), [3, 2, 0]),  # more of them, in another order
+        (("p", "q"), None),
+    ],
+    ids=str,
+)
+def test_predictions_of_earlier_landmarks_are_brought_to_the_present_ones(
+    names: tuple[str, ...], found: list[int | None] | None
+) -> None:
+    changes = [Renaming(2, ("a", "b"), (0, 1)), Renaming(3, ("b", "a"), (0, 1, None))]
+    assert columns(names, changes, ("tip", "a", "new")) == found
+
+
+def test_a_projects_predictions_are_shown_with_its_present_landmarks(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 1)
+    (entry,) = project.entries.values()
+    lines = [
+        {"format": FORMAT, "landmarks": 2, "names": ["a", "b"], "calibrated": False},
+        {"name": entry.name, "uncertainty": 1, "expected": None, "points": [[1, 1], [2, 2]], "spread": [1, 2]},
+    ]
+    file = tmp_path / "run.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    project.set_template(project.settings.version, Template(names=("new", "b", "tip")), [None, 1, 0])
+    own = Predictions(file, project).of(entry.name)
+    assert own is not None
+    np.testing.assert_array_equal(own.points, [[np.nan, np.nan], [2, 2], [1, 1]])
+    np.testing.assert_array_equal(own.spread, [np.nan, 2, 1])
+    other = json.dumps({**lines[0], "names": ["b", "c"]})
+    file.write_text(other + "\n")
+    with pytest.raises(DataError, match=r"finds 2 landmarks \(b, c, …\), but the project has 3"):
+        Predictions(file, project)
+
+
+def test_a_renaming_that_was_interrupted_in_an_earlier_version_is_completed(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 2)
+    file = project.folder / "project.json"
+    content = json.loads(file.read_text())
+    content |= {"version": 2, "renaming": {"a": "A", "b": "b"}}
+    content["template"]["names"] = ["A", "b"]
+    file.write_text(json.dumps(content))
+    again = Project(project.folder)
+    assert names_on_disk(again) == [["A", "b"]] * 2 and not again.settings.waiting

@@ -176,3 +176,25 @@ def test_a_projects_files_open_its_own_images_alone(browser: Browser, project: P
     file.write_text(text.replace("photos/a/1.png", "secret.png"), encoding="utf-8")
     with pytest.raises(DataError, match="outside the folders given"):
         read_samples([str(project.folder)], require_points=True)
+
+
+def test_a_change_made_with_earlier_landmarks_is_brought_to_the_present_ones(browser: Browser, project: Project) -> None:
+    url = f"/api/images/{browser.ids()['a/1.png']}"
+    known = browser.json("GET", url)["template"]
+    template = {"version": known, "names": ["top", "new", "right"], "from": [2, None, 1]}  # "left" is gone
+    assert browser.json("PUT", "/api/project/template", template)["measures_gone"] == []
+    late = {"version": 0, "points": [at(1, 1), at(2, 2), at(3, 3)], "template": known}
+    saved = browser.json("PUT", url, late)
+    assert saved["points"] == [at(3, 3), None, at(2, 2)] and saved["status"] == "draft"
+    assert saved["template"] == project.settings.version == known + 1
+    again = browser.json("PUT", url, {"version": 1, "points": [at(3, 3), at(4, 4), at(2, 2)], "template": known + 1})
+    assert again["status"] == "accepted"
+
+
+def test_one_landmark_through_images_of_other_landmarks(browser: Browser, project: Project) -> None:
+    image = browser.ids()["a/1.png"]
+    browser.json("PUT", f"/api/images/{image}", {"version": 0, "points": FULL})
+    file = project.annotation_file(image)
+    file.write_text(file.read_text().replace('"left"', '"other"').replace('"right"', '"another"'))  # by another program
+    found = browser.json("GET", "/api/landmarks/0")
+    assert [(one["point"], one["side"]) for one in found["items"]] == [(None, 16.0)]

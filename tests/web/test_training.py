@@ -121,7 +121,7 @@ def test_a_round_knows_what_it_was_trained_on(project: Project, browser: Browser
     file = project.folder / "predictions" / "round-1.jsonl"
     file.parent.mkdir()
     file.write_text("\n".join(lines) + '\n{"name": "cut of', encoding="utf-8")
-    found = held_out(project, Predictions(file))
+    found = held_out(project, Predictions(file, project))
     assert found is not None and (found.n, found.error_px) == (1, pytest.approx(5.0, abs=1e-9))
     assert found.mean_shape_px is not None and found.mean_shape_px > 0
     # With three such images the detector is known to be better than the mean shape, so guesses come from it.

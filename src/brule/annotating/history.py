@@ -40,7 +40,7 @@ class History:
         marks: the state after the last line.
         before: the state before it.
         version: the number of the last line.
-        template: the version of the template that the landmarks were last renamed for.
+        template: the version of the template whose landmarks these are.
         done: the steps that can be undone, oldest first.
         undone: the steps that can be redone, the next one last.
     """
@@ -72,7 +72,7 @@ class History:
             elif kind == RENAME:
                 self.done = [_renamed(step, line["names"]) for step in self.done]
                 self.undone = [_renamed(step, line["names"]) for step in self.undone]
-                self.template = int(line["template"])
+            self.template = int(line.get("template", self.template))  # earlier versions of brule only said it when renaming
             self.version = int(line["version"])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"a line of the history is damaged ({error})") from error
@@ -90,9 +90,9 @@ class History:
         """The line that undoes or redoes a step."""
         return {"version": self.version + 1, "op": kind}
 
-    def rename(self, names: Mapping[str, str], template: int) -> dict[str, Any]:
-        """The line for landmarks that got other names, with a version of the template."""
-        return {"version": self.version + 1, "op": RENAME, "names": dict(names), "template": template}
+    def rename(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """The line for landmarks that got other names."""
+        return {"version": self.version + 1, "op": RENAME, "names": dict(names)}
 
     def after(self, line: Mapping[str, Any]) -> Marks:
         """The marks after a line of :meth:`set`, :meth:`base`, :meth:`step` or :meth:`rename`; nothing changes yet."""

@@ -83,9 +83,8 @@ def _predictions(project: Project, table: Path, found: Annotations, *, imported:
     count = found.n_points or 0
     if not project.template.names:
         project.set_template(project.settings.version, numbered(count, names=found.layout.names))
-    if count != len(project.template.names):
-        raise DataError(f"{table}: predictions of {count} landmarks; the project has {len(project.template.names)}")
-    return replace(imported, predicted=imported.predicted + keep_predictions(project, table, found.items))
+    order = _order(project.template, tuple(found.layout.names or ()), count, source=table)
+    return replace(imported, predicted=imported.predicted + keep_predictions(project, table, found.items, order))
 
 
 def _add_images(project: Project, found: Annotations) -> None:

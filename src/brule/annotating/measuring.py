@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from brule.annotating.template import Index, Name, Strict
 
@@ -67,6 +67,36 @@ class Measurements(Strict):
         found = [value for length in lengths for value in (length, length * per_pixel)]
         size = centroid_size(points)
         return [*found, *(_angle(points, one.landmarks) for one in self.angles), size, size * per_pixel]
+
+
+def remapped(content: Mapping[str, Any], kept: Sequence[int | None]) -> tuple[dict[str, Any], list[str]]:
+    """Measures after a change of the landmarks.
+
+    Args:
+        content: of :class:`Measurements`, as a project's file holds it.
+        kept: for each landmark after the change, which it was before; None for a new one.
+
+    Returns:
+        The measures, and the names of those that are gone, since they need a landmark that is. What makes no sense stays as
+        it is.
+    """
+    try:
+        own = Measurements.model_validate(content)
+    except ValidationError:
+        return dict(content), []
+    place = {before: k for k, before in enumerate(kept) if before is not None}
+    measures: list[Distance | Angle] = [*own.distances, *own.angles]
+    gone = [one.name for one in measures if any(index not in place for index in one.landmarks)]
+    left = own.model_copy(update={"distances": _moved(own.distances, place), "angles": _moved(own.angles, place)})
+    return left.model_dump(mode="json") if content else {}, gone
+
+
+def _moved(measures: Iterable[Distance | Angle], place: Mapping[int, int]) -> tuple[Distance | Angle, ...]:
+    return tuple(
+        one.model_copy(update={"landmarks": tuple(place[index] for index in one.landmarks)})
+        for one in measures
+        if all(index in place for index in one.landmarks)
+    )
 
 
 def centroid_size(points: np.ndarray) -> float:

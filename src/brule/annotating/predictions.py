@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brule.annotating.project import PREDICTIONS, Project
+from brule.annotating.renaming import columns
 from brule.data.formats.record import Annotation
 from brule.data.formats.values import load_json
 from brule.errors import DataError
@@ -39,18 +40,25 @@ class Prediction:
     expected: float | None = None
     flagged: bool = False
 
+    def ordered(self, order: Sequence[int | None]) -> Prediction:
+        """The same with other landmarks: for each its index among these, None for one that isn't among them."""
+        places = [-1 if index is None else index for index in order]
+        points = np.vstack([self.points, [[np.nan, np.nan]]])[places]
+        return replace(self, points=points, spread=np.append(self.spread, np.nan)[places])
+
 
 class Predictions:
     """The predictions of one run, each read when it is asked for.
 
     Args:
         path: the file.
+        project: whose landmarks they are to be of; where it has other ones by now, predictions are brought to these.
 
     Raises:
-        DataError: there is no such file, or it is something else.
+        DataError: there is no such file, it is something else, or it holds predictions of other landmarks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, project: Project) -> None:
         self.path = path
         self.uncertainty: dict[str, float] = {}
         self.expected: dict[str, float | None] = {}
@@ -64,16 +72,12 @@ class Predictions:
                     place += len(line)
         except OSError as error:
             raise DataError(f"{path}: can't be read ({error.strerror})") from None
+        self._order = _order(self.head.get("names"), int(self.head["landmarks"]), project, str(path))
 
     @property
     def run(self) -> str:
         """The name of the run."""
         return self.path.stem
-
-    @property
-    def landmarks(self) -> int:
-        """How many landmarks a prediction has."""
-        return int(self.head["landmarks"])
 
     def __len__(self) -> int:
         return len(self._places)
@@ -92,8 +96,9 @@ class Predictions:
                 content = parse_json(file.readline())
             points = np.array([[np.nan if v is None else v for v in point] for point in content["points"]], dtype=np.float64)
             spread = np.array([np.nan if v is None else v for v in content["spread"]], dtype=np.float64)
-            return Prediction(points, spread, content["uncertainty"], content["expected"], bool(content.get("flagged")))
-        except (OSError, ValueError, KeyError, TypeError):
+            found = Prediction(points, spread, content["uncertainty"], content["expected"], bool(content.get("flagged")))
+            return found.ordered(self._order)
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
 
     def _note(self, line: bytes, place: int) -> None:
@@ -129,28 +134,28 @@ def predict_project(
 
     detector = LandmarkDetector.load(run)
     count, names = len(detector.barycenter_), project.template.names
-    if names and count != len(names):
-        raise DataError(f"{run}: finds {count} landmarks, but the project has {len(names)}; use a detector of these landmarks")
+    order = _order(detector.landmark_names_, count, project, str(run)) if names else list(range(count))
     target = predictions_file(project, name or run.resolve().name)
     calibrated = detector.calibration_ is not None
     with atomic_write(target) as temporary, temporary.open("w", encoding="utf-8") as file:
-        head = {"format": FORMAT, "landmarks": count, "calibrated": calibrated}
+        head = {"format": FORMAT, "landmarks": len(order), "names": list(names) or None, "calibrated": calibrated}
         file.write(json.dumps(head) + "\n")
         total = len(project.entries)
         for done, (image, found) in enumerate(_found(detector, project), 1):
-            file.write(json.dumps({"name": image, **_content(found, calibrated)}) + "\n")
+            file.write(json.dumps({"name": image, **_content(found.ordered(order), calibrated)}) + "\n")
             if done % _BATCH == 0 or done == total:
                 progress(done, total)
     return target
 
 
-def keep_predictions(project: Project, table: Path, items: Sequence[Annotation]) -> int:
+def keep_predictions(project: Project, table: Path, items: Sequence[Annotation], order: Sequence[int]) -> int:
     """Keep what ``brule predict`` wrote, for the page to show for review; named after its folder.
 
     Args:
         project: whose images they are of.
         table: the list that the predictions were read from.
         items: what was read, images by their absolute path; a prediction of another image is left out.
+        order: for each landmark of the project its index among theirs.
 
     Returns:
         How many were kept.
@@ -161,14 +166,15 @@ def keep_predictions(project: Project, table: Path, items: Sequence[Annotation])
     names = {os.path.abspath(entry.path): entry.name for entry in project.entries.values()}
     found = {names[item.image]: item for item in items if item.points is not None and item.image in names}
     listed = _listed(table)
-    head = {"format": FORMAT, "landmarks": len(project.template.names), "calibrated": False}
+    own_names = project.template.names
+    head = {"format": FORMAT, "landmarks": len(own_names), "names": list(own_names), "calibrated": False}
     lines = [json.dumps(head)]
     for name, item in found.items():
         own = listed.get(os.path.basename(item.image), {})
         spread = np.array(own.get("spread") or [np.nan] * len(item.points), dtype=np.float64)  # type: ignore[arg-type]
         uncertainty = float(np.nanmean(spread)) if np.isfinite(spread).any() else 0.0
         points, flagged = np.asarray(item.points, dtype=np.float64), bool(own.get("flagged"))
-        prediction = Prediction(points, spread, uncertainty, flagged=flagged)
+        prediction = Prediction(points, spread, uncertainty, flagged=flagged).ordered(order)
         lines.append(json.dumps({"name": name, **_content(prediction, False)}))
     target = predictions_file(project, table.parent.name or "predictions")
     write_text(target, "".join(f"{line}\n" for line in lines))
@@ -188,6 +194,23 @@ def _listed(table: Path) -> dict[str, dict[str, Any]]:
 def predictions_file(project: Project, name: str) -> Path:
     """Where the predictions of a run are kept."""
     return project.folder / PREDICTIONS / f"{name}.jsonl"
+
+
+def _order(names: Sequence[str] | None, count: int, project: Project, where: str) -> list[int | None]:
+    """For each landmark of a project its index in predictions: by name, by place where their names are none of its own.
+
+    Raises:
+        DataError: they are of other landmarks.
+    """
+    own = project.template.names
+    if names and (found := columns(names, project.settings.renamings, own)) is not None:
+        return found
+    if count != len(own) or set(names or ()) & set(own):
+        which = f" ({', '.join(names[:5])}, …)" if names else ""
+        raise DataError(
+            f"{where}: finds {count} landmarks{which}, but the project has {len(own)}; use a detector of these landmarks"
+        )
+    return list(range(count))
 
 
 def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:

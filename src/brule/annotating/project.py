@@ -2,104 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from brule.annotating.folders import ImageEntry, ImageFolder, folders_for, indexed
+from brule.annotating.folders import ImageEntry, folders_for, indexed
 from brule.annotating.history import write_durably
 from brule.annotating.marks import Marks
+from brule.annotating.measuring import remapped
 from brule.annotating.records import Conflict, Record
+from brule.annotating.renaming import Renaming, names_of, new_names
+from brule.annotating.settings import LAYERS, Settings, annotated_images
 from brule.annotating.summaries import Summaries
-from brule.annotating.template import Template, template_from
-from brule.data.discovery import PROJECT_ANNOTATIONS, PROJECT_FILE, PROJECT_FORMAT
+from brule.annotating.template import Template
+from brule.data.discovery import PROJECT_FILE
 from brule.errors import BruleError, ConfigError, DataError
-from brule.files import make_folder, read_json
+from brule.files import make_folder
 
-REPEATS, RUNS, EXPORTS, UPLOADS, PREDICTIONS = "repeats", "runs", "exports", "images", "predictions"
+RUNS, EXPORTS, UPLOADS, PREDICTIONS = "runs", "exports", "images", "predictions"
 OWN = ".brule"  # what other commands pass over: histories, caches, the lock
 MAX_LOADED = 512  # records in memory
-LAYERS = {"first": PROJECT_ANNOTATIONS, "repeat": REPEATS}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a project's file holds.
-
-    Args:
-        name: of the project.
-        folders: the images.
-        template: the landmarks.
-        version: of the template; increases with every change of it.
-        annotator: who annotates.
-        measurements: distances and angles between landmarks, by :class:`brule.annotating.measuring.Measurements`.
-        scale: millimetres per pixel of all images that have no scale of their own.
-        renaming: landmarks' old and new names, while the annotations are being brought to a new template.
-    """
-
-    name: str
-    folders: tuple[ImageFolder, ...] = ()
-    template: Template = field(default_factory=Template)
-    version: int = 1
-    annotator: str | None = None
-    measurements: dict[str, Any] = field(default_factory=dict)
-    scale: float | None = None
-    renaming: dict[str, str] | None = None
-
-    def write(self, project: Path) -> None:
-        """Write the project's file, on the disk before this returns.
-
-        Raises:
-            OutputError: it can't be written.
-        """
-        content: dict[str, Any] = {
-            "format": PROJECT_FORMAT,
-            "name": self.name,
-            "images": [folder.to_json(project) for folder in self.folders],
-            "annotator": self.annotator,
-            "measurements": self.measurements,
-            "version": self.version,
-            "template": self.template.model_dump(mode="json"),
-        }
-        if self.scale is not None:
-            content["scale"] = self.scale
-        if self.renaming is not None:
-            content["renaming"] = self.renaming
-        write_durably(project / PROJECT_FILE, json.dumps(content, ensure_ascii=True, indent=1) + "\n")
-
-    @classmethod
-    def read(cls, project: Path) -> Settings:
-        """Read a project's file.
-
-        Raises:
-            DataError: it is missing, damaged, or of another kind.
-        """
-        path = project / PROJECT_FILE
-        content = read_json(path, "the file of an annotation project; restore it")
-        if not isinstance(content, dict) or content.get("format") != PROJECT_FORMAT:
-            raise DataError(f"{path}: expected an annotation project ({PROJECT_FORMAT}), this is something else")
-        folders = content.get("images")
-        if not isinstance(folders, list):
-            raise DataError(f"{path}: damaged: expected a list of folders as 'images'; restore it")
-        measurements, renaming = content.get("measurements"), content.get("renaming")
-        annotator, version, scale = content.get("annotator"), content.get("version"), content.get("scale")
-        return cls(
-            str(content.get("name") or project.name),
-            tuple(ImageFolder.from_json(folder, project) for folder in folders),
-            template_from(content.get("template", {}), f"{path}: template"),
-            version if isinstance(version, int) else 1,
-            annotator if isinstance(annotator, str) else None,
-            measurements if isinstance(measurements, dict) else {},
-            float(scale) if isinstance(scale, int | float) and 0 < scale < float("inf") else None,
-            renaming if isinstance(renaming, dict) else None,
-        )
 
 
 class StaleTemplate(BruleError):
@@ -182,9 +110,14 @@ class Project:
         with self._guard:
             record = self._records.get(key)
             if record is None or not record.current:
-                record = Record.read(self.entry(image), self.annotation_file(image, layer), self._log(image, layer))
+                since = self.settings.waiting.get(image, self.settings.version)
+                record = Record.read(
+                    self.entry(image), self.annotation_file(image, layer), self._log(image, layer), template=since
+                )
                 self._rename(record)
                 record.catch_up(self.template)
+                if layer == "first" and record.stamp is not None:
+                    self.summaries.set(image, record.marks.status, record.marks.placed, stamp=record.stamp)
             self._records[key] = record
             self._records.move_to_end(key)
             while len(self._records) > MAX_LOADED:
@@ -209,7 +142,12 @@ class Project:
             Conflict: the version isn't the current one.
             OutputError: it can't be written; nothing has changed.
         """
-        return self._do(image, version, layer, act=lambda record: record.changed(marks, action, self.template))
+        return self._do(
+            image,
+            version,
+            layer,
+            act=lambda record: record.changed(marks, action, self.template, version=self.settings.version),
+        )
 
     def undo(self, image: str, version: int, *, layer: str = "first", redo: bool = False) -> Record:
         """Take the last step of an image back, or make it again; as :meth:`change`.
@@ -218,41 +156,51 @@ class Project:
             ConfigError: there is no such step.
         """
         return self._do(
-            image, version, layer, act=lambda record: record.redo(self.template) if redo else record.undo(self.template)
+            image, version, layer, act=lambda record: record.step(self.template, version=self.settings.version, redo=redo)
         )
 
     def scale(self, marks: Marks) -> float | None:
         """Millimetres per pixel of an image: its own scale, or the project's; None if neither is known."""
         return self.settings.scale if marks.scale is None else marks.scale
 
-    def set_template(self, version: int, template: Template, kept: Sequence[int | None] | None = None) -> None:
-        """Change the landmarks, and bring all annotations to them.
+    def set_template(self, version: int, template: Template, kept: Sequence[int | None] | None = None) -> list[str]:
+        """Change the landmarks, and bring all annotations and measures to them.
 
         Args:
             version: of the template that the change is based on.
             template: the new one.
             kept: for each new landmark the index it had; by default it is found by name.
 
+        Returns:
+            The names of the measures that are gone, since they need a landmark that is.
+
         Raises:
             StaleTemplate: the version isn't the current one.
-            DataError: ``kept`` doesn't fit; or an image can't be read. Then nothing is changed if an earlier change waits for
-                it; else the annotations of all others are, and its own once it can be read again.
+            DataError: ``kept`` doesn't fit; or an image can't be read. Then the annotations of all others are changed, and its
+                own once it can be read again.
             OutputError: something can't be written. The change is completed when the project is opened again.
         """
         with self._guard:
             if version != self.settings.version:
                 raise StaleTemplate(f"the landmarks were changed in the meantime (version {self.settings.version}); look again")
-            if (failed := self._rename_all()) is not None:
-                raise DataError(f"the last change of the landmarks isn't complete: {failed}; repair that first")
-            old = self.template
-            names = old.remapped(old.matching(template.names) if kept is None else kept, template.names)
-            unchanged = old.names == template.names and all(a == b for a, b in names.items())
-            renaming = None if unchanged and len(names) == len(old.names) else names
-            self._keep(replace(self.settings, template=template, version=version + 1, renaming=renaming))
-            failed = self._rename_all()
+            old, waited = self.template, set(self.settings.waiting)
+            kept = old.checked(old.matching(template.names) if kept is None else kept, template.names)
+            changed = replace(self.settings, template=template, version=version + 1)
+            gone: list[str] = []
+            if old.names and (old.names != template.names or kept != list(range(len(old.names)))):
+                measurements, gone = remapped(self.settings.measurements, kept)
+                changed = replace(
+                    changed,
+                    renamings=(*changed.renamings, Renaming(changed.version, old.names, tuple(kept))),
+                    waiting=dict.fromkeys(annotated_images(self.folder), version) | changed.waiting,
+                    measurements=measurements,
+                )
+            self._keep(changed)
+            failed = self._rename_all(silent=waited)
         self._notify("project", {})
         if failed is not None:
             raise failed
+        return gone
 
     def set_settings(self, **changes: Any) -> None:
         """Change the project's name, annotator, measurements or scale.
@@ -285,6 +233,7 @@ class Project:
             before = len(self.entries)
             self.entries = indexed(self.settings.folders)
             self.summaries.use(self.entries)
+            self._rename_all()  # images that were missing when landmarks were renamed may be back
             found = len(self.entries) - before
         self._notify("project", {})
         return found
@@ -336,32 +285,41 @@ class Project:
             self._notify("image", facts)
         return record
 
-    def _rename_all(self) -> BruleError | None:
-        """Bring every annotation to the landmarks' new names; once all are, forget that it had to be done.
+    def _rename_all(self, *, silent: Collection[str] = ()) -> BruleError | None:
+        """Bring the annotations that wait for it to the present landmarks.
+
+        Args:
+            silent: images whose failure isn't returned.
 
         Returns:
-            Why it couldn't be done for the first of those that are left; they are brought to them when they are read again.
+            Why it couldn't be done for the first of those that are left; they are tried again when the project is opened.
         """
-        if self.settings.renaming is None:
-            return None
         failed: BruleError | None = None
-        for layer in LAYERS:
-            for image in self.entries:
+        left: dict[str, int] = {}
+        for image, since in self.settings.waiting.items():
+            if image not in self.entries:
+                left[image] = since
+                continue
+            for layer in LAYERS:
                 if self.annotation_file(image, layer).exists():
                     try:
                         self._rename(self.record(image, layer))
                     except BruleError as error:
-                        failed = failed or error
-        if failed is None:
-            self._keep(replace(self.settings, renaming=None))
+                        left[image] = since
+                        failed = failed or (None if image in silent else error)
+        if left != self.settings.waiting:
+            self._keep(replace(self.settings, waiting=left))
         return failed
 
     def _rename(self, record: Record) -> None:
-        """Bring an annotation to the landmarks' new names, unless that was done before the program ended."""
-        names, version = self.settings.renaming, self.settings.version
-        if names is not None and record.version and record.history.template != version:
-            # New names stay: what waited for its image may have been annotated anew in the meantime.
-            record.rename({name: name for name in self.template.names} | names, self.template, version)
+        """Bring an annotation to the present landmarks, where it is of earlier ones."""
+        settings, present = self.settings, self.template.names
+        since = record.history.template
+        names = new_names(since, settings.renamings, present) if record.version else None
+        if names is not None:
+            # Earlier versions of brule didn't say which landmarks a change was made with: new names stay.
+            unknown = {name: name for name in present if name not in names_of(since, settings.renamings, present)}
+            record.rename(unknown | names, self.template, version=settings.version)
 
     def _keep(self, settings: Settings) -> None:
         make_folder(self.folder)

@@ -59,11 +59,17 @@ class Record:
     size: tuple[int, int] | None = None
 
     @classmethod
-    def read(cls, entry: ImageEntry, file: Path, log: Path) -> Record:
+    def read(cls, entry: ImageEntry, file: Path, log: Path, *, template: int) -> Record:
         """Read file and history.
 
         Where the two differ, the file was changed by another program: that becomes one more step, which can be undone.
         Where the history is one step ahead, the program ended between the two writes: :meth:`catch_up` repairs that.
+
+        Args:
+            entry: the image.
+            file: the annotation file.
+            log: the file of the history.
+            template: the version of the template that the landmarks are of, where no history says so.
 
         Raises:
             DataError: one of them is damaged.
@@ -75,10 +81,10 @@ class Record:
         history = record.history
         if not change(history.marks, there):
             return record
-        if history.version and not change(history.before, there):
+        if history.version and not change(history.before, there) and not _newer(record.stamp, _stamp(log)):
             record.behind = True
             return record
-        line = history.set(there, OUTSIDE) if history.version else history.base(there)
+        line = history.set(there, OUTSIDE) if history.version else history.base(there) | {"template": template}
         history.apply(line)
         record.pending.append(line)
         return record
@@ -108,36 +114,32 @@ class Record:
             self.size = image_size(self.entry.path)
         return self.size
 
-    def changed(self, marks: Marks, action: str, template: Template) -> None:
+    def changed(self, marks: Marks, action: str, template: Template, *, version: int) -> None:
         """Set the marks, and have them on the disk before this returns.
+
+        Args:
+            marks: the new ones.
+            action: what the person did, in words.
+            template: the landmarks.
+            version: of the template.
 
         Raises:
             OutputError: that failed; all is as it was.
         """
         if change(self.marks, marks):
-            self._write(self.history.set(marks, action), template)
+            self._write(self.history.set(marks, action), template, version)
 
-    def undo(self, template: Template) -> None:
-        """Take the last step back.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        if not self.history.done:
-            raise ConfigError("there is nothing to undo")
-        self._write(self.history.step(UNDO), template)
-
-    def redo(self, template: Template) -> None:
-        """Make the step again that was taken back last.
+    def step(self, template: Template, *, version: int, redo: bool = False) -> None:
+        """Take the last step back, or make the one again that was taken back last; as :meth:`changed`.
 
         Raises:
             ConfigError: there is none.
         """
-        if not self.history.undone:
-            raise ConfigError("there is nothing to redo")
-        self._write(self.history.step(REDO), template)
+        if not (self.history.undone if redo else self.history.done):
+            raise ConfigError(f"there is nothing to {'redo' if redo else 'undo'}")
+        self._write(self.history.step(REDO if redo else UNDO), template, version)
 
-    def rename(self, names: Mapping[str, str], template: Template, version: int) -> None:
+    def rename(self, names: Mapping[str, str], template: Template, *, version: int) -> None:
         """Give landmarks other names; those that have none any more are dropped.
 
         Args:
@@ -145,10 +147,11 @@ class Record:
             template: the new landmarks.
             version: of the template.
         """
-        self._write(self.history.rename(names, version), template)
+        self._write(self.history.rename(names), template, version)
 
-    def _write(self, line: dict[str, Any], template: Template) -> None:
+    def _write(self, line: dict[str, Any], template: Template, version: int) -> None:
         """History first, then the file; if the file can't be written, the history is cut back."""
+        line = line | {"template": version}
         size, name = self.image_size(), self.entry.name
         if name.encode("utf-8", "replace") != name.encode("utf-8", "surrogateescape"):
             raise DataError(f"{self.entry.shown}: the file's name isn't UTF-8, so it can't be annotated; rename it")
@@ -179,6 +182,11 @@ class Record:
         elif self.file.exists():  # nothing is annotated any more
             self.file.unlink()
             sync_folder(self.file.parent)
+
+
+def _newer(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
+    """Whether a file was written after another one."""
+    return one is not None and other is not None and one[0] > other[0]
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

@@ -66,9 +66,9 @@ class Summaries(Mapping[str, Summary]):
     def use(self, entries: Mapping[str, ImageEntry]) -> None:
         """Take the images of the project, and what is annotated in them."""
         self._entries = entries
-        found = _annotation_files(self._project / PROJECT_ANNOTATIONS)
+        found = annotation_files(self._project / PROJECT_ANNOTATIONS)
         self._known = {image: self._summary(image, *found[image]) for image in entries if image in found}
-        self.repeated = {image for image in _annotation_files(self._project / "repeats") if image in entries}
+        self.repeated = {image for image in annotation_files(self._project / "repeats") if image in entries}
 
     def set(self, image: str, status: str, placed: int, *, stamp: _Stamp | None) -> None:
         """Take over what one image has become."""
@@ -98,7 +98,7 @@ def _kept(file: Path) -> dict[str, Summary]:
         return {}  # it only saves time
 
 
-def _annotation_files(root: Path) -> dict[str, tuple[Path, _Stamp]]:
+def annotation_files(root: Path) -> dict[str, tuple[Path, _Stamp]]:
     """The annotation files below a folder by their image's id, with time and size."""
     found: dict[str, tuple[Path, _Stamp]] = {}
     waiting = [root] if root.is_dir() else []

@@ -82,8 +82,8 @@ class Template(Strict):
             found += pairwise((*contour.points, contour.points[0]) if contour.closed else contour.points)
         return tuple({frozenset(edge): edge for edge in found}.values())
 
-    def remapped(self, kept: Sequence[int | None], names: Sequence[str]) -> dict[str, str]:
-        """From the names of these landmarks to the names of others.
+    def checked(self, kept: Sequence[int | None], names: Sequence[str]) -> list[int | None]:
+        """What new landmarks were before, as a list.
 
         Args:
             kept: for each new landmark, which of these it was; None for a new one.
@@ -97,7 +97,7 @@ class Template(Strict):
             raise DataError(
                 f"from: expected one old landmark (0 to {len(self.names) - 1}) or null for each of the {len(names)} new ones"
             )
-        return {self.names[index]: name for index, name in zip(kept, names, strict=True) if index is not None}
+        return list(kept)
 
     def matching(self, names: Sequence[str]) -> list[int | None]:
         """Which of these landmarks the new ones were: by name, or by place where the numbers agree and no name does."""

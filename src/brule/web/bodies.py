@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from brule.annotating.marks import ABSENT, GONE, Mark
-from brule.annotating.template import MAX_LANDMARKS, Contour, Name, Pair, Strict, Template
+from brule.annotating.template import MAX_LANDMARKS, Contour, Name, Pair, Strict
 
 MAX_NUMBER = 1e6  # pixels
 Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
@@ -54,6 +54,7 @@ class ChangeBody(Strict):
 
     version: Version
     points: Points
+    template: Version | None = None
     status: Literal["new", "draft", "accepted", "rejected"] | None = None
     scale: Annotated[float, Field(gt=0, le=MAX_NUMBER)] | None = None
     box: tuple[Number, Number, Number, Number] | None = None
@@ -119,17 +120,15 @@ class OutlinesBody(Strict):
     start: Literal["aligned", "drawn"] = "aligned"
 
 
-def marks_of(points: Sequence[PointBody | None], template: Template) -> dict[str, Mark]:
+def marks_of(points: Sequence[PointBody | None], names: Sequence[str]) -> dict[str, Mark]:
     """Marks by the landmarks' names.
 
     Raises:
         ValueError: there are more or fewer points than landmarks.
     """
-    if len(points) != len(template.names):
-        raise ValueError(
-            f"expected {len(template.names)} points, one per landmark, got {len(points)}; load the landmarks again"
-        )
-    return {name: point.mark() for name, point in zip(template.names, points, strict=True) if point is not None}
+    if len(points) != len(names):
+        raise ValueError(f"expected {len(names)} points, one per landmark, got {len(points)}; load the landmarks again")
+    return {name: point.mark() for name, point in zip(names, points, strict=True) if point is not None}
 
 
 def finite(values: Sequence[float] | None) -> list[float | None] | None:

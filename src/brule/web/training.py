@@ -51,7 +51,7 @@ class Training:
         self._project, self._hub = project, hub
         self._train = Job(project.own / "jobs", "train")
         self._predict = Job(project.own / "jobs", "predict")
-        self._predictions: dict[str, tuple[int, Predictions]] = {}
+        self._predictions: dict[str, tuple[tuple[int, int], Predictions | None]] = {}
         self._errors: dict[str, tuple[tuple[int, int], HeldOut | None]] = {}
         self._guard = threading.Lock()
         self._tried: dict[str, int] = {}  # by round: of which detector all images were predicted last
@@ -189,7 +189,7 @@ class Training:
         others = sorted(path.stem for path in folder.glob("*.jsonl")) if folder.is_dir() else []
         for name in [*names, *others]:
             found = self._read(name)
-            if found is not None and found.landmarks == len(self._project.template.names):
+            if found is not None:
                 return found
         return None
 
@@ -225,17 +225,16 @@ class Training:
     def _read(self, name: str) -> Predictions | None:
         path = predictions_file(self._project, name)
         try:
-            stamp = path.stat().st_mtime_ns
+            stamp = (path.stat().st_mtime_ns, self._project.settings.version)
         except OSError:
             return None
         with self._guard:
             known = self._predictions.get(name)
             if known is not None and known[0] == stamp:
                 return known[1]
-            try:
-                found = Predictions(path)
-            except DataError:
-                return None
+            found = None
+            with suppress(DataError):  # damaged, or of other landmarks
+                found = Predictions(path, self._project)
             self._predictions[name] = (stamp, found)
             return found
 

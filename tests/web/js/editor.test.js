@@ -157,3 +157,23 @@ test("an undo that waits with unknown points doesn't empty the image", () => {
   again.place(0, 30, 30);
   assert.deepEqual(saver.changes[1].points.slice(1), points.slice(1));
 });
+
+test("a change says which landmarks it was made with", () => {
+  const { editor, saver } = opened(undefined, { template: 2 });
+  editor.place(0, 1, 2);
+  editor.arrived({ ...editor.record, points: saver.changes[0].points, version: 4, template: 3 }); // renamed meanwhile, in another window
+  editor.place(1, 3, 4);
+  assert.deepEqual(saver.changes.map((change) => change.template), [2, 2]);
+  editor.arrived({ ...editor.record, points: [null, null, null, null], version: 5, template: 3 }, true);
+  editor.place(1, 3, 4);
+  assert.equal(saver.changes[2].template, 3);
+});
+
+test("what waits with the points of earlier landmarks isn't shown as if they were the present ones", () => {
+  const own = { x: 5, y: 5, state: "visible" };
+  const { editor, saver } = opened(undefined, { template: 3 });
+  saver.latest = () => ({ points: [own, null, null, null], template: 2 });
+  assert.equal(new Editor(editor.record, NAMES, saver).shape.x[0], opened().editor.shape.x[0]);
+  saver.latest = () => ({ points: [own, null, null, null], template: 3 });
+  assert.equal(new Editor(editor.record, NAMES, saver).shape.x[0], 5);
+});

@@ -236,3 +236,21 @@ def test_a_contour_is_drawn_in_one_stroke(
     )
     assert np.allclose(np.diff(found[:, 0]), 40, atol=0.5)
     assert np.allclose(found[:, 1], 200, atol=0.5)
+
+
+def test_landmarks_that_another_window_has_renamed(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    faces = draw(2)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    person = visit(serve(project)).at("face_000.png")
+    person.click(*faces.points[0][0])
+    person.saved()
+    names = (twelve.names[1], twelve.names[0], *twelve.names[2:])  # the first two change names, and with them their order
+    project.set_template(project.settings.version, Template(names=(*names[:11], "new")), list(range(12)))
+    person.page.wait_for_function("() => brule.page().editor?.names[11] === 'new'")
+    person.page.evaluate("() => brule.page().choose(1)")
+    place = person.click(*faces.points[0][1])
+    person.saved()
+    found = marks(project, "face_000.png").points
+    assert near((found[names[1]].x, found[names[1]].y), place) and set(found) == {names[0], names[1]}

@@ -96,7 +96,8 @@ def landmark(call: Call) -> dict[str, Any]:
         record = project.record(image)
         points = record.marks.array(names)
         mark = record.marks.points.get(names[index])
-        extent = float(np.nanmax(np.ptp(points[np.isfinite(points).all(1)], axis=0))) if record.marks.placed else 0.0
+        known = points[np.isfinite(points).all(1)]
+        extent = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
         items.append(
             {
                 "id": image,
@@ -111,6 +112,6 @@ def landmark(call: Call) -> dict[str, Any]:
 
 def _marks(call: Call, body: PointsBody) -> Marks:
     try:
-        return Marks(marks_of(body.points, call.page.project.template))
+        return Marks(marks_of(body.points, call.page.project.template.names))
     except ValueError as error:
         raise Refused("bad_request", str(error)) from None

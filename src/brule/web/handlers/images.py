@@ -8,9 +8,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from brule.annotating.marks import Marks
+from brule.annotating.marks import Mark, Marks
 from brule.annotating.predictions import Predictions
 from brule.annotating.records import Conflict, Record
+from brule.annotating.renaming import names_of, new_names
 from brule.web.bodies import ChangeBody, VersionBody, finite, marks_of
 from brule.web.calls import Call
 from brule.web.errors import Refused
@@ -79,6 +80,7 @@ def described(page: Page, record: Record) -> dict[str, Any]:
         "width": width,
         "height": height,
         "version": record.version,
+        "template": page.project.settings.version,
         "status": marks.status,
         "points": [None if mark is None else mark.to_json() for mark in found],
         "scale": marks.scale,
@@ -133,7 +135,7 @@ def change(call: Call) -> dict[str, Any]:
 def _marks(page: Page, record: Record, body: ChangeBody) -> Marks:
     template, width, height = page.project.template, *record.image_size()
     try:
-        points = marks_of(body.points, template)
+        points = _points(page, body)
     except ValueError as error:
         raise Refused("bad_request", str(error)) from None
     for name, mark in points.items():
@@ -153,6 +155,15 @@ def _marks(page: Page, record: Record, body: ChangeBody) -> Marks:
     if status == "accepted" and not marks.placed:
         raise Refused("bad_request", "an image without any landmark in it can't be accepted; reject it")
     return replace(marks, status=status, annotator=page.project.settings.annotator)
+
+
+def _points(page: Page, body: ChangeBody) -> dict[str, Mark]:
+    """The points of a change by the landmarks' present names; it may have been made with earlier landmarks."""
+    settings = page.project.settings
+    present, since = settings.template.names, settings.version if body.template is None else body.template
+    given = marks_of(body.points, names_of(since, settings.renamings, present))
+    names = new_names(since, settings.renamings, present)
+    return given if names is None else {names[name]: mark for name, mark in given.items() if name in names}
 
 
 def undo(call: Call) -> dict[str, Any]:

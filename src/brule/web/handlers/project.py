@@ -84,8 +84,8 @@ def set_template(call: Call) -> dict[str, Any]:
     if template.pairs is None and template.names == call.page.project.template.names:
         found = project_pairs(call.page.project)
         template = template.model_copy(update={} if found is None else {"pairs": found, "pairs_from": "found"})
-    call.page.project.set_template(body.version, template, body.kept)
-    return {"template": template_json(call.page)}
+    gone = call.page.project.set_template(body.version, template, body.kept)
+    return {"template": template_json(call.page), "measures_gone": gone}
 
 
 def templates(_: Call) -> dict[str, Any]:

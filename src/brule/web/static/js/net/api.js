@@ -86,7 +86,7 @@ export class Api {
   /**
    * @param {{version: number, kind: string, names: string[], edges: [number, number][],
    *   contours: import("./types.js").Contour[], pairs: [number, number][] | null, from?: (number | null)[]}} template
-   * @returns {Promise<{template: Template}>}
+   * @returns {Promise<{template: Template, measures_gone: string[]}>} `measures_gone` need a landmark that is gone
    */
   putTemplate(template) {
     return this.json("PUT", "/api/project/template", template);

@@ -36,8 +36,8 @@
  * @typedef {{id: string, name: string, width: number, height: number, version: number, status: Status, points: WirePoint[],
  *   scale: number | null, box: [number, number, number, number] | null, annotator: string | null, undo: number, redo: number,
  *   prediction: Prediction | null, previous: string | null, next: string | null,
- *   view: {sizes: number[], tile: number, levels: number, etag: string}, layer?: string}} ImageRecord
- *   `layer` is the saver's: absent for the first annotation
+ *   view: {sizes: number[], tile: number, levels: number, etag: string}, template: number, layer?: string}} ImageRecord
+ *   `template` is the version of the landmarks that the points are of; `layer` is the saver's: absent for the first annotation
  *
  * @typedef {{ready: boolean, source: "mean" | "model" | "detector" | null, points: WirePoint[] | null,
  *   uncertainty: number[] | null}} Guess

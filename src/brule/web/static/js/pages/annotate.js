@@ -54,8 +54,9 @@ export class AnnotatePage {
     this.endings = [
       app.saver.saved.onChange((record) => record && this.saved(record)),
       app.saver.refused.onChange((refused) => refused && this.refused(refused)),
-      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points }) => points && keptEditor(image, layer)?.adopt(points))),
+      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, template }) => points && keptEditor(image, layer)?.adopt({ points, template }))),
       app.news.onChange((news) => news && this.heard(news)),
+      app.project.onChange(() => this.renamed()),
       app.model.onChange(() => this.attachModel()),
       app.settings.onChange(() => this.refresh()),
     ];
@@ -240,6 +241,13 @@ export class AnnotatePage {
     const { editor } = this;
     const foreign = editor && data.id === editor.id && !this.layer && data.version > editor.record.version;
     if (foreign && !this.app.saver.latest(editor.id, this.layer)) void this.reload(editor);
+  }
+
+  /** The landmarks may have been changed in another window. */
+  renamed() {
+    const { editor } = this;
+    if (!editor || editor.before || editor.names.join("\n") === this.app.project.value.template.names.join("\n")) return;
+    void this.open(editor.id);
   }
 
   /**

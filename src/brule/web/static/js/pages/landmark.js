@@ -37,7 +37,7 @@ export class LandmarkPage {
     );
     this.endings = [
       app.saver.saved.onChange((record) => record && !record.layer && this.known(record.id)?.arrived(record)),
-      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points }) => !layer && points && this.known(image)?.adopt(points))),
+      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, template }) => !layer && points && this.known(image)?.adopt({ points, template }))),
     ];
     void this.load();
   }

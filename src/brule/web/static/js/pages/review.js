@@ -44,6 +44,8 @@ export class ReviewPage {
     app.news.onChange((news) => news?.topic === "predict" && this.predicting(news.data));
     app.news.onChange((news) => news?.topic === "image" && this.changed(news.data));
     app.saver.saved.onChange((record) => record && this.saved(record));
+    app.project.onChange(() => this.renamed());
+    this.names = this.landmarks;
     void this.load();
     void app.api.predicting().then(({ predicting }) => this.predicting(predicting), () => undefined);
   }
@@ -65,6 +67,17 @@ export class ReviewPage {
     this.select(done && next >= 0 ? next : this.selected);
     this.grid.focus({ preventScroll: true });
     this.describe();
+  }
+
+  get landmarks() {
+    return this.app.project.value.template.names.join("\n");
+  }
+
+  /** The landmarks may have been changed: then points and predictions are other ones. */
+  renamed() {
+    if (this.names === this.landmarks) return;
+    this.names = this.landmarks;
+    if (this.cards.length) this.restart();
   }
 
   busy = false;
@@ -211,7 +224,8 @@ export class ReviewPage {
     this.mark(card, status);
     this.last = card;
     this.before = record.points;
-    this.app.saver.add({ image: record.id, step: "", base: record.version, points, status, action: status === "accepted" ? "accept the prediction" : "reject" });
+    const { id: image, version: base, template } = record;
+    this.app.saver.add({ image, step: "", base, points, template, status, action: status === "accepted" ? "accept the prediction" : "reject" });
     this.describe();
     const next = this.cards.findIndex((own, k) => k > this.selected && !own.done);
     if (next >= 0) this.select(next);

@@ -182,7 +182,9 @@ export class LandmarksCard {
 
   /** @param {Parameters<import("../net/api.js").Api["putTemplate"]>[0]} template */
   async send(template) {
-    await this.app.attempt(this.app.api.putTemplate(template));
+    const answer = await this.app.attempt(this.app.api.putTemplate(template));
+    const gone = answer?.measures_gone ?? [];
+    if (gone.length) this.app.say(`${gone.join(", ")}: no longer measured, since a landmark that this needs is gone.`);
     this.shown = ""; // what was typed and refused is shown as it is again
     await this.app.refresh();
     await this.app.fetchModel();

@@ -27,7 +27,11 @@ export class Editor {
     this.saver = saver;
     this.layer = layer;
     this.record = record;
-    this.shape = fromWire(saver.latest(record.id, layer)?.points ?? record.points, names.length);
+    const waiting = saver.latest(record.id, layer);
+    const { points, template } = waiting?.points && waiting.template === record.template ? waiting : record;
+    this.shape = fromWire(points ?? record.points, names.length);
+    /** The version of the landmarks that the points are of. */
+    this.template = template;
     this.history = new History();
     /** Steps that the server can undo below our own, and can redo before our own. */
     this.below = record.undo;
@@ -126,7 +130,7 @@ export class Editor {
     const news = status !== undefined && status !== this.record.status;
     if (edit) edit.remote ||= news;
     if (edit || news) {
-      const change = { image: this.id, layer: this.layer, step: /** @type {""} */ (""), points: toWire(this.shape), status, action: label, merge };
+      const change = { image: this.id, layer: this.layer, step: /** @type {""} */ (""), points: toWire(this.shape), template: this.template, status, action: label, merge };
       const remote = edit ? edit.remote : true;
       const joined = Boolean(edit && remote && this.history.canUndo() && !this.history.canRedo() && this.saver.merges(change));
       this.history.push(edit ?? { label, changes: [], remote: true }, joined);
@@ -326,7 +330,8 @@ export class Editor {
    */
   step(step, awaited) {
     if (awaited) this.awaited += 1;
-    this.saver.add({ image: this.id, layer: this.layer, step, points: awaited ? null : toWire(this.shape), base: this.record.version });
+    const { id: image, layer, template } = this;
+    this.saver.add({ image, layer, step, points: awaited ? null : toWire(this.shape), template, base: this.record.version });
   }
 
   /**
@@ -341,23 +346,24 @@ export class Editor {
     if (other || this.awaited) {
       this.awaited = Math.max(0, this.awaited - 1);
       if (other) this.restart(record);
-      this.lay(record.points);
+      this.lay(record);
     }
     this.touch();
   }
 
   /**
    * A change that another window has left will be saved from this one: go on from it.
-   * @param {import("../net/types.js").WirePoint[]} points
+   * @param {{points: import("../net/types.js").WirePoint[], template?: number}} change
    */
-  adopt(points) {
+  adopt(change) {
     this.restart(this.record);
-    this.lay(points);
+    this.lay(change);
     this.touch();
   }
 
-  /** @param {import("../net/types.js").WirePoint[]} points that take the place of ours; what is suggested stays */
-  lay(points) {
+  /** @param {{points: import("../net/types.js").WirePoint[], template?: number}} source of points that take the place of ours; what is suggested stays */
+  lay({ points, template }) {
+    this.template = template;
     const { x, y, state } = this.shape;
     this.shape = fromWire(points, this.n);
     suggest(this.shape, Array.from(state, (own, i) => (own === SUGGESTED ? { x: x[i], y: y[i] } : null)));

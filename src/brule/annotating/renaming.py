@@ -1,0 +1,85 @@
+"""Changes of a project's landmarks, so that annotations and predictions of earlier ones are brought to the present ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """A change of the landmarks' names, number or order.
+
+    Args:
+        version: of the template that it led to.
+        before: the names before it.
+        kept: for each landmark after it, which of these it was; None for a new one.
+    """
+
+    version: int
+    before: tuple[str, ...]
+    kept: tuple[int | None, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the project's file holds it."""
+        return {"version": self.version, "before": list(self.before), "from": list(self.kept)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Renaming:
+        """From what :meth:`to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        before, kept = tuple(map(str, content["before"])), tuple(None if k is None else int(k) for k in content["from"])
+        if any(k is not None and not 0 <= k < len(before) for k in kept):
+            raise ValueError("a landmark comes from one that wasn't there")
+        return cls(int(content["version"]), before, kept)
+
+
+def names_of(version: int, renamings: Sequence[Renaming], present: Sequence[str]) -> tuple[str, ...]:
+    """The landmarks' names at a version of the template."""
+    return next((one.before for one in renamings if one.version > version), tuple(present))
+
+
+def new_names(version: int, renamings: Sequence[Renaming], present: Sequence[str]) -> dict[str, str] | None:
+    """From the names at a version of the template to the present ones, without those that are gone.
+
+    Returns:
+        The names; None if nothing has changed since.
+    """
+    later = [one for one in renamings if one.version > version]
+    if not later:
+        return None
+    before = later[0].before
+    return {before[index]: name for index, name in zip(_joined(later), present, strict=True) if index is not None}
+
+
+def columns(names: Sequence[str], renamings: Sequence[Renaming], present: Sequence[str]) -> list[int | None] | None:
+    """Where the present landmarks are among others: those of now or of an earlier template, or any that include them.
+
+    Args:
+        names: of the others.
+        renamings: all that there were, oldest first.
+        present: the names now.
+
+    Returns:
+        For each present landmark its index, None for one that wasn't there yet; None altogether if the others are unknown.
+    """
+    names, present = tuple(names), tuple(present)
+    if names == present:
+        return list(range(len(present)))
+    for start in reversed(range(len(renamings))):
+        if renamings[start].before == names:
+            return _joined(renamings[start:])
+    index = {name: k for k, name in enumerate(names)}
+    return [index[name] for name in present] if present and all(name in index for name in present) else None
+
+
+def _joined(renamings: Sequence[Renaming]) -> list[int | None]:
+    """For each landmark after some changes, which it was before them."""
+    kept: list[int | None] = list(renamings[-1].kept)
+    for one in reversed(renamings[:-1]):
+        kept = [None if k is None else one.kept[k] for k in kept]
+    return kept
