@@ -298,6 +298,8 @@ def test_with_a_token_nobody_comes_in_without_it(project: Project) -> None:
         assert opened.status_code == 303 and opened.headers["location"] == "/"
         assert "httponly" in opened.headers["set-cookie"].lower() and "samesite=strict" in opened.headers["set-cookie"].lower()
         assert client.get("/api/project").status_code == 200
+        client.cookies.set("other[of a server on this host]", '{"a": "b"}')
+        assert client.get("/api/project").status_code == 200
         folders = client.post("/api/project/folders", json={"paths": ["/"]}, headers={"x-brule": "1"})
         refused(folders, 403)  # nobody from outside names folders of this machine
         client.cookies.set("brule", "wrong")

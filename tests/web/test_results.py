@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,20 @@ def test_every_format_is_exported_and_read_again(annotated: Browser, project: Pr
     assert annotated.json("POST", "/api/export", {"format": format})["files"] == answer["files"]  # and once more
 
 
+@pytest.mark.parametrize("format", ["labelme", "yolo"])
+def test_an_image_that_is_not_finished_any_more_leaves_the_export(annotated: Browser, project: Project, format: str) -> None:
+    before = annotated.json("POST", "/api/export", {"format": format})["files"]
+    place = project.folder / "exports" / format
+    (place / "notes.md").write_text("a person's own")
+    image = project.accepted()[0]
+    record = project.record(image)
+    project.change(image, record.version, replace(record.marks, status="draft"))
+    answer = annotated.json("POST", "/api/export", {"format": format})
+    assert (answer["n_images"], len(answer["files"])) == (2, len(before) - 1)
+    archive = zipfile.ZipFile(io.BytesIO(annotated.get(answer["download"]).content))
+    assert sorted(archive.namelist()) == sorted([*(file.split("/", 2)[2] for file in answer["files"]), "notes.md"])
+
+
 def test_nothing_finished_is_nothing_to_export(browser: Browser) -> None:
     answer = browser.send("POST", "/api/export", {"format": "tps"})
     assert answer.status_code == 400 and "finished" in answer.json()["error"]["message"]
@@ -103,6 +120,39 @@ def test_exporting_from_the_command_line(
     assert (project.folder / "exports" / "measures.csv").is_file()
     assert main(["annotate", "-o", str(project.folder), "--export", "nonsense"]) == 2
     assert "one of" in capsys.readouterr().err
+    assert main(["annotate", "-o", str(project.folder), "--target", str(target)]) == 2
+    assert "--export" in capsys.readouterr().err
+    assert main(["annotate", "-o", str(project.folder), "--export", "tps", "--predict", str(target)]) == 2
+
+
+def test_annotations_are_taken_over_before_they_are_exported(photos: Path, tmp_path: Path) -> None:
+    from brule.cli import main
+
+    shapes = [{"label": "rim", "shape_type": "polygon", "points": [[2, 3], [10, 3], [10, 9]]}]
+    content = {"imagePath": "1.png", "imageData": None, "imageWidth": 40, "imageHeight": 30, "shapes": shapes}
+    (photos / "a" / "1.json").write_text(json.dumps(content))
+    words = ["annotate", str(photos / "a"), "-o", str(tmp_path / "new"), "--outline-points", "4"]
+    assert main([*words, "--export", "tps", "--target", str(tmp_path / "shapes.tps")]) == 0
+    assert "LM=4" in (tmp_path / "shapes.tps").read_text(encoding="utf-8")
+
+
+def test_a_project_that_is_open_is_not_changed_by_a_command(
+    project: Project, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    from brule.annotating.lock import only_server
+    from brule.cli import main
+
+    file = project.folder / "project.json"
+    more = tmp_path / "more"
+    shutil.copytree(photos / "a", more)
+    before = file.read_bytes()
+    with only_server(project.folder):
+        for words in ([str(more), "--no-open"], [str(more), "--export", "tps"], ["--outline-points", "4", "--predict", "run"]):
+            assert main(["annotate", "-o", str(project.folder), *words]) == 2
+            assert "is open already" in capsys.readouterr().err
+        assert file.read_bytes() == before
+        assert main(["annotate", "-o", str(project.folder), "--export", "tps"]) != 0
+        assert "no annotation is finished" in capsys.readouterr().err  # exports only read
 
 
 def test_the_projects_scale_is_that_of_images_without_their_own(annotated: Browser, project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +82,17 @@ def export_project(project: Project, format: str, target: Path | None = None) ->
         items = [replace(item, image=relative_name(Path(item.image), place.parent)) for item in found.items]
         found = replace(found, items=items)
     files = write_annotations(place, found, format=into, force=target is None)
+    if target is None and into.one_image:
+        _remove_earlier(place, files, into)
     return Exported(files, len(found.items), into.lost(found))
+
+
+def _remove_earlier(folder: Path, files: Sequence[Path], format: Format) -> None:
+    """Remove an earlier export's files of images that aren't finished any more."""
+    kept = set(files)
+    for path in folder.rglob("*"):
+        if path not in kept and path.name.lower().endswith(tuple(format.suffixes)) and path.is_file():
+            path.unlink()
 
 
 def default_target(project: Project, format: Format) -> Path:

@@ -84,7 +84,7 @@ def _predictions(project: Project, table: Path, found: Annotations, *, imported:
     if not project.template.names:
         project.set_template(project.settings.version, numbered(count, names=found.layout.names))
     order = _order(project.template, tuple(found.layout.names or ()), count, source=table)
-    return replace(imported, predicted=imported.predicted + keep_predictions(project, table, found.items, order))
+    return replace(imported, predicted=imported.predicted + keep_predictions(project, table, found.items, order=order))
 
 
 def _add_images(project: Project, found: Annotations) -> None:

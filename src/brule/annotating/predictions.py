@@ -72,7 +72,7 @@ class Predictions:
                     place += len(line)
         except OSError as error:
             raise DataError(f"{path}: can't be read ({error.strerror})") from None
-        self._order = _order(self.head.get("names"), int(self.head["landmarks"]), project, str(path))
+        self._order = _order(self.head.get("names"), int(self.head["landmarks"]), project, where=str(path))
 
     @property
     def run(self) -> str:
@@ -134,7 +134,7 @@ def predict_project(
 
     detector = LandmarkDetector.load(run)
     count, names = len(detector.barycenter_), project.template.names
-    order = _order(detector.landmark_names_, count, project, str(run)) if names else list(range(count))
+    order = _order(detector.landmark_names_, count, project, where=str(run)) if names else list(range(count))
     target = predictions_file(project, name or run.resolve().name)
     calibrated = detector.calibration_ is not None
     with atomic_write(target) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -148,7 +148,7 @@ def predict_project(
     return target
 
 
-def keep_predictions(project: Project, table: Path, items: Sequence[Annotation], order: Sequence[int]) -> int:
+def keep_predictions(project: Project, table: Path, items: Sequence[Annotation], *, order: Sequence[int]) -> int:
     """Keep what ``brule predict`` wrote, for the page to show for review; named after its folder.
 
     Args:
@@ -196,7 +196,7 @@ def predictions_file(project: Project, name: str) -> Path:
     return project.folder / PREDICTIONS / f"{name}.jsonl"
 
 
-def _order(names: Sequence[str] | None, count: int, project: Project, where: str) -> list[int | None]:
+def _order(names: Sequence[str] | None, count: int, project: Project, *, where: str) -> list[int | None]:
     """For each landmark of a project its index in predictions: by name, by place where their names are none of its own.
 
     Raises:

@@ -238,6 +238,17 @@ class Project:
         self._notify("project", {})
         return found
 
+    def include(self, entry: ImageEntry) -> None:
+        """Take a new file of one of the folders in, without looking at all others."""
+        with self._guard:
+            known = entry.id in self.entries
+            if not known:
+                self.entries = {one.id: one for one in sorted([*self.entries.values(), entry], key=lambda one: one.name)}
+        if not known and self.annotation_file(entry.id).exists():
+            self.refresh()  # it is back
+        elif not known:
+            self._notify("project", {})
+
     def accepted(self) -> list[str]:
         """The ids of the images whose annotation is finished, in the order of their names."""
         return [image for image in self.entries if self.summaries[image].status == "accepted"]

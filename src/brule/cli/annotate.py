@@ -66,22 +66,23 @@ def annotate(
             `exports`.
     """
     from brule.allocator import keep_freed_memory
-    from brule.annotating import Project, named_template
+    from brule.annotating.lock import AlreadyOpen
 
     keep_freed_memory()  # detectors predict in this process, too
+    if predict is not None and export is not None:
+        raise ConfigError("--predict and --export: expected one of them; run the command twice")
+    if target is not None and export is None:
+        raise ConfigError(f"--target {target}: is what --export writes; say which format, as in --export tps")
     images = images_of(paths, images)
-    project = Project(output, images, template=None if template is None else named_template(template))
-    if predict is not None:
-        return _predict(project, predict)
-    if export is not None:
-        return _export(project, export, target)
-    _import(project, images)
-    if outline_points is not None:
-        _place_outlines(project, outline_points)
-    _need_web()
-    from brule.web.serving import AlreadyOpen, serve
-
     try:
+        page = predict is None and export is None
+        project = _opened(output, images, template, outline_points=outline_points, page=page)
+        if predict is not None:
+            return _predict(project, predict)
+        if export is not None:
+            return _export(project, export, target)
+        from brule.web.serving import serve
+
         serve(project, host=host, port=port, open_browser=open_, announce=lambda address: _announce(project, address))
     except AlreadyOpen as error:
         if error.address and open_:
@@ -91,6 +92,22 @@ def annotate(
         raise
     note("ended; everything is saved")
     return 0
+
+
+def _opened(folder: Path, images: list[str], template: str | None, *, outline_points: int | None, page: bool) -> Project:
+    """Open the project, with what is to be added to it; a project that a server has open isn't changed."""
+    from brule.annotating import Project, named_template
+    from brule.annotating.lock import refuse_if_open
+
+    if page:
+        _need_web()
+    if page or images or template is not None or outline_points is not None:
+        refuse_if_open(folder)
+    project = Project(folder, images, template=None if template is None else named_template(template))
+    _import(project, images)
+    if outline_points is not None:
+        _place_outlines(project, outline_points)
+    return project
 
 
 def _predict(project: Project, run: Path) -> int:

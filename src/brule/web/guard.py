@@ -9,10 +9,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from brule.web.errors import refusal
@@ -131,11 +131,8 @@ class Guard:
             response = RedirectResponse("/", 303)
             response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            cookies = SimpleCookie()
-        if COOKIE in cookies and same_secret(cookies[COOKIE].value, self._token):
+        # Cookies of other servers on this host come along, for which Python's http.cookies is too strict.
+        if same_secret(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), self._token):
             return None
         return refusal("unauthorized", "open the address that the terminal shows: it holds the token that is needed here")
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from brule.annotating import Project
+from brule.annotating.lock import only_server
 from brule.errors import ConfigError
-from brule.files import file_lock, parse_json
 from brule.web.app import create_app
 from brule.web.guard import LOOPBACK
 from brule.web.page import Page
@@ -25,19 +23,6 @@ from brule.web.page import Page
 PORT = 8421
 TRIED = 20  # ports, where none was asked for
 BACKLOG = 128
-
-
-class AlreadyOpen(ConfigError):
-    """Another server has the project open.
-
-    Args:
-        address: where it answers; None if it isn't known.
-    """
-
-    def __init__(self, project: Path, address: str | None) -> None:
-        at = f" at {address}" if address else ""
-        super().__init__(f"{project}: is open already{at}; use that page, or end that server first")
-        self.address = address
 
 
 class Server(uvicorn.Server):
@@ -81,7 +66,7 @@ def serve(
     """
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
-    with only_server(project) as note_address, contextlib.closing(listen(host, port)) as listener:
+    with only_server(project.folder) as note_address, contextlib.closing(listen(host, port)) as listener:
         address = _address(host, listener.getsockname()[1], token)
         note_address(address)
         page = Page(project, local=local)
@@ -94,27 +79,6 @@ def serve(
         # The socket listens already, so that a browser that is quicker than the server waits for it.
         with contextlib.suppress(KeyboardInterrupt):
             Server(config, page).run(sockets=[listener])
-
-
-@contextlib.contextmanager
-def only_server(project: Project) -> Iterator[Callable[[str], None]]:
-    """Be the only server of a project; yields a function that notes the address for the next one that tries.
-
-    Raises:
-        AlreadyOpen: another one is.
-    """
-    note = project.own / "cache" / "server.json"
-
-    def refuse() -> None:
-        raise AlreadyOpen(project.folder, _noted(note))
-
-    with file_lock(project.own / "lock", waiting=refuse):
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.unlink(missing_ok=True)
-        try:
-            yield lambda address: _note(note, address)
-        finally:
-            note.unlink(missing_ok=True)
 
 
 def is_loopback(host: str) -> bool:
@@ -149,15 +113,3 @@ def _address(host: str, port: int, token: str | None) -> str:
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name and not name.startswith("[") else name
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
-
-
-def _note(path: Path, address: str) -> None:
-    path.write_text(json.dumps({"address": address.partition("?")[0]}), encoding="utf-8")
-
-
-def _noted(path: Path) -> str | None:
-    try:
-        found: Any = parse_json(path.read_text(encoding="utf-8"))
-        return str(found["address"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from brule.annotating.exporting import described_formats
-from brule.annotating.folders import image_id
+from brule.annotating.folders import ImageEntry, image_id
 from brule.annotating.importing import import_annotations
 from brule.annotating.outlines import contour_from_outlines
 from brule.annotating.project import UPLOADS
@@ -148,13 +148,11 @@ def upload(call: Call) -> dict[str, Any]:
                 image_size(temporary)
             except DataError as error:
                 raise DataError(f"{name}: {str(error).removeprefix(f'{temporary}: ')}") from None
-    known = next((one for one in project.settings.folders if one.path == folder), None)
-    if known is None:
+    if not any(one.path == folder for one in project.settings.folders):
         project.add([folder])
-        known = next(one for one in project.settings.folders if one.path == folder)
-    elif str(PurePosixPath(known.prefix, name)) not in {entry.name for entry in project.entries.values()}:
-        project.refresh()
+    known = next(one for one in project.settings.folders if one.path == folder)
     full = PurePosixPath(known.prefix, name).as_posix()
+    project.include(ImageEntry(image_id(full), full, path))
     return {"id": image_id(full), "name": full}
 
 
