@@ -100,13 +100,16 @@ def predict(
 
     named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
     where, options = checked_device(device), {"objects": objects, "most": most, "flagged": flagged, **asdict(reading)}
+    for_images = [name for name, given in (("--boxes", boxes), ("--rank", rank), ("--heatmaps", heatmaps)) if given]
     if bulk.engine != "local":
+        for_files = [*(["--format"] if tuple(format) != DEFAULT_FORMATS else []), *(["--every"] if every != 1 else [])]
+        if unfit := for_images + for_files:
+            raise ConfigError(f"{unfit[0]}: --engine {bulk.engine} writes Parquet files alone; predict without {unfit[0]}")
         return predict_bulk(run, named, output, options=options, bulk=bulk, device=where)
     films, others = apart(named)
     written = Written(Path(output), tuple(format), overlays)
     detector = LandmarkDetector.load(run, device=where)
     if films:
-        for_images = [name for name, given in (("--boxes", boxes), ("--rank", rank), ("--heatmaps", heatmaps)) if given]
         predict_films(detector, films, written, every=every, options=options, for_images=for_images)
     if others:
         _predict_images(
