@@ -252,7 +252,7 @@ def _project(folder: Path) -> Iterator[Target]:
     for file in sorted(files):
         yield Target(f"project {file.suffix} of {file.parent.name}", place, str(file.relative_to(place)), _open_project)
     yield Target("samples project", place, "project/project.json", lambda path: read_samples(path / "project"))
-    head = {"format": FORMAT, "landmarks": 3, "names": ["3", "2", "1"]}
+    head = {"format": FORMAT, "landmarks": 3, "template": project.settings.version}
     found = {"name": "a", "uncertainty": 1.0, "expected": None, "flagged": False, "points": [[1, 2]] * 3, "spread": [1] * 3}
     (place / "run.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(found)}\n")
     yield Target("predictions of a project", place, "run.jsonl", lambda path: Predictions(path / "run.jsonl", project).of("a"))

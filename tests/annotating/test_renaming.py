@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from brule.annotating import Mark, Marks, Project, Template
-from brule.annotating.predictions import FORMAT, Predictions
+from brule.annotating.predictions import FORMAT, Predictions, _order
 from brule.annotating.renaming import Renaming, columns
-from brule.errors import DataError
+from brule.annotating.rounds import detects, note_round
+from brule.errors import DataError, OutputError
 
 OLD, NEW = Template(names=("a", "b")), Template(names=("A", "b"))
 
@@ -184,24 +185,91 @@ def test_predictions_of_earlier_landmarks_are_brought_to_the_present_ones(
     assert columns(names, changes, ("tip", "a", "new")) == found
 
 
-def test_a_projects_predictions_are_shown_with_its_present_landmarks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_projects_predictions_are_shown_with_its_present_landmarks(tmp_path: Path, noted: bool) -> None:
+    """Also where the names are those of before again, and where an earlier version of brule has written them."""
     project = project_of(tmp_path, 1)
     (entry,) = project.entries.values()
-    lines = [
-        {"format": FORMAT, "landmarks": 2, "names": ["a", "b"], "calibrated": False},
-        {"name": entry.name, "uncertainty": 1, "expected": None, "points": [[1, 1], [2, 2]], "spread": [1, 2]},
-    ]
+    head = {"format": FORMAT, "landmarks": 2, "calibrated": False} | ({"template": project.settings.version} if noted else {})
+    found = {"name": entry.name, "uncertainty": 1, "expected": None, "points": [[1, 1], [2, 2]], "spread": [1, 2]}
     file = tmp_path / "run.jsonl"
-    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    project.set_template(project.settings.version, Template(names=("new", "b", "tip")), [None, 1, 0])
+    file.write_text(f"{json.dumps(head)}\n{json.dumps(found)}\n")
+    for template in (Template(names=("x", "b")), Template(names=("x", "a")), Template(names=("b", "a"))):
+        project.set_template(project.settings.version, template, [0, 1])
+    project.set_template(project.settings.version, Template(names=("a", "b")), [1, 0])
     own = Predictions(file, project).of(entry.name)
     assert own is not None
-    np.testing.assert_array_equal(own.points, [[np.nan, np.nan], [2, 2], [1, 1]])
-    np.testing.assert_array_equal(own.spread, [np.nan, 2, 1])
-    other = json.dumps({**lines[0], "names": ["b", "c"]})
-    file.write_text(other + "\n")
-    with pytest.raises(DataError, match=r"finds 2 landmarks \(b, c, …\), but the project has 3"):
+    np.testing.assert_array_equal(own.points, [[2, 2], [1, 1]])
+    project.set_template(project.settings.version, Template(names=("new", "a")), [None, 0])
+    own = Predictions(file, project).of(entry.name)
+    assert own is not None
+    np.testing.assert_array_equal(own.points, [[np.nan, np.nan], [2, 2]])
+    np.testing.assert_array_equal(own.spread, [np.nan, 2])
+    project.set_template(project.settings.version, Template(names=("p", "q")), [None, None])
+    with pytest.raises(DataError, match="predictions of 2 landmarks that the project doesn't have now"):
         Predictions(file, project)
+
+
+class Finder:
+    """What is asked of a detector before it predicts."""
+
+    def __init__(self, names: tuple[str, ...] | None, count: int) -> None:
+        self.landmark_names_, self.barycenter_ = names, range(count)
+
+
+def test_a_detector_is_used_for_the_landmarks_that_it_learnt(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 2)
+    rounds, elsewhere = project.folder / "runs" / "round-1", tmp_path / "run"
+    rounds.mkdir(parents=True)
+    note_round(project, rounds)
+    for template in (Template(names=("x", "b")), Template(names=("x", "a")), Template(names=("b", "a"))):
+        project.set_template(project.settings.version, template, [0, 1])
+    project.set_template(project.settings.version, Template(names=("a", "b")), [1, 0])
+    assert _order(Finder(("a", "b"), 2), project, rounds) == [1, 0]  # it learnt the first landmarks of these names
+    assert not detects(rounds, project)
+    assert _order(Finder(("b", "a"), 2), project, elsewhere) == [1, 0]
+    assert _order(Finder(("b", "c", "a"), 3), project, elsewhere) == [2, 0]
+    assert _order(Finder(None, 2), project, elsewhere) == _order(Finder(("1", "2"), 2), project, elsewhere) == [0, 1]
+    for names, count in (("c", "b"), 2), (None, 3), (("1", "2", "3"), 3):
+        with pytest.raises(DataError, match=rf"finds {count} landmarks.*, but the project has 2 \(a, b\)"):
+            _order(Finder(names, count), project, elsewhere)
+
+
+@pytest.mark.parametrize("fault", ["image", "disk"])
+def test_what_is_in_memory_is_renamed_once_it_can_be(tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_of(tmp_path, 1)
+    project = Project(tmp_path / "project")
+    (image,) = project.entries
+    project.annotated()
+    broken = tmp_path / "images" / "000.png"
+    whole = broken.read_bytes()
+    with monkeypatch.context() as patch:
+        if fault == "image":
+            broken.write_bytes(b"not an image")
+        else:
+            patch.setattr("brule.annotating.records.append", failing)
+        with pytest.raises((DataError, OutputError)):
+            project.set_template(project.settings.version, SWAPPED, [0, 1])
+    broken.write_bytes(whole)
+    record = project.record(image)
+    assert record.marks.points["b"] == Mark(1.0, 2.0)
+    project.change(image, record.version, Marks({"b": Mark(1.0, 2.0), "a": Mark(5.0, 5.0)}, status="accepted"))
+    again = Project(tmp_path / "project").record(image).marks.points
+    assert (again["b"], again["a"]) == (Mark(1.0, 2.0), Mark(5.0, 5.0))
+
+
+def failing(*_: object, **__: object) -> int:
+    raise OutputError("no room")
+
+
+def test_what_was_taken_back_can_be_made_again_with_the_new_names(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 1)
+    (image,) = project.entries
+    project.undo(image, 1)
+    assert not project.annotation_file(image).exists()
+    project.set_template(project.settings.version, NEW, [0, 1])
+    project.undo(image, project.record(image).version, redo=True)
+    assert sorted(Project(tmp_path / "project").record(image).marks.points) == ["A", "b"]
 
 
 def test_a_renaming_that_was_interrupted_in_an_earlier_version_is_completed(tmp_path: Path) -> None:

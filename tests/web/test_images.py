@@ -180,14 +180,14 @@ def test_a_projects_files_open_its_own_images_alone(browser: Browser, project: P
 
 def test_a_change_made_with_earlier_landmarks_is_brought_to_the_present_ones(browser: Browser, project: Project) -> None:
     url = f"/api/images/{browser.ids()['a/1.png']}"
-    known = browser.json("GET", url)["template"]
-    template = {"version": known, "names": ["top", "new", "right"], "from": [2, None, 1]}  # "left" is gone
+    known = browser.json("GET", url)["landmarks"]
+    template = {"version": project.settings.version, "names": ["top", "new", "right"], "from": [2, None, 1]}  # "left" is gone
     assert browser.json("PUT", "/api/project/template", template)["measures_gone"] == []
-    late = {"version": 0, "points": [at(1, 1), at(2, 2), at(3, 3)], "template": known}
+    late = {"version": 0, "points": [at(1, 1), at(2, 2), at(3, 3)], "landmarks": known}
     saved = browser.json("PUT", url, late)
     assert saved["points"] == [at(3, 3), None, at(2, 2)] and saved["status"] == "draft"
-    assert saved["template"] == project.settings.version == known + 1
-    again = browser.json("PUT", url, {"version": 1, "points": [at(3, 3), at(4, 4), at(2, 2)], "template": known + 1})
+    assert saved["landmarks"] == browser.json("GET", "/api/project")["landmarks"] > known
+    again = browser.json("PUT", url, {"version": 1, "points": [at(3, 3), at(4, 4), at(2, 2)], "landmarks": saved["landmarks"]})
     assert again["status"] == "accepted"
 
 

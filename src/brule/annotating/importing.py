@@ -14,7 +14,7 @@ from brule.annotating.marks import GONE, Mark, Marks
 from brule.annotating.outlines import keep_outlines
 from brule.annotating.predictions import keep_predictions
 from brule.annotating.project import Project
-from brule.annotating.template import Template, numbered
+from brule.annotating.template import Template, numbered, shortened
 from brule.data.conversion import collect
 from brule.data.discovery import find_annotations, is_project
 from brule.data.formats import Annotation, Annotations
@@ -145,8 +145,8 @@ def _order(template: Template, names: tuple[str, ...], count: int, *, source: Pa
     if count == len(template.names) and not set(names) & set(template.names):
         return list(range(count))
     raise DataError(
-        f"{source}: has {count} landmarks{' (' + ', '.join(names[:5]) + ', …)' if names else ''}, but the project has "
-        f"{len(template.names)}: {', '.join(template.names[:5])}, …; open a new project for them"
+        f"{source}: has {count} landmarks{f' ({shortened(names)})' if names else ''}, but the project has "
+        f"{len(template.names)}: {shortened(template.names)}; open a new project for them"
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from brule.annotating.project import PREDICTIONS, Project
-from brule.annotating.renaming import columns
+from brule.annotating.project import PREDICTIONS, RUNS, Project
+from brule.annotating.renaming import columns, names_of, order_since
+from brule.annotating.template import shortened
 from brule.data.formats.record import Annotation
 from brule.data.formats.values import load_json
 from brule.errors import DataError
@@ -72,7 +73,13 @@ class Predictions:
                     place += len(line)
         except OSError as error:
             raise DataError(f"{path}: can't be read ({error.strerror})") from None
-        self._order = _order(self.head.get("names"), int(self.head["landmarks"]), project, where=str(path))
+        # Earlier versions of brule didn't note which landmarks these are, nor what landmarks were called before.
+        since, settings = self.head.get("template", 0), project.settings
+        order = order_since(since, settings.renamings, project.template.names) if isinstance(since, int) else []
+        count = int(self.head["landmarks"])
+        if all(index is None for index in order) or count != len(names_of(since, settings.renamings, project.template.names)):
+            raise DataError(f"{path}: predictions of {count} landmarks that the project doesn't have now; predict again")
+        self._order = order
 
     @property
     def run(self) -> str:
@@ -133,12 +140,11 @@ def predict_project(
     from brule.detector import LandmarkDetector
 
     detector = LandmarkDetector.load(run)
-    count, names = len(detector.barycenter_), project.template.names
-    order = _order(detector.landmark_names_, count, project, where=str(run)) if names else list(range(count))
+    order = _order(detector, project, run) if project.template.names else list(range(len(detector.barycenter_)))
     target = predictions_file(project, name or run.resolve().name)
     calibrated = detector.calibration_ is not None
     with atomic_write(target) as temporary, temporary.open("w", encoding="utf-8") as file:
-        head = {"format": FORMAT, "landmarks": len(order), "names": list(names) or None, "calibrated": calibrated}
+        head = {"format": FORMAT, "landmarks": len(order), "template": project.settings.version, "calibrated": calibrated}
         file.write(json.dumps(head) + "\n")
         total = len(project.entries)
         for done, (image, found) in enumerate(_found(detector, project), 1):
@@ -166,8 +172,7 @@ def keep_predictions(project: Project, table: Path, items: Sequence[Annotation],
     names = {os.path.abspath(entry.path): entry.name for entry in project.entries.values()}
     found = {names[item.image]: item for item in items if item.points is not None and item.image in names}
     listed = _listed(table)
-    own_names = project.template.names
-    head = {"format": FORMAT, "landmarks": len(own_names), "names": list(own_names), "calibrated": False}
+    head = {"format": FORMAT, "landmarks": len(order), "template": project.settings.version, "calibrated": False}
     lines = [json.dumps(head)]
     for name, item in found.items():
         own = listed.get(os.path.basename(item.image), {})
@@ -196,21 +201,48 @@ def predictions_file(project: Project, name: str) -> Path:
     return project.folder / PREDICTIONS / f"{name}.jsonl"
 
 
-def _order(names: Sequence[str] | None, count: int, project: Project, *, where: str) -> list[int | None]:
-    """For each landmark of a project its index in predictions: by name, by place where their names are none of its own.
+def _order(detector: Any, project: Project, run: Path) -> list[int | None]:
+    """For each landmark of a project its index in what a detector finds: a round's as they were when it was trained.
+
+    Other detectors' by name; by place where their names are none of the project's.
 
     Raises:
-        DataError: they are of other landmarks.
+        DataError: it finds other landmarks.
     """
-    own = project.template.names
-    if names and (found := columns(names, project.settings.renamings, own)) is not None:
-        return found
-    if count != len(own) or set(names or ()) & set(own):
-        which = f" ({', '.join(names[:5])}, …)" if names else ""
+    own, renamings, count = project.template.names, project.settings.renamings, len(detector.barycenter_)
+    names = detector.landmark_names_
+    since = trained_for(project, run)
+    if since is not None and count == len(names_of(since, renamings, own)):
+        found: list[int | None] | None = order_since(since, renamings, own)
+    elif names:
+        found = columns(names, renamings, own)
+    else:
+        found = None
+    if found is None and count == len(own) and not set(names or ()) & set(own):
+        found = list(range(count))
+    if found is None or all(index is None for index in found):
+        which = f" ({shortened(names)})" if names else ""
         raise DataError(
-            f"{where}: finds {count} landmarks{which}, but the project has {len(own)}; use a detector of these landmarks"
+            f"{run}: finds {count} landmarks{which}, but the project has {len(own)} ({shortened(own)}); "
+            "use a detector of these landmarks"
         )
-    return list(range(count))
+    return found
+
+
+def trained_for(project: Project, run: Path) -> int | None:
+    """The version of a project's landmarks that one of its rounds was trained for; None where that isn't known."""
+    if os.path.abspath(run.parent) != str(project.folder / RUNS):
+        return None
+    try:
+        content = parse_json(round_note(project, run.name).read_text(encoding="utf-8"))
+        return int(content["landmarks"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def round_note(project: Project, run: str) -> Path:
+    """Where it is noted what a round was trained on."""
+    return project.own / "rounds" / f"{run}.json"
 
 
 def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:

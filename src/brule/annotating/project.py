@@ -109,12 +109,13 @@ class Project:
         key = (image, layer)
         with self._guard:
             record = self._records.get(key)
+            known = record
             if record is None or not record.current:
                 since = self.settings.waiting.get(image, self.settings.version)
                 record = Record.read(
                     self.entry(image), self.annotation_file(image, layer), self._log(image, layer), template=since
                 )
-                self._rename(record)
+            if self._rename(record) or record is not known:
                 record.catch_up(self.template)
                 if layer == "first" and record.stamp is not None:
                     self.summaries.set(image, record.marks.status, record.marks.placed, stamp=record.stamp)
@@ -244,6 +245,7 @@ class Project:
             known = entry.id in self.entries
             if not known:
                 self.entries = {one.id: one for one in sorted([*self.entries.values(), entry], key=lambda one: one.name)}
+                self.summaries.show(self.entries)
         if not known and self.annotation_file(entry.id).exists():
             self.refresh()  # it is back
         elif not known:
@@ -314,7 +316,7 @@ class Project:
             for layer in LAYERS:
                 if self.annotation_file(image, layer).exists():
                     try:
-                        self._rename(self.record(image, layer))
+                        self.record(image, layer)
                     except BruleError as error:
                         left[image] = since
                         failed = failed or (None if image in silent else error)
@@ -322,8 +324,8 @@ class Project:
             self._keep(replace(self.settings, waiting=left))
         return failed
 
-    def _rename(self, record: Record) -> None:
-        """Bring an annotation to the present landmarks, where it is of earlier ones."""
+    def _rename(self, record: Record) -> bool:
+        """Bring an annotation to the present landmarks; whether it was of earlier ones."""
         settings, present = self.settings, self.template.names
         since = record.history.template
         names = new_names(since, settings.renamings, present) if record.version else None
@@ -331,6 +333,7 @@ class Project:
             # Earlier versions of brule didn't say which landmarks a change was made with: new names stay.
             unknown = {name: name for name in present if name not in names_of(since, settings.renamings, present)}
             record.rename(unknown | names, self.template, version=settings.version)
+        return names is not None
 
     def _keep(self, settings: Settings) -> None:
         make_folder(self.folder)

@@ -52,12 +52,18 @@ def new_names(version: int, renamings: Sequence[Renaming], present: Sequence[str
     later = [one for one in renamings if one.version > version]
     if not later:
         return None
-    before = later[0].before
-    return {before[index]: name for index, name in zip(_joined(later), present, strict=True) if index is not None}
+    before, order = later[0].before, order_since(version, renamings, present)
+    return {before[index]: name for index, name in zip(order, present, strict=True) if index is not None}
+
+
+def order_since(version: int, renamings: Sequence[Renaming], present: Sequence[str]) -> list[int | None]:
+    """For each present landmark, which it was at a version of the template; None for one that is newer."""
+    later = [one for one in renamings if one.version > version]
+    return _joined(later) if later else list(range(len(present)))
 
 
 def columns(names: Sequence[str], renamings: Sequence[Renaming], present: Sequence[str]) -> list[int | None] | None:
-    """Where the present landmarks are among others: those of now or of an earlier template, or any that include them.
+    """Where the present landmarks are among others that only names tell: of now, of an earlier template, or more than these.
 
     Args:
         names: of the others.

@@ -14,10 +14,9 @@ import numpy as np
 
 from brule.annotating.folders import ImageFolder
 from brule.annotating.guessing import Whereabouts, mean_guess, point_error
-from brule.annotating.predictions import Predictions
+from brule.annotating.predictions import Predictions, round_note, trained_for
 from brule.annotating.project import RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
-from brule.annotating.template import Template
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
 from brule.files import parse_json
@@ -74,8 +73,11 @@ def has_detector(run: Path) -> bool:
     return (run / DESCRIPTION).is_file()
 
 
-def detects(run: Path, template: Template) -> bool:
-    """Whether a run holds a detector of these landmarks."""
+def detects(run: Path, project: Project) -> bool:
+    """Whether a run holds a detector of a project's landmarks, in their order."""
+    since, template = trained_for(project, run), project.template
+    if since is not None and since != project.settings.landmarks_version:
+        return False
     try:
         content = parse_json((run / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -128,18 +130,19 @@ def training_words(
 
 
 def note_round(project: Project, run: Path) -> None:
-    """Note which images a run is trained on, beside its own files."""
+    """Note which images a run is trained on, and for which landmarks, beside its own files."""
     from brule.files import make_folder, write_text
 
     names = [project.entry(image).name for image in project.accepted()]
+    content = {"trained_on": names, "landmarks": project.settings.landmarks_version}
     make_folder(project.own / "rounds")
-    write_text(project.own / "rounds" / f"{run.name}.json", json.dumps({"trained_on": names}) + "\n")
+    write_text(round_note(project, run.name), json.dumps(content) + "\n")
 
 
 def trained_on(project: Project, run: str) -> set[str]:
     """The names of the annotated images that a run was trained on."""
     try:
-        content = parse_json((project.own / "rounds" / f"{run}.json").read_text(encoding="utf-8"))
+        content = parse_json(round_note(project, run).read_text(encoding="utf-8"))
         return set(content["trained_on"])
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -47,6 +47,11 @@ class Settings:
     renamings: tuple[Renaming, ...] = ()
     waiting: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def landmarks_version(self) -> int:
+        """The version of the template that changed the landmarks' names, number or order last; 0 if none did."""
+        return self.renamings[-1].version if self.renamings else 0
+
     def write(self, project: Path) -> None:
         """Write the project's file, on the disk before this returns.
 

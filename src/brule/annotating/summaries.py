@@ -70,6 +70,10 @@ class Summaries(Mapping[str, Summary]):
         self._known = {image: self._summary(image, *found[image]) for image in entries if image in found}
         self.repeated = {image for image in annotation_files(self._project / "repeats") if image in entries}
 
+    def show(self, entries: Mapping[str, ImageEntry]) -> None:
+        """Take the images of the project, of which the new ones have no annotation."""
+        self._entries = entries
+
     def set(self, image: str, status: str, placed: int, *, stamp: _Stamp | None) -> None:
         """Take over what one image has become."""
         self._known[image] = Summary(status, placed, stamp)

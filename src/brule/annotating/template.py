@@ -166,6 +166,11 @@ def numbered(count: int, *, edges: Iterable[tuple[int, int]] = (), names: Sequen
     return Template(names=tuple(names or map(str, range(1, count + 1))), edges=tuple(edges))
 
 
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """The first of some landmarks' names, as text."""
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
+
+
 def found_pairs(shapes: np.ndarray) -> tuple[tuple[int, int], ...] | None:
     """The left–right pairs of shapes.
 

@@ -54,7 +54,7 @@ class ChangeBody(Strict):
 
     version: Version
     points: Points
-    template: Version | None = None
+    landmarks: Version | None = None
     status: Literal["new", "draft", "accepted", "rejected"] | None = None
     scale: Annotated[float, Field(gt=0, le=MAX_NUMBER)] | None = None
     box: tuple[Number, Number, Number, Number] | None = None

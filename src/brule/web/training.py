@@ -84,7 +84,7 @@ class Training:
 
     def last_detector(self) -> Path | None:
         """The newest round that has a detector of the project's landmarks, which another round can start from."""
-        return next((path for path in reversed(rounds(self._project)) if detects(path, self._project.template)), None)
+        return next((path for path in reversed(rounds(self._project)) if detects(path, self._project)), None)
 
     def resume(self) -> dict[str, Any]:
         """Continue the round that was stopped.

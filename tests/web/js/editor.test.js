@@ -126,7 +126,7 @@ test("another window's change, saved from here, isn't taken back by the next edi
   editor.place(2, 7, 7);
   assert.deepEqual(saver.changes[0].points.slice(0, 2), [own, theirs]);
   const waiting = opened([own, null, null, null]);
-  waiting.editor.adopt([own, theirs, null, null]); // still on its way
+  waiting.editor.adopt({ points: [own, theirs, null, null] }); // still on its way
   waiting.editor.place(2, 7, 7);
   assert.deepEqual(waiting.saver.changes[0].points.slice(0, 2), [own, theirs]);
 });
@@ -159,21 +159,21 @@ test("an undo that waits with unknown points doesn't empty the image", () => {
 });
 
 test("a change says which landmarks it was made with", () => {
-  const { editor, saver } = opened(undefined, { template: 2 });
+  const { editor, saver } = opened(undefined, { landmarks: 2 });
   editor.place(0, 1, 2);
-  editor.arrived({ ...editor.record, points: saver.changes[0].points, version: 4, template: 3 }); // renamed meanwhile, in another window
+  editor.arrived({ ...editor.record, points: saver.changes[0].points, version: 4, landmarks: 3 }); // renamed meanwhile, in another window
   editor.place(1, 3, 4);
-  assert.deepEqual(saver.changes.map((change) => change.template), [2, 2]);
-  editor.arrived({ ...editor.record, points: [null, null, null, null], version: 5, template: 3 }, true);
-  editor.place(1, 3, 4);
-  assert.equal(saver.changes[2].template, 3);
+  assert.deepEqual(saver.changes.map((change) => change.landmarks), [2, 2]);
+  editor.arrived({ ...editor.record, points: [null, null, null, null], version: 5, landmarks: 3 }, true);
+  editor.adopt({ points: [null, null, null, null], landmarks: 3 });
+  assert.deepEqual([editor.shape.x[0], editor.shape.x[1]], [1, 3]); // those are of other landmarks
 });
 
 test("what waits with the points of earlier landmarks isn't shown as if they were the present ones", () => {
   const own = { x: 5, y: 5, state: "visible" };
-  const { editor, saver } = opened(undefined, { template: 3 });
-  saver.latest = () => ({ points: [own, null, null, null], template: 2 });
+  const { editor, saver } = opened(undefined, { landmarks: 3 });
+  saver.latest = () => ({ points: [own, null, null, null], landmarks: 2 });
   assert.equal(new Editor(editor.record, NAMES, saver).shape.x[0], opened().editor.shape.x[0]);
-  saver.latest = () => ({ points: [own, null, null, null], template: 3 });
+  saver.latest = () => ({ points: [own, null, null, null], landmarks: 3 });
   assert.equal(new Editor(editor.record, NAMES, saver).shape.x[0], 5);
 });

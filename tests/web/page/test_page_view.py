@@ -126,3 +126,23 @@ def test_an_image_opened_right_after_its_landmark_was_moved_shows_the_move(perso
     person.saved()
     found = marks(person.project, "face_000.png").points
     assert (found["chin"].x, found["nose"].x) == (PLACES[1][0] + 1, PLACES[0][0] + 1)
+
+
+def test_one_landmark_is_shown_anew_when_another_window_reorders_landmarks(person: Any, marks: Callable) -> None:
+    person.press("2", "Enter", "l")
+    person.page.wait_for_selector(".crop-cell >> nth=2")
+    template, project = person.project.template, person.project
+    turned = template.model_copy(update={"names": (template.names[1], template.names[0], *template.names[2:]), "pairs": None})
+    project.set_template(project.settings.version, turned, [1, 0, *range(2, len(template.names))])
+    person.page.wait_for_function(f"() => brule.page().names?.[0] === '{turned.names[0]}'")
+    person.page.wait_for_selector(".crop-cell >> nth=2")
+    person.ask(
+        """() => { const page = brule.page(), k = page.cells.findIndex((cell) => cell.item.name === 'face_000.png');
+             page.select(k); page.grid.focus(); return true; }"""
+    )
+    before = marks(project, "face_000.png").points
+    person.press("ArrowRight")
+    person.page.wait_for_timeout(600)
+    person.saved()
+    found = marks(project, "face_000.png").points
+    assert {name for name in found if found[name] != before[name]} == {turned.names[1]}

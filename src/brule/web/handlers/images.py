@@ -80,7 +80,7 @@ def described(page: Page, record: Record) -> dict[str, Any]:
         "width": width,
         "height": height,
         "version": record.version,
-        "template": page.project.settings.version,
+        "landmarks": page.project.settings.landmarks_version,
         "status": marks.status,
         "points": [None if mark is None else mark.to_json() for mark in found],
         "scale": marks.scale,
@@ -160,7 +160,7 @@ def _marks(page: Page, record: Record, body: ChangeBody) -> Marks:
 def _points(page: Page, body: ChangeBody) -> dict[str, Mark]:
     """The points of a change by the landmarks' present names; it may have been made with earlier landmarks."""
     settings = page.project.settings
-    present, since = settings.template.names, settings.version if body.template is None else body.template
+    present, since = settings.template.names, settings.version if body.landmarks is None else body.landmarks
     given = marks_of(body.points, names_of(since, settings.renamings, present))
     names = new_names(since, settings.renamings, present)
     return given if names is None else {names[name]: mark for name, mark in given.items() if name in names}

@@ -45,6 +45,7 @@ def described(page: Page) -> dict[str, Any]:
         "empty": not project.entries,
         "counts": project.summaries.counts(),
         "template": template_json(page),
+        "landmarks": settings.landmarks_version,
         "annotator": settings.annotator,
         "annotators": [settings.annotator] if settings.annotator else [],
         "scale": settings.scale,

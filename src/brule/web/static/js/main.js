@@ -13,6 +13,7 @@ import { ReviewPage } from "./pages/review.js";
 import { SetupPage } from "./pages/setup.js";
 import { TrainPage } from "./pages/train.js";
 import { App } from "./state/app.js";
+import { forgetEditors } from "./state/editors.js";
 
 /**
  * @typedef {{element: HTMLElement, leave: () => void, key?: (event: KeyboardEvent, binding: import("./core/keymap.js").Binding | null) => void,
@@ -89,6 +90,20 @@ function broken(error) {
   fill(document.body, h("main", { class: "page broken" }, h("h1", {}, "This page can't be shown"), h("p", {}, text), button("Try again", () => location.reload(), { class: "primary" })));
 }
 
+/** The landmarks' names, number or order were changed, here or in another window: what is shown is of earlier ones. */
+function watchLandmarks() {
+  let known = app.project.value.landmarks;
+  app.project.onChange(({ landmarks }) => {
+    if (landmarks === known) return;
+    known = landmarks;
+    forgetEditors();
+    review?.restart();
+    if (shown === "setup") return; // it follows by itself
+    shown = "";
+    route();
+  });
+}
+
 /** Two windows have changed one image, and a person has to choose. */
 function watchConflicts() {
   app.saver.conflict.onChange((conflict) => {
@@ -96,7 +111,8 @@ function watchConflicts() {
     const { change, keepMine, takeTheirs, current } = conflict;
     const theirs = () => {
       takeTheirs();
-      if (page instanceof AnnotatePage && page.editor?.id === change.image) page.editor.arrived(current, true);
+      const shows = page instanceof AnnotatePage && page.layer === change.layer ? page.editor : null;
+      if (shows?.id === change.image) shows.arrived(current, true);
     };
     chooseVersion({ change, current, keepMine, takeTheirs: theirs }, app.project.value.template);
   });
@@ -108,6 +124,7 @@ try {
   fill(document.body, h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => (event.preventDefault(), main.querySelector("canvas")?.focus()) }, "Skip to the image"),
     topbar(app, { showKeys }), main, toasts(app), announcer);
   watchConflicts();
+  watchLandmarks();
   addEventListener("hashchange", route);
   addEventListener("keydown", pressed);
   addEventListener("keyup", released);

@@ -13,9 +13,9 @@ import { sameWire } from "../core/wire.js";
 /** @typedef {import("./pending.js").Pending} Pending */
 /**
  * @typedef {{image: string, layer?: string, step: "" | "/undo" | "/redo", base: number, points: WirePoint[] | null, status?: string,
- *   scale?: number | null, box?: [number, number, number, number] | null, action?: string, merge?: string, template?: number, adopted?: boolean}} Change
+ *   scale?: number | null, box?: [number, number, number, number] | null, action?: string, merge?: string, landmarks?: number, adopted?: boolean}} Change
  *   `points` of an undo are those that it leads to, null where only the server knows them; an `adopted` change was made in
- *   another window, on the version `base`; `template` is the version of the landmarks that the points are of
+ *   another window, on the version `base`; `landmarks` is the version of those that the points are of
  */
 /** @typedef {{state: "saved" | "saving" | "waiting" | "conflict", message: string, waiting: number}} SaveState */
 /** @typedef {{change: Change & {points: WirePoint[]}, current: ImageRecord, keepMine: () => void, takeTheirs: () => void}} Conflict */
@@ -125,9 +125,9 @@ export class Saver {
     if (!change || this.busy) return;
     this.busy = true;
     const key = keyOf(change);
-    const { image, layer, step, base, points, template, status, scale, box, action } = change;
+    const { image, layer, step, base, points, landmarks, status, scale, box, action } = change;
     const version = change.adopted ? base : (this.versions.get(key) ?? base);
-    const body = step ? { version } : dropped({ version, points, template, status, scale, box, action });
+    const body = step ? { version } : dropped({ version, points, landmarks, status, scale, box, action });
     try {
       const record = await this.api.change(image, step, body, { layer });
       this.arrived(change, record);

@@ -26,8 +26,9 @@
  * @typedef {{name: string, folder: string, images: string[], n_images: number, empty: boolean,
  *   counts: {[status in Status]: number}, template: Template, annotator: string | null, annotators: string[],
  *   scale: number | null, formats: ExportFormat[], train: Training, guess: Guessing, choice: {ready: boolean, ids: string[]}, runs: Run[],
- *   can: {add_folders: boolean, start_from: boolean, redraw: boolean}, measurements: Measurements,
+ *   can: {add_folders: boolean, start_from: boolean, redraw: boolean}, measurements: Measurements, landmarks: number,
  *   outlines: OutlineLabel[]}} Project
+ *   `landmarks` is the version of the landmarks' names, number and order
  *
  * @typedef {{id: string, name: string, status: Status, version: number, placed: number, uncertainty: number | null,
  *   expected_px: number | null, proposed: number | null, predicted: boolean, repeated: boolean}} Item
@@ -36,8 +37,8 @@
  * @typedef {{id: string, name: string, width: number, height: number, version: number, status: Status, points: WirePoint[],
  *   scale: number | null, box: [number, number, number, number] | null, annotator: string | null, undo: number, redo: number,
  *   prediction: Prediction | null, previous: string | null, next: string | null,
- *   view: {sizes: number[], tile: number, levels: number, etag: string}, template: number, layer?: string}} ImageRecord
- *   `template` is the version of the landmarks that the points are of; `layer` is the saver's: absent for the first annotation
+ *   view: {sizes: number[], tile: number, levels: number, etag: string}, landmarks: number, layer?: string}} ImageRecord
+ *   `landmarks` is the version of the landmarks that the points are of; `layer` is the saver's: absent for the first annotation
  *
  * @typedef {{ready: boolean, source: "mean" | "model" | "detector" | null, points: WirePoint[] | null,
  *   uncertainty: number[] | null}} Guess

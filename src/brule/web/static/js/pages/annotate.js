@@ -54,9 +54,8 @@ export class AnnotatePage {
     this.endings = [
       app.saver.saved.onChange((record) => record && this.saved(record)),
       app.saver.refused.onChange((refused) => refused && this.refused(refused)),
-      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, template }) => points && keptEditor(image, layer)?.adopt({ points, template }))),
+      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, landmarks }) => points && keptEditor(image, layer)?.adopt({ points, landmarks }))),
       app.news.onChange((news) => news && this.heard(news)),
-      app.project.onChange(() => this.renamed()),
       app.model.onChange(() => this.attachModel()),
       app.settings.onChange(() => this.refresh()),
     ];
@@ -81,11 +80,11 @@ export class AnnotatePage {
     const wanted = id || (await this.firstImage());
     if (!wanted) return this.showEmpty();
     this.wanted = wanted;
-    const record = await app.attempt(app.api.image(wanted, { layer: this.layer }));
+    const record = await app.image(wanted, this.layer);
     if (!record || this.wanted !== wanted) return;
     const names = app.project.value.template.names;
     const known = keptEditor(record.id, this.layer);
-    const usable = known && known.names.join("\n") === names.join("\n") && known.current(record);
+    const usable = known && known.landmarks === record.landmarks && known.current(record);
     const editor = usable ? known : new Editor(record, names, app.saver, this.layer);
     keepEditor(editor);
     this.use(editor);
@@ -243,19 +242,12 @@ export class AnnotatePage {
     if (foreign && !this.app.saver.latest(editor.id, this.layer)) void this.reload(editor);
   }
 
-  /** The landmarks may have been changed in another window. */
-  renamed() {
-    const { editor } = this;
-    if (!editor || editor.before || editor.names.join("\n") === this.app.project.value.template.names.join("\n")) return;
-    void this.open(editor.id);
-  }
-
   /**
    * Another window has changed the image.
    * @param {Editor} editor
    */
   async reload(editor) {
-    const record = await this.app.attempt(this.app.api.image(editor.id));
+    const record = await this.app.image(editor.id);
     if (record && record.version > editor.record.version && !this.app.saver.latest(editor.id) && !editor.before) {
       this.app.saver.learn(record);
       editor.arrived(record, true);

@@ -37,7 +37,7 @@ export class LandmarkPage {
     );
     this.endings = [
       app.saver.saved.onChange((record) => record && !record.layer && this.known(record.id)?.arrived(record)),
-      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, template }) => !layer && points && this.known(image)?.adopt({ points, template }))),
+      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, landmarks }) => !layer && points && this.known(image)?.adopt({ points, landmarks }))),
     ];
     void this.load();
   }
@@ -94,7 +94,7 @@ export class LandmarkPage {
    */
   async editor(cell) {
     if (cell.editor) return cell.editor;
-    const record = await this.app.attempt(this.app.api.image(cell.item.id));
+    const record = await this.app.image(cell.item.id);
     if (record) cell.editor = new Editor(record, this.names, this.app.saver);
     return cell.editor;
   }

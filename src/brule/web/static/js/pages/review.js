@@ -44,8 +44,6 @@ export class ReviewPage {
     app.news.onChange((news) => news?.topic === "predict" && this.predicting(news.data));
     app.news.onChange((news) => news?.topic === "image" && this.changed(news.data));
     app.saver.saved.onChange((record) => record && this.saved(record));
-    app.project.onChange(() => this.renamed());
-    this.names = this.landmarks;
     void this.load();
     void app.api.predicting().then(({ predicting }) => this.predicting(predicting), () => undefined);
   }
@@ -67,17 +65,6 @@ export class ReviewPage {
     this.select(done && next >= 0 ? next : this.selected);
     this.grid.focus({ preventScroll: true });
     this.describe();
-  }
-
-  get landmarks() {
-    return this.app.project.value.template.names.join("\n");
-  }
-
-  /** The landmarks may have been changed: then points and predictions are other ones. */
-  renamed() {
-    if (this.names === this.landmarks) return;
-    this.names = this.landmarks;
-    if (this.cards.length) this.restart();
   }
 
   busy = false;
@@ -142,7 +129,7 @@ export class ReviewPage {
 
   /** @param {Card} card */
   async fetch(card) {
-    card.record ??= await this.app.attempt(this.app.api.image(card.item.id));
+    card.record ??= await this.app.image(card.item.id);
     const { record } = card;
     if (!record) return null;
     this.app.saver.learn(record);
@@ -224,8 +211,8 @@ export class ReviewPage {
     this.mark(card, status);
     this.last = card;
     this.before = record.points;
-    const { id: image, version: base, template } = record;
-    this.app.saver.add({ image, step: "", base, points, template, status, action: status === "accepted" ? "accept the prediction" : "reject" });
+    const { id: image, version: base, landmarks } = record;
+    this.app.saver.add({ image, step: "", base, points, landmarks, status, action: status === "accepted" ? "accept the prediction" : "reject" });
     this.describe();
     const next = this.cards.findIndex((own, k) => k > this.selected && !own.done);
     if (next >= 0) this.select(next);
@@ -252,7 +239,7 @@ export class ReviewPage {
   undo() {
     const card = this.last;
     if (!card?.record || !card.done) return this.app.say("There is no decision to take back.");
-    this.app.saver.add({ image: card.item.id, step: "/undo", base: card.record.version, points: this.before });
+    this.app.saver.add({ image: card.item.id, step: "/undo", base: card.record.version, points: this.before, landmarks: card.record.landmarks });
     this.mark(card, "");
     this.select(this.cards.indexOf(card));
     this.describe();

@@ -37,7 +37,7 @@ export function askScale(app, editor, pixels) {
  */
 function setScale(app, editor, scale) {
   const { record, layer } = editor;
-  const change = { image: record.id, layer, step: /** @type {""} */ (""), base: record.version, points: toWire(editor.shape), template: editor.template, scale, action: "set the scale" };
+  const change = { image: record.id, layer, step: /** @type {""} */ (""), base: record.version, points: toWire(editor.shape), landmarks: editor.landmarks, scale, action: "set the scale" };
   editor.history.push({ label: "set the scale", changes: [], remote: true });
   editor.record = { ...record, scale };
   app.saver.add(change);

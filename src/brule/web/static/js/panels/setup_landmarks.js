@@ -104,7 +104,7 @@ export class LandmarksCard {
     const { counts } = this.app.project.value;
     const begun = counts.accepted + counts.draft;
     const name = this.landmarks()[i].name;
-    const text = `It will be removed from ${plural(begun, "annotated image")} as well; undo in an image brings it back there.`;
+    const text = `It will be removed from ${plural(begun, "annotated image")} as well.`;
     if (begun && !(await confirmed(`Remove “${name}”?`, text, "Remove"))) return;
     await this.put(this.landmarks().filter((_, k) => k !== i));
   }

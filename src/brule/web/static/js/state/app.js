@@ -47,6 +47,18 @@ export class App {
     }
   }
 
+  /**
+   * An image with its annotation. If that is of other landmarks than the page's, null: the page is about to be shown anew.
+   * @param {string} id
+   * @param {string} [layer]
+   */
+  async image(id, layer) {
+    const record = await this.attempt(this.api.image(id, { layer }));
+    if (!record || record.landmarks === this.project.value.landmarks) return record ?? null;
+    await this.refresh();
+    return null;
+  }
+
   /** Get the statistics of the annotated shapes again. */
   async fetchModel() {
     try {

@@ -28,10 +28,10 @@ export class Editor {
     this.layer = layer;
     this.record = record;
     const waiting = saver.latest(record.id, layer);
-    const { points, template } = waiting?.points && waiting.template === record.template ? waiting : record;
+    const { points, landmarks } = waiting?.points && waiting.landmarks === record.landmarks ? waiting : record;
     this.shape = fromWire(points ?? record.points, names.length);
     /** The version of the landmarks that the points are of. */
-    this.template = template;
+    this.landmarks = landmarks;
     this.history = new History();
     /** Steps that the server can undo below our own, and can redo before our own. */
     this.below = record.undo;
@@ -130,7 +130,7 @@ export class Editor {
     const news = status !== undefined && status !== this.record.status;
     if (edit) edit.remote ||= news;
     if (edit || news) {
-      const change = { image: this.id, layer: this.layer, step: /** @type {""} */ (""), points: toWire(this.shape), template: this.template, status, action: label, merge };
+      const change = { image: this.id, layer: this.layer, step: /** @type {""} */ (""), points: toWire(this.shape), landmarks: this.landmarks, status, action: label, merge };
       const remote = edit ? edit.remote : true;
       const joined = Boolean(edit && remote && this.history.canUndo() && !this.history.canRedo() && this.saver.merges(change));
       this.history.push(edit ?? { label, changes: [], remote: true }, joined);
@@ -330,8 +330,8 @@ export class Editor {
    */
   step(step, awaited) {
     if (awaited) this.awaited += 1;
-    const { id: image, layer, template } = this;
-    this.saver.add({ image, layer, step, points: awaited ? null : toWire(this.shape), template, base: this.record.version });
+    const { id: image, layer, landmarks } = this;
+    this.saver.add({ image, layer, step, points: awaited ? null : toWire(this.shape), landmarks, base: this.record.version });
   }
 
   /**
@@ -353,7 +353,7 @@ export class Editor {
 
   /**
    * A change that another window has left will be saved from this one: go on from it.
-   * @param {{points: import("../net/types.js").WirePoint[], template?: number}} change
+   * @param {{points: import("../net/types.js").WirePoint[], landmarks?: number}} change
    */
   adopt(change) {
     this.restart(this.record);
@@ -361,9 +361,12 @@ export class Editor {
     this.touch();
   }
 
-  /** @param {{points: import("../net/types.js").WirePoint[], template?: number}} source of points that take the place of ours; what is suggested stays */
-  lay({ points, template }) {
-    this.template = template;
+  /**
+   * Points that take the place of ours; what is suggested stays. Those of other landmarks need another editor.
+   * @param {{points: import("../net/types.js").WirePoint[], landmarks?: number}} source
+   */
+  lay({ points, landmarks }) {
+    if (landmarks !== this.landmarks) return;
     const { x, y, state } = this.shape;
     this.shape = fromWire(points, this.n);
     suggest(this.shape, Array.from(state, (own, i) => (own === SUGGESTED ? { x: x[i], y: y[i] } : null)));

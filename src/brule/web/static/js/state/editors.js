@@ -32,6 +32,11 @@ export function forgetEditor(image, layer) {
   kept.delete(keyOf(image, layer));
 }
 
+/** Forget them all. */
+export function forgetEditors() {
+  kept.clear();
+}
+
 /**
  * @param {string} image
  * @param {string} [layer]
