@@ -205,6 +205,7 @@ def test_a_projects_predictions_are_shown_with_its_present_landmarks(tmp_path: P
     assert own is not None
     np.testing.assert_array_equal(own.points, [[np.nan, np.nan], [2, 2]])
     np.testing.assert_array_equal(own.spread, [np.nan, 2])
+    assert not own.flagged  # "new" was never asked for
     project.set_template(project.settings.version, Template(names=("p", "q")), [None, None])
     with pytest.raises(DataError, match="predictions of 2 landmarks that the project doesn't have now"):
         Predictions(file, project)

@@ -42,10 +42,14 @@ class Prediction:
     flagged: bool = False
 
     def ordered(self, order: Sequence[int | None]) -> Prediction:
-        """The same with other landmarks: for each its index among these, None for one that isn't among them."""
+        """The same with other landmarks: for each its index among these, None for one that isn't among them.
+
+        Landmarks that are missing among these make it flagged; those that the detector never learnt don't.
+        """
+        flagged = self.flagged or not np.isfinite(self.points).all()
         places = [-1 if index is None else index for index in order]
         points = np.vstack([self.points, [[np.nan, np.nan]]])[places]
-        return replace(self, points=points, spread=np.append(self.spread, np.nan)[places])
+        return replace(self, points=points, spread=np.append(self.spread, np.nan)[places], flagged=bool(flagged))
 
 
 class Predictions:
@@ -261,7 +265,7 @@ def _content(found: Prediction, calibrated: bool) -> dict[str, Any]:
     return {
         "uncertainty": found.uncertainty if np.isfinite(found.uncertainty) else 1e9,
         "expected": None if expected is None else round(expected, 3),
-        "flagged": found.flagged or not np.isfinite(found.points).all(),
+        "flagged": found.flagged,
         "points": [[_number(x), _number(y)] for x, y in found.points.tolist()],
         "spread": [_number(value) for value in found.spread.tolist()],
     }
