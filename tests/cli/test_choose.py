@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from brule.data.discovery import find_annotations, find_images
+
 
 def test_a_list_and_a_picture(brule, faces: Path, tmp_path: Path) -> None:
     out = tmp_path / "chosen.txt"
@@ -42,6 +44,8 @@ def test_by_what_a_run_sees_with_copies(brule, trained: Path, faces: Path, tmp_p
     listed = (tmp_path / "out" / "chosen.txt").read_text().splitlines()
     assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {Path(name).name for name in listed}
     assert (tmp_path / "out" / "chosen.png").is_file()
+    assert [path.parent.name for path in find_images(tmp_path / "out")] == ["images"] * 4  # not the picture of them
+    assert find_annotations(tmp_path / "out") == []
     assert "true shapes" in found.out and "mean shape" in found.out and "features of the encoder of" in found.out
 
 

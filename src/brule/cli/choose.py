@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from brule.data import CropCache, Sample, SampleList
     from brule.detector import LandmarkDetector
 
-LIST, SHEET, COPIES = "chosen.txt", "chosen.png", "images"
+COPIES = "images"
 _SIDE = 64  # pixels of the crops to compare where there is no run
 _TILE, _COLUMNS = 192, 5
 
@@ -99,6 +99,7 @@ def _choose(
     from brule.choosing import choose as choose_images
     from brule.choosing import measure_choice
     from brule.data import read_samples
+    from brule.data.discovery import CHOSEN
     from brule.data.training_data import log_missing_boxes, log_remarks
     from brule.detector import LandmarkDetector
 
@@ -117,7 +118,7 @@ def _choose(
     _check_lines(chosen)  # before anything is written
     if copy:
         _copy_names(chosen)
-    listed, sheet = (output, output.with_suffix(".png")) if as_list else (output / LIST, output / SHEET)
+    listed, sheet = (output, output.with_suffix(".png")) if as_list else tuple(output / name for name in CHOSEN)
     copies = _copy(chosen, output / COPIES) if copy else [sample.path for sample in chosen]
     write_text(listed, "".join(f"{path}\n" for path in copies))
     _draw(chosen, sheet, detector)

@@ -41,8 +41,9 @@ def train(
 ) -> int:
     """Train a landmark detector on unlabelled images and about ten annotated shapes, or annotated images.
 
-    Images need no annotation. If an image has one, only its box is used, to crop the object. Without a box the whole
-    image is used, so the object should fill most of the frame. Stop training with Ctrl-C and continue it with
+    Images need no annotation. If an image has one, only its box is used, to crop the object. Without a box,
+    brule finds the object itself if three annotated images or more show where it is; with shapes alone, the whole image is
+    used, so the object should fill most of the frame. Stop training with Ctrl-C and continue it with
     `--resume`. The run's folder holds the detector, the settings, the log `metrics.jsonl` and previews.
 
     **Examples**

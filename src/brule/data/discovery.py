@@ -21,6 +21,7 @@ from brule.errors import DataError
 from brule.files import parse_json
 
 PROJECT_FILE, PROJECT_FORMAT, PROJECT_ANNOTATIONS = "project.json", "brule-project-1", "annotations"
+CHOSEN = ("chosen.txt", "chosen.png")  # the list and the picture that `brule choose` writes into a folder
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # of the web or of a bucket; a drive has one letter
 
@@ -187,7 +188,9 @@ def _walk(root: Path, suffixes: Container[str], visited: set[tuple[int, int]]) -
             continue
         visited.add((status.st_dev, status.st_ino))
         files, folders = visible(folder, suffixes)
-        found += files
+        # What `brule choose` writes beside its copies are neither images to work with nor annotations.
+        chosen = any(file.name in CHOSEN for file in files) and (folder / CHOSEN[0]).is_file()
+        found += [file for file in files if not (chosen and file.name in CHOSEN)]
         # The pictures that `brule predict` draws are no images to work with.
         waiting += [one for one in folders[::-1] if one.name not in PICTURES or prediction_table(folder) is None]
     return found

@@ -12,11 +12,11 @@ from brule.cli.study.runs import SEEDS, LabelRuns, stopped
 def labels(*, runs: LabelRuns, shares: Annotated[list[float] | None, Many] = None) -> int:
     """How much unlabelled images help at several shares of the labels: labels alone against labels with BRULÈ (Table 1).
 
-    The paper's table claims that its terms help even where all images are labelled, for a stacked hourglass: the network of
-    the presets `paper-small` and `paper`. Each share of the annotated images is trained on twice, with the same network,
-    the same annotated images and the same iterations: alone, and beside unlabelled images. A study that was stopped
-    continues with the same command, and you can add shares later. The folder gets `labels.md` (the table), `labels.svg`
-    and `labels.json`.
+    The paper's table claims that its terms help even where all images are labelled, for a stacked hourglass, the network of
+    the preset `paper`; `paper-small` has a smaller one. Each share of the annotated images is trained on twice, with the
+    same network, the same annotated images and the same iterations: alone, and beside unlabelled images. A study that was
+    stopped continues with the same command, and you can add shares later. The folder gets `labels.md` (the table),
+    `labels.svg` and `labels.json`.
 
     **Examples**
 
