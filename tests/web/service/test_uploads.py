@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ def read(box: str, **body: Any) -> list[Upload]:
 
     headers = [(name.lower(), value) for name, value in sent.headers.raw]
     scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": f"box={box}".encode(), "headers": headers}
-    return asyncio.run(read_uploads(Request(scope, receive), Limits()))
+    with ThreadPoolExecutor(1) as apart:  # tests of the page leave an event loop running in this thread
+        return apart.submit(asyncio.run, read_uploads(Request(scope, receive), Limits())).result()
 
 
 def form(count: int) -> dict[str, Any]:
