@@ -254,3 +254,15 @@ def test_landmarks_that_another_window_has_renamed(
     person.saved()
     found = marks(project, "face_000.png").points
     assert near((found[names[1]].x, found[names[1]].y), place) and set(found) == {names[0], names[1]}
+
+
+def test_landmarks_that_another_window_names_first(
+    draw: Callable, serve: Callable, visit: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    faces = draw(1)
+    project = Project(tmp_path / "project", [faces.folder])
+    (image,) = project.entries
+    person = visit(serve(project)).goto(f"annotate/{image}").opened()
+    assert person.ask("() => brule.page().editor.names.length") == 0
+    project.set_template(project.settings.version, twelve)
+    person.page.wait_for_function("() => brule.page().editor?.names.length === 12")

@@ -92,10 +92,11 @@ function broken(error) {
 
 /** The landmarks' names, number or order were changed, here or in another window: what is shown is of earlier ones. */
 function watchLandmarks() {
-  let known = app.project.value.landmarks;
-  app.project.onChange(({ landmarks }) => {
-    if (landmarks === known) return;
-    known = landmarks;
+  const state = () => `${app.project.value.landmarks} ${app.project.value.template.names.length}`; // the first names are no change of any
+  let known = state();
+  app.project.onChange(() => {
+    if (state() === known) return;
+    known = state();
     forgetEditors();
     review?.restart();
     if (shown === "setup") return; // it follows by itself

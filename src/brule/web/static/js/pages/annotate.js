@@ -84,7 +84,7 @@ export class AnnotatePage {
     if (!record || this.wanted !== wanted) return;
     const names = app.project.value.template.names;
     const known = keptEditor(record.id, this.layer);
-    const usable = known && known.landmarks === record.landmarks && known.current(record);
+    const usable = known && known.landmarks === record.landmarks && known.n === names.length && known.current(record);
     const editor = usable ? known : new Editor(record, names, app.saver, this.layer);
     keepEditor(editor);
     this.use(editor);
