@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,13 @@ def project_of(folder: Path, count: int) -> Project:
     for image in project.entries:
         project.change(image, 0, Marks({"a": Mark(1.0, 2.0), "b": Mark(3.0, 4.0)}, status="accepted"))
     return project
+
+
+def broken(image: Path) -> Callable[[], int]:
+    """Make an image unreadable; returns what mends it."""
+    whole = image.read_bytes()
+    image.write_bytes(b"not an image")
+    return lambda: image.write_bytes(whole)
 
 
 def names_of(project: Project) -> list[list[str]]:
@@ -61,9 +69,7 @@ def test_images_are_read_while_landmarks_are_renamed(tmp_path: Path) -> None:
 
 def test_an_image_that_can_not_be_read_keeps_its_landmarks_for_later(tmp_path: Path) -> None:
     project = project_of(tmp_path, 3)
-    broken = tmp_path / "images" / "001.png"
-    whole = broken.read_bytes()
-    broken.write_bytes(b"not an image")
+    mend = broken(tmp_path / "images" / "001.png")
     project = Project(tmp_path / "project")
     with pytest.raises(DataError, match=r"001\.png"):
         project.set_template(project.settings.version, NEW, [0, 1])
@@ -73,7 +79,7 @@ def test_an_image_that_can_not_be_read_keeps_its_landmarks_for_later(tmp_path: P
     again = Project(tmp_path / "project")  # it can be opened
     again.set_template(again.settings.version, Template(names=("A", "B")), [0, 1])  # and go on
     assert sorted(again.record(first).marks.points) == ["A", "B"]
-    broken.write_bytes(whole)
+    mend()
     again.refresh()
     assert names_on_disk(again) == [["A", "B"]] * 3
     assert not again.settings.waiting
@@ -92,14 +98,12 @@ def test_what_is_annotated_while_others_wait_has_the_new_names(tmp_path: Path) -
     first, second, third = project.entries
     project.annotation_file(third).unlink()  # not annotated yet
     (project.own / "history" / "first" / third[:2] / f"{third}.jsonl").unlink()
-    broken = tmp_path / "images" / "001.png"
-    whole = broken.read_bytes()
-    broken.write_bytes(b"not an image")
+    mend = broken(tmp_path / "images" / "001.png")
     project = Project(tmp_path / "project")
     with pytest.raises(DataError, match=r"001\.png"):
         project.set_template(project.settings.version, SWAPPED, [0, 1])
     project.change(third, 0, Marks({"b": Mark(1.0, 2.0), "a": Mark(3.0, 4.0)}, status="accepted"))
-    broken.write_bytes(whole)
+    mend()
     again = Project(tmp_path / "project")
     for image in (first, second, third):
         points = again.record(image).marks.points
@@ -242,16 +246,13 @@ def test_what_is_in_memory_is_renamed_once_it_can_be(tmp_path: Path, fault: str,
     project = Project(tmp_path / "project")
     (image,) = project.entries
     project.annotated()
-    broken = tmp_path / "images" / "000.png"
-    whole = broken.read_bytes()
+    mend = broken(tmp_path / "images" / "000.png") if fault == "image" else lambda: 0
     with monkeypatch.context() as patch:
-        if fault == "image":
-            broken.write_bytes(b"not an image")
-        else:
+        if fault == "disk":
             patch.setattr("brule.annotating.records.append", failing)
         with pytest.raises((DataError, OutputError)):
             project.set_template(project.settings.version, SWAPPED, [0, 1])
-    broken.write_bytes(whole)
+    mend()
     record = project.record(image)
     assert record.marks.points["b"] == Mark(1.0, 2.0)
     project.change(image, record.version, Marks({"b": Mark(1.0, 2.0), "a": Mark(5.0, 5.0)}, status="accepted"))

@@ -14,6 +14,7 @@ from brule.annotating.marks import GONE, Mark, Marks
 from brule.annotating.outlines import keep_outlines
 from brule.annotating.predictions import keep_predictions
 from brule.annotating.project import Project
+from brule.annotating.renaming import by_name_or_place
 from brule.annotating.template import Template, numbered, shortened
 from brule.data.conversion import collect
 from brule.data.discovery import find_annotations, is_project
@@ -139,11 +140,9 @@ def _taken_over(project: Project, source: Path, found: Annotations, *, imported:
 
 def _order(template: Template, names: tuple[str, ...], count: int, *, source: Path) -> list[int]:
     """For each landmark of the project, which of the annotations' it is: by name, or by place where no names are known."""
-    index = {name: k for k, name in enumerate(names)}
-    if names and all(name in index for name in template.names):
-        return [index[name] for name in template.names]
-    if count == len(template.names) and not set(names) & set(template.names):
-        return list(range(count))
+    found = by_name_or_place(names, count, template.names)
+    if found is not None:
+        return found
     raise DataError(
         f"{source}: has {count} landmarks{f' ({shortened(names)})' if names else ''}, but the project has "
         f"{len(template.names)}: {shortened(template.names)}; open a new project for them"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from brule.annotating.project import PREDICTIONS, RUNS, Project
-from brule.annotating.renaming import columns, names_of, order_since
+from brule.annotating.renaming import by_name_or_place, columns, names_of, order_since
 from brule.annotating.template import shortened
 from brule.data.formats.record import Annotation
 from brule.data.formats.values import load_json
@@ -205,10 +205,10 @@ def predictions_file(project: Project, name: str) -> Path:
     return project.folder / PREDICTIONS / f"{name}.jsonl"
 
 
-def _order(detector: Any, project: Project, run: Path) -> list[int | None]:
+def _order(detector: Any, project: Project, run: Path) -> Sequence[int | None]:
     """For each landmark of a project its index in what a detector finds: a round's as they were when it was trained.
 
-    Other detectors' by name; by place where their names are none of the project's.
+    Other detectors' by their names.
 
     Raises:
         DataError: it finds other landmarks.
@@ -217,13 +217,9 @@ def _order(detector: Any, project: Project, run: Path) -> list[int | None]:
     names = detector.landmark_names_
     since = trained_for(project, run)
     if since is not None and count == len(names_of(since, renamings, own)):
-        found: list[int | None] | None = order_since(since, renamings, own)
-    elif names:
-        found = columns(names, renamings, own)
+        found: Sequence[int | None] | None = order_since(since, renamings, own)
     else:
-        found = None
-    if found is None and count == len(own) and not set(names or ()) & set(own):
-        found = list(range(count))
+        found = columns(names, renamings, own) if names else by_name_or_place((), count, own)
     if found is None or all(index is None for index in found):
         which = f" ({shortened(names)})" if names else ""
         raise DataError(
@@ -237,16 +233,22 @@ def trained_for(project: Project, run: Path) -> int | None:
     """The version of a project's landmarks that one of its rounds was trained for; None where that isn't known."""
     if os.path.abspath(run.parent) != str(project.folder / RUNS):
         return None
-    try:
-        content = parse_json(round_note(project, run.name).read_text(encoding="utf-8"))
-        return int(content["landmarks"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    version = noted(project, run.name).get("landmarks")
+    return version if isinstance(version, int) else None
 
 
 def round_note(project: Project, run: str) -> Path:
     """Where it is noted what a round was trained on."""
     return project.own / "rounds" / f"{run}.json"
+
+
+def noted(project: Project, run: str) -> dict[str, Any]:
+    """What a round was trained on: the names of the annotated images, the version of the landmarks; empty if unknown."""
+    try:
+        content = parse_json(round_note(project, run).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:

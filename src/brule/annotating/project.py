@@ -18,8 +18,8 @@ from brule.annotating.marks import Marks
 from brule.annotating.measuring import remapped
 from brule.annotating.records import Conflict, Record
 from brule.annotating.renaming import Renaming, names_of, new_names
-from brule.annotating.settings import LAYERS, Settings, annotated_images
-from brule.annotating.summaries import Summaries
+from brule.annotating.settings import Settings
+from brule.annotating.summaries import LAYERS, Summaries, annotated_images
 from brule.annotating.template import Template
 from brule.data.discovery import PROJECT_FILE
 from brule.errors import BruleError, ConfigError, DataError

@@ -62,8 +62,8 @@ def order_since(version: int, renamings: Sequence[Renaming], present: Sequence[s
     return _joined(later) if later else list(range(len(present)))
 
 
-def columns(names: Sequence[str], renamings: Sequence[Renaming], present: Sequence[str]) -> list[int | None] | None:
-    """Where the present landmarks are among others that only names tell: of now, of an earlier template, or more than these.
+def columns(names: Sequence[str], renamings: Sequence[Renaming], present: Sequence[str]) -> Sequence[int | None] | None:
+    """Where the present landmarks are among others of which only names are known: of now, of an earlier template, or any.
 
     Args:
         names: of the others.
@@ -79,8 +79,24 @@ def columns(names: Sequence[str], renamings: Sequence[Renaming], present: Sequen
     for start in reversed(range(len(renamings))):
         if renamings[start].before == names:
             return _joined(renamings[start:])
+    return by_name_or_place(names, len(names), present)
+
+
+def by_name_or_place(names: Sequence[str], count: int, own: Sequence[str]) -> list[int] | None:
+    """Where landmarks are among others: by name, or by place where the numbers agree and no name does.
+
+    Args:
+        names: of the others, if they have any.
+        count: of the others.
+        own: the landmarks' names.
+
+    Returns:
+        For each landmark its index; None if the others are unknown.
+    """
     index = {name: k for k, name in enumerate(names)}
-    return [index[name] for name in present] if present and all(name in index for name in present) else None
+    if names and all(name in index for name in own):
+        return [index[name] for name in own]
+    return list(range(count)) if count == len(own) and not index.keys() & set(own) else None
 
 
 def _joined(renamings: Sequence[Renaming]) -> list[int | None]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from brule.annotating.folders import ImageFolder
 from brule.annotating.guessing import Whereabouts, mean_guess, point_error
-from brule.annotating.predictions import Predictions, round_note, trained_for
+from brule.annotating.predictions import Predictions, noted, round_note, trained_for
 from brule.annotating.project import RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
 from brule.data.samples import landmark_box
@@ -141,11 +141,8 @@ def note_round(project: Project, run: Path) -> None:
 
 def trained_on(project: Project, run: str) -> set[str]:
     """The names of the annotated images that a run was trained on."""
-    try:
-        content = parse_json(round_note(project, run).read_text(encoding="utf-8"))
-        return set(content["trained_on"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+    names = noted(project, run).get("trained_on")
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def held_out(project: Project, predictions: Predictions, images: Sequence[str] | None = None) -> HeldOut | None:

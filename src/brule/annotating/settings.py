@@ -10,14 +10,11 @@ from typing import Any
 from brule.annotating.folders import ImageFolder
 from brule.annotating.history import write_durably
 from brule.annotating.renaming import Renaming
-from brule.annotating.summaries import annotation_files
+from brule.annotating.summaries import annotated_images
 from brule.annotating.template import Template, template_from
-from brule.data.discovery import PROJECT_ANNOTATIONS, PROJECT_FILE, PROJECT_FORMAT
+from brule.data.discovery import PROJECT_FILE, PROJECT_FORMAT
 from brule.errors import DataError
 from brule.files import read_json
-
-REPEATS = "repeats"
-LAYERS = {"first": PROJECT_ANNOTATIONS, "repeat": REPEATS}
 
 
 @dataclass(frozen=True)
@@ -101,11 +98,6 @@ class Settings:
             float(scale) if isinstance(scale, int | float) and 0 < scale < float("inf") else None,
             *_renamed(path, content, template),
         )
-
-
-def annotated_images(project: Path) -> list[str]:
-    """The ids of the images that have an annotation, whether they are there or not."""
-    return sorted({image for layer in LAYERS.values() for image in annotation_files(project / layer)})
 
 
 def _renamed(path: Path, content: dict[str, Any], template: Template) -> tuple[tuple[Renaming, ...], dict[str, int]]:

@@ -14,6 +14,8 @@ from brule.annotating.folders import ImageEntry, image_id
 from brule.data.discovery import PROJECT_ANNOTATIONS
 from brule.files import parse_json, write_text
 
+LAYERS = {"first": PROJECT_ANNOTATIONS, "repeat": "repeats"}  # folders of the annotations and of the second ones
+
 _Stamp = tuple[int, int]
 
 
@@ -66,9 +68,9 @@ class Summaries(Mapping[str, Summary]):
     def use(self, entries: Mapping[str, ImageEntry]) -> None:
         """Take the images of the project, and what is annotated in them."""
         self._entries = entries
-        found = annotation_files(self._project / PROJECT_ANNOTATIONS)
+        found = _annotation_files(self._project / LAYERS["first"])
         self._known = {image: self._summary(image, *found[image]) for image in entries if image in found}
-        self.repeated = {image for image in annotation_files(self._project / "repeats") if image in entries}
+        self.repeated = {image for image in _annotation_files(self._project / LAYERS["repeat"]) if image in entries}
 
     def show(self, entries: Mapping[str, ImageEntry]) -> None:
         """Take the images of the project, of which the new ones have no annotation."""
@@ -102,7 +104,12 @@ def _kept(file: Path) -> dict[str, Summary]:
         return {}  # it only saves time
 
 
-def annotation_files(root: Path) -> dict[str, tuple[Path, _Stamp]]:
+def annotated_images(project: Path) -> list[str]:
+    """The ids of the images that have an annotation, whether they are there or not."""
+    return sorted({image for layer in LAYERS.values() for image in _annotation_files(project / layer)})
+
+
+def _annotation_files(root: Path) -> dict[str, tuple[Path, _Stamp]]:
     """The annotation files below a folder by their image's id, with time and size."""
     found: dict[str, tuple[Path, _Stamp]] = {}
     waiting = [root] if root.is_dir() else []

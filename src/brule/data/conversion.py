@@ -173,8 +173,8 @@ def _of_one_count(given: Annotations, into: Format, bad: BadFiles) -> Annotation
     """Leave out the objects whose number of landmarks isn't that of those that are written with them."""
     names = given.layout.names
     files: dict[str, list[Annotation]] = {}
+    own_file = into.one_image and into.companions is None
     for item in given.items:
-        own_file = into.one_image and into.companions is None
         files.setdefault(item.image if own_file else "", []).append(item)
     odd: set[int] = set()
     for items in files.values():

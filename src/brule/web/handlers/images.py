@@ -12,13 +12,13 @@ from brule.annotating.marks import Mark, Marks
 from brule.annotating.predictions import Predictions
 from brule.annotating.records import Conflict, Record
 from brule.annotating.renaming import names_of, new_names
+from brule.annotating.summaries import LAYERS
 from brule.web.bodies import ChangeBody, VersionBody, finite, marks_of
 from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.page import Page
 from brule.web.pictures import SIZES, TILE, etag, levels_of
 
-LAYERS = ("first", "repeat")
 ORDERS = ("name", "uncertainty", "proposed", "changed", "worst_hint")
 STATUSES = ("new", "draft", "accepted", "rejected")
 MAX_LIMIT = 1000
@@ -228,7 +228,7 @@ def _picture(call: Call, content: bytes) -> Response:
 
 
 def _layer(call: Call) -> str:
-    return call.choice("layer", "first", LAYERS)
+    return call.choice("layer", "first", tuple(LAYERS))
 
 
 def _conflict(page: Page, conflict: Conflict) -> Refused:
