@@ -61,7 +61,7 @@ def measure(examples: list[Example], n: int) -> None:
     assert model is not None
     print(f"fitted in {time.process_time() - start:.1f} s of processor time")
     guesses = {
-        "mean shape": lambda one: mean_guess(model.statistics, model.whereabouts, one.size),
+        "mean shape": lambda one: mean_guess(model.statistics, model.pose_prior, one.size),
         "own model": lambda one: model.guess(one).points,
     }
     if available():

@@ -15,8 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 READ = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 SUFFIXES = {".py", ".html", ".js", ".yml", ".ipynb", ".svg"}
-HIDDEN = {"bench"}  # explains where it is now
-COMMANDS = sorted(name for name in app if not name.startswith("-") and name not in HIDDEN)
+COMMANDS = sorted(name for name in app if not name.startswith("-"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

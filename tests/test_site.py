@@ -52,7 +52,7 @@ def test_every_command_and_package_has_a_page() -> None:
     hooks = site_module("hooks", "mkdocs")
     from brule.cli import app
 
-    assert set(hooks.COMMANDS) == {name for name in app if not name.startswith("-")} - {"bench"}
+    assert set(hooks.COMMANDS) == {name for name in app if not name.startswith("-")}
     assert not [name for name in hooks.PACKAGES if importlib.util.find_spec(name) is None]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from brule.threads import available_threads, single_threads
+from brule.threads import available_threads, single_threads, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,13 @@ def test_what_fails_in_between_puts_it_back_too() -> None:
         pool.submit(int).result()
         raise KeyError
     assert in_a_new_thread() == 3
+
+
+def test_cores_that_this_process_may_not_use_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7}, raising=False)
+    assert usable_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() == 64
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

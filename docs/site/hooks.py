@@ -32,10 +32,7 @@ OUTSIDE = {
     "benchmarks/README.md": "benchmarks.md",
 }
 PLACES = {**OUTSIDE, "docs/README.md": "index.md"}
-HIDDEN = {"bench"}  # explains where it is now
-COMMANDS = sorted(
-    (name for name in app if not name.startswith("-") and name not in HIDDEN), key=lambda name: app[name].sort_key
-)
+COMMANDS = sorted((name for name in app if not name.startswith("-")), key=lambda name: app[name].sort_key)
 # In the order in which people meet them.
 PACKAGES = (
     "brule", "brule.detector", "brule.data", "brule.data.formats", "brule.data.synthetic", "brule.locating", "brule.evaluation",

@@ -25,6 +25,14 @@ class DataError(BruleError):
     """A file, a folder or an array isn't what it should be."""
 
 
+class ImageTooLarge(DataError):
+    """An image has more pixels than are taken."""
+
+
+class SettingsWarning(FutureWarning):
+    """A setting has a former name, or was removed: a remark to the user rather than to the developer."""
+
+
 class ConfigError(BruleError):
     """A setting is unknown, out of range, or at odds with another."""
 

@@ -79,10 +79,10 @@ def atomic_write(path: Path | str, *, flush: bool = False) -> Iterator[Path]:
             yield temporary
             temporary.chmod(mode)  # some writers choose permissions of their own
             if flush:
-                _sync(temporary)
+                sync(temporary)
             os.replace(temporary, place)
-            if flush and os.name == "posix":
-                _sync(place.parent)
+            if flush:
+                sync(place.parent)
     finally:
         with wrap_oserror(path, temporary):
             temporary.unlink(missing_ok=True)
@@ -167,7 +167,14 @@ def _mode_of(place: Path, temporary: Path) -> int:
     return mode
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file's content on the disk; of a folder the names in it, where the system can promise that.
+
+    Raises:
+        OSError: the system can't.
+    """
+    if path.is_dir() and os.name != "posix":
+        return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from brule.errors import BruleError
 from brule.geometry import skeleton_heatmap
-from brule.networks import EncoderOutput, Generator, LandmarkEncoder, StyleEncoder, StyleMapping, draw_noise
+from brule.networks import EncoderOutput, FinalRegression, Generator, LandmarkEncoder, StyleEncoder, StyleMapping, draw_noise
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class BruleModel(nn.Module):
         image_size: side of the crops, in pixels.
         channels: of the crops.
         **encoder: further arguments of :class:`brule.networks.LandmarkEncoder`.
+
+    Attributes:
+        final: moves the landmarks that were found, once training has ended; ``None`` before, and where none was learnt.
     """
 
     barycenter: Tensor
@@ -53,6 +56,7 @@ class BruleModel(nn.Module):
         self.encoder = LandmarkEncoder(barycenter, image_size=image_size, channels=channels, **encoder)
         self.register_buffer("barycenter", barycenter)
         self.register_buffer("order", torch.arange(len(barycenter)))
+        self.final: FinalRegression | None = None
 
     def forward(self, images: Tensor) -> EncoderOutput:
         """Crops ``(B, C, S, S)`` in ``[-1, 1]`` → the encoder's output, in the encoder's own order."""
@@ -62,7 +66,8 @@ class BruleModel(nn.Module):
     def encode(self, images: Tensor) -> CropLandmarks:
         """Crops ``(B, C, S, S)`` in ``[-1, 1]`` → landmarks in the unit square of the crop, in the barycenter's order."""
         output = self.encoder(images)
-        return CropLandmarks(output.points[:, self.order], output.spread[:, self.order])
+        points = output.points[:, self.order]
+        return CropLandmarks(points if self.final is None else self.final(points, images), output.spread[:, self.order])
 
     @torch.no_grad()
     def set_order(self, order: Tensor) -> None:

@@ -1,13 +1,12 @@
-"""Threads side by side, in each of which PyTorch computes with a number of threads of its own."""
+"""The cores that may be used, and threads side by side in each of which PyTorch has a number of threads of its own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
-
-import torch
 
 
 class _Threads:
@@ -17,16 +16,22 @@ class _Threads:
         self._lock, self._pools, self._before = Lock(), 0, 0
 
     def count(self) -> int:
+        import torch
+
         with self._lock:
             return self._before if self._pools else torch.get_num_threads()
 
     def enter(self) -> None:
+        import torch
+
         with self._lock:
             if not self._pools:
                 self._before = torch.get_num_threads()
             self._pools += 1
 
     def leave(self) -> None:
+        import torch
+
         with self._lock:
             self._pools -= 1
             if not self._pools:
@@ -34,6 +39,11 @@ class _Threads:
 
 
 _threads = _Threads()
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: those that the system, or a scheduler, lets it run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_threads() -> int:
@@ -52,6 +62,8 @@ def single_threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         count: threads of the pool.
         name: their names begin with it.
     """
+    import torch
+
     _threads.enter()
     pool = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
     try:

@@ -1,4 +1,4 @@
-"""ImageNet features: the frames, the reading of heatmaps, and a model that learns from a network's features."""
+"""ImageNet features: the windows, the reading of heatmaps, and a model that learns from a network's features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brule.annotating.features import CELLS, FeatureModel, Frame, blobs, learn_image, most_probable, weighted_similarity
+from brule.annotating.features import CELLS, FeatureModel, Window, blobs, learn_image, most_probable, weighted_similarity
 from brule.annotating.guessing import Example, point_error
 from brule.annotating.statistics import Pose, ShapeStatistics
 from brule.errors import ConfigError
@@ -16,11 +16,11 @@ CROSS = np.array([(0, -20), (20, 0), (0, 20), (-20, 5)], dtype=float)
 
 
 def test_pixels_and_cells() -> None:
-    frame = Frame(np.array([50.0, 40.0]), 64.0)  # from (18, 8) to (82, 72), between pixels' centres
-    np.testing.assert_allclose(frame.cells(np.array([(50.0, 40.0)])), [(CELLS / 2 - 0.5,) * 2])
-    np.testing.assert_allclose(frame.cells(np.array([(18.0, 8.0)])), [(-0.5, -0.5)])
+    window = Window(np.array([50.0, 40.0]), 64.0)  # from (18, 8) to (82, 72), between pixels' centres
+    np.testing.assert_allclose(window.cells(np.array([(50.0, 40.0)])), [(CELLS / 2 - 0.5,) * 2])
+    np.testing.assert_allclose(window.cells(np.array([(18.0, 8.0)])), [(-0.5, -0.5)])
     points = np.array([(20.0, 30.0), (70.5, 11.25)])
-    np.testing.assert_allclose(frame.pixels(frame.cells(points)), points)
+    np.testing.assert_allclose(window.pixels(window.cells(points)), points)
 
 
 def test_a_blob_is_where_its_point_is() -> None:
@@ -99,7 +99,7 @@ def test_sums_add_up() -> None:
 
 
 def test_the_network_with_its_weights() -> None:
-    from brule.annotating.imagenet import N_CHANNELS, Features, available
+    from brule.annotating.imagenet import Features, available
 
     if not available():
         with pytest.raises(ConfigError, match=r"pip install 'brule-landmarks\[features\]'"):
@@ -108,6 +108,6 @@ def test_the_network_with_its_weights() -> None:
     network = Features.load()
     images = torch.rand(2, 3, 64, 96) * 2 - 1
     found = network(images)
-    assert found.shape == (2, N_CHANNELS, 16, 24)
+    assert found.shape == (2, 24 + 40 + 112 + 320, 16, 24)
     assert not any(parameter.requires_grad for parameter in network.parameters())
     torch.testing.assert_close(network(images[1:]), found[1:], atol=1e-4, rtol=1e-4)  # no image sees another

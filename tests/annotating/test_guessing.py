@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from brule.annotating.guessing import Example, GuessModel, held_out_errors, mean_guess, point_error
+from brule.annotating.guessing import (
+    Example,
+    GuessModel,
+    _learnt,
+    _maps,
+    _View,
+    held_out_errors,
+    mean_guess,
+    point_error,
+)
+from brule.annotating.statistics import ShapeStatistics
 from brule.annotating.template import BUILT_IN
 from brule.data.synthetic import synthetic_faces
 
@@ -30,7 +40,7 @@ def test_it_beats_the_mean_shape_on_faces_it_has_not_seen(model: GuessModel) -> 
     for one in drawn(12, start=100):
         assert one.points is not None
         errors.append(point_error(model.guess(one).points, one.points))
-        constant.append(point_error(mean_guess(model.statistics, model.whereabouts, one.size), one.points))
+        constant.append(point_error(mean_guess(model.statistics, model.pose_prior, one.size), one.points))
     assert np.mean(errors) < 0.6 * np.mean(constant)
 
 
@@ -59,3 +69,17 @@ def test_held_out_errors_say_which_guess_is_better() -> None:
     errors = held_out_errors(drawn(9), pairs=PAIRS)
     assert np.isfinite([errors["mean"], errors["model"]]).all()
     assert np.mean(errors["model"]) < np.mean(errors["mean"])
+
+
+def test_a_step_corrects_what_all_starts_have_in_common_even_in_flat_images() -> None:
+    examples = drawn(4)
+    truths = np.stack([one.annotated() for one in examples])
+    statistics = ShapeStatistics.of(truths)
+    assert statistics is not None
+    maps = [_maps(Example(np.full_like(one.grey, 90), one.size), 30.0) for one in examples]  # no gradient anywhere
+    view = _View(maps, np.arange(68), 0, 0.5)
+    starts = np.stack([points + statistics.poses[k].matrix[0] * 0.2 for k, points in enumerate(truths)])
+    stage, moved = _learnt(view, starts, truths, statistics=statistics)
+    assert np.abs(starts - truths).max() > 1
+    np.testing.assert_allclose(moved, truths, atol=0.35)  # poses are fitted to the starts, so not all steps are the same
+    np.testing.assert_allclose(stage.weights, 0, atol=1e-9)

@@ -76,3 +76,56 @@ def test_few_points_are_no_reason_for_anything(count: int) -> None:
     points = np.full((68, 2), np.nan)
     points[:count] = FACES[30][:count]
     assert codes(points) == []
+
+
+def hints_of_own(shapes: np.ndarray, own: int) -> list[str]:
+    known = ShapeStatistics.of(shapes, pairs=FACE.pairs)
+    return [hint.code for hint in hints(shapes[own], FACE, known, own=own)]
+
+
+@pytest.mark.parametrize("count", [6, 20, 45])
+def test_a_gross_error_is_hinted_at_although_the_statistics_have_it(count: int) -> None:
+    shapes = 4 * synthetic_faces(count, size=64, seed=4).points.astype(np.float64)
+    shapes[2, 30] += [60, -60]
+    assert "far" in hints_of_own(shapes, 2)
+    shapes[2] = np.random.default_rng(0).uniform(0, 256, (68, 2))
+    assert "outlier" in hints_of_own(shapes, 2)
+    assert sum(bool(hints_of_own(shapes, k)) for k in range(3, min(count, 8))) <= 1
+
+
+def test_leaving_one_shape_out_is_the_same_as_never_having_had_it() -> None:
+    shapes = FACES[:12].copy()
+    shapes[3, 30] += [40, -40]
+    without = ShapeStatistics.of(np.delete(shapes, 3, axis=0), pairs=FACE.pairs)
+    with_all = ShapeStatistics.of(shapes, pairs=FACE.pairs)
+    expected = [hint for hint in hints(shapes[3], FACE, without) if hint.code != "outlier"]
+    found = [hint for hint in hints(shapes[3], FACE, with_all, own=3) if hint.code != "outlier"]
+    assert expected and found == expected
+
+
+def test_many_images_cost_a_constant_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brule.annotating import hints as module
+
+    calls = 0
+    misfit = module._misfit
+
+    def counted(points: np.ndarray, statistics: ShapeStatistics) -> float | None:
+        nonlocal calls
+        calls += 1
+        return misfit(points, statistics)
+
+    monkeypatch.setattr(module, "_misfit", counted)
+    shapes = synthetic_faces(50, size=64, seed=5).points.astype(np.float64)
+    known = ShapeStatistics.of(shapes)
+    template = FACE.model_copy(update={"pairs": None})
+    for own, points in enumerate(shapes):
+        hints(points, template, known, own=own)
+    assert calls <= 2 * len(shapes)  # each shape once for what is usual, and once as the one that is looked at
+
+
+def test_a_landmark_outside_the_image() -> None:
+    points = FACES[29].copy()
+    points[30] = [-3, 100]
+    assert "outside" not in codes(FACES[29], size=(256, 256))
+    found = [hint for hint in hints(points, FACE, None, size=(256, 256)) if hint.code == "outside"]
+    assert [hint.landmarks for hint in found] == [(30,)]

@@ -283,3 +283,19 @@ def test_a_renaming_that_was_interrupted_in_an_earlier_version_is_completed(tmp_
     file.write_text(json.dumps(content))
     again = Project(project.folder)
     assert names_on_disk(again) == [["A", "b"]] * 2 and not again.settings.waiting
+
+
+def test_a_landmark_that_replaces_another_starts_without_points(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 1)
+    (image,) = project.entries
+    project.set_template(project.settings.version, Template(names=("x", "b")))
+    assert project.record(image).marks.points == {"b": Mark(3.0, 4.0)}
+
+
+def test_a_landmark_that_gets_another_name_keeps_its_points(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 1)
+    (image,) = project.entries
+    project.set_template(project.settings.version, Template(names=("x", "b")), [0, 1])
+    assert project.record(image).marks.points == {"x": Mark(1.0, 2.0), "b": Mark(3.0, 4.0)}
+    project.set_template(project.settings.version, Template(names=("p", "q")))  # all names are other ones: by place
+    assert project.record(image).marks.points == {"p": Mark(1.0, 2.0), "q": Mark(3.0, 4.0)}

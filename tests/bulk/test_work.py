@@ -15,6 +15,7 @@ from PIL import Image
 
 from brule import LandmarkDetector
 from brule.bulk import Part, Place, PredictBatches, fingerprint, plan_parts, predict_part, predict_parts
+from brule.bulk.places import fetch_all
 from brule.cli import main
 from brule.data import Sample, SampleList
 from brule.detector import PredictOptions
@@ -84,6 +85,51 @@ def test_an_image_that_cannot_be_read_has_a_row_with_the_reason(run: Path, photo
         assert len(rows["image"]) == 9
         assert "not an image" in rows["error"][2] and rows["points"][2] is None and rows["flagged"][2] is True
         assert [error for error in rows["error"] if error] == [rows["error"][2]]
+
+
+def test_an_image_elsewhere_that_is_missing_has_a_row_too(run: Path, photos: Path, tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    addresses = [f"memory://gone/{path.name}" for path in sorted(photos.glob("*.png"))]
+    for path in photos.glob("*.png"):
+        memory.pipe_file(f"/gone/{path.name}", path.read_bytes())
+    memory.rm_file("/gone/face_000002.png")
+    memory.pipe_file("/gone/[1].png", (photos / "face_000002.png").read_bytes())  # a name, no pattern
+    part = Part("part-000000", (*addresses, "memory://gone/[1].png"))
+    detector = LandmarkDetector.load(run, device="cpu")
+    counts = predict_part(detector, part, Place(str(tmp_path / "out")), options=PredictOptions())
+    assert counts == {"images": 10, "objects": 9, "errors": 1}
+    rows = table(tmp_path / "out")
+    wrong = rows["image"].index(addresses[2])
+    assert rows["error"][wrong] == "can't be read (there is no such file)" and rows["points"][wrong] is None
+    torch.testing.assert_close(
+        points({"points": [rows["points"][rows["image"].index(addresses[0])]]}), expected(run, photos)[:1]
+    )
+    nothing = Part("part-000001", (addresses[2],))
+    assert predict_part(detector, nothing, Place(str(tmp_path / "no")), options=PredictOptions())["errors"] == 1
+
+
+def test_a_broken_connection_fails_the_part_so_that_a_retry_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where only some files break, these alone are errors, after a second attempt."""
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/weak/a.png", b"a")
+    memory.pipe_file("/weak/b.png", b"b")
+    asked: list[str] = []
+    read = type(memory).cat_file
+
+    def broken(self: object, path: str, *range: object) -> bytes:
+        asked.append(path)
+        if path in down:
+            raise TimeoutError("no answer")
+        return read(self, path, *range)
+
+    monkeypatch.setattr(type(memory), "cat_file", broken)
+    down = {"/weak/b.png"}
+    whole, error = fetch_all(["memory://weak/a.png", "memory://weak/b.png"])
+    assert whole == b"a" and isinstance(error, DataError) and "b.png: can't be read (no answer)" in str(error)
+    assert asked == ["/weak/a.png", "/weak/b.png", "/weak/b.png"]
+    down = {"/weak/a.png", "/weak/b.png"}
+    with pytest.raises(DataError, match=r"a\.png: can't be read \(no answer\)"):
+        fetch_all(["memory://weak/a.png", "memory://weak/b.png"])
 
 
 def test_annotations_beside_images_do_not_count(run: Path, photos: Path, tmp_path: Path) -> None:

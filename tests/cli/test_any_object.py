@@ -111,6 +111,13 @@ def test_symmetry_is_found_where_there_is_one_and_not_elsewhere(brule, tmp_path:
         assert said in brule("barycenter", folder, "-o", tmp_path / "b.json").out
 
 
+def test_one_landmark_in_the_middle_is_one_landmark(brule, tmp_path: Path) -> None:
+    rows = [f"{k}.png,{10 + k},10,{30 + 2 * k},10,{20 + 1.5 * k},{30 + k}" for k in range(4)]
+    (tmp_path / "s.csv").write_text("image,x0,y0,x1,y1,x2,y2\n" + "\n".join(rows) + "\n")
+    found = brule("barycenter", tmp_path / "s.csv", "-o", tmp_path / "b.json")
+    assert "1 pair left and right, 1 landmark on the axis" in found.out
+
+
 def test_small_objects_with_boxes(brule, tiny: tuple[str, ...], tmp_path: Path) -> None:
     """A few pixels in a large image; the boxes lie in a file of their own, and no image has its points beside it."""
     folder = draw(tmp_path / "objects", 5, size=(160, 120), side=20)

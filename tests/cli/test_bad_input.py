@@ -234,6 +234,35 @@ def full_device(place: Place) -> tuple[object, ...]:
     return ("barycenter", place.data, "-o", "/dev/full")
 
 
+def no_film(place: Place) -> tuple[object, ...]:
+    pytest.importorskip("av")
+    (place.root / "film.mp4").write_bytes(b"no film")
+    return ("predict", place.detector, place.root / "film.mp4", "-o", place.out)
+
+
+def a_film_that_is_cut_off(place: Place) -> tuple[object, ...]:
+    pytest.importorskip("av")
+    from .test_film_places import head_first
+
+    path = head_first(place.root / "film.mp4", 30)
+    os.truncate(path, path.stat().st_size // 2)
+    return ("predict", place.detector, path, "-o", place.out, "--no-overlays")
+
+
+def a_film_in_the_overlays_place(place: Place) -> tuple[object, ...]:
+    pytest.importorskip("av")
+    from .test_film_places import head_first
+
+    (place.out / "overlays").mkdir(parents=True)
+    return ("predict", place.detector, head_first(place.out / "overlays" / "film.mp4", 3), "-o", place.out)
+
+
+def a_broken_image_of_a_study(place: Place) -> tuple[object, ...]:
+    cut_off_image(place)
+    data = [word for option in ("--images", "--shapes", "--data") for word in (option, place.data)]
+    return ("study", "ablation", *data, "--n-shapes", 2, "-o", place.out, "--set", "iterations=1")
+
+
 def refuse(place: Place, code: int) -> None:
     """Let every file be refused when it is to get its name."""
 
@@ -247,6 +276,10 @@ SCENARIOS: dict[str, Callable[[Place], tuple[object, ...]]] = {
     "an image that is none": unreadable_image,
     "an image that is cut off": cut_off_image,
     "an image of zero bytes": zero_byte_image,
+    "a film that is none": no_film,
+    "a film that is cut off": a_film_that_is_cut_off,
+    "a film that its overlay would replace": a_film_in_the_overlays_place,
+    "a broken image of a study": a_broken_image_of_a_study,
     "an annotation of zero bytes": zero_byte_annotation,
     "JSON that ends early": json_that_ends_early,
     "a detector's JSON that ends early": detector_that_ends_early,

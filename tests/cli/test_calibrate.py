@@ -60,6 +60,24 @@ def test_evaluate_averages_several_views(brule, trained: Path, faces: Path, tmp_
     assert "--tta 2" in (tmp_path / "index.html").read_text()
 
 
+def test_images_that_were_annotated_for_training_are_counted(brule, faces: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("train", "--labelled", faces / "images", "-o", run, "--quiet", "--set", "iterations=2", *tiny)
+    assert brule(*words).code == 0
+    found = brule("calibrate", run, "--data", faces / "images", faces / "test", "--tta", 1)
+    assert found.code == 0 and "careful: 12 of these 18 images were annotated for training" in found.err, found.err
+    (run / "training_images.json").unlink()  # an earlier version wrote none
+    found = brule("calibrate", run, "--data", faces / "images", "--tta", 1)
+    assert "learnt from 12 annotated images: if they are among these" in found.err
+
+
+def test_it_says_on_what_condition_expected_errors_hold(brule, run: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    found = brule("calibrate", run, "--data", faces / "images", "--tta", 1)
+    assert "an expected error holds where the object was found" in found.out and "careful" not in found.err
+    assert max(len(line) for line in found.out.splitlines() if str(run) not in line) <= 80
+
+
 def test_messages(brule, run: Path, faces: Path) -> None:
     assert "at least 10 annotated images, got 6" in brule("calibrate", run, "--data", faces / "test").err
     assert "tta: expected 1 to 6 views, got 9" in brule("calibrate", run, "--data", faces / "images", "--views", 9).err

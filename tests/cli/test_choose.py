@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from brule.data.discovery import find_annotations, find_images
@@ -47,6 +48,23 @@ def test_by_what_a_run_sees_with_copies(brule, trained: Path, faces: Path, tmp_p
     assert [path.parent.name for path in find_images(tmp_path / "out")] == ["images"] * 4  # not the picture of them
     assert find_annotations(tmp_path / "out") == []
     assert "true shapes" in found.out and "mean shape" in found.out and "features of the encoder of" in found.out
+
+
+def test_lines_fit_eighty_columns_where_there_is_no_terminal(
+    brule, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    found = brule("choose", faces / "images", "-n", 12, "-o", tmp_path / "a.txt", "--measure")
+    assert found.code == 0, found.err
+    lines = [line for line in found.out.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 80 and "each represents 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 image" in lines
+
+
+def test_frames_are_one_or_more(brule, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no film")
+    for count in (0, -3):
+        found = brule("choose", tmp_path / "a.mp4", "--frames", count, "-o", tmp_path / "out")
+        assert found.code == 2 and f"--frames: expected 1 frame or more, got {count}" in found.err
 
 
 def test_labels_do_not_decide(brule, own_faces: Path, tmp_path: Path) -> None:

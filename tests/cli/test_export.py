@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
 import pytest
+
+from brule import LandmarkDetector
+from brule.errors import ConfigError
+
+export = importlib.import_module("brule.cli.export")  # the package has the command under this name
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +25,7 @@ def test_a_run_is_exported_and_says_so(brule, trained: Path, tmp_path: Path) -> 
     target = tmp_path / "sub" / "model.onnx"
     found = brule("export", trained, "-o", target)
     assert found.code == 0, found.err
-    assert f"written: {target}" in found.out and "of a crop's side" in found.out
+    assert f"written: {target}" in found.out and "% of the crop's side" in found.out
     assert {path.name for path in target.parent.iterdir()} == {"model.onnx", "model.json"}
     assert json.loads((target.parent / "model.json").read_text())["landmarks"] == 68
     again = brule("export", trained, "-o", target)
@@ -48,3 +54,12 @@ def test_missing_packages_are_named(brule, trained: Path, tmp_path: Path, monkey
     monkeypatch.setattr("brule.export.running.find_spec", lambda name: None)
     found = brule("export", trained, "-o", tmp_path / "model.onnx")
     assert found.code == 2 and "pip install 'brule-landmarks[export]'" in found.err
+
+
+def test_of_many_images_as_many_as_are_taken(trained: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five images of which four are wanted: not every second one."""
+    monkeypatch.setattr(export, "CALIBRATION", 4)
+    detector = LandmarkDetector.load(trained, device="cpu")
+    assert len(export._crops(detector, [str(faces / "shapes")], False)) == 4
+    with pytest.raises(ConfigError, match="--int8: expected images"):
+        export._crops(detector, [], False)

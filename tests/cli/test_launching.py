@@ -82,7 +82,7 @@ def test_there_must_be_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launching, "_cores", lambda: 8)
+    monkeypatch.setattr(launching, "usable_cores", lambda: 8)
     assert LaunchPlan(3, cpu=True).environment()["OMP_NUM_THREADS"] == "2"
     assert LaunchPlan(9, cpu=True).environment()["OMP_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "5")

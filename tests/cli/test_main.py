@@ -13,12 +13,10 @@ from cyclopts import App
 
 import brule.cli
 
-HIDDEN = {"bench"}
-
 
 def commands_of(app: App, words: tuple[str, ...] = ()) -> list[str]:
-    """All commands, ``study ablation`` for one within another; not those that are hidden."""
-    names = [name for name in app if not name.startswith("-") and name not in HIDDEN]
+    """All commands, ``study ablation`` for one within another."""
+    names = [name for name in app if not name.startswith("-")]
     return [found for name in names for found in commands_of(app[name], (*words, name))] or [" ".join(words)]
 
 
@@ -82,9 +80,17 @@ def test_unknown_command_and_option(brule) -> None:
     assert found.code == 2 and "--images" in found.err
 
 
-def test_the_timing_tool_says_where_it_is_now(brule) -> None:
-    found = brule("bench", "--quick", "-o", "today.json")
-    assert found.code == 2 and "python -m benchmarks" in found.err
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("averaging.decay=0.9", "settings were renamed: averaging.decay is now"),
+        ("gan.teach=0", "settings were removed: gan.teach"),
+    ],
+)
+def test_remarks_on_settings_of_earlier_versions_are_remarks(brule, setting: str, said: str) -> None:
+    """No Python warning with the name of a file and its line."""
+    found = brule("train", "--list-settings", "--set", setting)
+    assert found.code == 0 and said in found.err and "Warning" not in found.err
 
 
 def test_unexpected_error_hints_at_debug(brule, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,16 @@ def test_names_and_scales(tmp_path: Path) -> None:
     assert listing["images"][0]["mm_per_pixel"] == [0.05, 0.1] and "mm_per_pixel" not in listing["images"][1]
 
 
+def test_a_flagged_answer_has_no_expected_error(tmp_path: Path) -> None:
+    """An uncalibrated spread claims none, so it stays."""
+    for calibrated in (True, False):
+        wrong = Answer(POINTS, np.array([1.0, 2.0]), 0.1, True)
+        rows, listing = written(tmp_path, Described(2, calibrated=calibrated), ("a.png", answer()), ("b.png", wrong))
+        assert [row[5] for row in rows[1:]] == ["1.500", "" if calibrated else "1.500"]
+        assert [one["spread"] for one in listing["images"]] == [[1.0, 2.0], None if calibrated else [1.0, 2.0]]
+        assert "flagged answers" in listing["spread"] or not calibrated
+
+
 def test_names_of_strangers_come_back(tmp_path: Path) -> None:
     """A spreadsheet runs none of them; brule reads them as they were."""
     names = ["=cmd()_1.png", "+a.png", "-b.png", "@c.png", 'd",e.png']

@@ -34,7 +34,8 @@ def test_nothing_found_first_then_flagged_then_the_least_sure(tmp_path: Path) ->
     assert [row["path"] for row in rows] == ["d", "b", "a", "c"]
     assert [row["uncertainty"] for row in rows] == ["", "10.0000", "30.0000", "20.0000"]
     assert [row["worst_landmark"] for row in rows] == ["", "0", "1", "0"]
-    assert [row["expected_error_px"] for row in rows] == ["", "2.000", "1.500", "0.300"]
+    # An expected error holds where the object was found, so a flagged answer has none.
+    assert [row["expected_error_px"] for row in rows] == ["", "", "1.500", "0.300"]
     assert [row["flagged"] for row in rows] == ["1", "1", "0", "0"] and rows[3]["object"] == "2"
     assert not any(math.isnan(float(value)) for row in rows for value in row.values() if value not in ("", *"abcd"))
 
@@ -47,3 +48,13 @@ def test_the_list_on_the_terminal_names_what_is_wrong(capsys: pytest.CaptureFixt
     shown = capsys.readouterr()
     assert "b.jpg  nothing found\n" in shown.out and "a.jpg  flagged\n" in shown.out
     assert "isn't calibrated" in shown.err
+
+
+def test_no_expected_error_on_the_terminal_for_a_flagged_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    ranking = Ranking(calibrated=True)
+    ranking.add([Sample(Path("a.jpg")), Sample(Path("b.jpg"))], found([0.3, 0.1], [False, True]), [1, 1])
+    ranking.print_first()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["b.jpg", "flagged"] and lines[2].split() == ["30.00", "%", "1.5", "px", "a.jpg"]
+    assert lines[1].index("b.jpg") == lines[2].index("a.jpg")
+    assert "on condition that the" in lines[3] and max(map(len, lines)) <= 80

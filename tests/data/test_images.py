@@ -9,7 +9,19 @@ import pytest
 from PIL import Image
 
 from brule.coordinates import image_box, pixels_to_unit, unit_to_pixels
-from brule.data.images import as_image, crop_image, image_size, load_crop, load_image, to_8bit, whole_image_crop
+from brule.data import read_folder, write_pts
+from brule.data.images import (
+    ImageHeader,
+    as_image,
+    crop_image,
+    image_header,
+    image_size,
+    load_crop,
+    load_image,
+    size_of,
+    to_8bit,
+    whole_image_crop,
+)
 from brule.data.samples import Sample
 from brule.errors import ConfigError, DataError
 
@@ -258,3 +270,30 @@ def test_shrinking_is_antialiased() -> None:
 def test_size_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="size"):
         crop_image(smooth_picture(5, 5), image_box(5, 5), 0)
+
+
+def test_a_header_is_read_with_one_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    smooth_picture(20, 10).save(tmp_path / "a.jpg", exif=exif)
+    smooth_picture(20, 10).save(tmp_path / "a.tif", tiffinfo={ORIENTATION: 6})
+    pages = [smooth_picture(20, 10).convert("L")] * 3
+    pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:])
+    whole, opened = Image.open, []
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or whole(path))
+    assert image_header(tmp_path / "a.jpg", count=True) == ImageHeader((10, 20), 6)
+    assert image_header(tmp_path / "a.tif", count=True) == ImageHeader((10, 20), 6)
+    assert image_header(tmp_path / "b.tif", count=True) == ImageHeader((20, 10), pictures=3)
+    assert len(opened) == 3
+    for image in (tmp_path / "a.jpg", str(tmp_path / "a.jpg"), Sample(tmp_path / "a.jpg"), np.zeros((20, 10), np.uint8)):
+        assert size_of(image) == (10, 20)
+
+
+def test_a_folder_opens_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        smooth_picture(20, 10).save(tmp_path / f"{name}.png")
+        write_pts(tmp_path / f"{name}.pts", np.array([[1.0, 2.0], [15.0, 8.0]]))
+    whole, opened = Image.open, []
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or whole(path))
+    assert len(read_folder(tmp_path)) == 3
+    assert len(opened) == 3

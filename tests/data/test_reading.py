@@ -22,7 +22,7 @@ from brule.data import (
     write_annotations,
     write_pts,
 )
-from brule.data.image_lookup import ImageFinder
+from brule.data.image_lookup import ImageFinder, KnownImages
 from brule.errors import DataError
 
 POINTS = np.array([[10, 12], [30, 12], [20, 35]], dtype=np.float32)
@@ -38,6 +38,14 @@ def images(folder: Path, *names: str) -> None:
 
 def records(*names: str, layout: Layout = LAYOUT) -> Annotations:
     return Annotations([Annotation(name, POINTS + i, size=SIZE) for i, name in enumerate(names)], layout)
+
+
+def test_without_a_working_folder_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    images(tmp_path, "a.png")
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert ImageFinder(tmp_path / "a.json", KnownImages([tmp_path / "a.png"])).find("a.png") == tmp_path / "a.png"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from brule.data import Annotation, load_image
-from brule.data.images import image_orientation, image_size
+from brule.data.images import image_header, image_size
 from brule.data.turning import TURNED, UNSURE, as_upright, turn_points
 
 WIDTH, HEIGHT = 30, 20
@@ -30,7 +30,7 @@ def test_a_point_stays_on_its_pixel(tmp_path: Path, orientation: int) -> None:
     place = photograph(tmp_path / "a.png", orientation)
     upright = np.asarray(load_image(tmp_path / "a.png").convert("L"))
     y, x = np.argwhere(upright == 255)[0]
-    assert image_orientation(tmp_path / "a.png") == orientation
+    assert image_header(tmp_path / "a.png").orientation == orientation
     turned = turn_points(np.array([place], dtype=np.float32), image_size(tmp_path / "a.png"), orientation)
     np.testing.assert_array_equal(turned, [(x, y)])
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from brule import LandmarkDetector
 from brule.data import Sample, SampleList, read_samples
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CALIBRATION, MAX_TTA, calibrate_detector
-from brule.detector.calibrating import FOLDS, _folds, _quality
+from brule.detector.calibrating import FOLDS, _folds, _on_whole_images, _quality
 from brule.errors import ConfigError, DataError
 
 FACES = synthetic_faces(14, size=48)
@@ -141,6 +144,33 @@ def test_more_views_than_were_calibrated_are_refused(detector: LandmarkDetector,
     calibrate_detector(detector, annotated, views=2)  # the other name of tta
     with pytest.raises(ConfigError, match="brule calibrate --tta 3"):
         detector.predict(FACES.images, views=3)
+
+
+def test_two_numbers_of_views_are_refused(detector: LandmarkDetector, annotated: SampleList) -> None:
+    with pytest.raises(ConfigError, match="tta=3 and views=2 are two names of one option"):
+        calibrate_detector(detector, annotated, tta=3, views=2)
+
+
+def test_on_whole_images_flagged_answers_have_no_part_in_the_figures(
+    detector: LandmarkDetector, annotated: SampleList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answer is flagged and far off. The crop of the others is the whole image, of 48 pixels."""
+    calibrate_detector(detector, annotated, tta=1)
+    predicted = LandmarkDetector.iter_predict
+
+    def with_a_flag(self: LandmarkDetector, *args: Any, **options: Any) -> Iterator[Any]:
+        for batch, found in predicted(self, *args, **options):
+            wrong = torch.tensor([sample.path == annotated[0].path for sample in batch])
+            yield batch, replace(found, flagged=wrong, points=found.points + 1000.0 * wrong[:, None, None])
+
+    monkeypatch.setattr(LandmarkDetector, "iter_predict", with_a_flag)
+    whole = _on_whole_images(detector, annotated, batch_size=3, progress=None)
+    assert (whole.images, whole.flagged) == (16, 1)
+    found = detector.predict([Sample(sample.path) for sample in annotated[1:]])
+    truth = torch.from_numpy(np.stack([sample.points for sample in annotated[1:]]))  # type: ignore[misc]
+    assert whole.expected == pytest.approx(100 * float(found.uncertainty.mean()), rel=1e-4)
+    assert whole.true == pytest.approx(100 * float((found.points - truth).norm(dim=2).mean()) / 48, rel=1e-4)
+    assert calibrate_detector(detector, annotated, tta=1).whole is None  # this detector has no locator
 
 
 def test_too_few_images_and_images_of_other_landmarks_are_refused(detector: LandmarkDetector, annotated: SampleList) -> None:

@@ -132,12 +132,6 @@ def test_settings_out_of_range() -> None:
         LocatorSettings(cell=5)
 
 
-def test_sure_answers_are_the_best_ones(locator: Locator, scenes: SyntheticScenes) -> None:
-    best, chosen = locator.sure(list(scenes.images[25:35]), share=0.5)
-    assert best.image.tolist() == list(range(10)) and chosen.sum() == 5
-    assert best.score[chosen].min() >= best.score[~chosen].max()
-
-
 def test_only_upright_filters_for_upright_objects_and_all_around_on_request(scenes: SyntheticScenes) -> None:
     images, points = list(scenes.images[:3]), [points[0] for points in scenes.points[:3]]
     settings = LocatorSettings(copies=1, rounds=0, angle_step=90)

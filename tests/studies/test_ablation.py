@@ -92,6 +92,36 @@ def test_an_arm_that_was_killed_is_taken_up_again(study_data: StudyData, tiny: d
     assert again.errors == whole.errors
 
 
+def test_an_unfinished_run_is_resumed_with_what_it_was_started_with(
+    study_data: StudyData, tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its score would claim what is asked for now, which the first half didn't learn from."""
+    settings = {**tiny, "iterations": 4, "checkpoint_every": 2, "encoder.stacks": 1, "gan.enabled": False}
+
+    def run(data: StudyData = study_data, preset: str = "cpu", watch: Any = None, **changed: Any) -> Score | None:
+        overrides = settings | changed
+        return run_arm(tmp_path, Arm("full loss"), 0, data=data, preset=preset, overrides=overrides, quiet=True, watch=watch)
+
+    def kill(detector: Any) -> None:
+        if detector.progress_.iteration == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(watch=kill)
+    assert study_data.images is not None
+    fewer = study_data.images.replaced(study_data.images[:6])
+    with pytest.raises(CheckpointError, match=r"asked\.json: this run had preset=cpu, the study now asks for paper-small"):
+        run(preset="paper-small")
+    with pytest.raises(CheckpointError, match=r"unlabelled images=8 .*asks for 6"):
+        run(replace(study_data, images=fewer))
+    with pytest.raises(CheckpointError, match="batch_size"):
+        run(batch_size=3)
+    score = run()
+    assert score is not None and score.iterations == 4
+    kept = json.loads((tmp_path / "full-loss" / "seed-0" / runs.ASKED).read_text())
+    assert kept["preset"] == "cpu" == score.preset and kept.items() >= study_data.facts().items()
+
+
 def test_another_setting_needs_another_folder(study_data: StudyData, tiny: dict[str, Any], tmp_path: Path) -> None:
     run_arm(tmp_path, Arm("full loss"), 0, data=study_data, preset="cpu", overrides=tiny, quiet=True)
     with pytest.raises(CheckpointError, match="iterations=2, the study now asks for 3"):

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapePrior
+from brule.networks import FinalRegression, LocalRegression
+from brule.networks import local_regression as regressions
+from brule.networks.local_regression import image_slopes
 from brule.tensors import read_safetensors, to_input
 from brule.training import local_regression
 from brule.training.config import load_config
-from brule.training.local_regression import LocalRegression, gradients
+from brule.training.local_regression import STAGES, learn_final_regression, learn_regression, regressed, teacher_slopes
 from brule.training.loop import train
 from brule.training.run import CHECKPOINT, build_model, build_shape_model
 from brule.training.state import TrainingResult
@@ -42,9 +45,9 @@ def fitted(
     monkeypatch.setattr(
         local_regression, "predict_crops", lambda teacher, images, config, chosen: [(CROPS[LEARNT][chosen], found[chosen])]
     )
-    regression = LocalRegression(found.shape[1])
-    regression.fit(
-        build_model(SHAPES[0], config), FACES.images[LEARNT], prior=prior or prior_of(), config=config,
+    regression = LocalRegression(found.shape[1], stages=STAGES)
+    learn_regression(
+        regression, build_model(SHAPES[0], config), FACES.images[LEARNT], prior=prior or prior_of(), config=config,
         generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
     return regression
@@ -64,7 +67,7 @@ def distance(points: Tensor, truth: Tensor) -> float:
 @pytest.mark.parametrize("part", [LEARNT, UNSEEN], ids=["learnt from", "unseen"])
 def test_landmarks_come_nearer_to_the_truth_without_any_label(part: slice, monkeypatch: pytest.MonkeyPatch) -> None:
     found = wrong()
-    refined = fitted(found[LEARNT], monkeypatch)(found[part], CROPS[part], prior_of())
+    refined = regressed(fitted(found[LEARNT], monkeypatch), found[part], CROPS[part], prior=prior_of())
     denoised = prior_of().denoise(found[part], noise=0.015)
     assert distance(refined, SHAPES[part]) < 0.8 * distance(found[part], SHAPES[part])
     assert distance(refined, SHAPES[part]) < 0.9 * distance(denoised, SHAPES[part])  # more than the shape alone would show
@@ -74,7 +77,7 @@ def test_the_mean_stays_where_the_prior_has_it(monkeypatch: pytest.MonkeyPatch) 
     found = wrong() + torch.tensor([0.03, -0.02])
     regression = fitted(found[LEARNT], monkeypatch)
     centred = found[LEARNT] - found[LEARNT].mean(0) + prior_of().mean
-    moved = regression(centred, CROPS[LEARNT], prior_of())
+    moved = regressed(regression, centred, CROPS[LEARNT], prior=prior_of())
     assert (moved - centred).norm(dim=-1).mean() > 2e-3
     assert (moved.mean(0) - prior_of().mean).norm(dim=-1).mean() < 2e-4
 
@@ -83,17 +86,17 @@ def test_a_mean_that_has_moved_since_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     """The surroundings must not lead back to where the landmarks were when they were learnt."""
     found, shift = wrong()[UNSEEN], 0.01 * torch.randn(68, 2, generator=torch.Generator().manual_seed(3))
     regression = fitted(wrong()[LEARNT], monkeypatch)
-    before = regression(found, CROPS[UNSEEN], prior_of())
-    after = regression(found + shift, CROPS[UNSEEN], prior_of().moved(shift))
+    before = regressed(regression, found, CROPS[UNSEEN], prior=prior_of())
+    after = regressed(regression, found + shift, CROPS[UNSEEN], prior=prior_of().moved(shift))
     assert torch.allclose(after - before, shift.expand_as(after), atol=1e-5)
 
 
 def test_doubles_stay_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     found = wrong()[UNSEEN]
     regression = fitted(wrong()[LEARNT], monkeypatch)
-    there = regression(found.double(), CROPS[UNSEEN].double(), prior_of())
+    there = regressed(regression, found.double(), CROPS[UNSEEN].double(), prior=prior_of())
     assert there.dtype == torch.float64
-    assert torch.allclose(there.float(), regression(found, CROPS[UNSEEN], prior_of()))
+    assert torch.allclose(there.float(), regressed(regression, found, CROPS[UNSEEN], prior=prior_of()))
 
 
 def test_the_same_seed_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +110,8 @@ def test_turned_images_are_moved_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     found, weights = wrong()[UNSEEN], fitted(wrong()[LEARNT], monkeypatch).weights[0]
 
     def way(points: Tensor, crops: Tensor) -> Tensor:
-        frames = local_regression._frames(points, prior_of().mean)
-        return local_regression._way(local_regression._surroundings(gradients(crops), points, frames), weights)
+        frames = regressions._frames(points, prior_of().mean)
+        return regressions._way(regressions._surroundings(teacher_slopes(crops), points, frames), weights)
 
     # A quarter turn is exact on the grid of pixels, and a multiple of the angle between two directions.
     turned = torch.stack([found[..., 1], 1 - found[..., 0]], -1)
@@ -121,34 +124,43 @@ def test_frames_are_rotation_and_scale() -> None:
     mean = SHAPES.mean(0)
     angle, scale = 0.4, 1.3
     turn = scale * torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    frames = local_regression._frames((mean @ turn.T + 0.1)[None], mean)
+    frames = regressions._frames((mean @ turn.T + 0.1)[None], mean)
     assert torch.allclose(frames[0], turn, atol=1e-5)
 
 
 def test_a_single_landmark_is_as_the_image_is() -> None:
-    assert torch.equal(local_regression._frames(SHAPES[:3, :1], SHAPES[0, :1]), torch.eye(2).expand(3, 2, 2))
+    assert torch.equal(regressions._frames(SHAPES[:3, :1], SHAPES[0, :1]), torch.eye(2).expand(3, 2, 2))
 
 
-def test_gradients_know_directions_and_no_contrast() -> None:
-    image = torch.full((1, 3, 64, 64), -0.2)
+def test_surroundings_know_directions_and_no_contrast() -> None:
+    image = torch.full((1, 1, 64, 64), -0.2)
     image[..., 32:] = 0.2  # brighter to the right
-    maps = gradients(image)
-    assert maps.shape == (1, 8, 64, 64)
-    assert maps.min() >= 0
-    middle = maps[0, :, 30, 31:33].mean(-1)
-    assert middle.argmax() == 0
-    assert middle[4] == 0  # the opposite direction
-    assert torch.allclose(gradients(2 * image + 0.1), maps, atol=1e-4)
-    assert gradients(image.transpose(2, 3))[0, :, 31:33, 30].mean(-1).argmax() == 2
+    slopes, point, upright = image_slopes(image), torch.full((1, 1, 2), 0.5), torch.eye(2)[None]
+    assert slopes.shape == (1, 2, 64, 64)
+    around = regressions._surroundings(slopes, point, upright)[0, 0]
+    *directions, one = around[:-1].view(8, 25).mean(1).tolist(), around[-1].item()
+    assert one == 1
+    assert max(range(8), key=directions[0].__getitem__) == 0
+    assert directions[0][3:6] == [0, 0, 0]  # the opposite direction and its neighbours
+    assert torch.allclose(image_slopes(2 * image + 0.1), slopes, atol=1e-4)
+    below = regressions._surroundings(image_slopes(image.transpose(2, 3)), point, upright)[0, 0, :-1].view(8, 25).mean(1)
+    assert below.argmax() == 2
 
 
 @pytest.mark.parametrize("size", [32, 96])
-def test_gradients_have_one_size(size: int) -> None:
-    assert gradients(torch.rand(2, 3, size, size)).shape == (2, 8, 64, 64)
+def test_a_teacher_looks_at_one_size(size: int) -> None:
+    assert teacher_slopes(torch.rand(2, 3, size, size)).shape == (2, 2, 64, 64)
 
 
-def test_a_uniform_image_has_none() -> None:
-    assert not gradients(torch.zeros(1, 3, 64, 64)).any()
+@pytest.mark.parametrize(
+    ("size", "looked_at"), [(32, 64), (64, 128), (96, 192), (128, 128), (192, 192), (256, 128), (400, 133)]
+)
+def test_a_prediction_looks_at_about_128_pixels(size: int, looked_at: int) -> None:
+    assert FinalRegression.slopes(torch.rand(1, 3, size, size)).shape == (1, 2, looked_at, looked_at)
+
+
+def test_a_uniform_image_has_no_slope() -> None:
+    assert not image_slopes(torch.full((1, 1, 64, 64), 0.7)).any()
 
 
 def run(path: Path, *, resume: bool = False, **changes: object) -> TrainingResult:
@@ -164,9 +176,9 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     means: list[Tensor] = []
     genuine = LocalRegression.fit
 
-    def noted(self: LocalRegression, *arguments: Any, prior: ShapePrior, **keywords: Any) -> None:
-        means.append(prior.mean)
-        genuine(self, *arguments, prior=prior, **keywords)
+    def noted(self: LocalRegression, *arguments: Any, mean: Tensor, **keywords: Any) -> None:
+        means.append(mean)
+        genuine(self, *arguments, mean=mean, **keywords)
 
     monkeypatch.setattr(LocalRegression, "fit", noted)
     return means
@@ -230,7 +242,7 @@ def test_two_threads_learn_the_same_as_one(monkeypatch: pytest.MonkeyPatch) -> N
 def test_one_or_two_landmarks(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, prior = wrong()[:, 36 : 36 + count], prior_of(SHAPES[:, 36 : 36 + count])
     regression = fitted(found[LEARNT], monkeypatch, prior=prior)
-    assert regression(found[UNSEEN], CROPS[UNSEEN], prior).isfinite().all()
+    assert regressed(regression, found[UNSEEN], CROPS[UNSEEN], prior=prior).isfinite().all()
 
 
 def test_without_shapes_there_is_nothing_to_learn(tmp_path: Path) -> None:
@@ -238,3 +250,71 @@ def test_without_shapes_there_is_nothing_to_learn(tmp_path: Path) -> None:
     mean = shapes_of(FEW)[:5].mean(0)
     assert build_shape_model(mean, None, config).prior is None
     assert train(FEW.images, mean, config, quiet=True).progress.regressions == 0
+
+
+def final_of(found: Tensor, monkeypatch: pytest.MonkeyPatch, **settings: object) -> FinalRegression | None:
+    """What is learnt at the end of training, if these landmarks are found in the first faces."""
+    config = load_config("cpu", SETTINGS | settings)
+    monkeypatch.setattr(
+        local_regression, "predict_crops", lambda model, images, config, chosen: [(CROPS[: len(found)][chosen], found[chosen])]
+    )
+    return learn_final_regression(
+        build_model(SHAPES[0], config), FACES.images[: len(found)], prior=prior_of(), config=config,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+
+
+def test_predictions_end_nearer_to_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = wrong()
+    final = final_of(found[LEARNT], monkeypatch)
+    assert final is not None
+    moved = final(found[UNSEEN], CROPS[UNSEEN])
+    assert distance(moved, SHAPES[UNSEEN]) < 0.9 * distance(found[UNSEEN], SHAPES[UNSEEN])
+
+
+def test_the_share_is_how_far_predictions_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = wrong()
+    half, whole = (final_of(found[LEARNT], monkeypatch, **{"teacher.regress_final": share}) for share in (0.5, 1.0))
+    assert half is not None
+    assert whole is not None
+    ways = [final(found[UNSEEN], CROPS[UNSEEN]) - found[UNSEEN] for final in (half, whole)]
+    assert ways[1].abs().mean() > 1e-3
+    assert torch.allclose(2 * ways[0], ways[1], atol=1e-6)
+
+
+def test_too_few_images_show_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert final_of(wrong()[:199], monkeypatch) is None
+    assert final_of(wrong()[:200], monkeypatch) is not None
+    assert final_of(wrong()[:200], monkeypatch, **{"teacher.regress_final": 0.0}) is None
+
+
+@pytest.fixture
+def enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_regression, "_MIN_IMAGES", 1)
+
+
+@pytest.mark.usefixtures("enough")
+def test_a_finished_run_ends_with_it_and_its_checkpoint_has_none(tmp_path: Path) -> None:
+    trained = run(tmp_path, teacher__regress=0.5)
+    assert trained.model.final is not None
+    assert trained.model.final.regression.weights.any()
+    assert not any("final" in name for name in read_safetensors(tmp_path / CHECKPOINT)[0])
+    assert run(tmp_path / "without", teacher__regress=0.0).model.final is None
+
+
+@pytest.mark.usefixtures("enough")
+def test_a_run_that_is_interrupted_has_none_yet(tmp_path: Path, interrupt_after: Callable[..., None]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 5)
+        assert run(tmp_path, teacher__regress=0.25).model.final is None
+    assert run(tmp_path, teacher__regress=0.25, resume=True).model.final is not None
+
+
+@pytest.mark.usefixtures("enough")
+def test_a_longer_run_trains_without_it(tmp_path: Path) -> None:
+    run(tmp_path / "short", teacher__regress=0.25)
+    longer = run(tmp_path / "short", teacher__regress=0.25, iterations=16, resume=True)
+    assert longer.model.final is not None
+    again = run(tmp_path / "short", teacher__regress=0.25, iterations=16, resume=True)  # finished already: learnt once more
+    theirs = longer.model.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in again.model.state_dict().items())

@@ -302,10 +302,32 @@ def test_with_a_token_nobody_comes_in_without_it(project: Project) -> None:
         assert client.get("/api/project").status_code == 200
         folders = client.post("/api/project/folders", json={"paths": ["/"]}, headers={"x-brule": "1"})
         refused(folders, 403)  # nobody from outside names folders of this machine
-        client.cookies.set("brule", "wrong")
-        client.cookies.delete("brule", domain="192.168.1.5", path="/")
-    with TestClient(app, base_url="http://192.168.1.5:8421", cookies={"brule": "wrong"}) as client:
+        client.cookies.set("brule-8421", "wrong")
+        client.cookies.delete("brule-8421", domain="192.168.1.5", path="/")
+    with TestClient(app, base_url="http://192.168.1.5:8421", cookies={"brule-8421": "wrong"}) as client:
         refused(client.get("/api/project"), 401)
+
+
+def test_two_servers_on_one_host_keep_each_their_own_cookie(project: Project) -> None:
+    from starlette.testclient import TestClient
+
+    from brule.web.app import create_app
+    from brule.web.page import Page
+
+    page = Page(project, local=False)
+    ports = {8421: "the first token", 8422: "the second token"}
+    apps = {port: create_app(page, host="0.0.0.0", token=token) for port, token in ports.items()}
+    clients = {port: TestClient(app, base_url=f"http://192.168.1.5:{port}") for port, app in apps.items()}
+    kept: dict[str, str] = {}  # a browser keeps cookies by host, whatever the port
+    for port, token in ports.items():
+        opened = clients[port].get(f"/?token={token}", follow_redirects=False)
+        assert opened.status_code == 303
+        kept |= dict(opened.cookies)
+    assert len(kept) == 2
+    header = "; ".join(f"{name}={value}" for name, value in kept.items())
+    for port, client in clients.items():
+        client.cookies.clear()
+        assert client.get("/api/project", headers={"cookie": header}).status_code == 200, port
 
 
 def test_a_fault_of_ours_is_a_plain_answer(browser: Browser, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +77,18 @@ def test_a_row_is_decoded_once(tmp_path: Path, small: None, monkeypatch: pytest.
     for column in (0, 1, 2, 0):
         pictures.tile(entry(tmp_path / "a.png"), 0, column=column, row=1)
     assert parts == [(0, 512, 1301, 907)]
+
+
+def test_what_earlier_sessions_left_is_kept_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CACHED", 250)
+    folder = tmp_path / "cache" / "ab"
+    folder.mkdir(parents=True)
+    for k in range(4):
+        (folder / f"{k}.jpg").write_bytes(b"x" * 100)
+        os.utime(folder / f"{k}.jpg", (k, k))
+    Pictures(tmp_path / "cache")
+    end = time.monotonic() + 20
+    while len(list(folder.iterdir())) > 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sorted(path.name for path in folder.iterdir()) == ["2.jpg", "3.jpg"]  # the newest
+    Pictures(tmp_path / "none")  # a folder that isn't there yet

@@ -125,7 +125,9 @@ def test_exporting_from_the_command_line(
     assert main(["annotate", "-o", str(project.folder), "--export", "tps", "--predict", str(target)]) == 2
 
 
-def test_annotations_are_taken_over_before_they_are_exported(photos: Path, tmp_path: Path) -> None:
+def test_annotations_are_taken_over_before_they_are_exported(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     from brule.cli import main
 
     shapes = [{"label": "rim", "shape_type": "polygon", "points": [[2, 3], [10, 3], [10, 9]]}]
@@ -133,7 +135,11 @@ def test_annotations_are_taken_over_before_they_are_exported(photos: Path, tmp_p
     (photos / "a" / "1.json").write_text(json.dumps(content))
     words = ["annotate", str(photos / "a"), "-o", str(tmp_path / "new"), "--outline-points", "4"]
     assert main([*words, "--export", "tps", "--target", str(tmp_path / "shapes.tps")]) == 0
-    assert "LM=4" in (tmp_path / "shapes.tps").read_text(encoding="utf-8")
+    assert "POINTS=4" in (tmp_path / "shapes.tps").read_text(encoding="utf-8")
+    assert "contour 'rim': 4 landmarks placed in 1 image\n" in capsys.readouterr().err
+    words[-1] = "9"  # the contour is there already, with its own number
+    assert main([*words, "--export", "tps", "--target", str(tmp_path / "again.tps")]) == 0
+    assert "contour 'rim': 4 landmarks placed in 0 images\n" in capsys.readouterr().err
 
 
 def test_a_project_that_is_open_is_not_changed_by_a_command(

@@ -32,7 +32,7 @@ _MIN_CERTAINTY = 0.02  # of a reading
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Window:
     """A square part of an image, upright.
 
     Args:
@@ -44,7 +44,7 @@ class Frame:
     side: float
 
     @classmethod
-    def about(cls, points: np.ndarray, radius: float, offset: np.ndarray | None = None) -> Frame:
+    def about(cls, points: np.ndarray, radius: float, offset: np.ndarray | None = None) -> Window:
         """The part about a shape: ``offset`` moves it, in radii, and scales it."""
         x, y, grown = np.zeros(3) if offset is None else offset
         centre = (np.nanmin(points, axis=0) + np.nanmax(points, axis=0)) / 2
@@ -98,9 +98,9 @@ def learn_image(network: Features, example: Example, *, seed: int = 0) -> Sums:
     centred = points - np.nanmean(points, axis=0)
     radius = float(np.sqrt(np.nanmean((centred**2).sum(1))))
     offsets = np.random.default_rng(seed).standard_normal((_CROPS, 3)) * _JITTER
-    frames = [Frame.about(points, radius, offset) for offset in offsets]
-    values = features(network, example, frames)
-    heat = np.concatenate([blobs(frame.cells(points)) for frame in frames])
+    parts = [Window.about(points, radius, offset) for offset in offsets]
+    values = features(network, example, parts)
+    heat = np.concatenate([blobs(part.cells(points)) for part in parts])
     return Sums(len(values), values.sum(0), heat.sum(0), values.T @ values, values.T @ heat)
 
 
@@ -181,27 +181,27 @@ class FeatureModel:
         self, example: Example, start: np.ndarray, radius: float, *, windows: Sequence[float] = _WINDOWS
     ) -> tuple[np.ndarray, float]:
         """The landmarks about a start, and how high the heatmaps are there."""
-        frame = Frame.about(start, radius)
-        heat = self._heat(example, frame)
-        points = self._read(heat, frame, start, windows=windows)
-        return points, float((heat * blobs(frame.cells(points))).sum(0).mean())
+        part = Window.about(start, radius)
+        heat = self._heat(example, part)
+        points = self._read(heat, part, start, windows=windows)
+        return points, float((heat * blobs(part.cells(points))).sum(0).mean())
 
-    def _heat(self, example: Example, frame: Frame) -> np.ndarray:
+    def _heat(self, example: Example, part: Window) -> np.ndarray:
         """``(CELLS², N)``, at least 0."""
-        values = features(self._network, example, [frame]) - self._mean
+        values = features(self._network, example, [part]) - self._mean
         return np.maximum(values @ self._weights, 0.0)
 
-    def _read(self, heat: np.ndarray, frame: Frame, points: np.ndarray, *, windows: Sequence[float]) -> np.ndarray:
+    def _read(self, heat: np.ndarray, part: Window, points: np.ndarray, *, windows: Sequence[float]) -> np.ndarray:
         """The shape that fits the heatmaps best: places about the shape so far and the prior take turns."""
         power = heat**2
         total, peak = np.maximum(power.sum(0), 1e-12), heat.max(0)
         height = np.clip(peak / max(float(np.median(peak)), 1e-12), 0.1, 1.0)
         for window in windows:
-            mass = power * blobs(frame.cells(points), window)
+            mass = power * blobs(part.cells(points), window)
             weight = mass.sum(0)
             places = (mass[..., None] * _grid()[:, None]).sum(0) / np.maximum(weight, 1e-12)[:, None]
             sure = np.clip(weight / total, _MIN_CERTAINTY, 1.0) * height
-            points = most_probable(frame.pixels(places), sure, self._statistics)
+            points = most_probable(part.pixels(places), sure, self._statistics)
         return points
 
 
@@ -253,24 +253,24 @@ def blobs(cells: np.ndarray, sd: float = _BLOB) -> np.ndarray:
     return np.nan_to_num((down[:, None] * across[None]).reshape(CELLS**2, -1))
 
 
-def features(network: Features, example: Example, frames: Sequence[Frame]) -> np.ndarray:
-    """The features of parts of an image, and the place in the part: ``(len(frames) · CELLS², D)``."""
+def features(network: Features, example: Example, parts: Sequence[Window]) -> np.ndarray:
+    """The features of parts of an image, and the place in the part: ``(len(parts) · CELLS², D)``."""
     import torch
 
-    crops = np.stack([_crop(example, frame) for frame in frames])
+    crops = np.stack([_crop(example, part) for part in parts])
     images = torch.from_numpy(crops).float().div(127.5).sub(1)[:, None].expand(-1, 3, -1, -1)
     values = network(images.contiguous()).permute(0, 2, 3, 1).flatten(0, 2).numpy()
     unit = to_corner(_grid()) / CELLS - 0.5
     place = np.concatenate([unit, unit**2, unit[:, :1] * unit[:, 1:]], axis=1)
-    return np.concatenate([values, np.tile(place, (len(frames), 1))], axis=1).astype(np.float32)
+    return np.concatenate([values, np.tile(place, (len(parts), 1))], axis=1).astype(np.float32)
 
 
-def _crop(example: Example, frame: Frame) -> np.ndarray:
+def _crop(example: Example, part: Window) -> np.ndarray:
     """``(SIDE, SIDE)`` uint8; beyond the image, its edge is repeated."""
     from PIL import Image
 
-    corner = (to_corner(frame.centre) - frame.side / 2) * example.factor
-    side = frame.side * example.factor
+    corner = (to_corner(part.centre) - part.side / 2) * example.factor
+    side = part.side * example.factor
     height, width = example.grey.shape
     beyond = int(max(0, *-corner, corner[0] + side - width, corner[1] + side - height)) + 2
     left, top = corner + beyond

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from brule.annotating.history import write_durably
 from brule.annotating.marks import GONE, STATUSES, Mark, Marks
 from brule.annotating.template import Template
 from brule.data.formats import Annotation, Annotations
@@ -17,6 +16,7 @@ from brule.data.formats.record import square
 from brule.data.formats.values import load_json
 from brule.data.samples import Layout
 from brule.errors import DataError
+from brule.files import write_text
 
 
 def marks_text(marks: Marks, template: Template, *, image: str, size: tuple[int, int]) -> str:
@@ -47,7 +47,7 @@ def write_marks(path: Path, marks: Marks, template: Template, *, image: str, siz
     Raises:
         OutputError: it can't be written.
     """
-    write_durably(path, marks_text(marks, template, image=image, size=size))
+    write_text(path, marks_text(marks, template, image=image, size=size), flush=True)
 
 
 def read_marks(path: Path) -> Marks:

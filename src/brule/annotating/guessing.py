@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from brule.annotating.features import FeatureModel, LearntFeatures
 
 MIN_IMAGES = 3
-MAX_IMAGES = 60  # the newest of them: more take longer and help little
+MAX_IMAGES = 60  # the last of them: more take longer and help little
 RADIUS = 22.0  # pixels: to what root-mean-square radius of the shape an image is brought
 MAX_SIDE = 400  # pixels of an image that is brought there
 _WIDTHS = (4.0, 2.0, 1.0)
@@ -90,7 +90,7 @@ class Guess:
     uncertainty: np.ndarray
 
 
-class Whereabouts:
+class PosePrior:
     """Where in an image objects usually are, how large, and how turned.
 
     Args:
@@ -127,6 +127,11 @@ class _Stage:
     half: float  # of a patch, in units of the shape's radius
     mean: np.ndarray  # (D,) of the features
     weights: np.ndarray  # (D, 2N)
+    bias: np.ndarray  # (2N,): the mean step
+
+    def steps(self, values: np.ndarray) -> np.ndarray:
+        """Features ``(S, D)`` → how far each landmark has to move, ``(S, N, 2)`` in units of the shape."""
+        return ((values - self.mean) @ self.weights + self.bias).reshape(len(values), -1, 2)
 
 
 class GuessModel:
@@ -134,7 +139,7 @@ class GuessModel:
 
     Args:
         statistics: of the annotated shapes.
-        whereabouts: of the objects.
+        pose_prior: of the objects.
         locator: of the object.
         anchors: the landmarks whose surroundings are looked at.
         stages: the steps.
@@ -143,13 +148,13 @@ class GuessModel:
     def __init__(
         self,
         statistics: ShapeStatistics,
-        whereabouts: Whereabouts,
+        pose_prior: PosePrior,
         *,
         locator: Locator,
         anchors: np.ndarray,
         stages: Sequence[_Stage],
     ) -> None:
-        self.statistics, self.whereabouts = statistics, whereabouts
+        self.statistics, self.pose_prior = statistics, pose_prior
         self._locator, self._anchors, self._stages = locator, anchors, stages
 
     @classmethod
@@ -159,7 +164,7 @@ class GuessModel:
         """Learn from annotated images.
 
         Args:
-            examples: annotated.
+            examples: annotated; of more than :data:`MAX_IMAGES`, the last.
             pairs: landmarks that change places in a mirror image.
             seed: of the wrong starts.
 
@@ -175,7 +180,7 @@ class GuessModel:
         statistics = ShapeStatistics.of(np.stack([np.asarray(one.points, dtype=np.float64) for one in used]))
         if statistics is None or len(statistics.poses) != len(used):
             return None
-        whereabouts = Whereabouts(statistics, [one.size for one in used])
+        pose_prior = PosePrior(statistics, [one.size for one in used])
         truths = [_completed(np.asarray(one.points, dtype=np.float64), statistics) for one in used]
         anchors = np.unique(np.linspace(0, len(statistics.mean) - 1, min(_ANCHORS, len(statistics.mean))).round().astype(int))
         rng = np.random.default_rng(seed)
@@ -190,7 +195,7 @@ class GuessModel:
             view = _View([maps[k] for k in owners], anchors, level, half)
             stage, shapes = _learnt(view, shapes, targets, statistics=statistics)
             stages.append(stage)
-        return cls(statistics, whereabouts, locator=locator, anchors=anchors, stages=stages)
+        return cls(statistics, pose_prior, locator=locator, anchors=anchors, stages=stages)
 
     def guess(self, example: Example, features: FeatureModel | None = None) -> Guess:
         """Find the landmarks of an image.
@@ -215,8 +220,7 @@ class GuessModel:
         for stage in stages:
             poses = _poses(shapes, self.statistics)
             values = _View([maps] * len(shapes), self._anchors, stage.level, stage.half).features(shapes, poses)
-            steps = ((values - stage.mean) @ stage.weights).reshape(shapes.shape)
-            shapes = shapes + np.stack([step @ pose.matrix for step, pose in zip(steps, poses, strict=True)])
+            shapes = shapes + np.stack([step @ pose.matrix for step, pose in zip(stage.steps(values), poses, strict=True)])
         points = np.median(shapes, axis=0)
         return Guess(points, np.sqrt(((shapes - points) ** 2).sum(-1).mean(0)))
 
@@ -225,12 +229,12 @@ class GuessModel:
         found = self._locator.locate([example.grey], most=most)
         corners = [example.from_grey(box.reshape(2, 2)) for box in found.boxes]
         poses = [_pose_in(own, float(angle), self.statistics.mean) for own, angle in zip(corners, found.angle, strict=True)]
-        return [*poses, self.whereabouts.pose(example.size)][:most]
+        return [*poses, self.pose_prior.pose(example.size)][:most]
 
 
-def mean_guess(statistics: ShapeStatistics, whereabouts: Whereabouts, size: tuple[int, int]) -> np.ndarray:
+def mean_guess(statistics: ShapeStatistics, pose_prior: PosePrior, size: tuple[int, int]) -> np.ndarray:
     """The mean shape where objects usually are: ``(N, 2)`` in pixels."""
-    return whereabouts.pose(size)(statistics.mean)
+    return pose_prior.pose(size)(statistics.mean)
 
 
 def held_out_errors(
@@ -262,7 +266,7 @@ def held_out_errors(
         for k, one in enumerate(examples):
             if k % folds != fold or one.points is None or model is None:
                 continue
-            constant = mean_guess(model.statistics, model.whereabouts, one.size)
+            constant = mean_guess(model.statistics, model.pose_prior, one.size)
             found["mean"][k] = point_error(constant, one.points)
             found["model"][k] = point_error(model.guess(one).points, one.points)
             if features is not None:
@@ -319,14 +323,13 @@ class _View:
     half: float
 
     def features(self, shapes: np.ndarray, poses: Sequence[Pose]) -> np.ndarray:
-        """The gradients on a grid about every anchor, turned and sized as the shape, and a one: ``(S, D)``."""
+        """The gradients on a grid about every anchor, turned and sized as the shape: ``(S, D)``."""
         steps = np.linspace(-self.half, self.half, _PATCH)
         grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
-        values = np.empty((len(shapes), len(self.anchors) * len(grid) * BINS + 1), dtype=np.float32)
+        values = np.empty((len(shapes), len(self.anchors) * len(grid) * BINS), dtype=np.float32)
         for row, (shape, pose, own) in enumerate(zip(shapes, poses, self.maps, strict=True)):
             places = shape[self.anchors][:, None] + (grid @ pose.matrix)[None]
-            values[row, :-1] = own.at(places, self.level).ravel()
-        values[:, -1] = 1.0
+            values[row] = own.at(places, self.level).ravel()
         return values
 
 
@@ -339,10 +342,11 @@ def _learnt(view: _View, shapes: np.ndarray, targets: np.ndarray, *, statistics:
     centred = values - mean
     kernel = centred @ centred.T
     kernel[np.diag_indices_from(kernel)] += _RIDGE * np.trace(kernel) / len(kernel) + 1e-6
-    weights = centred.T @ np.linalg.solve(kernel, wanted.reshape(len(wanted), -1))
-    steps = (centred @ weights).reshape(shapes.shape)
-    moved = shapes + np.stack([step @ pose.matrix for step, pose in zip(steps, poses, strict=True)])
-    return _Stage(view.level, view.half, mean, weights), moved
+    flat = wanted.reshape(len(wanted), -1)
+    bias = flat.mean(0)  # features and steps are centred, so the ridge doesn't shrink it
+    stage = _Stage(view.level, view.half, mean, centred.T @ np.linalg.solve(kernel, flat - bias), bias)
+    moved = shapes + np.stack([step @ pose.matrix for step, pose in zip(stage.steps(values), poses, strict=True)])
+    return stage, moved
 
 
 def _poses(shapes: np.ndarray, statistics: ShapeStatistics) -> list[Pose]:

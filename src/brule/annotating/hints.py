@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,11 +18,15 @@ _APART = 0.03  # radii: what is nearer than this in the mean shape may be in one
 _SWAPPED = 0.5  # of the misfit: what is left after left and right have changed places
 _SHORTER = 0.85  # of the way along four points: what is left after the middle two have changed places
 _FAR, _MIN_OFFSET, _MORE = 4.0, 0.12, 1.3  # standard deviations, and radii, that a point must be off; more than any before
+_BENT = 0.25  # of the surprise at a landmark in another shape: what is less may be due to that shape
 _MAX_FAR = 4  # landmarks that are said to be far; where more are, the whole shape differs
 _OUTLIER = 3.0  # standard deviations
 _JUDGED = 50  # shapes that say how much a landmark may surprise
 _ENOUGH = 5  # shapes that say what is usual
+_FEW = 40  # shapes; among more, one of them hardly changes mean and covariance
 _MIN_SHAPES, _MIN_POINTS = 3, 5  # fewer show nothing: of the statistics, and of the shape in which pairs are tried
+
+Pairs: TypeAlias = tuple[tuple[int, int], ...] | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Hint:
     """Something that may be wrong.
 
     Args:
-        code: ``exchanged``, ``coincident``, ``order``, ``outlier``, ``far`` or ``box``.
+        code: ``exchanged``, ``coincident``, ``order``, ``outlier``, ``far``, ``box`` or ``outside``.
         landmarks: which ones.
         message: for the person.
         severity: ``warning``, or ``info`` for what is often right.
@@ -47,25 +52,62 @@ def hints(
     statistics: ShapeStatistics | None = None,
     *,
     box: tuple[float, float, float, float] | None = None,
+    size: tuple[int, int] | None = None,
+    own: int | None = None,
 ) -> list[Hint]:
     """All hints on one annotation.
 
     Args:
         points: ``(N, 2)`` in pixels, NaN where nothing is placed.
         template: the landmarks.
-        statistics: of other images' shapes, if there are any.
+        statistics: of the annotated images' shapes, if there are any.
         box: the object's box in pixels, if it has one.
+        size: width and height of the image, if they are known.
+        own: index of this image among the shapes of the statistics, which is then left out of them; None if it isn't one.
 
     Returns:
         The hints, the gravest kinds first.
     """
-    found = exchanged(points, template, statistics)
+    usual = None if statistics is None else _usual(statistics, own)
+    others = statistics if statistics is None or own is None else _without(statistics, own, template.pairs)
+    found = exchanged(points, template, others)
     if not found:  # with left and right exchanged, every point is far from its place
-        found += far(points, template, statistics)
-        found += outlier(points, statistics)
-    found += coincident(points, template, statistics)
-    found += order(points, template, statistics)
-    return found + tight(points, template, box)
+        gross = None if statistics is None else partial(_gross, statistics, own, template.pairs)
+        found += far(points, template, others, usual=usual, gross=gross)
+        found += outlier(points, others, usual=usual)
+    found += coincident(points, template, others)
+    found += order(points, template, others)
+    return found + tight(points, template, box) + outside(points, template, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What is usual among annotated shapes.
+
+    Args:
+        surprise: ``(N,)``, the largest surprise at each landmark, in standard deviations.
+        misfits: ``(K,)``, the root-mean-square distance of each shape from the mean, in radii.
+    """
+
+    surprise: np.ndarray
+    misfits: np.ndarray
+
+
+def _usual(statistics: ShapeStatistics, own: int | None = None) -> Usual:
+    """What is usual among the shapes, or among all but one of them."""
+    surprises, misfits = _all_surprises(statistics), _all_misfits(statistics)
+    if own is not None:
+        misfits = np.delete(misfits, own)
+        surprises = np.delete(surprises, own, axis=0) if own < len(surprises) else surprises
+    return Usual(surprises.max(axis=0, initial=0.0), misfits[np.isfinite(misfits)])
+
+
+@lru_cache(maxsize=4)
+def _without(statistics: ShapeStatistics, own: int, pairs: Pairs) -> ShapeStatistics | None:
+    """The statistics without one of their shapes; the same ones where there are so many that it makes no difference."""
+    if len(statistics.aligned) > _FEW:
+        return statistics
+    return ShapeStatistics.of(np.delete(statistics.aligned, own, axis=0), pairs=pairs)
 
 
 def exchanged(points: np.ndarray, template: Template, statistics: ShapeStatistics | None) -> list[Hint]:
@@ -86,9 +128,9 @@ def exchanged(points: np.ndarray, template: Template, statistics: ShapeStatistic
     for a, b in template.pairs:
         single = points.copy()
         single[[a, b]] = points[[b, a]]
-        before, after = _misfit(points, statistics), _misfit(single, statistics)
+        after = _misfit(single, statistics)
         apart = np.linalg.norm(points[a] - points[b]) * pose.scale
-        if before is not None and after is not None and after < _SWAPPED * before and apart > 2 * _MIN_OFFSET:
+        if own is not None and after is not None and after < _SWAPPED * own and apart > 2 * _MIN_OFFSET:
             names = f"{template.names[a]} and {template.names[b]}"
             found.append(Hint("exchanged", (a, b), f"{names} look exchanged"))
     return found
@@ -115,17 +157,41 @@ def order(points: np.ndarray, template: Template, statistics: ShapeStatistics | 
             wrong = [one for one in wrong if one not in _out_of_order(statistics.mean, contour)]
         if wrong:
             involved = tuple(sorted({index for one in wrong for index in one}))
-            names = ", ".join(template.names[index] for index in involved[:4]) + (" …" if len(involved) > 4 else "")
-            found.append(Hint("order", involved, f"{contour.name}: the order along the contour looks wrong at {names}"))
+            message = f"{contour.name}: the order along the contour looks wrong at {_named(involved, template)}"
+            found.append(Hint("order", involved, message))
     return found
 
 
-def far(points: np.ndarray, template: Template, statistics: ShapeStatistics | None) -> list[Hint]:
-    """One landmark is far from where the other images, and the landmarks beside it, have it."""
+def far(
+    points: np.ndarray,
+    template: Template,
+    statistics: ShapeStatistics | None,
+    *,
+    usual: Usual | None = None,
+    gross: Callable[[], np.ndarray] | None = None,
+) -> list[Hint]:
+    """One landmark is far from where the other images, and the landmarks beside it, have it.
+
+    Args:
+        points: ``(N, 2)`` in pixels, NaN where nothing is placed.
+        template: the landmarks.
+        statistics: of other images' shapes.
+        usual: among these shapes.
+        gross: ``(N,)``, the largest surprise of each landmark that is far from its place in one of these shapes. It bends the
+            statistics, so that the same landmark looks far from its place in correct shapes, too.
+    """
     if statistics is None or len(statistics.aligned) < _MIN_SHAPES:
         return []
-    usual = _usual_surprise(statistics)
-    found: list[int] = []
+    found = _far(points, statistics, (usual or _usual(statistics)).surprise)
+    if found and gross is not None:
+        bent = _BENT * gross()
+        found = {index: surprise for index, surprise in found.items() if surprise > bent[index]}
+    return [Hint("far", (index,), f"{template.names[index]} is far from where other images have it") for index in found]
+
+
+def _far(points: np.ndarray, statistics: ShapeStatistics, usual: np.ndarray) -> dict[int, float]:
+    """The landmarks that are far from their place, the worst first, and their surprise given those that aren't."""
+    found: dict[int, float] = {}
     rest = points.copy()
     while len(found) < _MAX_FAR and np.isfinite(rest).all(1).sum() >= 4:
         surprise, off = _surprises(rest, statistics)
@@ -133,9 +199,27 @@ def far(points: np.ndarray, template: Template, statistics: ShapeStatistics | No
         if not suspects.any():
             break
         worst = int(np.nanargmax(np.where(suspects, surprise, -np.inf)))
-        found.append(worst)
+        found[worst] = float(surprise[worst])
         rest[worst] = np.nan
-    return [Hint("far", (index,), f"{template.names[index]} is far from where other images have it") for index in found]
+    return found
+
+
+def _gross(statistics: ShapeStatistics, own: int | None, pairs: Pairs) -> np.ndarray:
+    """``(N,)``: the largest surprise of each landmark that is far from its place in one of the shapes, but not in ``own``."""
+    found = _all_gross(statistics, pairs)
+    return (found if own is None else np.delete(found, own, axis=0)).max(axis=0, initial=0.0)
+
+
+@lru_cache(maxsize=4)
+def _all_gross(statistics: ShapeStatistics, pairs: Pairs) -> np.ndarray:
+    """``(K, N)``: the surprise of each landmark that is far from its place in a shape, else 0; all 0 for many shapes."""
+    found = np.zeros(statistics.aligned.shape[:2])
+    for k, shape in enumerate(statistics.aligned if len(found) <= _FEW else ()):
+        others = _without(statistics, k, pairs)
+        if others is not None and len(others.aligned) >= _MIN_SHAPES:
+            for index, surprise in _far(shape, others, _usual(statistics, k).surprise).items():
+                found[k, index] = surprise
+    return found
 
 
 def _surprises(points: np.ndarray, statistics: ShapeStatistics) -> tuple[np.ndarray, np.ndarray]:
@@ -169,19 +253,25 @@ def _precision(statistics: ShapeStatistics, there: tuple[int, ...]) -> np.ndarra
 
 
 @lru_cache(maxsize=4)
-def _usual_surprise(statistics: ShapeStatistics) -> np.ndarray:
-    """``(N,)``: the largest surprise at each landmark among the annotated shapes themselves."""
+def _all_surprises(statistics: ShapeStatistics) -> np.ndarray:
+    """``(J, N)``: the surprise at each landmark of the first annotated shapes; 0 where it is missing."""
     found = [_surprises(shape, statistics)[0] for shape in statistics.aligned[:_JUDGED]]
-    return np.nan_to_num(np.array(found)).max(axis=0, initial=0.0)
+    return np.nan_to_num(np.array(found).reshape(-1, len(statistics.mean)))
 
 
-def outlier(points: np.ndarray, statistics: ShapeStatistics | None) -> list[Hint]:
+@lru_cache(maxsize=4)
+def _all_misfits(statistics: ShapeStatistics) -> np.ndarray:
+    """``(K,)``: the misfit of each annotated shape; NaN where it has none."""
+    found = [_misfit(shape, statistics) for shape in statistics.aligned]
+    return np.array([np.nan if miss is None else miss for miss in found])
+
+
+def outlier(points: np.ndarray, statistics: ShapeStatistics | None, *, usual: Usual | None = None) -> list[Hint]:
     """The whole shape is unlike the others."""
     if statistics is None or len(statistics.aligned) < _ENOUGH:
         return []
-    own = _misfit(points, statistics)
-    usual = [miss for shape in statistics.aligned if (miss := _misfit(shape, statistics)) is not None]
-    if own is None or own <= max(float(np.mean(usual) + _OUTLIER * np.std(usual)), 1.5 * max(usual)):
+    own, others = _misfit(points, statistics), (usual or _usual(statistics)).misfits
+    if own is None or own <= max(float(others.mean() + _OUTLIER * others.std()), 1.5 * float(others.max())):
         return []
     there = tuple(np.flatnonzero(np.isfinite(points).all(1)).tolist())
     return [Hint("outlier", there, "this shape is unlike those of the other images", "info")]
@@ -191,13 +281,27 @@ def tight(points: np.ndarray, template: Template, box: tuple[float, float, float
     """Landmarks are outside the object's box."""
     if box is None:
         return []
-    left, top, right, bottom = box
-    outside = (points < [left, top]).any(1) | (points > [right, bottom]).any(1)
-    indices = tuple(np.flatnonzero(outside).tolist())
-    if not indices:
+    indices = _beyond(points, box)
+    return [Hint("box", indices, f"the box is too tight: {_named(indices, template)} outside it")] if indices else []
+
+
+def outside(points: np.ndarray, template: Template, size: tuple[int, int] | None) -> list[Hint]:
+    """Landmarks are outside the image."""
+    if size is None:
         return []
-    names = ", ".join(template.names[index] for index in indices[:4]) + (" …" if len(indices) > 4 else "")
-    return [Hint("box", indices, f"the box is too tight: {names} outside it")]
+    indices = _beyond(points, (-0.5, -0.5, size[0] - 0.5, size[1] - 0.5))
+    return [Hint("outside", indices, f"outside the image: {_named(indices, template)}")] if indices else []
+
+
+def _beyond(points: np.ndarray, box: tuple[float, float, float, float]) -> tuple[int, ...]:
+    """The landmarks outside a box."""
+    left, top, right, bottom = box
+    return tuple(np.flatnonzero((points < [left, top]).any(1) | (points > [right, bottom]).any(1)).tolist())
+
+
+def _named(indices: Sequence[int], template: Template) -> str:
+    """The names of some landmarks; of many, the first four."""
+    return ", ".join(template.names[index] for index in indices[:4]) + (" …" if len(indices) > 4 else "")
 
 
 def _misfit(points: np.ndarray, statistics: ShapeStatistics) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from brule.annotating.marks import Marks, change, changed
 from brule.errors import DataError
-from brule.files import atomic_write, make_folder, parse_json, wrap_oserror
+from brule.files import make_folder, parse_json, sync, wrap_oserror
 
 SET, UNDO, REDO, RENAME, BASE = "set", "undo", "redo", "rename", "base"
 
@@ -161,32 +161,9 @@ def append(path: Path, lines: Iterable[Mapping[str, Any]], *, length: int) -> in
             except OSError:
                 file.truncate(length)
                 raise
-    if new:
-        sync_folder(path.parent)
+        if new:
+            sync(path.parent)
     return length + len(text)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, and have it on the disk under its name before this returns.
-
-    Raises:
-        OutputError: it can't be written; the file is as it was.
-    """
-    with atomic_write(path, flush=True) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the system can promise that."""
-    if os.name != "posix":
-        return
-    with wrap_oserror(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _renamed(step: Step, names: Mapping[str, str]) -> Step:

@@ -28,7 +28,6 @@ _GROUPS = (
     (1, 3, 1, 320, 6),
 )
 _TAPS = (2, 4, 10, 15)  # blocks whose output is kept: the last ones of strides 4, 8, 16 and 32
-N_CHANNELS = 24 + 40 + 112 + 320
 
 
 def available() -> bool:

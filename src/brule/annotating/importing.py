@@ -47,9 +47,9 @@ class Imported:
 def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]) -> Imported:
     """Take annotations over, as finished ones; their images are added to the project where they aren't in it.
 
-    A project without landmarks gets those of the annotations. A landmark that isn't there in an otherwise annotated image
-    is taken to be absent. Predictions of ``brule predict`` never become labels: they are kept for review. Polygons and
-    polylines are kept for :func:`brule.annotating.outlines.contour_from_outlines`.
+    A project without landmarks gets those of the annotations, with the curves of TPS files as contours. A landmark that isn't
+    there in an otherwise annotated image is taken to be absent. Predictions of ``brule predict`` never become labels: they are
+    kept for review. Polygons and polylines are kept for :func:`brule.annotating.outlines.contour_from_outlines`.
 
     Args:
         project: to add to.
@@ -114,7 +114,7 @@ def _taken_over(project: Project, source: Path, found: Annotations, *, imported:
         return imported
     names = tuple(found.layout.names or ())
     if not project.template.names:
-        template = numbered(count, edges=found.layout.edges, names=names or None)
+        template = numbered(count, edges=found.layout.edges, names=names or None, curves=found.layout.curves)
         project.set_template(project.settings.version, template)
     order = _order(project.template, names, count, source=source)
     by_path = {os.path.abspath(entry.path): image for image, entry in project.entries.items()}

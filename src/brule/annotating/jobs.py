@@ -6,6 +6,7 @@ mistakes another process for it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -82,7 +83,8 @@ class Job:
             pid = facts.get("pid")
             if isinstance(pid, int):
                 # Not SIGINT: a page that was started in the background of a shell hands down that it is ignored.
-                os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, if this process started it."""

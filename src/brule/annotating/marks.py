@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from brule.errors import DataError
 
-STATUSES = ("new", "draft", "accepted", "rejected")
+Status = Literal["new", "draft", "accepted", "rejected"]  # of an image
+STATUSES: tuple[Status, ...] = get_args(Status)
 VISIBLE, HIDDEN, ABSENT = "visible", "hidden", "absent"
 DECIMALS = 3  # of a pixel; float32 keeps them up to 16,384 px
 

@@ -1,4 +1,4 @@
-"""Distances, angles and sizes between landmarks, and how well an annotator agrees with herself."""
+"""Distances, angles and sizes between landmarks, and the intra-annotator agreement."""
 
 from __future__ import annotations
 

@@ -10,13 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from brule.annotating.history import write_durably
 from brule.annotating.marks import Mark
 from brule.annotating.project import Project
 from brule.annotating.template import MAX_LANDMARKS, Template, template_from
 from brule.data.formats.record import Outline
 from brule.errors import BruleError, ConfigError, DataError
-from brule.files import parse_json
+from brule.files import parse_json, write_text
 from brule.geometry import evenly_spaced
 
 FILE = "outlines.jsonl"
@@ -68,7 +67,7 @@ def keep_outlines(project: Project, found: Mapping[str, Sequence[Outline]]) -> N
         new = {one.label for one in outlines}
         known[name] = [one for one in known.get(name, []) if one.label not in new] + list(outlines)
     lines = [json.dumps({"name": name, "outlines": list(map(_packed, known[name]))}) for name in sorted(known)]
-    write_durably(project.folder / FILE, "".join(f"{line}\n" for line in lines))
+    write_text(project.folder / FILE, "".join(f"{line}\n" for line in lines), flush=True)
 
 
 def read_outlines(project: Project) -> dict[str, list[Outline]]:

@@ -20,7 +20,7 @@ from brule.errors import DataError
 from brule.files import atomic_write, parse_json, write_text
 
 FORMAT = "brule-predictions-1"
-_BATCH = 32
+_MAX_BATCH, _MIN_BATCH, _STEPS = 32, 4, 16  # images; in how many steps the progress of a small project is shown at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Prediction:
         points: ``(N, 2)`` in pixels, NaN where it found nothing.
         spread: ``(N,)`` in pixels, how far off each point may be.
         uncertainty: of the whole; the higher, the sooner it should be looked at.
-        expected: error in pixels; None where the detector isn't calibrated.
+        expected: error in pixels; None where the detector isn't calibrated, and of flagged answers.
         flagged: whether the detector itself holds it to be wrong.
     """
 
@@ -151,9 +151,11 @@ def predict_project(
         head = {"format": FORMAT, "landmarks": len(order), "template": project.settings.version, "calibrated": calibrated}
         file.write(json.dumps(head) + "\n")
         total = len(project.entries)
-        for done, (image, found) in enumerate(_found(detector, project), 1):
+        batch = min(_MAX_BATCH, max(_MIN_BATCH, total // _STEPS))
+        for done, (image, found) in enumerate(_found(detector, project, batch), 1):
             file.write(json.dumps({"name": image, **_content(found.ordered(order), calibrated)}) + "\n")
-            if done % _BATCH == 0 or done == total:
+            if done % batch == 0 or done == total:
+                file.flush()  # the page counts the lines
                 progress(done, total)
     return target
 
@@ -251,9 +253,9 @@ def noted(project: Project, run: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:
+def _found(detector: Any, project: Project, batch_size: int) -> Iterator[tuple[str, Prediction]]:
     names = {str(entry.path): entry.name for entry in project.entries.values()}
-    for batch, landmarks in detector.iter_predict(list(names), batch_size=_BATCH, skip_bad=True):
+    for batch, landmarks in detector.iter_predict(list(names), batch_size=batch_size, skip_bad=True):
         uncertainty = landmarks.uncertainty
         for k, sample in enumerate(batch):
             points, spread = landmarks.points[k].numpy(), landmarks.spread[k].numpy()
@@ -263,7 +265,9 @@ def _found(detector: Any, project: Project) -> Iterator[tuple[str, Prediction]]:
 
 
 def _content(found: Prediction, calibrated: bool) -> dict[str, Any]:
-    expected = float(np.nanmean(found.spread)) if calibrated and np.isfinite(found.spread).any() else None
+    # An expected error holds where the object was found, so a flagged answer has none.
+    known = calibrated and not found.flagged and np.isfinite(found.spread).any()
+    expected = float(np.nanmean(found.spread)) if known else None
     return {
         "uncertainty": found.uncertainty if np.isfinite(found.uncertainty) else 1e9,
         "expected": None if expected is None else round(expected, 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from bisect import insort
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from brule.annotating.folders import ImageEntry, folders_for, indexed
-from brule.annotating.history import write_durably
 from brule.annotating.marks import Marks
 from brule.annotating.measuring import remapped
 from brule.annotating.records import Conflict, Record
@@ -23,7 +23,7 @@ from brule.annotating.summaries import LAYERS, Summaries, annotated_images
 from brule.annotating.template import Template
 from brule.data.discovery import PROJECT_FILE
 from brule.errors import BruleError, ConfigError, DataError
-from brule.files import make_folder
+from brule.files import make_folder, write_text
 
 RUNS, EXPORTS, UPLOADS, PREDICTIONS = "runs", "exports", "images", "predictions"
 OWN = ".brule"  # what other commands pass over: histories, caches, the lock
@@ -244,7 +244,9 @@ class Project:
         with self._guard:
             known = entry.id in self.entries
             if not known:
-                self.entries = {one.id: one for one in sorted([*self.entries.values(), entry], key=lambda one: one.name)}
+                entries = list(self.entries.values())
+                insort(entries, entry, key=lambda one: one.name)
+                self.entries = {one.id: one for one in entries}
                 self.summaries.show(self.entries)
         if not known and self.annotation_file(entry.id).exists():
             self.refresh()  # it is back
@@ -262,13 +264,13 @@ class Project:
             newest: only this many, those that were changed last.
 
         Returns:
-            Their ids in the order of their names, and ``(K, N, 2)`` in pixels, NaN where a landmark is missing.
+            Their ids in the order of their names, with ``newest`` in that of their last change, the newest last; and
+            ``(K, N, 2)`` in pixels, NaN where a landmark is missing.
         """
         names, ids, shapes = self.template.names, [], []
         accepted = self.accepted()
-        if newest is not None and len(accepted) > newest:
-            latest = set(sorted(accepted, key=lambda image: self.summaries[image].stamp or (0, 0))[-newest:])
-            accepted = [image for image in accepted if image in latest]
+        if newest is not None:
+            accepted = sorted(accepted, key=lambda image: self.summaries[image].stamp or (0, 0))[-newest:]
         for image in accepted:
             try:
                 marks = self.record(image).marks
@@ -344,7 +346,7 @@ class Project:
         path = self.own / ".gitignore"
         if not path.exists():
             make_folder(self.own)
-            write_durably(path, "/cache/\n/lock\n/summaries.json\n")
+            write_text(path, "/cache/\n/lock\n/summaries.json\n", flush=True)
 
     def _log(self, image: str, layer: str) -> Path:
         return self.own / "history" / layer / image[:2] / f"{image}.jsonl"

@@ -10,12 +10,13 @@ from typing import Any
 
 from brule.annotating.files import read_marks, write_marks
 from brule.annotating.folders import ImageEntry
-from brule.annotating.history import REDO, UNDO, History, append, read_history, sync_folder
+from brule.annotating.history import REDO, UNDO, History, append, read_history
 from brule.annotating.marks import Marks, change
 from brule.annotating.template import Template
 from brule.data.annotations import relative_name
 from brule.data.images import image_size
 from brule.errors import BruleError, ConfigError, DataError
+from brule.files import sync, wrap_oserror
 
 OUTSIDE = "changed outside the page"
 
@@ -180,8 +181,9 @@ class Record:
             name = relative_name(self.entry.path, self.file.parent)
             write_marks(self.file, marks, template, image=name, size=size)
         elif self.file.exists():  # nothing is annotated any more
-            self.file.unlink()
-            sync_folder(self.file.parent)
+            with wrap_oserror(self.file):
+                self.file.unlink()
+                sync(self.file.parent)
 
 
 def _newer(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:

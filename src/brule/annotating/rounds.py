@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from brule.annotating.folders import ImageFolder
-from brule.annotating.guessing import Whereabouts, mean_guess, point_error
+from brule.annotating.guessing import PosePrior, mean_guess, point_error
 from brule.annotating.predictions import Predictions, noted, round_note, trained_for
 from brule.annotating.project import RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
@@ -23,8 +25,7 @@ from brule.files import parse_json
 from brule.tracking.run_state import DESCRIPTION, RunState
 
 ROUND = re.compile(r"round-([0-9]{1,6})")
-NOTE = "round.json"
-MIN_BATCH = 2
+RECORD = "data.json"  # of a run, as :mod:`brule.detector.run_record` keeps it: what was read to train on
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,6 @@ def training_words(
     preset: str | None = None,
     settings: Sequence[str] = (),
     start_from: Path | None = None,
-    batch_size: int = 24,
 ) -> list[str]:
     """What follows ``brule`` to train a detector on a project.
 
@@ -107,7 +107,6 @@ def training_words(
         preset: of the settings.
         settings: as ``--set`` takes them.
         start_from: an earlier run.
-        batch_size: of the preset; with fewer images, it is theirs.
 
     Raises:
         ConfigError: no image is finished.
@@ -123,14 +122,11 @@ def training_words(
     if template.pairs:
         words += ["--mirror-pairs", ", ".join(f"{a}:{b}" for a, b in template.pairs)]
     words += ["--start-from", str(start_from)] if start_from is not None else []
-    chosen = [*settings]
-    if len(project.entries) < batch_size and not any(one.startswith("batch_size=") for one in chosen):
-        chosen.append(f"batch_size={max(MIN_BATCH, len(project.entries))}")
-    return [*words, "--skip-bad", "--quiet", *(["--set", *chosen] if chosen else [])]
+    return [*words, "--skip-bad", "--quiet", *(["--set", *settings] if settings else [])]
 
 
 def note_round(project: Project, run: Path) -> None:
-    """Note which images a run is trained on, and for which landmarks, beside its own files."""
+    """Note which images a run is to be trained on, and for which landmarks, before it begins."""
     from brule.files import make_folder, write_text
 
     names = [project.entry(image).name for image in project.accepted()]
@@ -140,57 +136,131 @@ def note_round(project: Project, run: Path) -> None:
 
 
 def trained_on(project: Project, run: str) -> set[str]:
-    """The names of the annotated images that a run was trained on."""
+    """The names of the annotated images that a run was trained on.
+
+    It reads them itself, later than they are noted, so its own record decides once that exists. The record names images without
+    folder and suffix: where several are called so, the note decides, and all of them count where it doesn't know enough.
+    """
     names = noted(project, run).get("trained_on")
-    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    known = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    read = _read_by(project.folder / RUNS / run)
+    if read is None:
+        return known
+    found: set[str] = set()
+    for stem, own in _by_stem((entry.name for entry in project.entries.values()), read).items():
+        sure = [name for name in own if name in known]
+        found.update(sure if len(sure) >= read[stem] else own)
+    return found
 
 
-def held_out(project: Project, predictions: Predictions, images: Sequence[str] | None = None) -> HeldOut | None:
-    """How far off a run is on finished images that it wasn't trained on.
+def _read_by(run: Path) -> Counter[str] | None:
+    """How many annotated images of each name, without folder and suffix, a run has read; None where it hasn't noted that."""
+    try:
+        names = parse_json((run / RECORD).read_text(encoding="utf-8"))["shapes"]
+        return Counter(map(str, names))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _by_stem(names: Iterable[str], wanted: Container[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        stem = os.path.splitext(name.rpartition("/")[2])[0]
+        if stem in wanted:
+            found.setdefault(stem, []).append(name)
+    return found
+
+
+@dataclass(frozen=True)
+class _Error:
+    """An image's error in pixels, in percent of the diagonal of its landmarks' box, and that of the mean shape in pixels."""
+
+    pixels: float
+    percent: float
+    floor: float | None
+
+
+class HeldOutErrors:
+    """How far off a run is on finished images that it wasn't trained on; only what has changed is worked out again.
 
     Args:
         project: with the truth.
         predictions: of the run.
-        images: ids; by default all finished ones.
-
-    Returns:
-        The errors; None where there is no such image.
     """
-    names, trained = project.template.names, trained_on(project, predictions.run)
-    constant = _mean_guess(project, trained)
-    pixels, shares, floor = [], [], []
-    for image in project.accepted() if images is None else images:
-        entry = project.entry(image)
-        if entry.name in trained or entry.name not in predictions:
-            continue
-        truth, found = project.record(image).marks.array(names), predictions.of(entry.name)
+
+    def __init__(self, project: Project, predictions: Predictions) -> None:
+        self.predictions = predictions
+        self._project = project
+        self._guard = threading.Lock()
+        self._found: tuple[int, HeldOut | None] | None = None  # after how many changes of the project
+        self._errors: dict[str, tuple[object, _Error | None]] = {}  # by image, with what they follow from
+        self._constant: tuple[object, Callable[[tuple[int, int]], np.ndarray] | None] = (None, None)
+
+    def now(self) -> HeldOut | None:
+        """The errors; None where there is no such image. May be called from any thread."""
+        with self._guard:
+            changes = self._project.changes
+            if self._found is None or self._found[0] != changes:
+                self._found = (changes, self._mean())
+            return self._found[1]
+
+    def _mean(self) -> HeldOut | None:
+        project, predictions = self._project, self.predictions
+        trained = trained_on(project, predictions.run)
+        accepted = project.accepted()
+        learnt = [image for image in accepted if project.entry(image).name in trained]
+        key = (project.template.names, *((image, project.summaries[image].stamp) for image in learnt))
+        if self._constant[0] != key:
+            self._constant = (key, _mean_guess(project, learnt))
+        errors: dict[str, tuple[object, _Error | None]] = {}
+        for image in accepted:
+            name = project.entry(image).name
+            if name not in trained and name in predictions:
+                own, known = (project.summaries[image].stamp, key), self._errors.get(image)
+                errors[image] = known if known is not None and known[0] == own else (own, self._error(image))
+        self._errors = errors
+        found = [one for _, one in errors.values() if one is not None]
+        if not found:
+            return None
+        floor = [one.floor for one in found if one.floor is not None]
+        return HeldOut(
+            len(found),
+            float(np.mean([one.pixels for one in found])),
+            float(np.mean([one.percent for one in found])),
+            float(np.mean(floor)) if floor else None,
+        )
+
+    def _error(self, image: str) -> _Error | None:
+        """The error on one image; None where nothing can be compared."""
+        record, constant = self._project.record(image), self._constant[1]
+        truth, found = record.marks.array(self._project.template.names), self.predictions.of(record.entry.name)
         if found is None:
-            continue
-        apart = np.linalg.norm(found.points - truth, axis=1)
-        apart = apart[np.isfinite(apart)]
+            return None
         try:
             left, top, right, bottom = landmark_box(truth)
         except DataError:
-            continue
-        if len(apart):
-            pixels.append(float(apart.mean()))
-            if constant is not None:
-                floor.append(point_error(constant(project.record(image).image_size()), truth))
-            shares.append(100 * float(apart.mean()) / float(np.hypot(right - left, bottom - top)))
-    if not pixels:
-        return None
-    return HeldOut(len(pixels), float(np.mean(pixels)), float(np.mean(shares)), float(np.mean(floor)) if floor else None)
+            return None
+        pixels = point_error(found.points, truth)
+        if not np.isfinite(pixels):
+            return None
+        floor = None if constant is None else point_error(constant(record.image_size()), truth)
+        return _Error(pixels, 100 * pixels / float(np.hypot(right - left, bottom - top)), floor)
 
 
-def _mean_guess(project: Project, images: set[str]) -> Callable[[tuple[int, int]], np.ndarray] | None:
+def held_out(project: Project, predictions: Predictions) -> HeldOut | None:
+    """How far off a run is on finished images that it wasn't trained on; None where there is no such image."""
+    return HeldOutErrors(project, predictions).now()
+
+
+def _mean_guess(project: Project, images: Sequence[str]) -> Callable[[tuple[int, int]], np.ndarray] | None:
     """From an image's size to the mean shape of some images, where objects usually are in them."""
     names = project.template.names
-    records = [project.record(image) for image in project.accepted() if project.entry(image).name in images]
+    records = [project.record(image) for image in images]
     shapes = [record.marks.array(names) for record in records]
     statistics = ShapeStatistics.of(np.stack(shapes)) if shapes else None
     if statistics is None or len(statistics.poses) != len(records):
         return None
-    usual = Whereabouts(statistics, [record.image_size() for record in records])
+    usual = PosePrior(statistics, [record.image_size() for record in records])
     return lambda size: mean_guess(statistics, usual, size)
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from brule.annotating.folders import ImageFolder
-from brule.annotating.history import write_durably
 from brule.annotating.renaming import Renaming
 from brule.annotating.summaries import annotated_images
 from brule.annotating.template import Template, template_from
 from brule.data.discovery import PROJECT_FILE, PROJECT_FORMAT
 from brule.errors import DataError
-from brule.files import read_json
+from brule.files import read_json, write_text
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Settings:
             content["renamings"] = [one.to_json() for one in self.renamings]
         if self.waiting:
             content["waiting"] = self.waiting
-        write_durably(project / PROJECT_FILE, json.dumps(content, ensure_ascii=True, indent=1) + "\n")
+        write_text(project / PROJECT_FILE, json.dumps(content, ensure_ascii=True, indent=1) + "\n", flush=True)
 
     @classmethod
     def read(cls, project: Path) -> Settings:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from brule.annotating.files import summary
 from brule.annotating.folders import ImageEntry, image_id
+from brule.annotating.marks import STATUSES
 from brule.data.discovery import PROJECT_ANNOTATIONS
 from brule.files import parse_json, write_text
 
@@ -84,7 +85,7 @@ class Summaries(Mapping[str, Summary]):
         """How many images have each status."""
         found = Counter(one.status for one in self._known.values())
         found["new"] += len(self._entries) - len(self._known)
-        return {status: found[status] for status in ("new", "draft", "accepted", "rejected")}
+        return {status: found[status] for status in STATUSES}
 
     def keep(self) -> None:
         """Write them down for the next opening."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from brule.annotating.project import Project
-from brule.annotating.template import found_pairs
 from brule.coordinates import pixels_to_unit
 from brule.data.samples import crop_box, landmark_box
 from brule.errors import DataError
-from brule.geometry import complete_shapes
+from brule.geometry import complete_shapes, mirror_permutation
 
 MAX_SHAPES = 20
 
@@ -31,5 +30,5 @@ def project_pairs(project: Project) -> tuple[tuple[int, int], ...] | None:
         return None
     import torch
 
-    whole = complete_shapes([torch.from_numpy(np.asarray(unit)) for unit in units])
-    return found_pairs(whole.numpy())
+    permutation = mirror_permutation(complete_shapes([torch.from_numpy(np.asarray(unit)) for unit in units]))
+    return None if permutation is None else tuple((i, j) for i, j in enumerate(permutation.tolist()) if i < j)

@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from brule.errors import DataError
@@ -100,11 +99,14 @@ class Template(Strict):
         return list(kept)
 
     def matching(self, names: Sequence[str]) -> list[int | None]:
-        """Which of these landmarks the new ones were: by name, or by place where the numbers agree and no name does."""
+        """Which of these landmarks the new ones were: by name, or by place where the numbers agree and no name does.
+
+        Where some names agree, any other name is a new landmark: whether it replaces the one at its place or is the same one
+        under another name, only the person knows (``kept`` of :meth:`brule.annotating.Project.set_template`).
+        """
         index = {name: i for i, name in enumerate(self.names)}
-        if len(names) == len(self.names):
-            taken = {index[name] for name in names if name in index}
-            return [index.get(name, i if i not in taken else None) for i, name in enumerate(names)]
+        if len(names) == len(self.names) and not index.keys() & set(names):
+            return list(range(len(names)))
         return [index.get(name) for name in names]
 
 
@@ -161,33 +163,24 @@ def named_template(name: str) -> Template:
     return read_template(Path(name))
 
 
-def numbered(count: int, *, edges: Iterable[tuple[int, int]] = (), names: Sequence[str] | None = None) -> Template:
-    """A template for landmarks of which only number, names and edges are known."""
-    return Template(names=tuple(names or map(str, range(1, count + 1))), edges=tuple(edges))
+def numbered(
+    count: int,
+    *,
+    edges: Iterable[tuple[int, int]] = (),
+    names: Sequence[str] | None = None,
+    curves: Iterable[tuple[int, ...]] = (),
+) -> Template:
+    """A template for landmarks of which only number, names, edges and curves are known; a contour holds a curve's edges."""
+    found = [curve for curve in curves if len(curve) > 1]
+    contours = tuple(Contour(name=f"curve {number}", points=curve) for number, curve in enumerate(found, 1))
+    along = {frozenset(edge) for curve in found for edge in pairwise(curve)}
+    others = tuple(edge for edge in edges if frozenset(edge) not in along)
+    return Template(names=tuple(names or map(str, range(1, count + 1))), edges=others, contours=contours)
 
 
 def shortened(names: Sequence[str], most: int = 5) -> str:
     """The first of some landmarks' names, as text."""
     return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
-
-
-def found_pairs(shapes: np.ndarray) -> tuple[tuple[int, int], ...] | None:
-    """The left–right pairs of shapes.
-
-    Args:
-        shapes: ``(K, N, 2)``, upright, whole, in the unit square of their crops.
-
-    Returns:
-        The pairs, each once; None if the shapes have no left–right symmetry.
-    """
-    import torch
-
-    from brule.geometry import mirror_permutation
-
-    permutation = mirror_permutation(torch.from_numpy(np.asarray(shapes, dtype=np.float64)))
-    if permutation is None:
-        return None
-    return tuple((i, j) for i, j in enumerate(permutation.tolist()) if i < j)
 
 
 def _face68() -> Template:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from brule.errors import ConfigError, DataError, OutputError
 from brule.files import atomic_write
 
 SCHEME = "://"
+_ATTEMPTS = 2  # where a file can't be read, though it may be there
+_LASTING = (FileNotFoundError, IsADirectoryError, PermissionError, KeyError)  # another attempt wouldn't help
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,34 @@ def file_system(address: str) -> tuple[Any, str]:
     return files, str(path)
 
 
-def fetch(address: str) -> bytes:
-    """The content of a file elsewhere.
+def fetch_all(addresses: Sequence[str]) -> list[bytes | DataError]:
+    """The contents of files elsewhere, fetched at the same time where fsspec can; an error for each that can't be read.
 
     Raises:
-        DataError: it can't be read.
+        DataError: none can be read, though they aren't missing: then it is the connection, and later they may be.
     """
-    files, path = file_system(address)
-    try:
-        return bytes(files.cat_file(path))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{address}: can't be read ({error})") from error
+    found: list[bytes | Exception] = [FileNotFoundError()] * len(addresses)
+    places = [file_system(address) for address in addresses]
+    for files in {id(files): files for files, _ in places}.values():
+        rows = [row for row, (own, _) in enumerate(places) if own is files]
+        for _ in range(_ATTEMPTS):
+            # Unlike `cat`, this takes no name for a pattern: `photo[1].jpg` is a file.
+            contents = files.cat_ranges([places[row][1] for row in rows], None, None, on_error="return")
+            for row, content in zip(rows, contents, strict=True):
+                found[row] = content
+            rows = [row for row in rows if isinstance(found[row], Exception) and not isinstance(found[row], _LASTING)]
+            if not rows:
+                break
+    pairs = zip(addresses, found, strict=True)
+    result = [_unreadable(a, one) if isinstance(one, Exception) else bytes(one) for a, one in pairs]
+    if found and all(isinstance(one, Exception) and not isinstance(one, _LASTING) for one in found):
+        raise next(one for one in result if isinstance(one, DataError))
+    return result
+
+
+def _unreadable(address: str, error: Exception) -> DataError:
+    what = "there is no such file" if isinstance(error, (FileNotFoundError, KeyError)) else str(error) or type(error).__name__
+    return DataError(f"{address}: can't be read ({what})")
 
 
 def listed(address: str, suffixes: frozenset[str]) -> list[str]:

@@ -16,7 +16,7 @@ from brule.bulk.places import Place
 from brule.bulk.plan import Part, Plan
 from brule.bulk.work import detector_files, need_pyarrow, predict_part
 from brule.detector.predicting import PredictOptions
-from brule.errors import BruleError, ConfigError
+from brule.errors import BruleError, ConfigError, OutputError
 
 if TYPE_CHECKING:
     from brule.detector import LandmarkDetector
@@ -109,8 +109,13 @@ def _here(run: Path, parts: Sequence[Part], output: Place, *, options: PredictOp
     for part in parts:
         try:
             yield part, predict_part(detector, part, output, options=options)
+        except OutputError:  # the other parts couldn't be written either
+            raise
         except BruleError as error:
             yield part, str(error)
+        except Exception as error:  # a mistake of ours in one part is none in the others
+            _log.debug("%s failed", part.name, exc_info=True)
+            yield part, f"failed unexpectedly ({': '.join([type(error).__name__, *str(error).strip().splitlines()[:1]])})"
 
 
 def _on_ray(

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from brule.bulk.places import SCHEME, Place, fetch, file_system
+from brule.bulk.places import SCHEME, Place, fetch_all, file_system
 from brule.bulk.plan import Part
 from brule.data import BadFiles, Sample, SampleList
 from brule.data.images import IMAGE_SUFFIXES, image_size
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from brule.detector import LandmarkDetector, Landmarks
 
 MAX_MEMBER = 2**29  # bytes of a file in a shard; a few bytes of a compressed one may stand for any number
-_FETCHED = 256  # images from elsewhere that are on the disk at a time
+_ON_DISK = 256  # images from elsewhere at a time
+_AT_ONCE = 32  # images that are fetched at the same time, into memory
 
 
 def fingerprint(folder: Path, options: PredictOptions) -> str:
@@ -56,15 +57,20 @@ def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, optio
         How many ``images``, ``objects`` and ``errors`` there were.
 
     Raises:
-        DataError: a shard can't be read.
+        DataError: a shard can't be read, or no image can be fetched though they are there.
         OutputError: the file can't be written.
     """
     import pyarrow.parquet
 
     rows = Rows(len(detector.barycenter_))
     for batch in _batches(part):
-        names = {path: name for name, path in batch}
-        samples = SampleList([Sample(path) for _, path in batch], bad=BadFiles(skip=True))
+        names = {path: name for name, path in batch if isinstance(path, Path)}
+        for name, error in batch:
+            if isinstance(error, DataError):
+                rows.add_error(name, str(error).removeprefix(f"{name}: "))
+        if not names:
+            continue
+        samples = SampleList([Sample(path) for path in names], bad=BadFiles(skip=True))
         for found, landmarks in detector.iter_predict(samples, skip_bad=True, **asdict(options)):
             rows.add([names[sample.path] for sample in found], [sample.path for sample in found], landmarks)
         for bad in detector.bad_files_:
@@ -85,13 +91,13 @@ class Rows:
     def __init__(self, landmarks: int) -> None:
         self._n = landmarks
         self._rows: list[dict[str, Any]] = []
-        self._objects: dict[str, int] = {}
+        self._objects: dict[Path, int] = {}  # by path: a shard may hold two images of one name
         self.counts = {"images": 0, "objects": 0, "errors": 0}
 
     def add(self, names: Sequence[str], paths: Sequence[Path], landmarks: Landmarks) -> None:
         """The objects of some images, each with the name and the path of its image."""
         for name, path, one in zip(names, paths, landmarks, strict=True):
-            number = self._objects[name] = self._objects.get(name, -1) + 1
+            number = self._objects[path] = self._objects.get(path, -1) + 1
             width, height = image_size(path) if number == 0 else (self._rows[-1]["width"], self._rows[-1]["height"])
             self.counts["images"] += number == 0
             self.counts["objects"] += one.found
@@ -141,7 +147,13 @@ class Rows:
                 ("error", pa.string()),
             ]
         )
-        return pa.Table.from_pylist(self._rows, schema=schema)
+        # Names of files needn't be UTF-8, texts of Parquet files are.
+        rows = [{name: _text(value) if isinstance(value, str) else value for name, value in row.items()} for row in self._rows]
+        return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def need_pyarrow() -> None:
@@ -156,23 +168,37 @@ def need_pyarrow() -> None:
         raise ConfigError("parts are Parquet files, which need pyarrow: pip install 'brule-landmarks[ray]'") from None
 
 
-def _batches(part: Part) -> Iterator[list[tuple[str, Path]]]:
-    """Names and local paths of a part's images; what comes from elsewhere is in a temporary folder meanwhile."""
+def _batches(part: Part) -> Iterator[list[tuple[str, Path | DataError]]]:
+    """Names and local paths of a part's images, an error for those that can't be fetched.
+
+    What comes from elsewhere is in a temporary folder meanwhile.
+    """
     if not part.shard and not any(SCHEME in item for item in part.items):
         yield [(item, Path(item)) for item in part.items]
         return
-    contents = _members(part.items[0]) if part.shard else ((item, fetch(item)) for item in part.items)
-    while batch := list(islice(contents, _FETCHED)):
+    contents = _members(part.items[0]) if part.shard else _fetched(part.items)
+    while True:
         with TemporaryDirectory() as folder:
-            found = []
-            for number, (name, content) in enumerate(batch):
+            found: list[tuple[str, Path | DataError]] = []
+            for number, (name, content) in enumerate(islice(contents, _ON_DISK)):
+                if isinstance(content, DataError):
+                    found.append((name, content))
+                    continue
                 path = Path(folder) / f"{number}{os.path.splitext(name)[1].lower()}"
                 path.write_bytes(content)
                 found.append((name, path))
+            if not found:
+                return
             yield found
 
 
-def _members(shard: str) -> Iterator[tuple[str, bytes]]:
+def _fetched(addresses: Sequence[str]) -> Iterator[tuple[str, bytes | DataError]]:
+    for start in range(0, len(addresses), _AT_ONCE):
+        some = addresses[start : start + _AT_ONCE]
+        yield from zip(some, fetch_all(some), strict=True)
+
+
+def _members(shard: str) -> Iterator[tuple[str, bytes | DataError]]:
     """The images of a tar file, read once from front to back: ``SHARD::MEMBER`` and the content."""
     try:
         with _stream(shard) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:

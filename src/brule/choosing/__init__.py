@@ -1,6 +1,6 @@
 """Which images to annotate: a few that represent all of them."""
 
-from brule.choosing.descriptors import encoder_descriptors, plain_descriptors, seen_descriptors
+from brule.choosing.descriptors import encoder_descriptors, plain_descriptors
 from brule.choosing.measuring import ChoiceScore, measure_choice
 from brule.choosing.selection import Choice, choose, coverage, k_means
 
@@ -13,5 +13,4 @@ __all__ = [
     "k_means",
     "measure_choice",
     "plain_descriptors",
-    "seen_descriptors",
 ]

@@ -75,9 +75,6 @@ def encoder_descriptors(detector: LandmarkDetector, crops: np.ndarray) -> np.nda
     return _joined([deepest, torch.cat(shapes)])
 
 
-seen_descriptors = encoder_descriptors  # its former name
-
-
 def _batches(crops: np.ndarray) -> Iterator[Tensor]:
     if crops.ndim != 4 or not len(crops):
         raise DataError(f"expected crops (B, S, S, 3), at least one, got {crops.shape}")

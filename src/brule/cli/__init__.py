@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -36,7 +35,7 @@ from brule.cli.serve import serve
 from brule.cli.study import study
 from brule.cli.train import train
 from brule.cli.watch import watch
-from brule.errors import BruleError, ConfigError, ProcessLostError
+from brule.errors import BruleError, ProcessLostError, SettingsWarning
 
 _DEBUG = "--debug"
 _python_showwarning = warnings.showwarning
@@ -66,12 +65,6 @@ for _place, _command in enumerate(_IN_ORDER_OF_WORK):
         app.command(_command)
     else:
         app.command(_command, sort_key=_place)
-
-
-@app.command(name="bench", show=False)
-def _bench(*_: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
-    """Explain where the timing tool is now."""
-    raise ConfigError("`brule bench` is now `python -m benchmarks`, in a checkout of the project (docs/bench.md)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,7 +164,7 @@ def _help_of(app: App, words: Sequence[str]) -> str:
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
     """Print a warning that is meant for the user as a remark, and any other as Python does."""
-    if issubclass(category, FutureWarning) and "settings were renamed" in str(message):
+    if issubclass(category, SettingsWarning):
         note(str(message))
     else:
         _python_showwarning(message, category, *place, **more)  # type: ignore[arg-type]

@@ -83,7 +83,7 @@ def annotate(
             return _export(project, export, target)
         from brule.web.serving import serve
 
-        serve(project, host=host, port=port, open_browser=open_, announce=lambda address: _announce(project, address))
+        serve(project, host=host, port=port, open_browser=open_, announce=_announce)
     except AlreadyOpen as error:
         if error.address and open_:
             import webbrowser
@@ -129,10 +129,15 @@ def _import(project: Project, paths: list[str]) -> None:
         note(f"imported the predictions of {found.predicted} images, for review")
     if found.outlined:
         note(f"found outlines in {found.outlined} images: --outline-points N, or Set up in the page, makes contours of them")
-    for text in found.left_out[:MAX_LISTED_BAD_FILES]:
+    _note_left_out(found.left_out)
+
+
+def _note_left_out(texts: list[str]) -> None:
+    """List what was left out, or the first of it."""
+    for text in texts[:MAX_LISTED_BAD_FILES]:
         note(f"left out: {text}")
-    if len(found.left_out) > MAX_LISTED_BAD_FILES:
-        note(f"… and {len(found.left_out) - MAX_LISTED_BAD_FILES} more")
+    if len(texts) > MAX_LISTED_BAD_FILES:
+        note(f"… and {len(texts) - MAX_LISTED_BAD_FILES} more")
 
 
 def _place_outlines(project: Project, count: int) -> None:
@@ -141,10 +146,11 @@ def _place_outlines(project: Project, count: int) -> None:
     labels = outline_labels(project)
     if not labels:
         raise ConfigError("--outline-points: none of the annotations holds a polygon or polyline")
-    known = {contour.name for contour in project.template.contours}
+    known = {contour.name: len(contour.points) for contour in project.template.contours}
     for one in labels:
         placed = contour_from_outlines(project, one.label, count=None if one.label in known else count)
-        note(f"contour {one.label!r}: {count} landmarks placed in {placed.n_images} images")
+        own = known.get(one.label, count)
+        note(f"contour {one.label!r}: {own} landmarks placed in {placed.n_images} image{'s' if placed.n_images != 1 else ''}")
 
 
 def _export(project: Project, format: str, target: Path | None) -> int:
@@ -159,12 +165,13 @@ def _export(project: Project, format: str, target: Path | None) -> int:
     found = export_project(project, format, target)
     for lost in found.lost:
         note(f"{format} can't hold {lost}: left out")
+    _note_left_out(found.left_out)
     files = str(found.files[0]) if len(found.files) == 1 else f"{len(found.files)} files"
     say(f"{found.n_images} images: {files}")
     return 0
 
 
-def _announce(project: Project, address: str) -> None:
+def _announce(address: str) -> None:
     say(f"open {address}")
     note("Ctrl-C ends the server")
 

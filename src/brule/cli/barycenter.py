@@ -100,7 +100,9 @@ def _report(ready: ReadyShapes, found: Barycenter) -> None:
         say("symmetry    none between left and right")
         return
     pairs = [(index, partner) for index, partner in enumerate(mirror.tolist()) if index < partner]
-    say(f"symmetry    {len(pairs)} pairs left and right, {len(mirror) - 2 * len(pairs)} landmarks on the axis")
+    middle = len(mirror) - 2 * len(pairs)
+    both, alone = ("pair" if len(pairs) == 1 else "pairs"), ("landmark" if middle == 1 else "landmarks")
+    say(f"symmetry    {len(pairs)} {both} left and right, {middle} {alone} on the axis")
     if pairs:
         say(f"            {', '.join(f'{left}:{right}' for left, right in pairs)}")
 

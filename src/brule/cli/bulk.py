@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from cyclopts import Group, Parameter
 
 from brule.cli.output import note, progress_bar, say
-from brule.errors import DataError
+from brule.errors import ConfigError, DataError
 
 
 @Parameter(name="*", group=Group("Millions of images", sort_key=3))
@@ -32,6 +32,18 @@ class Bulk:
     part_size: int = 2000
     workers: int | None = None
     gpus_per_worker: float = 0.0
+
+    def check(self) -> None:
+        """Refuse options that the engine doesn't have.
+
+        Raises:
+            ConfigError: one is set.
+        """
+        own = {"local": (), "parts": ("part_size",), "ray": ("part_size", "workers", "gpus_per_worker")}[self.engine]
+        for one in fields(self):
+            if one.name not in ("engine", *own) and getattr(self, one.name) != one.default:
+                option, engines = f"--{one.name.replace('_', '-')}", "parts or ray" if one.name == "part_size" else "ray"
+                raise ConfigError(f"{option}: has no effect with --engine {self.engine}; it is for --engine {engines}")
 
 
 def predict_bulk(

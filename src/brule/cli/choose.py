@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from brule.cli.films import apart, extract_frames
 from brule.cli.options import Device, Images, Output, SkipBad, checked_device, images_of
-from brule.cli.output import note_bad, progress_bar, say
+from brule.cli.output import note_bad, progress_bar, say, say_text
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write, check_name, make_folder, write_text
 
@@ -181,17 +181,19 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
 
 
 def _print_choice(choice: Choice, score: ChoiceScore) -> None:
-    say(f"each represents {', '.join(str(size) for size in choice.sizes)} images")
-    say(f"distance of an image to the nearest chosen one: {_beside(score.coverage)}")
+    sizes = [str(size) for size in choice.sizes]
+    say_text(f"each represents {', '.join(sizes)} image{'s' if set(sizes) != {'1'} else ''}")
+    say_text(f"distance of an image to the nearest chosen one: {_beside(score.coverage)}")
     if score.shape_coverage is not None and score.mean_shape is not None:
-        say(f"the same for true shapes, % of the crop's side: {_beside(score.shape_coverage)}")
-        say(f"their mean shape is off by, % of the crop's side: {_beside(score.mean_shape)}")
+        say_text(f"the same for true shapes, % of the crop's side: {_beside(score.shape_coverage)}")
+        say_text(f"their mean shape is off by, % of the crop's side: {_beside(score.mean_shape)}")
 
 
 def _beside(figure: Against) -> str:
+    share = {0.0: "none", 1.0: "all"}.get(figure.beaten, f"{100 * figure.beaten:.0f} %")
     return (
-        f"{figure.own:.3f}; at random {figure.random:.3f} ({figure.low:.3f} to {figure.high:.3f} in nine of ten draws), "
-        f"{100 * figure.beaten:.0f} % of the draws are worse"
+        f"{figure.own:.3f}; at random {figure.random:.3f} ({figure.low:.3f} to {figure.high:.3f} in nine of ten draws); "
+        f"better than {share} of the draws"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,20 +59,22 @@ def compare(
     """
     from brule.data.training_data import annotated_samples
     from brule.evaluation.reports import METRICS_FILE, PAGE_FILE, ComparisonReport, read_evaluation, write_comparison
+    from brule.tracking.run_state import DESCRIPTION
 
     if len(runs) < 2:
         raise ConfigError(f"compare: expected two or more runs or finished evaluations, got {len(runs)}")
-    finished = [(run / METRICS_FILE).is_file() and not (run / "detector.json").is_file() for run in runs]
+    finished = [(run / METRICS_FILE).is_file() and not (run / DESCRIPTION).is_file() for run in runs]
     if data is None and not all(finished):
         unfinished = ", ".join(str(run) for run, done in zip(runs, finished, strict=True) if not done)
         raise ConfigError(
             f"compare: {unfinished}: no {METRICS_FILE} of a finished evaluation there; for runs, say on which images "
             "to measure them (--data)"
         )
+    if all(finished):
+        given = {"--data": data, "--only-validation": only_validation, "--skip-bad": skip_bad, "--boxes": boxes != "both"}
+        _refuse_ignored(given | {"--normaliser": normaliser != "auto", "--batch-size": batch_size != 64})
     checked = checked_device(device)
-    samples = (
-        annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad) if data and not all(finished) else None
-    )
+    samples = annotated_samples(data, only_validation=only_validation, skip_bad=skip_bad) if data else None
     found = [
         read_evaluation(run)
         if samples is None or done
@@ -89,6 +92,14 @@ def compare(
         write_comparison(output, report, facts=[("evaluated", ", ".join(data) if samples is not None and data else "earlier")])
         say(f"page: {output / PAGE_FILE}")
     return 0
+
+
+def _refuse_ignored(options: Mapping[str, object]) -> None:
+    """Refuse options of a measurement where nothing is measured."""
+    if given := [name for name, value in options.items() if value]:
+        raise ConfigError(
+            f"{given[0]}: has no effect on finished evaluations, which are read, not repeated; leave it out, or give the runs"
+        )
 
 
 def _measured(run: Path, samples: SampleList, device: str | None, **options: Any) -> StoredEvaluation:

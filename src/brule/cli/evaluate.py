@@ -122,7 +122,7 @@ def evaluate(
         words = ["evaluate", str(run), "--data", *data, *(["--only-validation"] if only_validation else [])]
         words += ["--tta", str(reading.tta)] if reading.tta > 1 else []
         words += ["--boxes", boxes] if boxes != "both" else []
-        _write_report(folder, detector, samples, measured=measured, facts=facts, details=details, words=words)
+        _write_report(folder, detector, samples, measured=measured, facts=facts, details=details, run=run, words=words)
     if json is not None:
         write_json(json, details)
         say(f"figures: {json}")
@@ -171,6 +171,7 @@ def _write_report(
     measured: Measurement,
     facts: list[tuple[str, str]],
     details: dict[str, Any],
+    run: Path,
     words: list[str],
 ) -> None:
     from brule.evaluation.reports import PAGE_FILE, write_evaluation
@@ -178,13 +179,13 @@ def _write_report(
     write_evaluation(
         folder,
         measured,
-        title=f"{_shown_name(words[1])} on {', '.join(_shown_name(path) for path in details['data'])}",
+        title=f"{_shown_name(run)} on {', '.join(_shown_name(path) for path in details['data'])}",
         summary=measured.verdict(),
         crop=picture_reader(detector, samples, measured),
         facts=facts,
         details=details,
         commands=commands([("These figures again", words)]),
-        course=_course(Path(words[1])),
+        course=_course(run),
     )
     say(f"page: {folder / PAGE_FILE}")
 
@@ -196,7 +197,7 @@ def _course(run: Path) -> list[tuple[int, float, float]]:
     return RunState.read(run).validation if (run / LOG).is_file() else []
 
 
-def _shown_name(path: str) -> str:
+def _shown_name(path: str | Path) -> str:
     return Path(path).name or Path(path).resolve().name
 
 

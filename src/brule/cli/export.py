@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from brule.cli.options import Many, Output, SkipBad
-from brule.cli.output import note, note_bad, say
+from brule.cli.output import note, note_bad, say, say_text
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -134,10 +134,13 @@ def _write_folder(run: Path, output: Path, *, shapes: bool, overwrite: bool) -> 
 
 def _crops(detector: LandmarkDetector, paths: list[str], skip_bad: bool) -> np.ndarray:
     """Crops of images spread evenly over those that there are."""
+    from brule.arrays import evenly_spread
     from brule.data import build_cache, read_samples
 
+    if not paths:
+        raise ConfigError("--int8: expected images to find the ranges with: files, folders or globs")
     samples, crop = read_samples(paths, skip_bad=skip_bad), detector.config_.crop
-    some = samples.replaced(list(samples)[:: -(-len(samples) // CALIBRATION)])
+    some = samples.replaced(samples[k] for k in evenly_spread(len(samples), CALIBRATION))
     cache = build_cache(some.unlabelled(), crop.image_size, scale=crop.scale, skip_bad=skip_bad)
     note_bad(cache.bad)
     return cache.images
@@ -145,12 +148,12 @@ def _crops(detector: LandmarkDetector, paths: list[str], skip_bad: bool) -> np.n
 
 def _report(written: Exported) -> None:
     say(f"written: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB), {written.description}")
-    say(f"onnxruntime and PyTorch differ by at most {written.difference:.1g} of a crop's side")
+    say(f"onnxruntime and PyTorch differ by at most {100 * written.difference:.2g} % of the crop's side")
     if written.to_predict is not None:
-        say(f"inside the same boxes, brule predict differs by at most {100 * written.to_predict:.2g} % of the crop's side")
+        say_text(f"inside the same boxes, brule predict differs by at most {100 * written.to_predict:.2g} % of the crop's side")
     if written.int8 is not None:
         report = written.int8
-        say(
+        say_text(
             f"int8 moves the landmarks by {100 * report.mean:.2f} % of the crop's side on average, {100 * report.p99:.2f} % in "
             f"the worst hundredth, {100 * report.largest:.2f} % at most ({report.images} images)"
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brule.cli.output import progress_bar, say
-from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable, csv_line
+from brule.cli.output import note_bad, progress_bar, say
+from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable
 from brule.cli.prediction_pictures import MAX_OVERLAY_SIDE, MIN_OVERLAY_SIDE
 from brule.errors import ConfigError, DataError
 from brule.files import make_folder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from brule.detector import LandmarkDetector
 
 FILM_FORMATS = ("csv", "json")
+OF_IMAGES = ("landmarks", "rank")  # names of files that images have beside them
 
 
 def apart(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -63,7 +65,9 @@ def predict_films(
     every: int,
     options: dict[str, Any],
     for_images: Sequence[str] = (),
-) -> None:
+    beside_images: bool = False,
+    skip_bad: bool = False,
+) -> list[str]:
     """Predict films frame by frame: ``NAME.csv`` and ``NAME.json`` for each, and ``overlays/NAME.mp4``.
 
     Args:
@@ -73,12 +77,19 @@ def predict_films(
         every: how many frames it is from one that is used to the next.
         options: of :meth:`LandmarkDetector.predict`.
         for_images: the options given that only images have, such as ``--boxes``.
+        beside_images: whether images are predicted into the same folder.
+        skip_bad: leave damaged films out, and list them.
+
+    Returns:
+        A message about each film whose frames end early; the frames before are written.
 
     Raises:
-        ConfigError: a format or an option is asked for that films don't have, or nothing would be written; ``every`` is below
-            1.
-        DataError: a film is damaged.
+        ConfigError: a format or an option is asked for that films don't have, or nothing would be written, or a film would be
+            replaced; ``every`` is below 1.
+        DataError: a film is damaged; with ``skip_bad``, all of them are, and there are no images.
     """
+    from brule.data import BadFiles
+
     if for_images:
         raise ConfigError(f"{for_images[0]}: expected images, got the film {films[0]}; predict films without {for_images[0]}")
     tables = [one for one in FILM_FORMATS if one in written.formats]
@@ -87,24 +98,47 @@ def predict_films(
         raise ConfigError(f"--format {(unfit or written.formats)[0]}: films are written as {' and '.join(FILM_FORMATS)}")
     if every < 1:
         raise ConfigError(f"--every: expected 1 (every frame) or more, got {every}")
-    for film, name in zip(films, _names(films), strict=True):
-        target = written.folder / name
-        places = [f"{target}.{one}" for one in tables]
-        places += [str(written.folder / "overlays" / f"{name}.mp4")] if written.overlays else []
-        count, frames = _predict_film(detector, film, target, written=written, every=every, options=options)
-        say(f"{film}: {count.text(frames).replace('images', 'frames')}: written to {', '.join(places)}")
+    places: dict[str, list[Path]] = {}
+    for name in _names(films, taken=OF_IMAGES if beside_images else ()):
+        places[name] = [written.folder / f"{name}.{one}" for one in tables]
+        places[name] += [written.folder / "overlays" / f"{name}.mp4"] if written.overlays else []
+    _refuse_replacing(films, [place for own in places.values() for place in own])
+    bad, short = BadFiles(skip=skip_bad), list[str]()
+    for film, (name, own) in zip(films, places.items(), strict=True):
+        try:
+            count, frames = _predict_film(
+                detector, film, written.folder / name, written=written, every=every, options=options, cut_off=short.append
+            )
+        except DataError as error:
+            if not skip_bad:
+                raise
+            bad.reject_error(film, error)
+            continue
+        say(f"{film}: {count.text(frames).replace('images', 'frames')}: written to {', '.join(map(str, own))}")
+    note_bad(bad)
+    if films and not beside_images and len(bad) == len(films):
+        raise DataError("none of the films could be read")
+    return short
+
+
+def _refuse_replacing(films: Sequence[Path], places: Sequence[Path]) -> None:
+    """Refuse places that are one of the films, by whatever name."""
+    own = {os.path.realpath(film): film for film in films}
+    for place in places:
+        if (film := own.get(os.path.realpath(place))) is not None:
+            raise ConfigError(
+                f"{film}: would be replaced by predictions, which are written to {place}; choose another folder with -o, or "
+                "leave pictures out with --no-overlays"
+            )
 
 
 class _FrameTable(LandmarkTable):
     """``frame, seconds, x0, y0, …, spread, score, flagged``."""
 
-    def _head(self) -> str:
-        return super()._head().replace("path,", "frame,seconds,", 1)
+    _place_names = ("frame", "seconds")
 
-    def _entry(self, path: Any, answer: Answer) -> str:
-        line = super()._entry("", answer)
-        seconds = "" if math.isnan(path.seconds) else f"{path.seconds:.3f}"
-        return csv_line([str(path.number), seconds]).rstrip("\n") + line
+    def _place(self, path: Any) -> list[str]:
+        return [str(path.number), "" if math.isnan(path.seconds) else f"{path.seconds:.3f}"]
 
 
 class _FrameListing(LandmarkList):
@@ -122,8 +156,9 @@ def _predict_film(
     written: Written,
     every: int,
     options: dict[str, Any],
+    cut_off: Callable[[str], object],
 ) -> tuple[Counts, int]:
-    from brule.data.video import film_info, write_film
+    from brule.data.video import film_info, read_frames, write_film
 
     info, done = film_info(film), Counts()
     calibrated = detector.calibration_ is not None
@@ -137,7 +172,8 @@ def _predict_film(
 
         def drawn() -> Iterator[Image.Image]:
             nonlocal taken
-            for frame, answers in _answers(detector, film, every=every, options=options):
+            frames = read_frames(film, every=every, cut_off=cut_off)
+            for frame, answers in _answers(detector, frames, options=options):
                 for answer in answers:
                     table.add(frame, answer)
                     listing.add(frame, answer)
@@ -148,9 +184,8 @@ def _predict_film(
                     yield _overlay(frame, answers, detector)
 
         if written.overlays:
-            place = target.parent / "overlays" / f"{target.name}.mp4"
-            make_folder(place.parent)
-            write_film(place, drawn(), rate=info.rate / every)
+            with _unless_empty(target.parent / "overlays") as pictures:
+                write_film(pictures / f"{target.name}.mp4", drawn(), rate=info.rate / every)
         else:
             for _ in drawn():
                 pass
@@ -159,15 +194,25 @@ def _predict_film(
     return done, taken
 
 
+@contextmanager
+def _unless_empty(folder: Path) -> Iterator[Path]:
+    """A folder that is removed again if it is new and an error leaves nothing in it."""
+    new = not folder.exists()
+    make_folder(folder)
+    try:
+        yield folder
+    except BaseException:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
 def _answers(
-    detector: LandmarkDetector, film: Path, *, every: int, options: dict[str, Any]
+    detector: LandmarkDetector, frames: Iterator[Frame], *, options: dict[str, Any]
 ) -> Iterator[tuple[Frame, list[Answer]]]:
     """Each frame with the answers in it, in order; a batch of frames is in memory."""
     from itertools import islice
 
-    from brule.data.video import read_frames
-
-    frames = read_frames(film, every=every)
     size = int(options["batch_size"])
     while batch := list(islice(frames, size)):
         found = detector.predict([frame.image for frame in batch], **options)
@@ -183,12 +228,12 @@ def _overlay(frame: Frame, answers: Sequence[Answer], detector: LandmarkDetector
     return draw_objects(frame.image, [answer.points for answer in answers if answer.found], side=side, edges=detector.edges_)
 
 
-def _names(films: Sequence[Path]) -> list[str]:
-    """A name for each film's results; films of one name are numbered."""
+def _names(films: Sequence[Path], *, taken: Sequence[str] = ()) -> list[str]:
+    """A name for each film's results, none of those taken; films of one name are numbered."""
     names: list[str] = []
     for film in films:
         name, number = film.stem, 2
-        while name.lower() in (other.lower() for other in names):
+        while name.lower() in (other.lower() for other in (*taken, *names)):
             name, number = f"{film.stem}-{number}", number + 1
         names.append(name)
     return names
@@ -201,10 +246,16 @@ def extract_frames(films: Sequence[Path], folder: Path, *, most: int) -> int:
         films: to take them from.
         folder: to write to.
         most: about how many frames of all films together.
+
+    Raises:
+        ConfigError: ``most`` is below 1.
+        DataError: a film is damaged.
     """
     from brule.data.video import film_info, read_frames
     from brule.plots import save_picture
 
+    if most < 1:
+        raise ConfigError(f"--frames: expected 1 frame or more, got {most}")
     infos = [film_info(film) for film in films]
     every = max(1, sum(info.frames for info in infos) // most)
     written = 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from brule.cli.output import LAUNCHED, is_distributed, note
 from brule.errors import ConfigError
+from brule.threads import usable_cores
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -50,7 +51,7 @@ class LaunchPlan:
     def environment(self) -> dict[str, str]:
         """The variables that the processes get beside those of the launcher; what is set already stays."""
         on_cpu = {"ACCELERATE_USE_CPU": "true"} if self.cpu else {}
-        threads = {"OMP_NUM_THREADS": str(max(1, _cores() // self.devices))}
+        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // self.devices))}
         shutdown = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": _SHUTDOWN_SECONDS}
         return threads | shutdown | {name: os.environ[name] for name in (*threads, *shutdown) if name in os.environ} | on_cpu
 
@@ -233,7 +234,3 @@ def _node_rank(given: int | None, nodes: int) -> int:
     if rank is None or not 0 <= rank < nodes:
         raise ConfigError(f"--node-rank: expected which of the {nodes} machines this is, 0 to {nodes - 1}, got {rank}")
     return rank
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -87,6 +87,19 @@ def say(text: str = "") -> None:
     Console().print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
+def say_text(text: str, *, begin: str = "") -> None:
+    """Print sentences of the result in lines that fit the terminal; 80 characters where there is none.
+
+    Args:
+        text: the sentences.
+        begin: stands before them; further lines are indented by its length.
+    """
+    width, indent = max(Console().width, 20 + len(begin)), " " * len(begin)
+    lines = textwrap.wrap(printable(text), width - len(begin), break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines or [""]):
+        say(f"{indent if number else begin}{line}")
+
+
 def say_row(what: str, text: str, *, indent: int = 12) -> None:
     """Print a line of a list, whatever the names in it hold; on a terminal, it is wrapped under its beginning."""
     line = printable(text, one_line=True)
@@ -127,16 +140,17 @@ def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
         table.add_row(row.label, "  ".join(first), *(value for value, _ in others), row.floor)
     Console().print(table, highlight=False)
     say()
-    say(measured.verdict())
+    say_text(measured.verdict())
     if measured.repeat:
         again = measured.repeat
-        say(f"{again['n']:.0f} images are annotated twice; the annotations differ by {again['nme']:.2f} %.")
+        twice = "1 image is" if again["n"] == 1 else f"{again['n']:.0f} images are"
+        say_text(f"{twice} annotated twice; the annotations differ by {again['nme']:.2f} %.")
     for text in measured.warnings:
-        say(f"careful: {text}")
+        say_text(f"careful: {text}")
     say()
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        say(f"{name:<{width}}  {value}")
+        say_text(value, begin=f"{name:<{width}}  ")
 
 
 def say_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int = 1) -> None:

@@ -59,8 +59,9 @@ def predict(
     *flagged*. Where one image has several objects, the second becomes `1-object2.pts`.
 
     Coordinates are pixels of the upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* shows
-    how sure each landmark is, in pixels: once the detector is calibrated (`brule calibrate`), its expected error; before, the
-        standard deviation of a heatmap, which only orders landmarks. See docs/confidence.md.
+    how sure each landmark is, in pixels: once the detector is calibrated (`brule calibrate`), its expected error, on condition
+    that the object was found (flagged answers have none); before, the standard deviation of a heatmap, which only orders
+    landmarks. See docs/confidence.md.
 
     **Examples**
 
@@ -101,20 +102,39 @@ def predict(
     named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
     where, options = checked_device(device), {"objects": objects, "most": most, "flagged": flagged, **asdict(reading)}
     for_images = [name for name, given in (("--boxes", boxes), ("--rank", rank), ("--heatmaps", heatmaps)) if given]
+    films, others = apart(named)
+    bulk.check()
     if bulk.engine != "local":
         for_files = [*(["--format"] if tuple(format) != DEFAULT_FORMATS else []), *(["--every"] if every != 1 else [])]
         if unfit := for_images + for_files:
             raise ConfigError(f"{unfit[0]}: --engine {bulk.engine} writes Parquet files alone; predict without {unfit[0]}")
+        if films:
+            raise ConfigError(
+                f"{films[0]}: --engine {bulk.engine} reads images; films are for the local engine: leave --engine out"
+            )
         return predict_bulk(run, named, output, options=options, bulk=bulk, device=where)
-    films, others = apart(named)
     written = Written(Path(output), tuple(format), overlays)
     detector = LandmarkDetector.load(run, device=where)
+    short: list[str] = []
     if films:
-        predict_films(detector, films, written, every=every, options=options, for_images=for_images)
+        short = predict_films(
+            detector,
+            films,
+            written,
+            every=every,
+            options=options,
+            for_images=for_images,
+            beside_images=bool(others),
+            skip_bad=skip_bad,
+        )
     if others:
         _predict_images(
             detector, others, written, boxes=boxes, heatmaps=heatmaps, rank=rank, skip_bad=skip_bad, options=options
         )
+    if short and not skip_bad:
+        raise DataError("\n".join(f"{one} The frames that could be read are written" for one in short))
+    for one in short:
+        note(one)
     return 0
 
 
@@ -142,6 +162,7 @@ def _predict_images(
     names = output_names(found, common_folder(paths, found))
     if "pts" in format:
         _refuse_overwriting(names, output)
+    _note_films(paths, before)
     annotations = [path for path in find_annotations(paths) if not _is_under(path, *before)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
@@ -169,6 +190,17 @@ def _predict_images(
     if rank:
         ranking.print_first()
         say(f"all of them: {ranking.write(output)}")
+
+
+def _note_films(paths: Sequence[str], before: Sequence[str]) -> None:
+    """Say which films in folders are passed over: those are predicted only where they are named."""
+    from brule.data.discovery import find_files
+    from brule.data.video import VIDEO_SUFFIXES
+
+    inside = find_files([path for path in paths if os.path.isdir(path)], VIDEO_SUFFIXES)
+    if films := [film for film in inside if not _is_under(film, *before)]:
+        more = f" and {len(films) - 1} more films" if len(films) > 1 else ""
+        note(f"{films[0]}{more}: passed over; in a folder only images are predicted, so name films one by one or with a glob")
 
 
 def common_folder(paths: Sequence[str], found: Sequence[Path]) -> str:

@@ -58,6 +58,13 @@ class Described:
     calibrated: bool = False
     measured: bool = False
 
+    def spread(self, answer: Answer) -> np.ndarray | None:
+        """The spreads of an answer; ``None`` where nothing was found.
+
+        An expected error holds on condition that the object was found, so a flagged answer has none.
+        """
+        return None if not answer.found or (self.calibrated and answer.flagged) else answer.spread
+
 
 @dataclass
 class Counts:
@@ -136,17 +143,23 @@ class LandmarkTable(_Stream):
     Where an image has a scale, the width and height of its pixels in millimetres follow.
     """
 
+    _place_names: tuple[str, ...] = ("path",)
+
     def _head(self) -> str:
         names = self._known.names
         plain = [f"{axis}{i}" for i in range(self._known.n_points) for axis in "xy"]
         axes = plain if names is None else [f"{name}_{axis}" for name in names for axis in "xy"]
-        return csv_line(["path", *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
+        return csv_line([*self._place_names, *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
 
     def _entry(self, path: Any, answer: Answer) -> str:
-        figures = [*answer.points.ravel().tolist(), float(answer.spread.mean()), answer.score]
+        spread = self._known.spread(answer)
+        figures = [*answer.points.ravel().tolist(), math.nan if spread is None else float(spread.mean()), answer.score]
         texts = [f"{value:.3f}" if math.isfinite(value) else "" for value in figures]
         spacing = (repr(float(value)) for value in answer.spacing) if answer.spacing is not None else ("", "")
-        return csv_line([str(path), *texts, str(int(answer.flagged)), *(spacing if self._known.measured else ())])
+        return csv_line([*self._place(path), *texts, str(int(answer.flagged)), *(spacing if self._known.measured else ())])
+
+    def _place(self, path: Any) -> list[str]:
+        return [str(path)]
 
 
 class LandmarkList(_Stream):
@@ -159,7 +172,11 @@ class LandmarkList(_Stream):
 
         frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
         calibrated = self._known.calibrated
-        spread = "expected distance from the truth" if calibrated else "standard deviation of the heatmap along one axis"
+        spread = (
+            "expected distance from the truth where the object was found, none for flagged answers"
+            if calibrated
+            else "standard deviation of the heatmap along one axis"
+        )
         names = {} if self._known.names is None else {"names": list(self._known.names)}
         facts = {"landmarks": self._known.n_points, **names, "frame": frame, "spread": f"{spread}, pixels"}
         return json.dumps(facts)[:-1] + ', "images": ['
@@ -167,10 +184,11 @@ class LandmarkList(_Stream):
     def _entry(self, path: Any, answer: Answer) -> str:
         import json
 
+        spread = self._known.spread(answer)
         entry = {
             **self._place(path),
             "points": [[round(float(x), 3), round(float(y), 3)] for x, y in answer.points] if answer.found else None,
-            "spread": [round(float(value), 3) for value in answer.spread] if answer.found else None,
+            "spread": None if spread is None else [round(float(value), 3) for value in spread],
             "score": round(answer.score, 4) if math.isfinite(answer.score) else None,
             "flagged": answer.flagged,
         }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RANK = "rank.csv"
 MAX_LISTED = 10
+_FIGURES = 22  # characters of the expected errors on the terminal
 HEADER = ("rank", "path", "object", "uncertainty", "expected_error_px", "worst_landmark", "flagged")
 
 
@@ -30,7 +31,8 @@ class Ranked:
         object: number of the object in its image, from 1.
         flagged: whether the answer is probably wrong.
         uncertainty: the higher, the sooner; ``None`` if nothing was found.
-        spread: mean over the landmarks, pixels; ``None`` if nothing was found.
+        spread: mean over the landmarks, pixels; ``None`` if nothing was found. An expected error holds where the object was
+            found, so of a flagged answer it is none.
         worst: 0-based index of the landmark with the largest spread; ``None`` if nothing was found.
     """
 
@@ -77,17 +79,23 @@ class Ranking:
         """In the order of :attr:`Ranked.order`."""
         return sorted(self.rows, key=lambda row: row.order)
 
+    def expected(self, row: Ranked) -> float | None:
+        """The expected error in pixels; ``None`` where there is none."""
+        return row.spread if self.calibrated and not row.flagged else None
+
     def write(self, folder: Path) -> Path:
         """Write ``rank.csv``, whole or not at all; returns its path.
 
         The uncertainty of a calibrated detector is the expected error in percent of the crop's side, so that large images don't
-        come first because of their size. That of an uncalibrated one has no unit, and the error in pixels stays empty.
+        come first because of their size. That of an uncalibrated one has no unit, and the error in pixels stays empty, as it
+        does for flagged answers.
         """
         path = folder / RANK
         rows: list[Sequence[object]] = [HEADER]
         for rank, row in enumerate(self.ordered(), 1):
             uncertainty = "" if row.uncertainty is None else f"{100 * row.uncertainty:.4f}"
-            pixels = f"{row.spread:.3f}" if self.calibrated and row.spread is not None else ""
+            expected = self.expected(row)
+            pixels = "" if expected is None else f"{expected:.3f}"
             worst = "" if row.worst is None else row.worst
             rows.append([rank, row.path, row.object, uncertainty, pixels, worst, int(row.flagged)])
         write_text(path, csv_text(rows))
@@ -100,10 +108,15 @@ class Ranking:
                 "this detector isn't calibrated: the order shows which images are least certain, but not how large their "
                 "errors are; brule calibrate adds that"
             )
-        say("check these first:" + ("  (expected error in % of the crop's side, in pixels)" if self.calibrated else ""))
+        say("check these first:")
         for row in self.ordered()[:MAX_LISTED]:
-            figures = "  "
-            if self.calibrated and row.uncertainty is not None and row.spread is not None:
-                figures = f"{100 * row.uncertainty:6.2f} %  {row.spread:7.1f} px  "
+            figures, expected = "  ", self.expected(row)
+            if expected is not None and row.uncertainty is not None:
+                figures = f"{100 * row.uncertainty:6.2f} %  {expected:7.1f} px  "
+            elif self.calibrated:
+                figures = f"{'':{_FIGURES}}"
             remark = "  nothing found" if row.uncertainty is None else "  flagged" if row.flagged else ""
             say(f"{figures}{printable(row.path, one_line=True)}{f' (object {row.object})' if row.object > 1 else ''}{remark}")
+        if self.calibrated:
+            say("Expected error in % of the crop's side and in pixels, on condition that the")
+            say("object was found; flagged answers, which are probably wrong, have none.")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from brule.cli.dry_run import print_plan
 from brule.cli.launching import COMMAND, launch
-from brule.cli.measuring import check_measuring, validation_images
 from brule.cli.options import Output, checked_device, images_of
 from brule.cli.output import INTERRUPTED, PlainTable, commands, is_main_process, note_bad, progress_bar, say, say_commands
 from brule.cli.resuming import plan_resume, print_resume
-from brule.cli.train_options import PRESET, Machines, Settings, Sources, required
+from brule.cli.train_options import PRESET, Machines, Settings, Sources, check_measuring, required, validation_images
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def train_run(run: Path, training_data: TrainingData, record: RunRecord, *, how:
             validation=measured,
             measure_every=record.measure_every if record.measure_every > 0 else None,
             skip_bad=how.skip_bad,
-            progress=lambda done, total: progress(done, total),
+            progress=progress,
         )
     leave_distributed()
     if not is_main_process():

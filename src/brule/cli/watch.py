@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 SILENT_SECONDS = 120.0
+MAX_EVERY = 86400.0  # seconds: a day
 BAR_WIDTH = 60
 MIN_CURVE = 12  # characters, however narrow the terminal is
 _BARS = "▁▂▃▄▅▆▇█"
@@ -47,8 +48,8 @@ def watch(run: Path, /, *, once: bool = False, every: float = 2.0, width: int = 
     from rich.console import Console
     from rich.live import Live
 
-    if every <= 0 or width < 1:
-        raise ConfigError(f"watch: expected --every > 0 and --width ≥ 1, got {every:g} and {width}")
+    if not 0 < every <= MAX_EVERY or width < 1:
+        raise ConfigError(f"watch: expected --every > 0 (at most {MAX_EVERY:g}) and --width ≥ 1, got {every:g} and {width}")
     console, state = Console(), RunState.read(run)
     if once or state.finished:
         console.print(_shown(state, width, console))
@@ -78,9 +79,11 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return ""
     count = min(width, len(values))
     edges = [round(i * len(values) / count) for i in range(count + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    means = [sum(value / (b - a) for value in values[a:b]) for a, b in pairwise(edges)]
     if min(means) > 0 and max(means) > _WIDE * min(means):
         means = [math.log(mean) for mean in means]
+    if math.isinf(max(means) - min(means)):
+        means = [mean / 2 for mean in means]
     low, high = min(means), max(means)
     if high <= low:
         return _BARS[0] * count
@@ -89,6 +92,8 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as text, in hours, minutes and seconds."""
+    if not math.isfinite(seconds):
+        return "an unknown time"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -15,7 +15,7 @@ from brule.data.discovery import Paths, as_paths, find_images_if_any
 from brule.data.edges import Edges
 from brule.data.formats import Annotation, Annotations, Format, format_for, format_named
 from brule.data.formats.outlines import with_outline_points
-from brule.data.images import image_orientation, image_size, image_spacing
+from brule.data.images import image_header, image_size
 from brule.data.names import Names
 from brule.data.predictions import prediction_table
 from brule.data.reading import by_image, read_sources
@@ -84,7 +84,7 @@ def convert(
     given = collect(source, bad, only=None if read_as is None else format_named(read_as, to_read=True), images=images)
     if outline_points is not None:
         given = with_outline_points(given, outline_points)
-    given = _of_one_count(given, into, bad)
+    given = _whole(_of_one_count(given, into, bad), into, bad)
     if not into.one_image:
         given = replace(given, items=[replace(item, image=_from(item.image, target.parent)) for item in given.items])
     lost = into.lost(given)
@@ -196,6 +196,20 @@ def _of_one_count(given: Annotations, into: Format, bad: BadFiles) -> Annotation
     return replace(given, items=items)
 
 
+def _whole(given: Annotations, into: Format, bad: BadFiles) -> Annotations:
+    """Leave out the objects that the format can't hold."""
+    items = []
+    for item in given.items:
+        reason = into.refuses(given, item) if item.labelled else None
+        if reason is None:
+            items.append(item)
+        else:
+            bad.reject(Path(item.image), reason)
+    if given.items and not items:
+        raise DataError(f"no object is left to convert; the first bad one: {bad[0]}")
+    return replace(given, items=items)
+
+
 def _located_all(pairs: Iterable[tuple[Annotation, Path | None]], bad: BadFiles) -> list[Annotation]:
     """Records with their images' paths and sizes; those of broken images are left out, and each image is listed once."""
     items: list[Annotation] = []
@@ -214,10 +228,9 @@ def _located_all(pairs: Iterable[tuple[Annotation, Path | None]], bad: BadFiles)
 
 def _located(item: Annotation, image: Path) -> Annotation:
     """A record with its image's absolute path and size, in pixels of the upright image."""
-    size = image_size(image)
-    item = as_upright(item, size, image_orientation(image)).annotation
-    spacing = item.spacing or image_spacing(image)
-    return replace(item, image=os.path.abspath(image), size=item.size or size, spacing=spacing)
+    header = image_header(image)
+    item = as_upright(item, header.size, header.orientation).annotation
+    return replace(item, image=os.path.abspath(image), size=item.size or header.size, spacing=item.spacing or header.spacing)
 
 
 def _from(image: str, folder: Path) -> str:

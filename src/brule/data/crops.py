@@ -23,6 +23,7 @@ from brule.data.crop_store import STORE_VERSION, Store
 from brule.data.images import as_image, crop_image, load_crop, whole_image_crop
 from brule.data.samples import CROP_SCALE, BadFile, BadFiles, Box, Sample, SampleList, common_n_points, crop_box
 from brule.errors import ConfigError, DataError
+from brule.threads import usable_cores
 
 Progress = Callable[[int, int], object]
 _Crop = tuple[int, float, float]  # size, scale, context
@@ -268,5 +269,4 @@ def _decoded(
 
 def default_workers() -> int:
     """Number of decoding threads: one per core, at most eight."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, 8)
+    return min(usable_cores(), 8)

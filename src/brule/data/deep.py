@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -12,11 +13,12 @@ _OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L
 _TWELVE_BITS = 16  # the upper byte of values of up to 12 bits is below
 
 
-def deep_colour(image: Image.Image) -> np.ndarray | None:
+def deep_colour(image: Image.Image, content: bytes | None = None) -> np.ndarray | None:
     """The values of an image of 16 bits per channel that holds no more than 12; loads the image.
 
     Args:
         image: an open file.
+        content: the bytes that it was opened from, if it is no file.
 
     Returns:
         ``(H, W, 3)`` uint16; None for any other image, whose upper 8 bits are what is seen.
@@ -27,7 +29,10 @@ def deep_colour(image: Image.Image) -> np.ndarray | None:
     upper = np.asarray(image)
     if upper.max() >= _TWELVE_BITS:
         return None
-    with Image.open(_source(image)) as other:
+    source = getattr(image, "filename", "") if content is None else io.BytesIO(content)
+    if not source:  # opened by somebody else from what can't be opened again
+        return None
+    with Image.open(source) as other:
         if not other.tile or not all(_raw_mode(tile).startswith("RGB;16") for tile in other.tile):
             return None
         # The decoder takes the byte that counts; with the other order of bytes, it takes the lower one.
@@ -35,13 +40,6 @@ def deep_colour(image: Image.Image) -> np.ndarray | None:
         other.load()
         lower = np.asarray(other)
     return upper.astype(np.uint16) * np.uint16(256) + lower
-
-
-def _source(image: Image.Image) -> Any:
-    name = getattr(image, "filename", "")
-    if not name:
-        raise ValueError("an image of 16 bits per channel that is no file")
-    return name
 
 
 def _raw_mode(tile: Any) -> str:

@@ -30,13 +30,16 @@ def is_dicom(path: Path) -> bool:
         return file.read(_PREAMBLE)[128:] == _MARK
 
 
-def dicom_size(path: Path) -> tuple[int, int]:
-    """Width and height of a DICOM image, without its pixels.
+def dicom_header(path: Path) -> tuple[tuple[int, int], tuple[float, float] | None]:
+    """Width and height of a DICOM image without its pixels, and the millimetres per pixel along x and y, if it states them.
+
+    The length of a pixel is that at the object, else that at the detector.
 
     Raises:
         DataError: as for :func:`open_dicom`.
     """
-    return _size(path, _read(path, header_only=True))
+    found = _read(path, header_only=True)
+    return _size(path, found), _spacing(found)
 
 
 def open_dicom(path: Path) -> Image.Image:
@@ -68,16 +71,7 @@ def _size(path: Path, found: Any) -> tuple[int, int]:
     return size
 
 
-def pixel_spacing(path: Path | str) -> tuple[float, float] | None:
-    """Millimetres per pixel along x and y, if a DICOM file states them: at the object, else at the detector.
-
-    Raises:
-        DataError: pydicom isn't installed, or the file is damaged.
-    """
-    path = Path(path)
-    if not path.is_file() or not is_dicom(path):
-        return None
-    found = _read(path, header_only=True)
+def _spacing(found: Any) -> tuple[float, float] | None:
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
             y, x = (float(value) for value in getattr(found, name, None) or ())  # rows first

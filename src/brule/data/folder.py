@@ -14,7 +14,7 @@ import numpy as np
 
 from brule.data.discovery import Paths, as_paths, find_images, find_images_if_any, is_project, listed, suffixes_text
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation
-from brule.data.images import image_orientation, image_size, image_spacing
+from brule.data.images import image_header, image_spacing
 from brule.data.reading import Labels, Sources, by_image, foreign_notes, read_sources
 from brule.data.remarks import Remarks
 from brule.data.samples import BadFiles, Box, Sample, SampleList, landmark_box, reject_odd_counts
@@ -76,6 +76,8 @@ def read_folder(
     samples = reject_odd_counts(samples, bad)
     if require_points:
         samples = _labelled_only(samples, bad, directory)
+    if not samples and not images:
+        raise DataError(str(bad[0]))
     if not samples:
         raise DataError(f"{listed(directory)}: none of the {len(images)} images can be used; the first: {bad[0]}")
     return SampleList(samples, bad=bad, layout=sources.layout, notes=[*sources.notes, *foreign, *remarks.notes()])
@@ -86,16 +88,16 @@ def _read_image(image: Path, labels: Labels, *, bad: BadFiles, remarks: Remarks)
     stated = next((item.spacing for item, _ in labels if item.spacing is not None), None)
     labels = [(item, source) for item, source in labels if item.labelled or item.box is not None]
     try:
-        size, spacing = image_size(image), stated or image_spacing(image)
-        orientation = image_orientation(image) if labels else 1
-        remarks.add_image(image)
+        header = image_header(image, count=True)
     except DataError as error:
         bad.reject_error(image, error)
         return []
+    remarks.add_image(image, header)
+    size, spacing = header.size, stated or header.spacing
     samples = [] if labels else [Sample(image, spacing=spacing)]
     for item, source in labels:
         try:
-            turned = as_upright(item, size, orientation)
+            turned = as_upright(item, size, header.orientation)
             samples.append(replace(_sample(image, size, turned.annotation, source=source), spacing=spacing))
             remarks.add_turned(source, image, turned.remark)
             if turned.annotation.points is not None:

@@ -189,7 +189,10 @@ def is_below(path: str, folder: str) -> bool:
 
 def _working_folder() -> list[str]:
     """The folder that the user works in, unless that is the home folder or one above: everything is below these."""
-    folder, home = os.getcwd(), os.path.expanduser("~")
+    try:
+        folder, home = os.getcwd(), os.path.expanduser("~")
+    except OSError:  # it was removed
+        return []
     return [] if is_below(os.path.join(home, ""), folder) else [folder]
 
 

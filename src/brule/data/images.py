@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,14 @@ from PIL import Image, UnidentifiedImageError
 from brule.coordinates import box_edges, image_box
 from brule.data.cutting import Picture
 from brule.data.deep import deep_colour
-from brule.data.dicom import dicom_size, pixel_spacing
+from brule.data.dicom import dicom_header
 from brule.data.large import LARGE, bands, block_for, check_memory, in_parts, is_large, region, stored_orientation
 from brule.data.opening import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from brule.data.opening import is_dicom_file, opened
 from brule.data.pixels import UPRIGHT, channels_last, rgb
 from brule.data.pixels import to_8bit as to_8bit
 from brule.data.samples import CROP_SCALE, Box, Sample, crop_box
-from brule.errors import DataError
+from brule.errors import DataError, ImageTooLarge
 
 _ORIENTATION_TAG = 0x0112
 # JPEG decoders can halve an image for free while decoding; stop at twice the wanted size, so that the good filter that
@@ -42,21 +43,69 @@ def load_image(path: Path | str) -> Image.Image:
     """
     with opened(Path(path)) as image:
         check_memory(Path(path), image, as_rgb=True)
-        return _upright_rgb(image)
+        return upright(image)
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What is known of an image file before it is decoded.
+
+    Attributes:
+        size: width and height of the upright image in pixels.
+        orientation: how its EXIF data turns it, from 1 (not at all) to 8.
+        spacing: millimetres per pixel along x and y, where it states them (DICOM).
+        pictures: how many it holds, of which the first is read; 1 if they weren't counted.
+    """
+
+    size: tuple[int, int]
+    orientation: int = 1
+    spacing: tuple[float, float] | None = None
+    pictures: int = 1
+
+
+def image_header(path: Path | str, *, count: bool = False) -> ImageHeader:
+    """Read the header of an image file; it is opened once.
+
+    Args:
+        path: the file.
+        count: its pictures, which takes a while for some animations.
+
+    Raises:
+        DataError: as for :func:`load_image`, though damage behind the header stays unseen.
+    """
+    path = Path(path)
+    if is_dicom_file(path):
+        size, spacing = dicom_header(path)
+        return ImageHeader(size, spacing=spacing)
+    with opened(path) as image:
+        # Pillow's PNG class decodes the whole image to look for EXIF data behind it; the base class only looks before.
+        turned = _orientation(image, header_only=True)
+        size = (image.height, image.width) if turned >= 5 else (image.width, image.height)
+        # Pillow turns TIFF files itself, but states how they are stored.
+        stated = getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG, 1) if image.format == "TIFF" else turned
+        # A JPEG of several pictures is a photograph with its preview, or with the view of a second lens.
+        several = count and image.format not in ("MPO", "JPEG")
+        return ImageHeader(size, stated if stated in UPRIGHT else 1, pictures=getattr(image, "n_frames", 1) if several else 1)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
     """Width and height of the upright image in pixels, from the file's header alone.
 
     Raises:
-        DataError: as for :func:`load_image`, though damage behind the header stays unseen.
+        DataError: as for :func:`image_header`.
     """
-    if is_dicom_file(Path(path)):
-        return dicom_size(Path(path))
-    with opened(Path(path)) as image:
-        # Pillow's PNG class decodes the whole image to look for EXIF data behind it; the base class only looks before.
-        swapped = _orientation(image, header_only=True) >= 5
-        return (image.height, image.width) if swapped else (image.width, image.height)
+    return image_header(path).size
+
+
+def size_of(image: Path | str | Sample | Image.Image | np.ndarray) -> tuple[int, int]:
+    """Width and height of a file, from its header alone, or of an image in memory.
+
+    Raises:
+        DataError: as for :func:`image_header` or :func:`as_image`.
+    """
+    if isinstance(image, Sample):
+        image = image.path
+    return image_size(image) if isinstance(image, (str, Path)) else as_image(image).size
 
 
 def load_reduced(path: Path | str, side: int) -> Image.Image:
@@ -81,47 +130,18 @@ def load_reduced(path: Path | str, side: int) -> Image.Image:
             return piece.resize(size, Image.Resampling.BICUBIC, box=(0, 0, width / block, height / block))
         _draft(image, orientation, factor * _DRAFT_MARGIN)
         check_memory(Path(path), image, as_rgb=True)
-        upright = _upright_rgb(image)
+        whole = upright(image)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        return upright if upright.size == size else upright.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-
-
-def image_orientation(path: Path | str) -> int:
-    """How a file's EXIF data turns it, from 1 (not at all) to 8; from the file's header alone.
-
-    Raises:
-        DataError: as for :func:`image_size`.
-    """
-    if is_dicom_file(Path(path)):
-        return 1
-    with opened(Path(path)) as image:
-        if image.format == "TIFF":
-            value = getattr(image, "tag_v2", {}).get(_ORIENTATION_TAG, 1)
-            return value if value in UPRIGHT else 1
-        return _orientation(image, header_only=True)
+        return whole if whole.size == size else whole.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def image_spacing(path: Path | str) -> tuple[float, float] | None:
-    """Millimetres per pixel along x and y, where an image file states them (DICOM); from its header alone.
+    """Millimetres per pixel along x and y, where an image file states them (DICOM); other files aren't opened.
 
     Raises:
-        DataError: as for :func:`image_size`.
+        DataError: as for :func:`image_header`.
     """
-    return pixel_spacing(Path(path)) if is_dicom_file(Path(path)) else None
-
-
-def image_remarks(path: Path | str) -> list[str]:
-    """What a user should know about an image file, from its header alone; usually empty.
-
-    Raises:
-        DataError: as for :func:`image_size`.
-    """
-    if is_dicom_file(Path(path)):
-        return []
-    with opened(Path(path)) as image:
-        # A JPEG of several pictures is a photograph with its preview, or with the view of a second lens.
-        count = 1 if image.format in ("MPO", "JPEG") else getattr(image, "n_frames", 1)
-        return [f"holds {count} pictures, of which the first is read"] if count > 1 else []
+    return image_header(path).spacing if is_dicom_file(Path(path)) else None
 
 
 def check_image(path: Path | str) -> None:
@@ -139,9 +159,20 @@ def check_image(path: Path | str) -> None:
         image.load()
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """An open image file as upright RGB."""
-    return _upright_rgb(image)
+def upright(image: Image.Image, content: bytes | None = None) -> Image.Image:
+    """An open image as upright RGB.
+
+    Args:
+        image: of a file, or of the bytes of one.
+        content: these bytes.
+    """
+    orientation = _orientation(image)
+    deep = deep_colour(image, content)  # loads it
+    picture = rgb(image) if deep is None else Image.fromarray(to_8bit(deep))
+    if orientation in UPRIGHT:
+        picture = picture.transpose(UPRIGHT[orientation])
+    picture.info = {}  # or the orientation would still be there, and somebody would apply it again
+    return picture
 
 
 def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, *, context: float = 1.0) -> tuple[np.ndarray, Box]:
@@ -175,7 +206,7 @@ def load_crop(sample: Sample, size: int, scale: float = CROP_SCALE, *, context: 
             return part.cut((left - x, top - y, right - x, bottom - y), size, sample.angle), box
         shrunk = _draft(image, orientation, size * _DRAFT_MARGIN / (box[2] - box[0]))
         check_memory(sample.path, image, as_rgb=True)
-        return Picture(_upright_rgb(image), (width, height), shrunk).cut(box, size, sample.angle), box
+        return Picture(upright(image), (width, height), shrunk).cut(box, size, sample.angle), box
 
 
 def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda width, height: 1.0) -> Picture:
@@ -199,7 +230,7 @@ def load_picture(path: Path | str, factor: Callable[[int, int], float] = lambda 
             return Picture(piece, size, float(block))
         shrunk = _draft(image, orientation, factor(*size))
         check_memory(Path(path), image, as_rgb=True)
-        return Picture(_upright_rgb(image), size, shrunk)
+        return Picture(upright(image), size, shrunk)
 
 
 def load_part(path: Path | str, window: tuple[int, int, int, int], *, block: int) -> Image.Image:
@@ -225,7 +256,7 @@ def load_part(path: Path | str, window: tuple[int, int, int, int], *, block: int
             return piece.crop((column, row, column + size[0], row + size[1]))
         shrunk = _draft(image, orientation, 1 / block)
         check_memory(Path(path), image, as_rgb=True)
-        whole = _upright_rgb(image)
+        whole = upright(image)
         left_, top_, right_, bottom_ = (edge / shrunk for edge in window)
         return whole.resize(size, box=(left_, top_, min(right_, whole.width), min(bottom_, whole.height)))
 
@@ -262,7 +293,7 @@ def decode_image(content: bytes, name: str = "image", *, max_pixels: int = LARGE
         max_pixels: larger images are refused before they are decoded.
 
     Raises:
-        DataError: it is no image, damaged, or too large.
+        DataError: it is no image, damaged, or too large (:class:`~brule.errors.ImageTooLarge`).
     """
     if not content:
         raise DataError(f"{name}: expected the bytes of an image file, got none")
@@ -270,14 +301,14 @@ def decode_image(content: bytes, name: str = "image", *, max_pixels: int = LARGE
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > max_pixels:
                 size = f"{image.width:,} × {image.height:,}"
-                raise DataError(f"{name}: the image has {size} pixels; expected at most {max_pixels:,} in all")
-            return _upright_rgb(image)
+                raise ImageTooLarge(f"{name}: the image has {size} pixels; expected at most {max_pixels:,} in all")
+            return upright(image, content)
     except DataError:
         raise
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: not an image, or of a kind that Pillow can't read") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name}: the image has too many pixels; expected at most {max_pixels:,}") from error
+        raise ImageTooLarge(f"{name}: the image has too many pixels; expected at most {max_pixels:,}") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError, …
         raise DataError(f"{name}: the image is broken or truncated ({error})") from error
 
@@ -301,8 +332,13 @@ def as_image(image: object, name: str = "image") -> Image.Image:
     if isinstance(image, (bytes, bytearray, memoryview)):
         return decode_image(bytes(image), name)
     if hasattr(image, "detach"):
-        image = channels_last(image)  # type: ignore[arg-type]
+        try:
+            image = channels_last(image)  # type: ignore[arg-type]
+        except (RuntimeError, TypeError) as error:
+            raise DataError(f"{name}: expected a dense tensor with values, got one that NumPy can't hold ({error})") from error
     if isinstance(image, Image.Image):
+        if 0 in image.size:
+            raise DataError(f"{name}: expected an image with pixels, got one of {image.width} × {image.height}")
         try:
             return rgb(image)
         except Exception as error:  # a lazily opened file may turn out to be broken only now
@@ -328,16 +364,6 @@ def _orientation(image: Image.Image, *, header_only: bool = False) -> int:
     except Exception:  # broken EXIF data doesn't concern the pixels
         return 1
     return value if isinstance(value, int) and value in UPRIGHT else 1
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    orientation = _orientation(image)
-    deep = deep_colour(image)  # loads it
-    picture = rgb(image) if deep is None else Image.fromarray(to_8bit(deep))
-    if orientation in UPRIGHT:
-        picture = picture.transpose(UPRIGHT[orientation])
-    picture.info = {}  # or the orientation would still be there, and somebody would apply it again
-    return picture
 
 
 def _draft(image: Image.Image, orientation: int, factor: float) -> float:

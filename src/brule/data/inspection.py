@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brule.arrays import evenly_spread
 from brule.coordinates import image_box, pixels_to_unit
 from brule.data.crops import default_workers
 from brule.data.discovery import Paths
@@ -118,7 +119,7 @@ def contact_sheet(samples: SampleList, *, count: int = 24, size: int = 192) -> S
     """
     labelled = [sample for sample in samples if sample.points is not None]
     known = labelled or list(samples)
-    chosen = [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int))]
+    chosen = [known[i] for i in evenly_spread(len(known), count)]
     n_points = samples.n_points or 0
     images, points = [], []
     for sample in chosen:

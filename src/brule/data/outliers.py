@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brule.arrays import evenly_spread
+
 MIN_SHAPES = 5  # fewer show no usual distance
 MIN_LANDMARKS = 4  # a similarity has four parameters: it can lay any two landmarks on theirs
 USUAL = 8.0  # times the usual distance of a landmark: farther is odd …
@@ -60,7 +62,7 @@ def odd_shapes(shapes: Sequence[np.ndarray], *, names: Sequence[str] | None = No
     if len(z) < MIN_SHAPES:
         return []
     z = z[:, common]
-    median = _median_shape(z[np.unique(np.linspace(0, len(z) - 1, min(len(z), MAX_SHAPES)).astype(int))])
+    median = _median_shape(z[evenly_spread(len(z), MAX_SHAPES)])
     distances = np.concatenate([_distances(z[start : start + _CHUNK], median) for start in range(0, len(z), _CHUNK)])
     usual = np.nanmedian(distances, axis=0)
     usual = np.maximum(np.maximum(usual, np.nanmedian(usual)), _FLOOR)  # of few shapes, some landmark is always close by chance
@@ -119,7 +121,7 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 def _median_shape(z: np.ndarray) -> np.ndarray:
     """The median of aligned shapes, centred, of size 1: ``(N,)`` complex."""
-    candidates = z[np.unique(np.linspace(0, len(z) - 1, min(len(z), 15)).astype(int))]
+    candidates = z[evenly_spread(len(z), 15)]
     whole = [own for own in candidates if np.isfinite(own).all()] or [_filled(own) for own in candidates]
     shape = min((_normal(own) for own in whole), key=lambda own: float(np.nanmedian(_distances(z, own), axis=1).sum()))
     for _ in range(3):

@@ -14,9 +14,11 @@ from brule.data.discovery import Paths, as_paths, find_annotations, find_foreign
 from brule.data.formats import ANNOTATION_SUFFIXES, Annotation, Annotations, Format, SizeOf, formats_of, load
 from brule.data.formats.foreign import HDF5_SUFFIXES, odd_content, way_out
 from brule.data.formats.record import in_one_order
+from brule.data.formats.values import load_table
 from brule.data.image_lookup import ImageFinder, KnownImages, is_below
 from brule.data.names import name_remarks
 from brule.data.predictions import NOTE, is_prediction_list, prediction_table, read_if_predictions
+from brule.data.projects import Projects
 from brule.data.samples import BadFiles, Layout
 from brule.errors import DataError
 
@@ -262,6 +264,7 @@ class _Reader:
         self.spoilt: set[str] = set()
         self._notes: dict[str, list[Path]] = {}
         self._predicted: dict[Path, bool] = {}
+        self._projects = Projects()
 
     def add_notes(self, path: Path, notes: Iterable[str]) -> None:
         """Note what was remarked on a file."""
@@ -320,8 +323,7 @@ class _Reader:
             return None
         if found is None:
             if explicit:
-                unknown = f"no annotation of a known format for {path.suffix.lower()} files; see docs/formats.md"
-                self._bad.reject(path, odd_content(path, None) or unknown if path.suffix.lower() in HDF5_SUFFIXES else unknown)
+                self._bad.reject(path, _unknown(path))
             return None
         if found.predicted and not explicit and self._only is None:
             # Predictions never become labels by being in a folder.
@@ -333,6 +335,8 @@ class _Reader:
         images = self._images(path, finder, found, required=bool(required)) if self._match else []
         if required is None:
             images = [image if image is not None and self._known.holds(image) else None for image in images]
+        if (project := self._projects.of(path)) is not None:
+            found = project.added_to(found, images)
         return Source(path, found, required is not None, images)
 
     def _walked(self, path: Path) -> bool:
@@ -366,6 +370,17 @@ class _Reader:
     @staticmethod
     def _names_images(path: Path) -> bool:
         return any(format.names_images for format in formats_of(path))
+
+
+def _unknown(path: Path) -> str:
+    """Why a file of its suffix is no annotation, in a sentence without its name."""
+    suffix = path.suffix.lower()
+    what = None
+    if suffix in HDF5_SUFFIXES:
+        what = odd_content(path, None)
+    elif suffix in (".csv", ".tsv"):
+        what = odd_content(path, load_table(path))
+    return what or f"no annotation of a known format for {suffix} files; see docs/formats.md"
 
 
 def _beside(images: Iterable[Path]) -> list[Path]:

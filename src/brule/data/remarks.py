@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.data.images import image_remarks
+from brule.data.images import ImageHeader
 from brule.data.turning import turned_note
 
 _CORNER = 0.1  # of width and height
@@ -33,14 +33,10 @@ class Remarks:
         self._turned: dict[str, dict[tuple[Path, str], None]] = defaultdict(dict)
         self._corners: dict[Path, _Corner] = defaultdict(_Corner)
 
-    def add_image(self, image: Path) -> None:
-        """Look at the header of an image.
-
-        Raises:
-            DataError: it is broken.
-        """
-        for text in image_remarks(image):
-            self._images[text].append(str(image))
+    def add_image(self, image: Path, header: ImageHeader) -> None:
+        """Look at the header of an image, whose pictures were counted."""
+        if header.pictures > 1:
+            self._images[f"holds {header.pictures} pictures, of which the first is read"].append(str(image))
 
     def add_turned(self, source: Path, image: Path, kind: str) -> None:
         """Note how an annotation fits an image that its EXIF data turns; see :mod:`brule.data.turning`."""

@@ -136,7 +136,7 @@ class Layout:
     Args:
         names: one name per landmark, all different; None if they have none.
         edges: pairs of indices, from 0.
-        curves: the number of landmarks on each curve, which are the last ones in their order (TPS files have it).
+        curves: the landmarks along each curve, in order; a file of TPS holds them behind the others.
         kind: what the object is called.
 
     Raises:
@@ -145,7 +145,7 @@ class Layout:
 
     names: tuple[str, ...] | None = None
     edges: tuple[tuple[int, int], ...] = ()
-    curves: tuple[int, ...] = ()
+    curves: tuple[tuple[int, ...], ...] = ()
     kind: str = "object"
 
     def __post_init__(self) -> None:

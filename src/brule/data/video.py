@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from brule.files import atomic_write
 
 if TYPE_CHECKING:
     import os
+
+_log = logging.getLogger("brule")
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"))
 _QUARTER_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
@@ -69,12 +73,13 @@ def film_info(path: Path | str) -> FilmInfo:
         return FilmInfo(stream.frames or round(seconds * rate), rate)
 
 
-def read_frames(path: Path | str, *, every: int = 1) -> Iterator[Frame]:
+def read_frames(path: Path | str, *, every: int = 1, cut_off: Callable[[str], object] = _log.warning) -> Iterator[Frame]:
     """The frames of a film, one after the other; one at a time is in memory.
 
     Args:
         path: the film.
         every: use every Nth frame, starting with the first.
+        cut_off: called after the last frame with a message that names the film, if its head states more frames.
 
     Raises:
         ConfigError: PyAV isn't installed, or ``every`` isn't positive.
@@ -84,10 +89,14 @@ def read_frames(path: Path | str, *, every: int = 1) -> Iterator[Frame]:
         raise ConfigError(f"every: expected at least 1, got {every}")
     with _opened(Path(path)) as (container, stream):
         stream.thread_type = "AUTO"
+        number, begin, frame = -1, None, None
         for number, frame in enumerate(container.decode(stream)):
+            begin = frame.time if number == 0 else begin
             if number % every == 0:
                 seconds = math.nan if frame.time is None else float(frame.time)
                 yield Frame(number, seconds, _upright(frame.to_image(), getattr(frame, "rotation", 0)))
+        if 0 <= number < stream.frames - 1 and _ends_early(stream, begin, frame):
+            cut_off(f"{path}: states {stream.frames} frames, {number + 1} could be read: cut off?")
 
 
 def write_film(path: Path, images: Iterable[Image.Image], *, rate: float) -> int:
@@ -111,17 +120,12 @@ def write_film(path: Path, images: Iterable[Image.Image], *, rate: float) -> int
         stream = container.add_stream(_codec(av), rate=Fraction(rate).limit_denominator(1001))
         stream.width, stream.height = (side - side % 2 for side in first.size)
         stream.pix_fmt = "yuv420p"
-        for image in _chained(first, images):
+        for image in chain([first], images):
             frame = av.VideoFrame.from_image(image.crop((0, 0, stream.width, stream.height)))
             container.mux(stream.encode(frame))
             count += 1
         container.mux(stream.encode())
     return count
-
-
-def _chained(first: Image.Image, others: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    yield first
-    yield from others
 
 
 @contextmanager
@@ -137,6 +141,18 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             yield container, container.streams.video[0]
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: no film, or a damaged one ({error.strerror})") from error
+
+
+def _ends_early(stream: Any, begin: float | None, last: Any) -> bool:
+    """Whether a film's last frame is before the end that its head states, counted from the time of the first.
+
+    A phone that trims a film leaves the frames outside in the file, and in their number, but shortens the duration.
+    """
+    if stream.duration is None or begin is None or last.time is None:
+        return True
+    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    shown = float((last.duration or 0) * last.time_base) or 1 / rate
+    return float(last.time - begin) + shown < float(stream.duration * stream.time_base) - 0.5 / rate
 
 
 def _pyav() -> Any:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
 from brule.arrays import Array, mean_of_present
-from brule.data import BadFiles, SampleList, build_cache
+from brule.data import BadFiles, Sample, SampleList, build_cache
 from brule.detector.fitted import FittedDetector
 from brule.detector.measuring import check_annotation
 from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, tta_transforms
-from brule.errors import DataError
+from brule.errors import ConfigError, DataError
 from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_coverage
 
 Progress = Callable[[int, int], object]
@@ -64,21 +65,51 @@ class Quality:
         }
 
 
+@dataclass(frozen=True)
+class WholeImages:
+    """What expected errors are worth where the detector finds the object itself: one view, images of one annotated object.
+
+    The error models were fitted to the same images, inside the true boxes.
+
+    Attributes:
+        images: how many there are.
+        flagged: how many answers are flagged as probably wrong, or missing.
+        expected: mean expected error of the other answers, in percent of the crop's side; NaN without any.
+        true: their mean true error.
+    """
+
+    images: int
+    flagged: int
+    expected: float
+    true: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        figures = {"expected": self.expected, "true": self.true}
+        return {
+            "images": self.images,
+            "flagged": self.flagged,
+            **{name: value if np.isfinite(value) else None for name, value in figures.items()},
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class CalibrationReport:
     """What a calibration found.
 
     Attributes:
-        calibration: the error models, fitted to all images; the detector has them now.
+        calibration: the error models, fitted to all images inside their true boxes; the detector has them now.
         before: Spearman's ρ of the heatmap's spread alone, which an uncalibrated detector returns, and the error.
         quality: for 1, 2, … views.
         bad: files that were left out.
+        whole: how the expected errors do on whole images; ``None`` where the detector has no locator.
     """
 
     calibration: Calibration
     before: Estimate
     quality: list[Quality]
     bad: BadFiles
+    whole: WholeImages | None = None
 
 
 class CalibrateKeywords(TypedDict, total=False):
@@ -105,6 +136,10 @@ def calibrate_detector(
 ) -> CalibrationReport:
     """Calibrate a detector: from now on the spread that it predicts is an expected error.
 
+    The errors are those inside the true boxes, so an expected error holds on condition that the object was found. Where it
+    wasn't, the true error is larger: there, the detector flags its answer. Where it has a locator, both errors are compared
+    on whole images, too.
+
     Keep it with :meth:`LandmarkDetector.save`, or with :func:`brule.detector.write_calibration` in its folder.
 
     Args:
@@ -123,8 +158,10 @@ def calibrate_detector(
 
     Raises:
         DataError: fewer than ten images, another number of landmarks, or a bad file.
-        ConfigError: a number of views that there isn't.
+        ConfigError: a number of views that there isn't, or two different ones.
     """
+    if views is not None and tta not in (DEFAULT_TTA, views):
+        raise ConfigError(f"calibrate: tta={tta} and views={views} are two names of one option; give one of them")
     most = tta if views is None else views
     tta_transforms(most, mirror=True)
     samples = check_annotation(detector, samples)
@@ -151,7 +188,35 @@ def calibrate_detector(
     assert before is not None
     facts = {"unit": "percent of the crop's side", "folds": FOLDS, "seed": seed, "quality": [one.to_dict() for one in quality]}
     detector.calibration_ = Calibration(maps, len(truth), facts)
-    return CalibrationReport(detector.calibration_, before, quality, BadFiles([*samples.bad, *cache.bad], skip=True))
+    bad, whole = BadFiles([*samples.bad, *cache.bad], skip=True), None
+    if detector.whereabouts_.locator is not None:
+        whole = _on_whole_images(detector, cache.samples, batch_size=batch_size, progress=predicting)
+        detector.calibration_ = replace(detector.calibration_, facts={**facts, "whole_images": whole.to_dict()})
+    return CalibrationReport(detector.calibration_, before, quality, bad, whole)
+
+
+def _on_whole_images(
+    detector: FittedDetector, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None
+) -> WholeImages:
+    """Expected and true errors of a calibrated detector, without boxes."""
+    counts = Counter(sample.path for sample in samples)
+    truths = {one.path: np.asarray(one.points, dtype=np.float64) for one in samples if counts[one.path] == 1}
+    errors, flagged, done = [], 0, 0
+    shown = SampleList([Sample(path) for path in truths], bad=BadFiles(skip=True))
+    for batch, found in detector.iter_predict(shown, skip_bad=True, flagged="keep", batch_size=batch_size):
+        for sample, one in zip(batch, found, strict=True):
+            if one.flagged or not one.found:
+                flagged += 1
+                continue
+            pixels, truth = one.spread.double().numpy(), truths[sample.path]
+            side = pixels.mean() / one.uncertainty  # spread is in pixels, uncertainty the mean of the same in sides of the crop
+            true = np.linalg.norm(one.points.double().numpy() - truth, axis=1)
+            errors.append([100 * np.mean(values[np.isfinite(true)]) / side for values in (pixels, true)])
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(truths))
+    expected, true = np.mean(errors, axis=0).tolist() if errors else (np.nan, np.nan)
+    return WholeImages(done, flagged, expected, true)
 
 
 def _predict_all_views(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -62,6 +63,9 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.objects not in ("best", "all"):
             raise ConfigError(f"objects: expected 'best' or 'all', got {self.objects!r}")
+        for name in ("refine", "tta", "batch_size", "most"):
+            if not isinstance(value := getattr(self, name), Integral) and (value is not None or name != "refine"):
+                raise ConfigError(f"{name}: expected a whole number, got {value!r}")
         if self.refine is not None and self.refine < 0:
             raise ConfigError(f"refine: expected 0 or more refinement passes, got {self.refine}")
         if self.most < 1:

@@ -17,7 +17,7 @@ from brule.detector.refinement import CropFrame
 from brule.detector.starting import Origin
 from brule.detector.training_images import TrainingImages
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
-from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, read_json
+from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, has_final, read_json
 from brule.detector.whereabouts import Whereabouts
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
@@ -148,7 +148,7 @@ def read_detector(folder: Path) -> Stored:
     tensors, _ = read_safetensors(folder / WEIGHTS)
     check_values(folder / WEIGHTS, tensors)
     shapes = tensors.pop("shapes", None)
-    model: BruleModel = build_model(tensors["barycenter"], config).eval()
+    model: BruleModel = build_model(tensors["barycenter"], config, final=has_final(tensors)).eval()
     load_module(model, tensors, folder / WEIGHTS)
     features = tuple(name for name in FEATURES if name != "energy" or shapes is not None)
     calibration = read_calibration(folder, landmarks=len(model.barycenter), features=features)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from brule.arrays import Array
+from brule.arrays import Array, evenly_spread
 from brule.data import BadFiles, CropCache, SampleList
 from brule.detector.inputs import Annotated, as_annotated, labelled_crops
 from brule.detector.upright import upright_like
@@ -79,8 +79,7 @@ class Validation:
 
 
 def _some(annotated: Annotated) -> Annotated:
-    count = len(annotated.images)
-    chosen = np.unique(np.linspace(0, count - 1, MAX_MEASURED).round().astype(int)).tolist()
+    chosen = evenly_spread(len(annotated.images), MAX_MEASURED).tolist()
     images = [annotated.images[index] for index in chosen]
     if isinstance(annotated.images, SampleList):
         return Annotated(annotated.images.replaced(images), None, BadFiles())

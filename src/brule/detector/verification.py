@@ -67,8 +67,13 @@ def check_model_sizes(path: Path, config: TrainingConfig) -> None:
         found = _named(shapes, shapes_dtype)
         raise CheckpointError(f"{path}: expected shapes (K, {shape[0]}, 2) of float32, found {found}; {_ADVICE}")
     with torch.device("meta"):
-        model = _built(lambda: build_model(torch.empty(shape), config), path)
+        model = _built(lambda: build_model(torch.empty(shape), config, final=has_final(stored)), path)
     _compare(path, stored, model)
+
+
+def has_final(tensors: Mapping[str, object]) -> bool:
+    """Whether a detector's tensors, by their names, include the regressions that end a prediction."""
+    return any(name.startswith("final.") for name in tensors)
 
 
 def check_decoder_sizes(path: Path, config: TrainingConfig) -> None:

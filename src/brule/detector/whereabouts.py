@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from brule.arrays import Array
-from brule.data import Box, image_size
-from brule.data.images import as_image
+from brule.data import Box
+from brule.data.images import size_of
 from brule.detector.inputs import Annotated, Unlabelled
 from brule.detector.refinement import CropFrame
 from brule.detector.upright import ANY_ROTATION
@@ -211,11 +211,6 @@ def with_scorer(
     except DataError as error:
         report(f"answers aren't scored, so none is flagged: {error}")
         return known
-
-
-def size_of(source: Any) -> tuple[int, int]:
-    """Width and height of a file or of an image in memory."""
-    return image_size(source) if hasattr(source, "suffix") else as_image(source).size
 
 
 def crop_boxes(boxes: Array, angles: Array, frame: CropFrame, *, scale: float) -> list[tuple[Box, float]]:

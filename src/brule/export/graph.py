@@ -82,7 +82,7 @@ class ImageDetector(nn.Module):
 
 
 class Finder(nn.Module):
-    """The encoder in the barycenter's order, copied to the CPU in a form that can be exported."""
+    """The encoder in the barycenter's order and what ends a prediction, copied to the CPU in a form that can be exported."""
 
     order: Tensor
 
@@ -90,11 +90,13 @@ class Finder(nn.Module):
         super().__init__()
         self.encoder = copy.deepcopy(model.encoder).cpu().float().eval()
         self.register_buffer("order", model.order.detach().cpu().clone())
+        self.final = copy.deepcopy(model.final).cpu() if model.final is not None else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Crops ``(B, C, S, S)`` in ``[-1, 1]`` → points ``(B, N, 2)`` and spread ``(B, N)`` in the unit square."""
         output = self.encoder(images)
-        return output.points[:, self.order], output.spread[:, self.order]
+        points, spread = output.points[:, self.order], output.spread[:, self.order]
+        return points if self.final is None else self.final(points, images), spread
 
 
 def cut(image: Tensor, corner: Tensor, side: Tensor, *, size: int) -> Tensor:

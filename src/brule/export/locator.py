@@ -85,8 +85,8 @@ def export_locator(detector: LandmarkDetector, path: Path | str) -> ExportedLoca
             )
         description = path.with_suffix(".json")
         checked = {"difference_to_pytorch": boxes, "difference_to_predict": from_brule}
+        write_text(description, json.dumps({**facts, **checked}, indent=1) + "\n")  # first, since a rename hardly fails
         os.replace(written, path)
-        write_text(description, json.dumps({**facts, **checked}, indent=1) + "\n")
     return ExportedLocator(path, description, boxes, from_brule)
 
 

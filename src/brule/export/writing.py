@@ -114,8 +114,8 @@ def export_detector(
         description = path.with_suffix(".json")
         checked = {"difference_to_pytorch": difference, "difference_to_predict": to_predict}
         content = _description(written, facts, detector, checked=checked, report=report)
+        write_text(description, json.dumps(content, indent=1) + "\n")  # first, since a rename hardly fails
         os.replace(written, path)
-        write_text(description, json.dumps(content, indent=1) + "\n")
     return Exported(path, description, difference, report, to_predict)
 
 

@@ -100,10 +100,17 @@ class ShapePrior:
         Returns:
             ``(B, N, 2)``: unlikely deformations fade, likely ones stay.
         """
-        identity = torch.eye(len(self.precision), dtype=points.dtype, device=points.device)
         apart = (points - self.mean.to(points.dtype)).flatten(1)
-        kept = torch.linalg.solve(identity + noise**2 * self.precision.to(points.dtype), apart.T).T
-        return self.mean.to(points.dtype) + kept.view_as(points)
+        return self.mean.to(points.dtype) + (apart @ self.smoothing(noise).to(points.dtype).T).view_as(points)
+
+    def smoothing(self, noise: float) -> Tensor:
+        r"""What :meth:`denoise` multiplies deviations from the mean by: ``Σ (Σ + ν² I)⁻¹``, ``(2N, 2N)``.
+
+        Args:
+            noise: ``ν``, in units of the crop.
+        """
+        identity = torch.eye(len(self.precision), dtype=self.precision.dtype, device=self.precision.device)
+        return torch.linalg.inv(identity + noise**2 * self.precision)
 
     def sample(self, batch: int, *, strength: float, generator: torch.Generator | None = None) -> Tensor:
         """Random deformations as the prior has them, their shift taken away, scaled by a factor uniform in ``0 … strength``.

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brule.arrays import Array
+from brule.data.images import size_of
 from brule.errors import DataError
 from brule.geometry import mirror_permutation
 from brule.locating.examples import Annotated, ExampleMaker, annotated_places, filter_shape, typical_box
@@ -84,7 +85,7 @@ def learn_locator(
     blank = [Filter(torch.zeros(31, *_shape(box, angle, settings)), 0.0, angle) for angle in angles]
     learner = _Learner(ExampleMaker(box, settings.cell, symmetric), settings, generator, torch.device(device))
     locator = learner.first(Locator(tuple(blank), settings, framing, box), ten)
-    report(f"learnt {len(angles)} filters from {len(ten)} annotated images")
+    report(f"learnt {len(angles)} filter{'s' if len(angles) > 1 else ''} from {len(ten)} annotated images")
     for share in _SHARES[: settings.rounds] if len(others) else ():
         locator = learner.again(locator, ten, others, share=share)
         report(f"trained again on the most certain answers in {share:.0%} of {len(others)} unlabelled images")
@@ -103,7 +104,7 @@ def _places(annotations: Sequence[Array], any_rotation: bool | None) -> list[Arr
 
 
 def _framing(images: Sequence[ImageLike], found: list[Array]) -> Framing:
-    sizes = [grey_image(image, 8, f"annotated image {k}").size for k, image in enumerate(images)]
+    sizes = [size_of(image) for image in images]
     repeated = [size for size, places in zip(sizes, found, strict=True) for _ in places]
     return learn_framing(to_boxes(np.concatenate(found)), repeated)
 

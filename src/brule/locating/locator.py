@@ -173,25 +173,6 @@ class Locator:
         located = Located(to_boxes(places), places[:, 4], score, np.array([k for k, _ in found], dtype=np.int64))
         return located.chosen(score >= least)
 
-    def sure(
-        self, images: Sequence[ImageLike], *, share: float = 0.8, batch_size: int = 8, device: str = "cpu"
-    ) -> tuple[Located, Array]:
-        """The best answer of each image, and which of them are the surest: what to cut training crops from.
-
-        Args:
-            images: as for :meth:`locate`.
-            share: of the images whose answer counts as sure.
-            batch_size: images that are searched at once.
-            device: where to compute.
-
-        Returns:
-            One answer an image at most, in the order of the images; and ``(M,)`` booleans.
-        """
-        best = self.locate(images, most=1, batch_size=batch_size, device=device)
-        chosen = np.zeros(len(best), bool)
-        chosen[np.argsort(-best.score, kind="stable")[: round(share * len(best))]] = True
-        return best, chosen
-
     def calibrated(self, margins: Array) -> Array:
         """Margins of filters → probabilities."""
         slope, offset = self.calibration

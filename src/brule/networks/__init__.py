@@ -5,6 +5,7 @@ from brule.networks.discriminator import Discriminator
 from brule.networks.generator import Generator
 from brule.networks.hourglass import StackedHourglass
 from brule.networks.landmark_encoder import BACKBONES, HEADS, EncoderOutput, LandmarkEncoder
+from brule.networks.local_regression import FinalRegression, LocalRegression
 from brule.networks.split import split_batches
 from brule.networks.style import StyleEncoder, StyleMapping, draw_noise
 
@@ -14,8 +15,10 @@ __all__ = [
     "CompactHourglass",
     "Discriminator",
     "EncoderOutput",
+    "FinalRegression",
     "Generator",
     "LandmarkEncoder",
+    "LocalRegression",
     "StackedHourglass",
     "StyleEncoder",
     "StyleMapping",

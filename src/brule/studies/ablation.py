@@ -11,6 +11,7 @@ from statistics import mean, median
 from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import ablation_chart, captioned
+from brule.studies.failures import Failure, failed_content, failed_table
 from brule.studies.runs import FLOOR, Arm, Protocol, Score, paired_difference, scores_by_arm
 from brule.training.config import TrainingConfig
 
@@ -49,15 +50,15 @@ def ablation_arms(config: TrainingConfig) -> list[Arm]:
     return arms
 
 
-def report_ablation(directory: Path, scores: Sequence[Score], *, protocol: Protocol) -> str:
+def report_ablation(directory: Path, scores: Sequence[Score], *, protocol: Protocol, failed: Sequence[Failure] = ()) -> str:
     """Write ``ablation.json``, ``ablation.md`` and ``ablation.svg``.
 
     Returns:
         The table, as Markdown, and the protocol below it.
     """
     description = protocol.describe(scores)
-    table = f"{ablation_table(scores)}\n{description}\n"
-    content = {"protocol": asdict(protocol), "runs": [asdict(score) for score in scores]}
+    table = f"{ablation_table(scores)}{failed_table(failed)}\n{description}\n"
+    content = {"protocol": asdict(protocol), "runs": [asdict(score) for score in scores]} | failed_content(failed)
     write_text(directory / "ablation.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "ablation.md", table)
     by_arm = scores_by_arm(scores)

@@ -13,8 +13,10 @@ from brule.errors import ConfigError
 from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import ablation_chart, captioned
+from brule.studies.failures import Failure, Results, failed_content, failed_table
 from brule.studies.regularizer import ALONE, REGULARIZED, check_apart
-from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyData, paired_difference, run_each, scores_by_arm
+from brule.studies.runs import FLOOR, Arm, Protocol, Score, paired_difference, run_each, scores_by_arm
+from brule.studies.study_data import StudyData
 
 SHARES = (1.0, 0.5, 0.1)
 
@@ -44,7 +46,7 @@ def run_labels(
     overrides: Mapping[str, Any],
     quiet: bool = False,
     say: Callable[[str], object] = print,
-) -> list[Score] | None:
+) -> Results[Score] | None:
     """Train on each share of the annotated images, alone and beside the unlabelled ones, seed by seed; finished runs are read.
 
     Args:
@@ -58,9 +60,11 @@ def run_labels(
         say: called with a line when a run ends.
 
     Returns:
-        All scores; ``None`` if Ctrl-C ended the study, which the next call resumes.
+        All scores; ``None`` if Ctrl-C ended the study, which the next call resumes. A run that can't be trained is in
+        ``failed`` of the result instead, and in ``failure.json`` of its folder; the next call tries it again.
 
     Raises:
+        TrainingError: no run can be trained.
         ConfigError: a share makes no sense.
         DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.
         CheckpointError: the directory holds runs with other settings, or damaged ones.
@@ -81,7 +85,15 @@ def arm_name(name: str, share: float) -> str:
     return f"{name}, {100 * share:g} %"
 
 
-def report_labels(directory: Path, scores: Sequence[Score], *, shares: Sequence[float], total: int, protocol: Protocol) -> str:
+def report_labels(
+    directory: Path,
+    scores: Sequence[Score],
+    *,
+    shares: Sequence[float],
+    total: int,
+    protocol: Protocol,
+    failed: Sequence[Failure] = (),
+) -> str:
     """Write ``labels.json``, ``labels.md`` and the chart ``labels.svg``.
 
     Args:
@@ -90,13 +102,15 @@ def report_labels(directory: Path, scores: Sequence[Score], *, shares: Sequence[
         shares: of the annotated images.
         total: how many annotated images there are.
         protocol: how the runs were made.
+        failed: the runs without a score.
 
     Returns:
         The table, as Markdown, and the protocol below it.
     """
     description = protocol.describe(scores)
-    table = f"{labels_table(scores, label_counts(shares, total))}\n{description}\n"
+    table = f"{labels_table(scores, label_counts(shares, total))}{failed_table(failed)}\n{description}\n"
     content = {"protocol": asdict(protocol), "shares": list(shares), "runs": [asdict(score) for score in scores]}
+    content |= failed_content(failed)
     write_text(directory / "labels.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "labels.md", table)
     errors = {name: [score.nme for score in found] for name, found in scores_by_arm(scores).items()}

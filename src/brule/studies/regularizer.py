@@ -20,7 +20,9 @@ from brule.evaluation import normaliser, normalized_mean_error
 from brule.files import make_folder, parse_json, wrap_oserror, write_text
 from brule.plots import save_picture
 from brule.plots.svg import captioned, learning_curves_chart
-from brule.studies.runs import FLOOR, Arm, Protocol, Score, StudyData, paired_difference, run_arm, scores_by_arm
+from brule.studies.failures import Failure, Results, check_readable, failed_content, failed_table
+from brule.studies.runs import FLOOR, SCORE, Arm, Protocol, Score, paired_difference, run_arm, scores_by_arm
+from brule.studies.study_data import StudyData
 
 ALONE, REGULARIZED = "labels alone", "labels with BRULÈ"
 PARTS = ("held-out images", "images learnt from")
@@ -85,7 +87,7 @@ class CurveRecorder:
         if self._caches is None:
             crop = detector.config_.crop
             parts = [check_annotation(detector, part) for part in (self.held_out, self.learnt)]
-            held, learnt = (build_cache(part, crop.image_size, scale=crop.scale, skip_bad=True) for part in parts)
+            held, learnt = (build_cache(part, crop.image_size, scale=crop.scale) for part in parts)
             self._caches = held, learnt
         errors = [_mean_error(detector, cache) for cache in self._caches]
         self.points[iteration] = CurvePoint(iteration, *errors)
@@ -102,7 +104,7 @@ def run_regularizer(
     overrides: Mapping[str, Any],
     quiet: bool = False,
     say: Callable[[str], object] = print,
-) -> list[LearningCurve] | None:
+) -> Results[LearningCurve] | None:
     """Train on the annotated images of each seed, alone and beside the unlabelled ones; finished runs are read.
 
     Args:
@@ -115,14 +117,19 @@ def run_regularizer(
         say: called with a line when a run ends.
 
     Returns:
-        All runs; ``None`` if Ctrl-C ended the study, which the next call resumes.
+        All runs; ``None`` if Ctrl-C ended the study, which the next call resumes. A run that can't be trained is in
+        ``failed`` of the result instead, and in ``failure.json`` of its folder; the next call tries it again.
 
     Raises:
-        DataError: there are no annotated images, no unlabelled ones, or one of those measured on is learnt from.
+        TrainingError: no run can be trained.
+        DataError: an image can't be read, there are no annotated images, no unlabelled ones, or one of those measured on is
+            learnt from.
         CheckpointError: the directory holds runs with other settings, or damaged ones.
     """
     check_apart(data)
-    found = []
+    if not any(directory.glob(f"*/*/{SCORE}")):
+        check_readable([data.measured, data.labelled, data.images])
+    found = Results[LearningCurve]()
     for seed in seeds:
         learnt = data.drawn_labels(seed)
         assert learnt is not None
@@ -131,12 +138,13 @@ def run_regularizer(
             folder = arm.run(directory, seed)
             make_folder(folder)
             recorder = CurveRecorder(folder / CURVE, data.measured, learnt)
-            score = run_arm(directory, arm, seed, data=own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
-            if score is None:
-                return None
-            say(score.line())
-            found.append(LearningCurve(score, _ended(recorder, score)))
-    return found
+            with found.or_failure(folder, name, seed, say=say):
+                score = run_arm(directory, arm, seed, data=own, preset=preset, overrides=overrides, quiet=quiet, watch=recorder)
+                if score is None:
+                    return None
+                say(score.line())
+                found.append(LearningCurve(score, _ended(recorder, score)))
+    return found.checked()
 
 
 def read_curve(path: Path) -> list[CurvePoint]:
@@ -165,15 +173,17 @@ def read_curve(path: Path) -> list[CurvePoint]:
     return [points[iteration] for iteration in sorted(points)]
 
 
-def report_regularizer(directory: Path, curves: Sequence[LearningCurve], *, protocol: Protocol) -> str:
+def report_regularizer(
+    directory: Path, curves: Sequence[LearningCurve], *, protocol: Protocol, failed: Sequence[Failure] = ()
+) -> str:
     """Write ``regularizer.json``, ``regularizer.md`` and the learning curves, ``regularizer.svg``.
 
     Returns:
         The table, as Markdown, and the protocol below it.
     """
     description = protocol.describe([curve.score for curve in curves])
-    table = f"{regularizer_table(curves)}\n{description}\n"
-    content = {"protocol": asdict(protocol), "runs": [asdict(curve) for curve in curves]}
+    table = f"{regularizer_table(curves)}{failed_table(failed)}\n{description}\n"
+    content = {"protocol": asdict(protocol), "runs": [asdict(curve) for curve in curves]} | failed_content(failed)
     write_text(directory / "regularizer.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "regularizer.md", table)
     drawn: dict[str, list[list[tuple[float, float, float]]]] = {}

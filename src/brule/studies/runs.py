@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from brule.data import SampleList, Shapes, draw_shapes
 from brule.detector import CHECKPOINT, LandmarkDetector, measure_detector
 from brule.errors import CheckpointError
 from brule.evaluation import compare_errors
 from brule.files import parse_json, write_text
+from brule.studies.failures import Results, check_readable
+from brule.studies.study_data import PRESET, StudyData, asked_for
 from brule.training.config import load_config
 
 SCORE = "score.json"
+ASKED = "asked.json"  # what a run was started with: settings, preset and data
 Watch = Callable[[LandmarkDetector], object]
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True)
@@ -44,55 +46,6 @@ class Arm:
         """The folder of its run with a seed, in that of the study."""
         return directory / self.folder / f"seed-{seed}"
 
-
-@dataclass(frozen=True)
-class StudyData:
-    """What every run of a study learns from and is measured on.
-
-    Attributes:
-        images: unlabelled; ``None`` to learn from annotated ones alone.
-        shapes: annotated ones; every seed draws its own. ``None`` for those of the annotated images.
-        n_shapes: how many a run gets; ``None`` for all.
-        measured: annotated images that no run learns from.
-        labelled: annotated images to learn from; every seed draws its own.
-        n_labelled: how many of these a run gets; ``None`` for all.
-        start_from: an earlier run or detector whose weights every run begins with.
-    """
-
-    images: SampleList | None
-    shapes: Shapes | None
-    n_shapes: int | None
-    measured: SampleList
-    labelled: SampleList | None = None
-    n_labelled: int | None = None
-    start_from: Path | None = None
-
-    def drawn(self, seed: int) -> Shapes | None:
-        """The shapes of a seed."""
-        if self.shapes is None or self.n_shapes is None:
-            return self.shapes
-        return draw_shapes(self.shapes, self.n_shapes, seed=seed)
-
-    def drawn_labels(self, seed: int) -> SampleList | None:
-        """The annotated images of a seed, in their order."""
-        if self.labelled is None or self.n_labelled is None:
-            return self.labelled
-        chosen = np.random.default_rng(seed).choice(len(self.labelled), self.n_labelled, replace=False)
-        return self.labelled.replaced([self.labelled[i] for i in sorted(chosen.tolist())])
-
-    def facts(self) -> dict[str, str]:
-        """How many there are of each kind, with a fingerprint of names and landmarks: by these, other data are known."""
-        named = {"unlabelled images": self.images, "annotated images": self.labelled, "measured images": self.measured}
-        found = {
-            kind: _fingerprint((sample.path.name, sample.points) for sample in samples or ()) for kind, samples in named.items()
-        }
-        shapes = () if self.shapes is None else zip(self.shapes.names, self.shapes.points, strict=True)
-        found["shapes"] = _fingerprint(shapes)
-        drawn = {"annotated images": self.n_labelled, "shapes": self.n_shapes}
-        return {kind: text if drawn.get(kind) is None else f"{drawn[kind]} of {text}" for kind, text in found.items()}
-
-
-StudyMaterial = StudyData  # its former name
 
 FLOOR = (
     "Constant answer (floor): the mean of the run's annotated shapes (their barycenter if they differ in number of points), "
@@ -226,6 +179,11 @@ def run_arm(
     if (folder / SCORE).is_file():
         return read_score(folder, known, preset=preset, data=data)
     resume = (folder / CHECKPOINT).exists()
+    asked = asked_for(known, preset=preset, data=data)
+    if not resume:
+        write_text(folder / ASKED, json.dumps(asked, indent=1) + "\n")
+    elif (folder / ASKED).is_file():  # earlier versions of brule kept none
+        _check_same(folder / ASKED, wanted=asked, had=_read(folder / ASKED, dict))
     detector = LandmarkDetector(preset, quiet=quiet, **settings)
     detector.fit(
         data.images,
@@ -234,13 +192,12 @@ def run_arm(
         directory=folder,
         resume=resume,
         start_from=None if resume else data.start_from,
-        skip_bad=True,
         on_checkpoint=watch,
     )
     if not detector.finished_:
         return None
     located = detector.whereabouts_.locator is not None
-    measured = measure_detector(detector, data.measured, boxes="both" if located else "given", skip_bad=True)
+    measured = measure_detector(detector, data.measured, boxes="both" if located else "given")
     found, whole = measured.detail, measured.whole
     score = Score(
         arm.name,
@@ -271,7 +228,7 @@ def run_arms(
     overrides: Mapping[str, Any],
     quiet: bool = False,
     say: Callable[[str], object] = print,
-) -> list[Score] | None:
+) -> Results[Score] | None:
     """Run every arm with every seed, seed by seed; runs that are there already are read.
 
     Args:
@@ -285,7 +242,12 @@ def run_arms(
         say: called with a line when a run ends.
 
     Returns:
-        All scores; ``None`` if Ctrl-C ended the study, which the next call resumes.
+        All scores; ``None`` if Ctrl-C ended the study, which the next call resumes. A run that can't be trained is in
+        ``failed`` of the result instead, and in ``failure.json`` of its folder; the next call tries it again.
+
+    Raises:
+        DataError: an image can't be read.
+        TrainingError: no run can be trained.
     """
     runs = [(arm, seed, data) for seed in seeds for arm in arms]
     return run_each(directory, runs, preset=preset, overrides=overrides, quiet=quiet, say=say)
@@ -299,16 +261,19 @@ def run_each(
     overrides: Mapping[str, Any],
     quiet: bool,
     say: Callable[[str], object],
-) -> list[Score] | None:
+) -> Results[Score] | None:
     """Do runs, each an arm with its seed and what it learns from; otherwise as :func:`run_arms`."""
-    scores = []
+    scores, runs = Results[Score](), list(runs)
+    if not any((arm.run(directory, seed) / name).exists() for arm, seed, _ in runs for name in (SCORE, CHECKPOINT)):
+        check_readable(samples for _, _, data in runs for samples in (data.measured, data.labelled, data.images))
     for arm, seed, data in runs:
-        score = run_arm(directory, arm, seed, data=data, preset=preset, overrides=overrides, quiet=quiet)
-        if score is None:
-            return None
-        say(score.line())
-        scores.append(score)
-    return scores
+        with scores.or_failure(arm.run(directory, seed), arm.name, seed, say=say):
+            score = run_arm(directory, arm, seed, data=data, preset=preset, overrides=overrides, quiet=quiet)
+            if score is None:
+                return None
+            say(score.line())
+            scores.append(score)
+    return scores.checked()
 
 
 def read_score(folder: Path, settings: Mapping[str, Any], *, preset: str, data: StudyData) -> Score:
@@ -318,32 +283,46 @@ def read_score(folder: Path, settings: Mapping[str, Any], *, preset: str, data: 
         CheckpointError: it can't be read, or the run had other settings, another preset or other data.
     """
     path = folder / SCORE
-    try:
-        score = Score(**parse_json(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); remove the file to measure the run again") from None
-    wanted = {key: str(value) for key, value in settings.items()}
+    score = _read(path, lambda content: Score(**content))
+    wanted = asked_for(settings, preset=preset, data=data)
     had = {key: str(value) for key, value in score.settings.items()}
-    if score.preset is not None:
-        wanted["preset"], had["preset"] = str(preset), score.preset
-    if score.data is not None:
-        wanted, had = wanted | data.facts(), had | score.data
-    if wanted != had:
-        other = next(key for key in sorted(wanted.keys() | had.keys()) if wanted.get(key) != had.get(key))
-        raise CheckpointError(
-            f"{path}: this run had {other}={had.get(other, 'as in the preset')}, the study now asks for "
-            f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
-        )
+    if score.preset is None:
+        del wanted[PRESET]
+    else:
+        had[PRESET] = score.preset
+    if score.data is None:
+        wanted = {key: value for key, value in wanted.items() if key not in data.facts()}
+    else:
+        had |= score.data
+    _check_same(path, wanted=wanted, had=had)
     return score
 
 
-def _fingerprint(items: Iterable[tuple[str, np.ndarray | None]]) -> str:
-    """The number of named items, and a hash of the names and of what is annotated there."""
-    lines = [f"{name}\0{'' if points is None else np.round(points, 4).tolist()}\n" for name, points in items]
-    if not lines:
-        return "none"
-    hashed = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape"))
-    return f"{len(lines)} (fingerprint {hashed.hexdigest()[:12]})"
+def _read(path: Path, build: Callable[[Any], _Kept]) -> _Kept:
+    """What is built from a JSON file in a run's folder.
+
+    Raises:
+        CheckpointError: it can't be read.
+    """
+    try:
+        return build(parse_json(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); remove the file to measure the run again") from None
+
+
+def _check_same(path: Path, *, wanted: Mapping[str, str], had: Mapping[str, str]) -> None:
+    """Refuse a run that was made with something else than is asked for.
+
+    Raises:
+        CheckpointError: it was; the message names the first difference.
+    """
+    if wanted == had:
+        return
+    other = next(key for key in sorted(wanted.keys() | had.keys()) if wanted.get(key) != had.get(key))
+    raise CheckpointError(
+        f"{path}: this run had {other}={had.get(other, 'as in the preset')}, the study now asks for "
+        f"{wanted.get(other, 'as in the preset')}; choose another folder for another study"
+    )
 
 
 def _without_boxes(scores: Sequence[Score]) -> str:

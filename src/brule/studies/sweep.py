@@ -19,6 +19,7 @@ from brule.errors import ConfigError
 from brule.files import write_text
 from brule.plots import preview_sheet, save_picture, titled_sheets
 from brule.plots.svg import captioned, sweep_chart
+from brule.studies.failures import Failure, failed_content, failed_table
 from brule.studies.runs import Arm, Protocol, Score, scores_by_arm
 from brule.studies.switches import switched_off
 from brule.training.config import TrainingConfig, dotted_keys, load_config, setting
@@ -95,7 +96,15 @@ def resolve_sweep(term: str, values: Sequence[Any], *, preset: str, overrides: M
     return Sweep(term, key, tuple(sorted(distinct) if numbers else distinct))
 
 
-def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, measured: SampleList, protocol: Protocol) -> str:
+def report_sweep(
+    directory: Path,
+    sweep: Sweep,
+    scores: Sequence[Score],
+    *,
+    measured: SampleList,
+    protocol: Protocol,
+    failed: Sequence[Failure] = (),
+) -> str:
     """Write ``sweep.json``, ``sweep.md``, the plot ``sweep.svg``, and ``predictions.png``.
 
     The last shows predictions on some of the measured images, evenly spread, of the runs with the first seed: at the lowest
@@ -107,19 +116,20 @@ def report_sweep(directory: Path, sweep: Sweep, scores: Sequence[Score], *, meas
         scores: of all runs.
         measured: the images they were measured on.
         protocol: how the runs were made.
+        failed: the runs without a score.
 
     Returns:
         The table, as Markdown, and the protocol below it.
     """
     description = protocol.describe(scores)
-    table = f"{sweep_table(sweep, scores)}\n{description}\n"
+    table = f"{sweep_table(sweep, scores)}{failed_table(failed)}\n{description}\n"
     content = {
         "term": sweep.term,
         "setting": sweep.key,
         "values": sweep.values,
         "protocol": asdict(protocol),
         "runs": [asdict(score) for score in scores],
-    }
+    } | failed_content(failed)
     write_text(directory / "sweep.json", json.dumps(content, indent=1) + "\n")
     write_text(directory / "sweep.md", table)
     errors = {value: [score.nme for score in own] for value, own in _by_value(sweep, scores).items()}

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from brule.detector.run_record import RECORD
 from brule.errors import DataError
 from brule.evaluation.reports import METRICS_FILE
 from brule.files import read_json, write_text
-
-_RECORD = "data.json"  # of a run: what it was trained on
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ _AS_THEY_ARE = ("n_shapes", "n_training_images", "preset", "seed", "image_size",
 def _record_of(path: Path) -> dict[str, Any]:
     """What the run was trained on, if the evaluation is inside its run: ``RUN/evaluation/NAME/metrics.json``."""
     inside = path.parent.parent.name == "evaluation"
-    record = path.parent.parent.parent / _RECORD
+    record = path.parent.parent.parent / RECORD
     return _read_figures(record) if inside and record.is_file() else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from brule.errors import OutputError
 from brule.model import BruleModel, Decoder
+from brule.networks import FinalRegression
 from brule.tensors import Images, resized, to_bytes, to_input
 from brule.tracking.log import RunLog
 from brule.training.checkpoint import save_checkpoint
@@ -52,6 +54,7 @@ class Checkpointer:
         measure_every: iterations between two measurements; the last iteration is measured in any case, unless a signal ends
             the run before its time.
         ended: whether a callback has ended the run, as if its schedule were over.
+        final: ends the predictions of the result, once training has ended.
     """
 
     state: TrainingState
@@ -63,6 +66,12 @@ class Checkpointer:
     measure: Measure | None = None
     measure_every: int = 1
     ended: bool = False
+    final: FinalRegression | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.ended or self.state.progress.fraction(self.state.config) >= 1
 
     def after_iteration(self, *, last: bool = False) -> float:
         """Save, draw and measure if the iteration's number says so, or if it is the last; the seconds that measuring took."""
@@ -126,9 +135,11 @@ class Checkpointer:
 
     def result(self) -> TrainingResult:
         """The averages of the moment."""
-        state = self.state
-        finished = self.ended or state.progress.fraction(state.config) >= 1
-        return TrainingResult(state.ema, state.progress, finished, state.decoder_ema)
+        state, model = self.state, self.state.ema
+        if self.final is not None:
+            model = copy.deepcopy(model)  # training may continue from the averages, and so do checkpoints
+            model.final = self.final
+        return TrainingResult(model, state.progress, self.finished, state.decoder_ema)
 
     def _measure(self) -> float:
         if self.measure is None:

@@ -11,9 +11,10 @@ from torch import Tensor
 from brule.arrays import evenly_spread
 from brule.geometry import ShapeModel, ShapePrior, mirrored, nearest_neighbour_edges
 from brule.model import BruleModel
+from brule.networks import LocalRegression
 from brule.tensors import Images
 from brule.training.config import TrainingConfig
-from brule.training.local_regression import LocalRegression
+from brule.training.local_regression import regressed
 from brule.training.prediction import predict_crops
 
 _PIXELS = 512 * 128**2  # of all gradient maps together: 512 images of an encoder at 64 px
@@ -112,7 +113,7 @@ def align_with_edges(
     slopes, points = torch.cat([derivatives(crops, size) for crops in batches]), torch.cat(found)
     points = points - points.mean(0) + prior.mean
     if regression is not None:
-        points = regression(points, torch.cat(batches), prior)
+        points = regressed(regression, points, torch.cat(batches), prior=prior)
         points = points - points.mean(0) + prior.mean
     directions = principal_directions(prior, shape_model.mirror)
     strictness = _STRICTNESS * prior.count

@@ -11,12 +11,12 @@ from threading import Event
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from brule.allocator import hand_back_freed_memory, keep_freed_memory
 from brule.errors import DataError
 from brule.files import make_folder
-from brule.networks import split_batches
+from brule.networks import FinalRegression, split_batches
 from brule.tensors import Images, one_thread_after_fork
 from brule.tracking.callbacks import Callback
 from brule.tracking.log import RunLog
@@ -27,6 +27,7 @@ from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
 from brule.training.edge_alignment import align_with_edges
 from brule.training.ema import accumulate_weights, warmed_decay
+from brule.training.local_regression import learn_final_regression, learn_regression
 from brule.training.run import build_shape_model, start_run
 from brule.training.schedule import is_finetuning, lr_scale
 from brule.training.state import TrainingResult, TrainingState
@@ -145,6 +146,8 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
             enough = checkpointer.log.add(state.progress.iteration, progress, terms, seconds=seconds)
             began += checkpointer.after_iteration(last=enough)
         checkpointer.ended = state.distributed.any(enough)  # a callback's wish is an end like that of the schedule
+        if checkpointer.finished:
+            checkpointer.final = _final_regression(state, source)
         checkpointer.save()
         if progress < 1 and not checkpointer.ended:
             kept = (
@@ -223,10 +226,27 @@ def _regress_when_due(state: TrainingState, source: BatchSource, progress: float
     prior = state.shape_model.moved(state.means.shift).prior
     assert prior is not None
     generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _FIT_STREAM))
-    regression.fit(state.ema, source.images, prior=prior, config=config, generator=generator)
-    for tensor in regression.buffers():
-        tensor.copy_(state.distributed.broadcast(tensor))  # processes may round differently
+    learn_regression(regression, state.ema, source.images, prior=prior, config=config, generator=generator)
+    _broadcast(regression, state)
     return True
+
+
+def _final_regression(state: TrainingState, source: BatchSource) -> FinalRegression | None:
+    """The regressions that end each prediction, learnt when training has ended, where the teacher's were learnt."""
+    prior = state.shape_model.prior
+    if state.regression is None or source.images is None or prior is None:
+        return None
+    generator = torch.Generator().manual_seed(mixed_seed(state.config.seed, state.progress.iteration, _FIT_STREAM))
+    final = learn_final_regression(state.ema, source.images, prior=prior, config=state.config, generator=generator)
+    if final is not None:
+        _broadcast(final, state)
+    return final
+
+
+def _broadcast(module: nn.Module, state: TrainingState) -> None:
+    """Take over the main process's buffers: processes may round differently."""
+    for tensor in module.buffers():
+        tensor.copy_(state.distributed.broadcast(tensor))
 
 
 def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:

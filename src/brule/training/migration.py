@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from brule.errors import ConfigError
+from brule.errors import ConfigError, SettingsWarning
 
 RENAMED_SECTIONS = {"appearance": "augmentation", "averaging": "ema", "ending": "finetune"}
 RENAMED_SETTINGS = {
@@ -40,7 +40,7 @@ def current_key(key: str) -> str:
 def current_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted settings under their present names, without those that were cut.
 
-    Warns (:class:`FutureWarning`) of all old names in one line, and of all cut settings in another.
+    Warns (:class:`~brule.errors.SettingsWarning`) of all old names in one line, and of all cut settings in another.
 
     Raises:
         ConfigError: a cut setting has a value that would change something.
@@ -123,11 +123,11 @@ def _check_cut(key: str, value: Any) -> None:
 
 
 def _warn(renamed: Iterable[tuple[str, str]], cut: Iterable[str], effect: str) -> None:
-    """Issue one :class:`FutureWarning` about settings under their old and new names, and one about those that were cut."""
+    """Issue a :class:`~brule.errors.SettingsWarning` about settings under their old and new names, and one about those cut."""
     if listed := ", ".join(f"{old} is now {new}" for old, new in renamed):
-        warnings.warn(f"settings were renamed: {listed}; the old names still work", FutureWarning, stacklevel=4)
+        warnings.warn(f"settings were renamed: {listed}; the old names still work", SettingsWarning, stacklevel=4)
     if listed := ", ".join(cut):
-        warnings.warn(f"settings were removed: {listed}; {effect}", FutureWarning, stacklevel=4)
+        warnings.warn(f"settings were removed: {listed}; {effect}", SettingsWarning, stacklevel=4)
 
 
 def current_state_name(name: str) -> str:

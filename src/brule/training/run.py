@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from brule.errors import CheckpointError, ConfigError
 from brule.geometry import ShapeModel, ShapePrior
 from brule.model import BruleModel, Decoder
-from brule.networks import Discriminator, LandmarkEncoder
+from brule.networks import Discriminator, FinalRegression, LandmarkEncoder, LocalRegression
 from brule.tensors import load_module
 from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
@@ -42,15 +42,19 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def build_model(barycenter: Tensor, config: TrainingConfig) -> BruleModel:
+def build_model(barycenter: Tensor, config: TrainingConfig, *, final: bool = False) -> BruleModel:
     """The untrained model of a configuration, its weights drawn from the configuration's seed.
 
     Args:
         barycenter: ``(N, 2)`` in the unit square of the crop.
-        config: its sections ``crop`` and ``encoder`` are read.
+        config: its sections ``crop``, ``encoder`` and, with ``final``, ``teacher`` are read.
+        final: with room for the regressions that end a prediction, which training learns last.
     """
     with _seeded(config.seed):
-        return BruleModel(barycenter, image_size=config.crop.image_size, **config.encoder.model_dump())
+        model = BruleModel(barycenter, image_size=config.crop.image_size, **config.encoder.model_dump())
+    if final:
+        model.final = FinalRegression(len(barycenter), share=config.teacher.regress_final)
+    return model
 
 
 def build_decoder(config: TrainingConfig) -> Decoder:
@@ -158,9 +162,9 @@ def start_run(
         state.decoder, state.decoder_ema, state.discriminator = decoder, copy.deepcopy(decoder).eval(), discriminator
         optimizers |= _gan_optimizers(decoder, discriminator, config)
     if config.teacher.enabled and config.teacher.regress and shape_model.prior is not None and shape_model.indexed:
-        from brule.training.local_regression import LocalRegression  # pydantic, which loading a detector does without
+        from brule.training.local_regression import STAGES  # pydantic, which loading a detector does without
 
-        state.regression = LocalRegression(len(barycenter)).to(device)
+        state.regression = LocalRegression(len(barycenter), stages=STAGES).to(device)
     if config.compile:
         _compile(state)
     if resume:

@@ -358,3 +358,10 @@ class Teacher(Section):
         "images, by local regressions that are learnt without labels, four times at equal intervals; they take the place of "
         "teacher.noise. 0 = never. They need the shape prior.",
     )
+    regress_final: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="How far predictions move towards what such regressions, learnt once more at the end of training from 200 "
+        "unlabelled images or more, say: 1 = all the way, 0 = not at all. It has no effect without teacher.regress.",
+    )

@@ -10,13 +10,12 @@ from torch import nn
 
 from brule.geometry import ShapeModel
 from brule.model import BruleModel, Decoder
-from brule.networks import Discriminator
+from brule.networks import Discriminator, LocalRegression
 from brule.training.distributed import SINGLE, Distributed
 from brule.training.ema import MeanPredictions
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
-    from brule.training.local_regression import LocalRegression
 
 
 @dataclass

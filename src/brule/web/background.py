@@ -11,7 +11,7 @@ _log = logging.getLogger("brule.web")
 
 
 class Latest:
-    """Runs a function in a thread whenever it is asked to; asked again meanwhile, it runs once more afterwards.
+    """Runs a function in a background thread on request. Requests that arrive while it runs are merged into one further run.
 
     Args:
         work: is given nothing and returns nothing.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from brule.annotating.marks import ABSENT, GONE, Mark
+from brule.annotating.marks import ABSENT, GONE, Mark, Status
 from brule.annotating.template import MAX_LANDMARKS, Contour, Name, Pair, Strict
 
 MAX_NUMBER = 1e6  # pixels
@@ -55,7 +55,7 @@ class ChangeBody(Strict):
     version: Version
     points: Points
     landmarks: Version | None = None
-    status: Literal["new", "draft", "accepted", "rejected"] | None = None
+    status: Status | None = None
     scale: Annotated[float, Field(gt=0, le=MAX_NUMBER)] | None = None
     box: tuple[Number, Number, Number, Number] | None = None
     action: Action = "change"

@@ -31,7 +31,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Refused(Exception):
-    """A request that isn't granted.
+    """An error response: its code gives the HTTP status, its message is shown to the user.
 
     Args:
         code: one of :data:`STATUS`.

@@ -26,7 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY = 4 << 20
 MAX_UPLOAD = 256 << 20
 UPLOAD = "/api/upload"
-COOKIE = "brule"
+COOKIE = "brule-{port}"  # of the address in the browser: a cookie belongs to a host, on which several servers may run
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 POLICY = "; ".join(
     [
@@ -126,13 +126,14 @@ class Guard:
     def _unknown(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         if self._token is None:
             return None
+        cookie = COOKIE.format(port=_apart(headers.get("host", ""))[1])
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and scope["method"] == "GET" and same_secret(given, self._token):
             response = RedirectResponse("/", 303)
-            response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+            response.set_cookie(cookie, self._token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
             return response
         # Cookies of other servers on this host come along, for which Python's http.cookies is too strict.
-        if same_secret(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), self._token):
+        if same_secret(cookie_parser(headers.get("cookie", "")).get(cookie, ""), self._token):
             return None
         return refusal("unauthorized", "open the address that the terminal shows: it holds the token that is needed here")
 

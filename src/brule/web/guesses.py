@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brule.annotating import Project
 from brule.annotating.features import FeatureModel, LearntFeatures
-from brule.annotating.guessing import Example, GuessModel, Whereabouts, held_out_errors, mean_guess
+from brule.annotating.guessing import MAX_IMAGES, Example, GuessModel, PosePrior, held_out_errors, mean_guess
 from brule.annotating.project import StaleTemplate
 from brule.annotating.statistics import ShapeStatistics, conditioned
 from brule.annotating.symmetry import project_pairs
@@ -22,22 +24,22 @@ from brule.errors import DataError
 from brule.web.background import Latest
 from brule.web.events import Hub
 
-NEWEST = 200  # shapes that the statistics are made of
-LEARNT = 60  # images that the model is fitted to
+NEWEST = 200  # shapes that the statistics are made of; the model is fitted to the newest MAX_IMAGES of them
 SIDE = 512  # pixels of an image that it looks at
-KEPT = 100  # such images in memory
+KEPT = NEWEST + 50  # such images in memory: those of the statistics, and those that guesses were asked for meanwhile
 MIN_PAIRED = 5  # images that left–right pairs are found from
 _SURE = (0.15, 0.08, 0.08)  # of a model's pose: place, size, angle
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What is known after the images that are finished so far.
+    """Statistics, model and held-out errors of one fit; immutable, replaced as a whole.
 
     Args:
         version: increases whenever it changes.
         statistics: of the shapes; None before the first.
-        whereabouts: of the objects.
+        images: whose shapes these are, in the same order.
+        pose_prior: where objects are in their images.
         model: the cascade; None before the third image.
         features: what finds the landmarks first, from ImageNet features; None where these aren't installed.
         trained_on: how many images there are.
@@ -46,7 +48,8 @@ class Fitted:
 
     version: int = 0
     statistics: ShapeStatistics | None = None
-    whereabouts: Whereabouts | None = None
+    images: tuple[str, ...] = ()
+    pose_prior: PosePrior | None = None
     model: GuessModel | None = None
     features: FeatureModel | None = None
     trained_on: int = 0
@@ -88,8 +91,8 @@ class Guesses:
     def __init__(self, project: Project, hub: Hub) -> None:
         self._project, self._hub = project, hub
         self._guard = threading.Lock()
-        self._examples: OrderedDict[str, Example] = OrderedDict()
-        self._known: frozenset[tuple[str, int]] = frozenset()
+        self._examples: OrderedDict[tuple[str, tuple[int, int]], Example] = OrderedDict()  # by id and the file's stamp
+        self._known: frozenset[tuple[object, ...]] = frozenset()
         self._learnt: LearntFeatures | None = None
         self._paired_at = 0  # images from which pairs were last looked for
         self.fitted = Fitted()
@@ -129,18 +132,17 @@ class Guesses:
             The source, ``(N, 2)`` in pixels, and ``(N,)`` in pixels, how unsure each is; None before the first image.
         """
         fitted = self.fitted
-        statistics, whereabouts = fitted.statistics, fitted.whereabouts
-        if statistics is None or whereabouts is None or len(statistics.mean) != len(fixed):
+        statistics, pose_prior = fitted.statistics, fitted.pose_prior
+        if statistics is None or pose_prior is None or len(statistics.mean) != len(fixed):
             return None
-        entry = self._project.entry(image)
         wanted = source or ("detector" if prediction is not None else fitted.source)
         if wanted == "detector" and prediction is not None:
             return "detector", conditioned(prediction, fixed, statistics, pose_sd=_SURE), None
         if wanted == "model" and fitted.model is not None:
             found = fitted.model.guess(self.example(image), fitted.used_features)
             return "model", conditioned(found.points, fixed, statistics, pose_sd=_SURE), found.uncertainty
-        prior = mean_guess(statistics, whereabouts, image_size(entry.path))
-        return "mean", conditioned(prior, fixed, statistics, pose_sd=whereabouts.pose_sd), None
+        prior = mean_guess(statistics, pose_prior, image_size(self._project.entry(image).path))
+        return "mean", conditioned(prior, fixed, statistics, pose_sd=pose_prior.pose_sd), None
 
     def example(self, image: str, points: np.ndarray | None = None) -> Example:
         """An image as a guess sees it.
@@ -148,16 +150,17 @@ class Guesses:
         Raises:
             DataError: it is missing or broken.
         """
+        path = self._project.entry(image).path
+        key = (image, _stamp(path))
         with self._guard:
-            kept = self._examples.get(image)
+            kept = self._examples.get(key)
         if kept is None:
-            path = self._project.entry(image).path
-            grey = np.asarray(load_reduced(path, SIDE).convert("L"))
-            kept = Example(grey, image_size(path))
-            with self._guard:
-                self._examples[image] = kept
-                while len(self._examples) > KEPT:
-                    self._examples.popitem(last=False)
+            kept = Example(np.asarray(load_reduced(path, SIDE).convert("L")), image_size(path))
+        with self._guard:
+            self._examples[key] = kept
+            self._examples.move_to_end(key)
+            while len(self._examples) > KEPT:
+                self._examples.popitem(last=False)
         return Example(kept.grey, kept.size, points)
 
     def _heard(self, event: str, facts: dict[str, Any]) -> None:
@@ -166,11 +169,14 @@ class Guesses:
 
     def _fit(self) -> None:
         project = self._project
-        ids, shapes, sizes = self._readable()
-        known = frozenset({(image, project.record(image).version) for image in ids} | {("", project.settings.version)})
+        ids, shapes = project.annotated(NEWEST)
+        files = [_stamp(project.entry(image).path) for image in ids]
+        versions = {(image, project.record(image).version, file) for image, file in zip(ids, files, strict=True)}
+        known = frozenset({*versions, ("", project.settings.version)})
         if known == self._known:
             return
         self._known = known
+        ids, shapes, sizes = self._readable(ids, shapes)
         self._find_pairs(len(ids))
         pairs = project.template.pairs
         before = self.fitted
@@ -178,12 +184,13 @@ class Guesses:
         if statistics is None or len(statistics.poses) != len(ids):
             self._publish(Fitted(before.version + 1, trained_on=len(ids)))
             return
-        usual = Whereabouts(statistics, sizes)
-        now = replace(before, version=before.version + 1, statistics=statistics, whereabouts=usual, trained_on=len(ids))
+        usual = PosePrior(statistics, sizes)
+        now = replace(before, version=before.version + 1, statistics=statistics, images=tuple(ids))
+        now = replace(now, pose_prior=usual, trained_on=len(ids))
         if before.statistics is not None and len(before.statistics.mean) != len(statistics.mean):
             now = replace(now, model=None, features=None, held_out={})  # of other landmarks
         self._publish(now)
-        chosen = list(zip(ids, shapes, strict=True))[-LEARNT:]
+        chosen = list(zip(ids, shapes, strict=True))[-MAX_IMAGES:]
         examples = [self.example(image, points) for image, points in chosen]
         now = replace(now, version=now.version + 1, model=GuessModel.fit(examples, pairs=pairs))
         self._publish(now)
@@ -217,17 +224,24 @@ class Guesses:
             with suppress(StaleTemplate):  # then the landmarks have just been changed
                 project.set_template(version, template.model_copy(update={"pairs": found, "pairs_from": "found"}))
 
-    def _readable(self) -> tuple[list[str], np.ndarray, list[tuple[int, int]]]:
-        """The finished images that are there, their shapes and sizes."""
-        ids, shapes = self._project.annotated(NEWEST)
+    def _readable(self, ids: list[str], shapes: np.ndarray) -> tuple[list[str], np.ndarray, list[tuple[int, int]]]:
+        """The finished images that can be read, their shapes and sizes."""
         sizes: dict[str, tuple[int, int]] = {}
         for image in ids:
             with suppress(DataError):
-                self.example(image)
-                sizes[image] = image_size(self._project.entry(image).path)
+                sizes[image] = self.example(image).size
         kept = [k for k, image in enumerate(ids) if image in sizes]
         return [ids[k] for k in kept], shapes[kept], [sizes[ids[k]] for k in kept]
 
     def _publish(self, fitted: Fitted) -> None:
         self.fitted = fitted
         self._hub.publish("guess", self.state())
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when an image file does; zeros where it is missing."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

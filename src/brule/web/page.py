@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import anyio
+import numpy as np
 
 from brule.annotating import Project
 from brule.annotating.folders import ImageEntry, inside
-from brule.annotating.hints import hints
+from brule.annotating.hints import Hint, hints
 from brule.annotating.outlines import FILE, outline_labels
 from brule.annotating.records import Record
+from brule.errors import DataError
 from brule.web.choices import Choices
 from brule.web.errors import Refused
 from brule.web.events import Hub
@@ -33,6 +36,10 @@ class Page:
     """
 
     def __init__(self, project: Project, *, local: bool = True) -> None:
+        # SciPy's packages before the threads that use them: two threads that import them at once break each other's import.
+        import scipy.cluster.vq
+        import scipy.optimize  # noqa: F401
+
         self.project, self.local = project, local
         self.hub = Hub()
         self.pictures = Pictures(project.own / "cache")
@@ -44,7 +51,7 @@ class Page:
         self.guesses.detector_error = self.training.held_out_px
         self.choices = Choices(project, self.hub)
         self.redrawing = Redrawings(project)
-        self._hints: dict[str, tuple[tuple[int, int], int]] = {}
+        self._hints: dict[str, tuple[tuple[object, ...], int]] = {}
         self._outlines: tuple[object, list[dict[str, Any]]] = (None, [])
         self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
         project.listen(self.hub.publish)
@@ -122,18 +129,32 @@ class Page:
             return sorted(ids, key=lambda image: -self._n_hints(image))
         return ids
 
+    def hints(self, image: str, points: np.ndarray) -> list[Hint]:
+        """What may be wrong with landmarks of an image, compared with the *other* annotated images.
+
+        Args:
+            image: its id.
+            points: ``(N, 2)`` in pixels, NaN where nothing is placed.
+        """
+        fitted, template, record = self.guesses.fitted, self.project.template, self.project.record(image)
+        statistics = fitted.statistics
+        if statistics is not None and len(statistics.mean) != len(points):
+            statistics = None
+        own = fitted.images.index(image) if statistics is not None and image in fitted.images else None
+        size = None
+        with suppress(DataError):  # the image is missing; the hints on its shape are as right without it
+            size = record.image_size()
+        return hints(points, template, statistics, box=record.marks.box, size=size, own=own)
+
     def _n_hints(self, image: str) -> int:
         """How many hints an annotation gives; warnings count ten times."""
         own = self.project.summaries[image]
         if own.placed == 0:
             return 0
-        statistics, template = self.guesses.fitted.statistics, self.project.template
-        key = ((own.stamp or (0, 0))[0], self.guesses.fitted.version)
+        key = ((own.stamp or (0, 0))[0], self.guesses.fitted.statistics, self.project.template)
         known = self._hints.get(image)
         if known is None or known[0] != key:
-            marks = self.project.record(image).marks
-            fitting = statistics if statistics is not None and len(statistics.mean) == len(template.names) else None
-            found = hints(marks.array(template.names), template, fitting, box=marks.box)
+            found = self.hints(image, self.project.record(image).marks.array(self.project.template.names))
             known = self._hints[image] = (key, sum(10 if one.severity == "warning" else 1 for one in found))
         return known[1]
 

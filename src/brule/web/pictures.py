@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import threading
@@ -58,6 +59,8 @@ class Pictures:
         self._guard = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
         self._written = 0
+        # Earlier sessions may have left more; a folder of many files takes a while to list.
+        threading.Thread(target=_shrink, args=(cache, MAX_CACHED), name="previews", daemon=True).start()
 
     def view(self, entry: ImageEntry, size: int) -> bytes:
         """An image whose longer side is ``size`` pixels at most, as JPEG.
@@ -176,5 +179,6 @@ def _shrink(folder: Path, limit: int) -> None:
     for _, size, file in sorted(files):
         if total <= limit:
             return
-        file.unlink(missing_ok=True)
-        total -= size
+        with contextlib.suppress(OSError):  # such as a folder that has become read-only
+            file.unlink(missing_ok=True)
+            total -= size

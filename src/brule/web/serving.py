@@ -67,7 +67,7 @@ def serve(
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     with only_server(project.folder) as note_address, contextlib.closing(listen(host, port)) as listener:
-        address = _address(host, listener.getsockname()[1], token)
+        address = address_of(host, listener.getsockname()[1], token)
         note_address(address)
         page = Page(project, local=local)
         app = create_app(page, host=host, token=token)
@@ -109,7 +109,8 @@ def listen(host: str, port: int | None) -> socket.socket:
     raise ConfigError(f"--host {host} --port {port}: can't listen there ({problem}); choose another port")
 
 
-def _address(host: str, port: int, token: str | None) -> str:
+def address_of(host: str, port: int, token: str | None = None) -> str:
+    """The address to open, for a server that is bound to ``host``."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name and not name.startswith("[") else name
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import threading
 import time
@@ -18,20 +19,22 @@ from brule.annotating.predictions import Prediction, Predictions, predictions_fi
 from brule.annotating.project import RUNS
 from brule.annotating.rounds import (
     HeldOut,
+    HeldOutErrors,
     describe,
     detects,
     has_detector,
-    held_out,
     next_round,
     note_round,
     rounds,
     training_words,
 )
 from brule.arrays import evenly_spread
-from brule.errors import ConfigError, DataError
+from brule.errors import BruleError, ConfigError, DataError
 from brule.tracking.run_state import DESCRIPTION, RunState
 from brule.tracking.term_labels import term_label
 from brule.web.events import Hub
+
+_log = logging.getLogger("brule.web")
 
 MAX_CURVE = 300  # points of a term's curve
 PAUSE = 1.0  # seconds between looks at what runs
@@ -52,9 +55,10 @@ class Training:
         self._train = Job(project.own / "jobs", "train")
         self._predict = Job(project.own / "jobs", "predict")
         self._predictions: dict[str, tuple[tuple[int, int], Predictions | None]] = {}
-        self._errors: dict[str, tuple[tuple[int, int], HeldOut | None]] = {}
+        self._errors: dict[str, HeldOutErrors] = {}
         self._guard = threading.Lock()
         self._tried: dict[str, int] = {}  # by round: of which detector all images were predicted last
+        self._lines = _Lines()
         self._last = time.monotonic()
         self._ending = threading.Event()
         threading.Thread(target=self._watch, name="training", daemon=True).start()
@@ -170,7 +174,7 @@ class Training:
         run = str(facts["run"])
         target = predictions_file(self._project, run)
         if self._predict.running:
-            return {"state": "running", "run": run, "done": _lines(target), "total": total, "message": None}
+            return {"state": "running", "run": run, "done": self._lines.done(target), "total": total, "message": None}
         problem = self._predict.problem()
         done = target.is_file() and problem is None
         shown = None if done else problem or "prediction was stopped"
@@ -213,14 +217,13 @@ class Training:
         self._ending.set()
 
     def _held_out(self, predictions: Predictions | None) -> HeldOut | None:
-        """The errors of a run; worked out again only after something has changed."""
+        """The errors of a run."""
         if predictions is None:
             return None
-        key = (id(predictions), self._project.changes)
         known = self._errors.get(predictions.run)
-        if known is None or known[0] != key:
-            known = self._errors[predictions.run] = (key, held_out(self._project, predictions))
-        return known[1]
+        if known is None or known.predictions is not predictions:
+            known = self._errors[predictions.run] = HeldOutErrors(self._project, predictions)
+        return known.now()
 
     def _read(self, name: str) -> Predictions | None:
         path = predictions_file(self._project, name)
@@ -241,17 +244,27 @@ class Training:
     def _watch(self) -> None:
         """Publish every change; predict with the detector under training, and again when a round has ended."""
         before: tuple[Any, Any] = (None, None)
+        failed = ""
         while not self._ending.wait(PAUSE):
-            now = (self.state(), self.predicting())
-            if now[0] != before[0]:
-                self._hub.publish("train", now[0])
-            if now[1] != before[1]:
-                self._hub.publish("predict", now[1])
-                if before[1] is not None and now[1]["state"] == "finished":
-                    self._hub.publish("project", {})
-            if now[0]["run"] and now[1]["state"] != "running":
-                self._keep_predicted(now[0]["run"], now[0]["state"])
-            before = now
+            try:
+                before, failed = self._look(before), ""
+            except Exception as error:  # such as a full disk: the page goes on, and so does the watch
+                if failed != repr(error):  # the same problem each second is told once
+                    _log.exception("watching training and prediction failed")
+                failed = repr(error)
+
+    def _look(self, before: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Publish what has changed since ``before``; returns what is so now."""
+        now = (self.state(), self.predicting())
+        if now[0] != before[0]:
+            self._hub.publish("train", now[0])
+        if now[1] != before[1]:
+            self._hub.publish("predict", now[1])
+            if before[1] is not None and now[1]["state"] == "finished":
+                self._hub.publish("project", {})
+        if now[0]["run"] and now[1]["state"] != "running":
+            self._keep_predicted(now[0]["run"], now[0]["state"])
+        return now
 
     def _keep_predicted(self, name: str, state: str) -> None:
         """Predict with a round whose detector is newer than its predictions: at its end, and now and then before it."""
@@ -263,7 +276,7 @@ class Training:
             return
         self._tried[name] = newest
         self._last = time.monotonic()
-        with suppress(ConfigError):
+        with suppress(BruleError):  # such as a full disk; the next checkpoint is tried again
             self.predict(name)
 
     def _time_for_another(self) -> bool:
@@ -293,11 +306,30 @@ def _thinned(points: list[list[float]]) -> list[list[float]]:
     return [points[k] for k in evenly_spread(len(points), MAX_CURVE)]
 
 
-def _lines(target: Path) -> int:
-    """How many predictions a file that is being written holds so far."""
-    parts = list(target.parent.glob(f".{target.stem}.*.part{target.suffix}"))
-    try:
-        with max(parts, key=lambda path: path.stat().st_mtime).open("rb") as file:
-            return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
-    except (OSError, ValueError):
-        return 0
+class _Lines:
+    """Counts the predictions in a file that is being written; what was counted once isn't read again."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._file: Path | None = None
+        self._place, self._count = 0, 0  # bytes, and the line ends in them
+
+    def done(self, target: Path) -> int:
+        """How many predictions there are so far.
+
+        Args:
+            target: what the file is to become.
+        """
+        parts = list(target.parent.glob(f".{target.stem}.*.part{target.suffix}"))
+        with self._guard:
+            try:
+                newest = max(parts, key=lambda path: path.stat().st_mtime)
+                if newest != self._file:
+                    self._file, self._place, self._count = newest, 0, 0
+                with newest.open("rb") as file:
+                    file.seek(self._place)
+                    for block in iter(lambda: file.read(1 << 20), b""):
+                        self._place, self._count = self._place + len(block), self._count + block.count(b"\n")
+            except (OSError, ValueError):  # not begun, or finished just now
+                return 0
+            return max(0, self._count - 1)  # without the head

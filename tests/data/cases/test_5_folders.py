@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from brule.data import load_image
+from brule.data.images import as_image
 from tests.data.cases.case import WING, Case, cases, check, csv, numbered, picture, pictures, pts, wing, write
 
 IMAGE = {**pictures("a.png"), "a.pts": pts(wing())}
@@ -103,3 +104,15 @@ def test_colour_of_twelve_bits_is_not_black(tmp_path: Path) -> None:
     # 4095 is white: 2048 / 4095 · 255 = 127.5, 1024 / 4095 · 255 = 63.8.
     np.testing.assert_allclose(image[40, 75], (255, 127.5, 63.8), atol=2)
     np.testing.assert_array_equal(image[40, 25], (0, 0, 0))
+
+
+def test_dark_images_are_read_from_bytes_too(tmp_path: Path) -> None:
+    """Whether the upper byte is all there is shows in a second reading, of bytes as of a file."""
+    values = np.zeros((80, 100, 3), dtype=np.uint16)
+    values[:, 50:] = (4095, 2048, 1024)
+    (tmp_path / "deep.png").write_bytes(png_of_16_bits(values))
+    np.testing.assert_array_equal(as_image(png_of_16_bits(values)), load_image(tmp_path / "deep.png"))
+    for kind in ("PNG", "TIFF"):
+        dark, content = np.full((8, 9, 3), 7, dtype=np.uint8), io.BytesIO()
+        Image.fromarray(dark).save(content, kind)
+        np.testing.assert_array_equal(as_image(content.getvalue()), dark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from brule.data import convert, image_size, inspect_data, load_image, read_shapes
+from brule.data import convert, image_size, inspect_data, load_image, read_folder, read_shapes
 from brule.errors import DataError
 from tests.data.cases.case import (
     HEIGHT,
@@ -40,6 +41,13 @@ from tests.data.cases.case import (
 
 IMAGE = pictures("a.png")
 RED, BLUE = picture(colour=(200, 0, 0)), picture(colour=(0, 0, 200))
+
+
+def two_pictures() -> bytes:
+    file = io.BytesIO()
+    first, second = (Image.new("L", (WIDTH, HEIGHT), value) for value in (0, 99))
+    first.save(file, "TIFF", save_all=True, append_images=[second])
+    return file.getvalue()
 
 
 def embedded(file: bytes) -> str:
@@ -219,6 +227,55 @@ CASES = {
             + "".join(f"{i}\tb.png\t{x + 0.5}\t{y + 0.5}\t1\t0\n" for i, (x, y) in enumerate(OTHER.values(), 5)),
         },
         {"a.png": [ORDERED], "b.png": [list(OTHER.values())]},
+    ),
+    "imagej-results-of-the-roi-manager": Case(
+        # With 'Display label', a point of the ROI Manager has its own name behind that of the image: y and x.
+        {
+            **TWO,
+            "Results.csv": " ,Label,X,Y\n"
+            + "".join(f"{i},a.png:{y:04d}-{x:04d},{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(ORDERED, 1))
+            + "".join(f"{i},b.png:tip {i},{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(OTHER.values(), 5)),
+        },
+        {"a.png": [ORDERED], "b.png": [list(OTHER.values())]},
+    ),
+    "imagej-results-of-multi-measure-in-an-image-without-suffix": Case(
+        {
+            **IMAGE,
+            "Results.csv": " ,Label,X,Y\n"
+            + "".join(f"{i},a:0001-{y:04d}-{x:04d},{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(ORDERED, 1)),
+        },
+        {"a.png": [ORDERED]},
+    ),
+    "imagej-results-of-two-multi-points": Case(
+        {
+            **IMAGE,
+            "Results.csv": " ,Label,X,Y\n"
+            + "".join(f"{i},a.png:one,{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(ORDERED, 1))
+            + "".join(f"{i},a.png:two,{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(OTHER.values(), 5)),
+        },
+        {"a.png": [ORDERED, list(OTHER.values())]},
+    ),
+    "imagej-results-of-slices": Case(
+        {
+            "a.tif": two_pictures(),
+            "Results.csv": " ,Label,X,Y\n"
+            + "".join(f"{i},a.tif:1,{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(ORDERED, 1))
+            + "".join(f"{i},a.tif:r{i}:2,{x + 0.5},{y + 0.5}\n" for i, (x, y) in enumerate(OTHER.values(), 5)),
+        },
+        {"a.tif": [ORDERED, list(OTHER.values())]},
+        remarks=["holds 2 pictures"],
+    ),
+    "csv-of-points-with-specimens-without-suffix": Case(
+        {**IMAGE, "t.csv": "specimen,landmark,x,y\n" + "".join(f"a,{name},{x},{y}\n" for name, (x, y) in WING.items())},
+        {"a.png": [WING]},
+    ),
+    "csv-with-german-headings": Case(
+        {**IMAGE, "t.csv": "Datei;Punkt;x;y\n" + "".join(f"a.png;{n};{x},0;{y},0\n" for n, (x, y) in WING.items())},
+        {"a.png": [WING]},
+    ),
+    "csv-of-makesense-without-headings": Case(
+        {**IMAGE, "labels.csv": "".join(f"{n},{x},{y},a.png,100,80\n" for n, (x, y) in WING.items())},
+        {"a.png": [WING]},
     ),
     "labelme-older-numbering-and-an-embedded-image": Case(
         {"1.png": RED, "3.png": BLUE, "3.json": labelme("1.png", WING, imageData=embedded(BLUE))},
@@ -433,3 +490,19 @@ def test_the_way_back_to_every_format(tmp_path: Path) -> None:
         (item,) = read_annotations(done.files[0], format=format, images=[tmp_path / "a.png"]).items
         got = np.asarray(sorted(map(tuple, item.points.tolist())))
         np.testing.assert_allclose(got, sorted(wing()), atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("specimen,landmark,x\na,tip,1\n", "no column beside 'specimen' holds coordinates"),
+        ("species,tip_x,tip_y\nbee,1,2\n", "no column is called 'image';"),
+        ("species,length\nbee,1\n", r"no column is called 'image', and none holds coordinates \(x and y\)"),
+    ],
+)
+def test_a_table_that_is_not_read_says_which_column_it_lacks(tmp_path: Path, content: str, says: str) -> None:
+    """And of a file given alone, nothing about 0 images."""
+    (tmp_path / "t.csv").write_text(content)
+    for skip in (True, False):
+        with pytest.raises(DataError, match=rf"^{re.escape(str(tmp_path / 't.csv'))}: .*{says}"):
+            read_folder(tmp_path / "t.csv", skip_bad=skip)

@@ -82,7 +82,7 @@ def test_tps_counts_from_the_lower_left_corner(tmp_path: Path) -> None:
         expected = [[-0.5, 38.5], [47.5, -0.5], [0.5, 0], [NAN, NAN], [NAN, NAN]]
         np.testing.assert_array_equal(item.points, expected)
         assert (item.image, item.scale, item.size) == ("a wing.png", 0.25, (48, 40))
-    assert found.layout.curves == (3,) and found.layout.edges == ((2, 3), (3, 4)) and len(found) == 2
+    assert found.layout.curves == ((2, 3, 4),) and found.layout.edges == ((2, 3), (3, 4)) and len(found) == 2
 
 
 def test_tps_wants_the_image_for_its_height(tmp_path: Path) -> None:

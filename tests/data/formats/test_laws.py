@@ -135,7 +135,7 @@ def test_every_feature_is_found_and_every_format_says_what_it_loses() -> None:
     points = np.array([[1.5, 2], [np.nan, np.nan]], dtype=np.float32)
     full = Annotations(
         [Annotation("a.png", points, (0, 0, 5, 5), SIZE, np.array([True, False]), (0.1, 0.2)), Annotation("a.png")],
-        Layout(("nose", "chin"), ((0, 1),), (2,)),
+        Layout(("nose", "chin"), ((0, 1),), ((1,),)),
     )
     assert present(full) == set(FEATURES)
     for format in FORMATS.values():

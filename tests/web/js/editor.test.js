@@ -77,6 +77,22 @@ test("an image with landmarks that have no place isn't accepted", () => {
   assert.equal(saver.changes.length, 0);
 });
 
+test("what is suggested outside the image isn't accepted before a person has looked at it", () => {
+  const { editor, saver } = opened();
+  const points = guess.points.map((point, k) => (k === 2 ? { x: 130, y: 40 } : point));
+  editor.suggest({ ...guess, points });
+  assert.deepEqual(pointAt(editor.shape, 2), [99, 40, SUGGESTED]); // within reach
+  assert.deepEqual(editor.accept(), [2]);
+  assert.equal(saver.changes.length, 0);
+  editor.setState(2, VISIBLE);
+  editor.begin();
+  editor.transformAll({ a: 1, b: 0, tx: 0, ty: -40 }); // the others are moved out of it
+  editor.commit("move the shape");
+  assert.deepEqual(editor.accept(), [0, 1]);
+  editor.undo();
+  assert.deepEqual(editor.accept(), []);
+});
+
 test("hidden and absent are switched on and off; an unplaced landmark can't be hidden", () => {
   const { editor } = opened([{ x: 1, y: 1, state: "visible" }, null, null, null]);
   assert.ok(editor.setState(0, HIDDEN));

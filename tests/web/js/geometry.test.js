@@ -4,10 +4,11 @@ import { chains, evenlySpaced } from "../static/core/curves.js";
 import { fitSimilarity, nearest, transform, turnAndScale } from "../static/core/geometry.js";
 import { solveInPlace } from "../static/core/linear.js";
 import { angle, centroidSize, distance } from "../static/core/measures.js";
-import { VISIBLE, shapeOf } from "../static/core/points.js";
+import { VISIBLE } from "../static/core/points.js";
 import { formatPairs, formatRange, parsePairs, parseRange } from "../static/core/ranges.js";
 import { edgesWith, rearranged, withCount } from "../static/core/template.js";
 import { carried, fitted, toImage, toScreen, zoomed } from "../static/core/viewport.js";
+import { shapeOf } from "./helpers.js";
 
 const close = (a, b, within = 1e-9) => assert.ok(Math.abs(a - b) < within, `${a} isn't ${b}`);
 

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { difference, joinEdits } from "../static/core/edits.js";
 import { History } from "../static/core/history.js";
-import { ABSENT, EMPTY, HIDDEN, SUGGESTED, VISIBLE, copyShape, nextUndecided, pointAt, setPoint, shapeOf } from "../static/core/points.js";
+import { ABSENT, EMPTY, HIDDEN, SUGGESTED, VISIBLE, copyShape, nextUndecided, pointAt, setPoint } from "../static/core/points.js";
 import { fromWire, sameWire, suggest, toWire } from "../static/core/wire.js";
+import { shapeOf } from "./helpers.js";
 
 const shape = () => shapeOf([[1, 2, VISIBLE], [3, 4, HIDDEN], [NaN, NaN, ABSENT], [NaN, NaN, EMPTY], [5, 6, SUGGESTED]]);
 
@@ -19,6 +20,13 @@ test("a suggestion never moves a point that a person has decided about", () => {
   assert.deepEqual([0, 1].map((i) => pointAt(own, i)), [[1, 2, VISIBLE], [3, 4, HIDDEN]]);
   assert.equal(own.state[2], ABSENT);
   assert.deepEqual([3, 4].map((i) => pointAt(own, i)), [[90, 90, SUGGESTED], [90, 90, SUGGESTED]]);
+});
+
+test("a suggestion outside the image is laid at its edge", () => {
+  const own = shapeOf([[NaN, NaN, EMPTY], [NaN, NaN, EMPTY], [1, 1, VISIBLE]]);
+  const clamped = suggest(own, [{ x: -20, y: 30 }, { x: 99, y: 79 }, { x: 500, y: 500 }], { width: 100, height: 80 });
+  assert.deepEqual([...clamped], [0]);
+  assert.deepEqual([0, 1, 2].map((i) => pointAt(own, i)), [[0, 30, SUGGESTED], [99, 79, SUGGESTED], [1, 1, VISIBLE]]);
 });
 
 test("annotations are the same up to a thousandth of a pixel, and differ by state", () => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { transform, turnAndScale } from "../static/core/geometry.js";
-import { SUGGESTED, shapeOf } from "../static/core/points.js";
+import { SUGGESTED } from "../static/core/points.js";
 import { ShapeModel } from "../static/core/shape_model.js";
+import { shapeOf } from "./helpers.js";
 
 const SQUARE = [[-1, -1], [1, -1], [1, 1], [-1, 1], [0, -1], [0, 1]].map(([x, y]) => [x / Math.SQRT2, y / Math.SQRT2]);
 const model = () => new ShapeModel({ n: 3, mean: SQUARE, modes: [] });

@@ -185,12 +185,22 @@ class Visitor:
     def selected(self) -> int:
         return self.ask("() => brule.page().editor.selected.value")
 
+    @property
+    def view(self) -> tuple[dict[str, float], dict[str, float]]:
+        """How the image is shown, and where on the page."""
+        return tuple(
+            self.ask(
+                """() => { const { canvasStage: stage } = brule.page().stage, { x, y } = stage.above.getBoundingClientRect();
+                     return [{...stage.view}, { x, y }]; }"""
+            )
+        )
+
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
-        return tuple(self.ask("([x, y]) => brule.page().stage.canvasStage.onPage(x, y)", [float(x), float(y)]))
+        view, box = self.view
+        return box["x"] + view["x"] + view["scale"] * (x + 0.5), box["y"] + view["y"] + view["scale"] * (y + 0.5)
 
     def in_image(self, sx: float, sy: float) -> Any:
-        view = self.ask("() => ({...brule.page().stage.canvasStage.view})")
-        box = self.page.locator(".stage-points").bounding_box()
+        view, box = self.view
         return np.array([(sx - box["x"] - view["x"]) / view["scale"] - 0.5, (sy - box["y"] - view["y"]) / view["scale"] - 0.5])
 
     def click(self, x: float, y: float) -> Any:

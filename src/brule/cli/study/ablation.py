@@ -37,5 +37,6 @@ def ablation(*, runs: ShapeRuns, arms: Annotated[list[str] | None, Many] = None)
     scores = runs.run([known[name] for name in arms or known], study_data)
     if scores is None:
         return stopped()
-    say(report_ablation(runs.output, scores, protocol=runs.protocol(study_data)))
+    say(report_ablation(runs.output, scores, protocol=runs.protocol(study_data), failed=scores.failed))
+    scores.check_complete()
     return 0

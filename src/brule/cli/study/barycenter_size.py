@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from brule.cli.options import Many, Output, SkipBad
-from brule.cli.output import note_bad, progress_bar, say
+from brule.cli.output import note, note_bad, progress_bar, say
 
 
 def barycenter_size(
@@ -56,6 +56,9 @@ def barycenter_size(
         shapes, n_shapes=n_shapes, seed=seed, exclude_validation=exclude_validation, skip_bad=skip_bad, warn=False
     )
     note_bad(given.bad)
+    if left_out := sorted({n for n in sizes or () if n > len(given)}):
+        which = f"size {left_out[0]}" if len(left_out) == 1 else f"sizes {', '.join(map(str, left_out))}"
+        note(f"--sizes: {which} left out: there are only {len(given)} shapes")
     with progress_bar("shapes in barycenters", quiet=quiet) as progress:
         found = run_barycenter_size(output, given, sizes=sizes or SIZES, draws=draws, seed=seed, progress=progress)
     say(report_barycenter_size(output, found))

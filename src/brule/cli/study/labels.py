@@ -39,5 +39,7 @@ def labels(*, runs: LabelRuns, shares: Annotated[list[float] | None, Many] = Non
     scores = run_labels(runs.output, runs.seeds or SEEDS, study_data, shares=chosen, **runs.options())
     if scores is None:
         return stopped()
-    say(report_labels(runs.output, scores, shares=chosen, total=total, protocol=runs.protocol(study_data)))
+    protocol = runs.protocol(study_data)
+    say(report_labels(runs.output, scores, shares=chosen, total=total, protocol=protocol, failed=scores.failed))
+    scores.check_complete()
     return 0

@@ -43,5 +43,6 @@ def regularizer(
     found = run_regularizer(runs.output, runs.seeds or SEEDS, study_data, **options)
     if found is None:
         return stopped()
-    say(report_regularizer(runs.output, found, protocol=runs.protocol(study_data)))
+    say(report_regularizer(runs.output, found, protocol=runs.protocol(study_data), failed=found.failed))
+    found.check_complete()
     return 0

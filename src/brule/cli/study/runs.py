@@ -15,7 +15,7 @@ from brule.errors import DataError
 
 if TYPE_CHECKING:
     from brule.data import SampleList
-    from brule.studies import Arm, Protocol, Score, StudyData
+    from brule.studies import Arm, Protocol, Results, Score, StudyData
 
 SEEDS = (0, 1, 2)
 
@@ -142,7 +142,7 @@ class ShapeRuns(Runs):
             raise DataError(f"--n-shapes: expected at most {len(shapes)}, as many as there are, got {self.n_shapes}")
         return StudyData(self.unlabelled(), shapes, self.n_shapes, self.measured())
 
-    def run(self, arms: Sequence[Arm], study_data: StudyData) -> list[Score] | None:
+    def run(self, arms: Sequence[Arm], study_data: StudyData) -> Results[Score] | None:
         """Run every arm with every seed; ``None`` if Ctrl-C ended the study."""
         from brule.studies import run_arms
 

@@ -38,5 +38,7 @@ def sweep(term: str, /, *, values: Annotated[list[str], Many], runs: ShapeRuns) 
     if scores is None:
         return stopped()
     protocol = runs.protocol(study_data)
-    say(report_sweep(runs.output, found, scores, measured=study_data.measured, protocol=protocol))
+    measured = study_data.measured
+    say(report_sweep(runs.output, found, scores, measured=measured, protocol=protocol, failed=scores.failed))
+    scores.check_complete()
     return 0

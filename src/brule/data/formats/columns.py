@@ -11,12 +11,13 @@ from brule.data.formats.values import shown, text
 from brule.errors import DataError
 
 IMAGE = frozenset({"image", "path", "file", "filename", "filepath", "img", "photo", "picture"}) | {
-    f"image{what}" for what in ("path", "name", "file", "filename")
+    *(f"image{what}" for what in ("path", "name", "file", "filename")),
+    *("datei", "dateiname", "bild", "bildname", "bilddatei", "foto"),  # German
 }
 # Columns that may hold anything: they count if file names are in them.
-_PERHAPS = frozenset({"", "id", "name", "index", "specimen", "imageid", "frame", "label"})
+_PERHAPS = frozenset({"", "id", "name", "index", "specimen", "imageid", "frame", "label", "exemplar"})
 _OBJECT = ("individual", "individuals", "object", "objectid", "instance", "instanceid", "animal", "track", "trackid", "group")
-_POINT = ("point", "landmark", "name", "part", "bodypart", "keypoint", "node", "label")
+_POINT = ("point", "landmark", "name", "part", "bodypart", "keypoint", "node", "label", "landmarke", "punkt")
 BOX = ("left", "top", "right", "bottom")
 _BOXES = (BOX, ("xmin", "ymin", "xmax", "ymax"), ("bboxleft", "bboxtop", "bboxright", "bboxbottom"))
 # Corner, width and height. Plain `width` and `height` are those of the image.
@@ -55,6 +56,7 @@ class Columns:
         size: the columns of the image's size.
         pixel: the columns of a pixel's width and height in millimetres.
         predicted: the columns that only a program writes.
+        headless: whether there is no row of headings.
         upwards: whether the headings are those of ml-morph, which counts y from the lower edge.
         unused: the names of the others.
     """
@@ -72,8 +74,23 @@ class Columns:
     size: tuple[int, int] | None = None
     pixel: tuple[int, int] | None = None
     predicted: list[str] = field(default_factory=list)
+    headless: bool = False
     upwards: bool = False
     unused: list[str] = field(default_factory=list)
+
+
+def lacking(head: Sequence[str]) -> str:
+    """What a table lacks that can't be read with this first row, in words."""
+    try:
+        columns = columns_of(head, "")
+    except DataError as error:
+        return str(error).removeprefix(": ")
+    coordinates = bool(columns.pairs or columns.xy or columns.box)
+    if columns.image is None:
+        return f"no column is called 'image'{'' if coordinates else ', and none holds coordinates (x and y)'}"
+    if not coordinates:
+        return f"no column beside {shown(head[columns.image])} holds coordinates (x and y)"
+    return f"the column {shown(head[columns.image])} holds no names of files; if it names the images, call it 'image'"
 
 
 def looks_like_file(cell: str) -> bool:

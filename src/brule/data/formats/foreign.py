@@ -6,6 +6,7 @@ from collections.abc import Collection, Container
 from pathlib import Path
 from typing import Any
 
+from brule.data.formats.columns import lacking
 from brule.data.formats.hdf5 import ADVICE, READABLE
 from brule.data.images import IMAGE_SUFFIXES
 
@@ -162,7 +163,8 @@ def odd_content(path: Path, content: Any) -> str | None:
         return "numbers that are no known annotation; expected YOLO-pose (class, box, points), or a CSV image,x0,y0,x1,y1,…"
     if any(one.lstrip().startswith(('[{"', '{"')) for row in content.head(_SAMPLE_ROWS) for one in row):
         return "a table with JSON in its cells, as Label Studio writes CSV, which isn't read; export JSON or JSON-MIN"
-    return "a table of no known annotation format; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
+    lacks = "".join(f": {lacking(row)}" for row in content.head(1))
+    return f"a table of no known annotation format{lacks}; expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,…"
 
 
 def _is_place(cells: list[str]) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from brule.data.formats.record import Annotations
+from brule.data.formats.record import Annotation, Annotations
 from brule.errors import DataError
 
 SizeOf = Callable[[str], tuple[int, int]]
@@ -47,6 +48,7 @@ class Format:
         one_image: whether every image has a file of its own.
         companions: further files beside those of the images, by their name: what they share.
         file_name: of an image's own file, from the image's ``{stem}`` or whole ``{name}``; by default the first suffix decides.
+        whole: whether it takes only objects without missing points, since nothing in it could stand for one.
         names_images: whether files name their images; without, the image beside a file that has its name is meant, and the
             records' ``image`` is "".
     """
@@ -60,6 +62,7 @@ class Format:
     dump: Callable[[Annotations], str]
     holds: frozenset[str]
     one_image: bool = False
+    whole: bool = False
     names_images: bool = True
     companions: Callable[[Annotations], dict[str, str]] | None = None
     file_name: str | None = None
@@ -68,6 +71,17 @@ class Format:
         """Where the annotation of an image is, in a format with one file per image; beside the image."""
         name = self.file_name or f"{{stem}}{self.suffixes[0]}"
         return image.with_name(name.replace("{stem}", image.stem).replace("{name}", image.name))
+
+    def refuses(self, annotations: Annotations, item: Annotation) -> str | None:
+        """Why it can't hold a record at all, in words; None if it can."""
+        if not self.whole or item.points is None:
+            return None
+        missing = np.flatnonzero(~np.isfinite(item.points).all(axis=1)).tolist()
+        if not missing:
+            return None
+        names = annotations.names(len(item.points))
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return f"lacks the landmark {names[missing[0]]}{more}: {self.title} can't hold missing points"
 
     def lost(self, annotations: Annotations) -> list[str]:
         """What of these annotations the format can't hold, in words; empty if nothing is lost."""
@@ -85,12 +99,13 @@ def present(annotations: Annotations) -> set[str]:
     items, layout = annotations.items, annotations.layout
     images = [item.image for item in items]
     points = [item.points for item in items if item.points is not None]
+    along = [edge for curve in layout.curves for edge in pairwise(curve)]
     found = {
         "images": any(images),
         "missing": any(not np.isfinite(own).all() for own in points),
         "boxes": any(item.box is not None for item in items),
         "names": layout.names is not None,
-        "edges": bool(layout.edges),
+        "edges": bool({frozenset(edge) for edge in layout.edges} - {frozenset(edge) for edge in along}),
         "occluded": any(item.occluded is not None and item.occluded.any() for item in items),
         "several": len(set(images)) < len(images),
         "unlabelled": any(not item.labelled for item in items),

@@ -3,10 +3,14 @@
 The points of an image are landmarks in the order of the rows; ``NaN`` is a missing one, and so is a row that can't be
 used. *Display label* has to be ticked under Analyze ▸ Set Measurements, or the rows name no image. A table in units of a
 calibrated image is remarked on.
+
+A label may continue: with the name of a selection of the ROI Manager, of which each is a point (``a.png:0453-0222``), and
+with the slice of a stack (``a.tif:0453-0222:3``, ``a.tif:3``), of which each is an object.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -16,8 +20,14 @@ from brule.coordinates import from_corner, to_corner
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.record import Annotation, Annotations, Problems
 from brule.data.formats.values import Table, cell, cells_point, load_table, text
+from brule.data.images import IMAGE_SUFFIXES
 from brule.errors import DataError
 from brule.tables import csv_text
+
+_STACKS = (".tif", ".tiff", ".gif", ".avi")  # suffixes of files that may hold several pictures
+_SUFFIXES = "|".join(sorted(re.escape(suffix) for suffix in {*IMAGE_SUFFIXES, *_STACKS}))
+_OF_IMAGE = re.compile(rf"(.*?(?:{_SUFFIXES})):(.*)", re.IGNORECASE)
+_SELECTION = re.compile(r"[0-9]{4,}-[0-9]{4,}(?:-[0-9]{4,})?")  # the name that ImageJ gives: y and x, before them the slice
 
 
 def _head(table: Table) -> dict[str, int]:
@@ -38,28 +48,51 @@ def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
         )
     columns = [head[name] for name in ("label", "x", "y")]
     problems = Problems(path)
-    images: dict[str, list[tuple[float, float]]] = {}
+    labels: dict[str, list[tuple[float, float]]] = {}
     for position, row in enumerate(islice(table.rows(), 1, None), 2):
         where = f"{path}: row {position}"
         label, x, y = (row[column] if column < len(row) else "" for column in columns)
         # Not caught: whose landmarks would be counted without this row?
-        points = images.setdefault(text(label, where, "an image's name under 'Label'"), [])
+        points = labels.setdefault(text(label, where, "an image's name under 'Label'"), [])
         points.append((np.nan, np.nan))  # a row that can't be used has its place in the order, too
         with problems.caught():
             points[-1] = cells_point(x, y, f"{where} ({label})")
-    counts = {len(points) for points in images.values()}
+    objects = _objects(labels)
+    counts = {len(points) for _, points in objects}
     notes = [f"the images have {min(counts)} to {max(counts)} points"] if len(counts) > 1 else []
-    items = [
-        Annotation(_image(name), from_corner(np.array(points, dtype=np.float64)).astype(np.float32))
-        for name, points in images.items()
-    ]
+    items = [Annotation(name, from_corner(np.array(points, dtype=np.float64)).astype(np.float32)) for name, points in objects]
     return Annotations(items, problems=problems, notes=notes)
 
 
-def _image(label: str) -> str:
-    """The image of a label, which may continue with the selection's name or a slice: ``a.png:0001-0040``."""
-    before, colon, _ = label.partition(":")
-    return before if colon and "." in before and "\\" not in label and "/" not in label else label
+def _objects(labels: dict[str, list[tuple[float, float]]]) -> list[tuple[str, list[tuple[float, float]]]]:
+    """Images and the points of their objects, from the points by label.
+
+    Selections of one point each are the points of one object; one of several points is an object itself.
+    """
+    selections: dict[tuple[str, str], list[list[tuple[float, float]]]] = {}
+    for label, points in labels.items():
+        image, slice_, _ = _taken_apart(label)
+        selections.setdefault((image, slice_), []).append(points)
+    found = []
+    for (image, _), own in selections.items():
+        single = all(len(points) == 1 for points in own)
+        found += [(image, points) for points in ([[points[0] for points in own]] if single else own)]
+    return found
+
+
+def _taken_apart(label: str) -> tuple[str, str, str]:
+    """Image, slice and selection of a label; empty where it has none."""
+    image, more = label, ""
+    if match := _OF_IMAGE.fullmatch(label):
+        image, more = match[1], match[2]
+    elif _SELECTION.fullmatch(label.rpartition(":")[2]):
+        image, _, more = label.rpartition(":")
+    elif "/" not in label and "\\" not in label and "." in label.partition(":")[0]:
+        image, _, more = label.partition(":")
+    selection, _, last = more.rpartition(":")
+    if selection or (last.isdecimal() and image.lower().endswith(_STACKS)):
+        return image, last, selection
+    return image, "", last
 
 
 def _dump(annotations: Annotations) -> str:

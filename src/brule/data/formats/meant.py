@@ -68,8 +68,9 @@ def _by_picture(embedded: object, own: Path, other: Path) -> Path | None:
     if not isinstance(embedded, str) or not embedded or len(embedded) > _MAX_EMBEDDED:
         return None
     try:
-        with Image.open(io.BytesIO(base64.b64decode(embedded, validate=False))) as image:
-            wanted = _small(upright(image))
+        content = base64.b64decode(embedded, validate=False)
+        with Image.open(io.BytesIO(content)) as image:
+            wanted = _small(upright(image, content))
         distances = {one: float(np.abs(_small(load_image(one)) - wanted).mean()) for one in (own, other)}
     except (binascii.Error, DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -82,4 +82,5 @@ MORPHOJ = Format(
     parse=_parse,
     dump=_dump,
     holds=frozenset({"images", "several", "fractions"}),
+    whole=True,
 )

@@ -159,5 +159,6 @@ PTS = Format(
     dump=_dump,
     holds=frozenset({"images", "fractions"}),  # the image is the one of the same name
     one_image=True,
+    whole=True,
     names_images=False,
 )

@@ -3,11 +3,13 @@
 Wide, one row per object: ``image,x0,y0,x1,y1,…`` or ``image,nose_x,nose_y,…``, if you like with
 ``left,top,right,bottom`` (box) and ``width,height`` (of the image). Long, one row per point: ``image,point,x,y``, the box
 in one of an object's rows or in all. The wide form is written. Other headings are understood too
-(:mod:`brule.data.formats.columns`), among them those of ml-morph, which counts y from the lower edge.
+(:mod:`brule.data.formats.columns`), among them those of ml-morph, which counts y from the lower edge; and the points of
+makesense.ai, which writes no headings.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from brule.data.formats.columns import BOX, PIXEL, SIZE, Columns, columns_of, looks_like_file
+from brule.data.formats.columns import BOX, PIXEL, SIZE, Columns, columns_of, lacking, looks_like_file
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import outside_notes
 from brule.data.formats.marks import MissingMarks
@@ -30,29 +32,46 @@ from brule.tables import csv_text
 _SAMPLE_ROWS = 5  # rows
 _TRIED = 20  # rows whose image is looked for
 _Value = TypeVar("_Value")
+_HEADLESS = ("landmark", "x", "y", "image", "width", "height")  # as makesense.ai writes points, without a first row
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _EXPECTED = "expected a first row image,x0,y0,x1,y1,… or image,nose_x,nose_y,… or image,point,x,y"
 
 
 def _recognises(table: Table) -> bool:
     head, *rows = table.head(1 + _SAMPLE_ROWS) or [[]]
     try:
-        columns = columns_of(head, "")
+        columns = _columns(table, "")
     except DataError:  # of this format, and broken
         return bool(head) and head[0].lower() == "image"
     image = columns.image
     if image is None or not (columns.pairs or columns.xy or columns.box):
         return False
     # Which names of images lack a suffix, and which are no images at all, shows where the images are looked for.
-    return columns.certain or bool(columns.pairs) or any(len(row) > image and looks_like_file(row[image]) for row in rows)
+    points = bool(columns.pairs) or (columns.xy is not None and columns.point is not None)
+    return columns.certain or points or any(len(row) > image and looks_like_file(row[image]) for row in rows)
+
+
+def _columns(table: Table, where: str) -> Columns:
+    """The columns by the first row, or those that makesense.ai writes without one.
+
+    Raises:
+        DataError: as for :func:`columns_of`.
+    """
+    rows = table.head(1 + _SAMPLE_ROWS) or [[]]
+    headless = all(len(row) == len(_HEADLESS) and _is_point_of_file(row) for row in rows)
+    return replace(columns_of(_HEADLESS, where), headless=True) if headless else columns_of(rows[0], where)
+
+
+def _is_point_of_file(row: list[str]) -> bool:
+    numbers = (row[1], row[2], row[4], row[5])
+    return looks_like_file(row[3]) and all(_NUMBER.fullmatch(one) for one in numbers)
 
 
 def _parse(path: Path, table: Table, size_of: SizeOf) -> Annotations:
     head = next(iter(table.head(1)), [])
-    columns = columns_of(head, str(path))
-    if columns.image is None:
-        raise DataError(
-            f"{path}: {_EXPECTED}, got {', '.join(head[:4])[:80]}; call the column of the image's file name 'image'"
-        )
+    columns = _columns(table, str(path))
+    if columns.image is None or not (columns.pairs or columns.xy or columns.box):
+        raise DataError(f"{path}: {lacking(head)}; {_EXPECTED}, got {', '.join(head[:4])[:80]}")
     if not columns.certain and not _names_images(table, columns.image, size_of):
         heading = repr(columns.head[columns.image]) if columns.head[columns.image] else "without a heading"
         what = f"a table whose first column, {heading}, names no image that is here; if it does, call it 'image'"
@@ -84,7 +103,7 @@ def _is_there(image: str, size_of: SizeOf) -> bool:
 def _parse_wide(path: Path, table: Table, columns: Columns, *, size_of: SizeOf, marks: MissingMarks) -> Annotations:
     problems = Problems(path)
     items = []
-    for where, row in _rows(path, table):
+    for where, row in _rows(path, table, columns):
         with problems.caught():
             items.append(_item(where, _filled(where, row, columns), columns, size_of=size_of, marks=marks))
     return Annotations(items, Layout(columns.names), problems, _notes(columns), predicted=bool(columns.predicted))
@@ -105,9 +124,10 @@ def _notes(columns: Columns) -> list[str]:
     return notes
 
 
-def _rows(path: Path, table: Table) -> Iterator[tuple[str, list[str]]]:
-    """The rows below the first, with the words for errors."""
-    for position, row in enumerate(islice(table.rows(), 1, None), 2):
+def _rows(path: Path, table: Table, columns: Columns) -> Iterator[tuple[str, list[str]]]:
+    """The rows below the headings, with the words for errors."""
+    headings = 0 if columns.headless else 1
+    for position, row in enumerate(islice(table.rows(), headings, None), 1 + headings):
         yield f"{path}: row {position}", row
 
 
@@ -143,7 +163,7 @@ def _parse_long(path: Path, table: Table, columns: Columns, *, marks: MissingMar
     objects: dict[tuple[str, str], _LongObject] = {}
     names: dict[str, None] = {}
     x_column, y_column = columns.xy or (0, 0)
-    for where, cells in _rows(path, table):
+    for where, cells in _rows(path, table, columns):
         with problems.caught() if columns.point is not None else nullcontext():
             # Not caught where points are counted: whose would be counted without this row?
             one = _object_of(where, cells, columns, objects=objects)

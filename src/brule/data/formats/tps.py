@@ -1,8 +1,8 @@
 """TPS, the text files of geometric morphometrics: ``LM=``, ``CURVES=``, ``IMAGE=``, ``ID=``, ``SCALE=``.
 
 Points count from the lower left *corner* of the image, y pointing up, so the image's height is needed to read and to
-write them. Points of curves are landmarks behind the others, joined by edges. Missing landmarks are ``NA NA``, or, as tpsDig
-writes them, negative in both coordinates.
+write them. Points of curves are landmarks, joined by edges; the file holds them behind the others. Missing landmarks are
+``NA NA``, or, as tpsDig writes them, negative in both coordinates.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ def _parse(path: Path, content: str, size_of: SizeOf) -> Annotations:
     notes += marks.notes()
     layout = Layout()
     if len(same) == 1 and any(curves[0]) and len({len(item.points) for item in items if item.points is not None}) == 1:
-        layout = Layout(edges=_edges(len(items[0].points) - sum(curves[0]), curves[0]), curves=curves[0])  # type: ignore[arg-type]
+        found = _curves(len(items[0].points) - sum(curves[0]), curves[0])  # type: ignore[arg-type]
+        layout = Layout(edges=tuple(edge for curve in found for edge in pairwise(curve)), curves=found)
     return Annotations(items, layout, problems, notes)
 
 
@@ -162,17 +164,26 @@ def _scale(value: str | None, where: str) -> float | None:
     return found or None
 
 
-def _edges(start: int, curves: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Each curve's points joined in their order."""
-    edges = []
-    for count in curves:
-        edges += [(start + i, start + i + 1) for i in range(count - 1)]
-        start += count
-    return tuple(edges)
+def _curves(start: int, counts: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """The landmarks on each curve, one curve behind the other."""
+    ends = list(accumulate(counts, initial=start))
+    return tuple(tuple(range(a, b)) for a, b in pairwise(ends))
+
+
+def _apart(curves: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
+    """The curves that share no landmark with an earlier one, since a file holds each landmark once."""
+    found: list[tuple[int, ...]] = []
+    used: set[int] = set()
+    for curve in curves:
+        if len(set(curve)) == len(curve) and not used & set(curve):
+            found.append(curve)
+            used.update(curve)
+    return found
 
 
 def _dump(annotations: Annotations) -> str:
-    curves = annotations.layout.curves
+    curves = _apart(annotations.layout.curves)
+    on_curves = {index for curve in curves for index in curve}
     lines = []
     for position, item in enumerate(annotations.items):
         if item.points is None:
@@ -181,13 +192,12 @@ def _dump(annotations: Annotations) -> str:
             raise DataError(f"TPS can't hold the name {shown(item.image)}, which has a line break")
         height = size_needed(item.size, item.image, "TPS")[1]
         points = [_line(x, y) for x, y in to_lower_corner(item.points.astype(np.float64), height).tolist()]
-        own = curves if sum(curves) <= len(points) else ()
-        landmarks = len(points) - sum(own)
-        lines += [f"LM={landmarks}", *points[:landmarks]]
+        own = curves if max(on_curves, default=-1) < len(points) else []
+        landmarks = [point for k, point in enumerate(points) if not own or k not in on_curves]
+        lines += [f"LM={len(landmarks)}", *landmarks]
         lines += [f"CURVES={len(own)}"] if own else []
-        for count in own:
-            lines += [f"POINTS={count}", *points[landmarks : landmarks + count]]
-            landmarks += count
+        for curve in own:
+            lines += [f"POINTS={len(curve)}", *(points[k] for k in curve)]
         lines += [f"IMAGE={item.image}", f"ID={position}"]
         lines += [f"SCALE={item.scale!r}"] if item.scale is not None else []
     return "\n".join(lines) + "\n"

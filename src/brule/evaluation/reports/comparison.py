@@ -23,6 +23,9 @@ from brule.files import write_text
 from brule.plots.svg import ced_chart, difference_chart
 
 COMPARISON_FILE = "comparison.json"
+MIN_IMAGES = 10  # to call a difference certain: a bootstrap over fewer has intervals that are too narrow
+FEW_IMAGES = 20  # below which a figure isn't reliable, as for `brule evaluate`
+SHOWN = 0.01  # percent points: a smaller difference is shown as zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,12 +191,22 @@ def comparison_page(report: ComparisonReport, *, facts: Sequence[tuple[str, str]
 def verdict(report: ComparisonReport) -> str:
     """The result of the comparison, in a sentence or two."""
     best = min(report.candidates, key=lambda one: one.scores.nme)
-    best_of = f"On {len(report.names):,} images, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
+    count = len(report.names)
+    images = "1 image" if count == 1 else f"{count:,} images"
+    best_of = f"On {images}, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
+    if count < MIN_IMAGES:
+        needed = f"that takes {MIN_IMAGES}, and {FEW_IMAGES} or more are better"
+        return f"{best_of} {images} can't decide which one is better: {needed}."
+    if count < FEW_IMAGES:
+        best_of += f" {images} are few for a reliable comparison: {FEW_IMAGES} or more are better."
     open_pairs = [one for one in report.differences["nme"] if best.name in (one.first, one.second) and not _is_certain(one)]
     if not open_pairs:
         return f"{best_of} For each other one, the 95 % interval of the difference excludes zero."
     others = ", ".join(one.first if one.second == best.name else one.second for one in open_pairs)
-    return f"{best_of} Between it and {others} these images can't decide: the 95 % interval of the difference includes zero."
+    what = "the 95 % interval of the difference includes zero"
+    if any(_excludes_zero(one) for one in open_pairs):
+        what += f", or the difference is below {SHOWN:g} percent points"
+    return f"{best_of} Between it and {others} these images can't decide: {what}."
 
 
 def p_text(value: float) -> str:
@@ -311,7 +324,8 @@ def _differences(report: ComparisonReport) -> Markup:
             html.chart(difference_chart(drawn), _DIFFERENCE_CAPTION),
         ),
         lead="Each image is compared with itself, so that hard and easy images cancel. In percent points; negative means that "
-        "the second one is better; bold where the 95 % interval excludes zero.",
+        f"the second one is better; bold where the 95 % interval excludes zero (of {MIN_IMAGES} images or more, and "
+        "if two decimals show the difference).",
     )
 
 
@@ -321,6 +335,10 @@ def _difference(one: PairedDifference) -> Markup:
 
 
 def _is_certain(one: PairedDifference) -> bool:
+    return one.n >= MIN_IMAGES and abs(one.difference) >= SHOWN and _excludes_zero(one)
+
+
+def _excludes_zero(one: PairedDifference) -> bool:
     return one.low > 0 or one.high < 0
 
 

@@ -21,6 +21,7 @@ from brule.tensors import resized
 from brule.training.batches import Batch, mixed_seed
 from brule.training.config import TrainingConfig
 from brule.training.distributed import Distributed
+from brule.training.local_regression import regressed
 from brule.training.state import TrainingState
 
 _STYLES = 1  # the stream of the seed that random styles are drawn from; that of the warps has none
@@ -128,7 +129,7 @@ def clean(points: Tensor, step: Step) -> Tensor:
 
     Their mean over the images drifts, since an equivariance doesn't fix *which* points are followed: it is moved onto the
     prior's mean. What is unlikely in a single shape is taken for noise. Later in the run each landmark is moved to where its
-    surroundings look as in other images (:class:`brule.training.local_regression.LocalRegression`).
+    surroundings look as in other images (:func:`brule.training.local_regression.regressed`).
     """
     means, prior, teacher = step.state.means, step.shape_model.prior, step.config.teacher
     means.ema.lerp_(step.distributed.mean(points.mean(0)), means.SHARE)
@@ -136,7 +137,7 @@ def clean(points: Tensor, step: Step) -> Tensor:
         return points
     apart = means.ema - prior.mean
     if step.state.regression is not None and step.state.progress.regressions:
-        moved: Tensor = step.state.regression(points - apart, step.views.clean1, prior)
+        moved = regressed(step.state.regression, points - apart, step.views.clean1, prior=prior)
         return moved if teacher.centre else moved + apart
     if teacher.centre:
         points = points - apart

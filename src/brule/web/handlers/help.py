@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from brule.annotating.hints import hints
 from brule.annotating.marks import Marks
 from brule.annotating.symmetry import project_pairs
 from brule.geometry import evenly_spaced
@@ -41,13 +40,9 @@ def guess(call: Call) -> dict[str, Any]:
 
 def hint(call: Call) -> dict[str, Any]:
     """``POST /api/images/{id}/hints``."""
-    page, image = call.page, call.path["image"]
-    template = page.project.template
-    points = _marks(call, call.body(PointsBody)).array(template.names)
-    statistics = page.guesses.fitted.statistics
-    if statistics is not None and len(statistics.mean) != len(points):
-        statistics = None
-    found = hints(points, template, statistics, box=page.record(image).marks.box)
+    page = call.page
+    points = _marks(call, call.body(PointsBody)).array(page.project.template.names)
+    found = page.hints(page.entry(call.path["image"]).id, points)
     return {
         "hints": [
             {"code": one.code, "landmarks": list(one.landmarks), "message": one.message, "severity": one.severity}

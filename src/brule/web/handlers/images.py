@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from brule.annotating.marks import Mark, Marks
+from brule.annotating.marks import STATUSES, Mark, Marks
 from brule.annotating.predictions import Predictions
 from brule.annotating.records import Conflict, Record
 from brule.annotating.renaming import names_of, new_names
@@ -20,7 +20,6 @@ from brule.web.page import Page
 from brule.web.pictures import SIZES, TILE, etag, levels_of
 
 ORDERS = ("name", "uncertainty", "proposed", "changed", "worst_hint")
-STATUSES = ("new", "draft", "accepted", "rejected")
 MAX_LIMIT = 1000
 
 

@@ -108,7 +108,10 @@ def export(call: Call) -> dict[str, Any]:
         raise Refused("bad_request", f"format: expected one of {', '.join(FORMATS)}, got {name!r}")
     found = export_project(project, name)
     files = [path.relative_to(project.folder).as_posix() for path in found.files]
-    return {"files": files, "n_images": found.n_images, "lost": found.lost, "download": f"/api/export/{name}.zip"}
+    download = f"/api/export/{name}.zip"
+    return {
+        "files": files, "n_images": found.n_images, "lost": found.lost, "left_out": found.left_out[:20], "download": download
+    }  # fmt: skip
 
 
 def exported(call: Call) -> Response:

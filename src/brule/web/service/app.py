@@ -92,7 +92,10 @@ class Service:
         except ClientDisconnect:
             return Response(status_code=400)
         try:
-            content = await anyio.to_thread.run_sync(self._computed, uploads, options, limiter=self._turn)
+            async with self._turn:
+                if await request.is_disconnected():  # nobody is there to read the answer
+                    return Response(status_code=400)
+                content = await anyio.to_thread.run_sync(self._computed, uploads, options)
         except (Refused, BruleError):
             raise
         except Exception as error:  # a fault of ours: the client gets a plain answer, the log the rest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import uvicorn
 from brule.errors import ConfigError
 from brule.web.service.app import create_service
 from brule.web.service.limits import Limits
-from brule.web.serving import is_loopback, listen
+from brule.web.serving import address_of, is_loopback, listen
 
 if TYPE_CHECKING:
     from brule.detector import LandmarkDetector
@@ -62,12 +61,6 @@ def serve(
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=10,
         )
-        announce(_address(host, listener), token)
+        announce(address_of(host, listener.getsockname()[1]), token)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
-    name = f"[{name}]" if ":" in name and not name.startswith("[") else name
-    return f"http://{name}:{listener.getsockname()[1]}/"

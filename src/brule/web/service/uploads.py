@@ -7,6 +7,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from email.message import Message
 from typing import Any
 
 from PIL import Image
@@ -18,10 +19,12 @@ from starlette.requests import Request
 from brule.annotating.template import first_fault
 from brule.data import Box
 from brule.data.images import decode_image
-from brule.errors import DataError
+from brule.errors import DataError, ImageTooLarge
 from brule.web.errors import Refused
 from brule.web.service.limits import Limits
 from brule.web.service.schema import PredictBody
+
+OPTIONS = frozenset(("objects", "refine", "tta", "box"))  # in the address of a request
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,10 @@ def decoded(uploads: Sequence[Upload], limits: Limits) -> list[Image.Image]:
         name = upload.name if len(uploads) == 1 else f"image {number} ({upload.name})"
         try:
             found.append(decode_image(upload.content, name, max_pixels=left))
+        except ImageTooLarge as error:
+            raise Refused("too_large", str(error)) from None
         except DataError as error:
-            large = "pixels; expected at most" in str(error)
-            raise Refused("too_large" if large else "bad_request", str(error)) from None
+            raise Refused("bad_request", str(error)) from None
         left -= found[-1].width * found[-1].height
     return found
 
@@ -113,13 +117,28 @@ def _from_json(content: bytes) -> list[Upload]:
 
 
 async def _from_form(request: Request, limits: Limits) -> list[Upload]:
+    most = 2 * limits.batch  # parts: images, and fields beside them, which are passed over
+    found = _n_parts(await request.body(), request.headers.get("content-type", ""))
+    if found > most:
+        raise Refused("too_large", f"expected at most {limits.batch} images in a request, got a form of {found} parts")
     try:
-        async with request.form(max_files=limits.batch, max_fields=limits.batch) as form:
+        async with request.form(max_files=most, max_fields=most) as form:
             files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+            if options := [name for name, value in form.multi_items() if name in OPTIONS and isinstance(value, str)]:
+                raise Refused(
+                    "bad_request", f"{options[0]}: options belong in the address, as in /predict?tta=4, not in the form"
+                )
             return [Upload((one.filename or "image")[:200], await one.read()) for one in files]
-    except HTTPException as error:  # starlette's word for a form that is damaged or too long
-        code = "too_large" if "Too many" in str(error.detail) else "bad_request"
-        raise Refused(code, f"the form isn't understood: {error.detail}") from None
+    except HTTPException as error:  # starlette's word for a form that is damaged
+        raise Refused("bad_request", f"the form isn't understood: {error.detail}") from None
+
+
+def _n_parts(content: bytes, kind: str) -> int:
+    """How many parts a form has at most, from the boundaries in its body alone."""
+    message = Message()
+    message["content-type"] = kind
+    boundary = message.get_boundary("")
+    return content.count(b"--" + boundary.encode("latin-1", "replace")) - 1 if boundary else 0  # the last one ends the form
 
 
 def _box(text: str | None) -> Box | None:
@@ -148,7 +167,7 @@ def options_of(query: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         Refused: one is unknown or out of range.
     """
-    unknown = set(query) - {"objects", "refine", "tta", "box"}
+    unknown = set(query) - OPTIONS
     if unknown:
         raise Refused("bad_request", f"expected the options objects, box, refine and tta, got {sorted(unknown)[0][:40]!r}")
     objects = query.get("objects", "best")

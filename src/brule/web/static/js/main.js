@@ -12,6 +12,7 @@ import { RedrawPage } from "./pages/redraw.js";
 import { ReviewPage } from "./pages/review.js";
 import { SetupPage } from "./pages/setup.js";
 import { TrainPage } from "./pages/train.js";
+import { Signal } from "./lib/signal.js";
 import { App } from "./state/app.js";
 import { forgetEditors } from "./state/editors.js";
 
@@ -29,6 +30,7 @@ const main = h("main", { id: "main" });
 /** @type {Page | null} */
 let page = null;
 let shown = "";
+const current = new Signal(""); // the page that is shown, for the bar
 /** Kept, so that coming back from a correction goes on where the review was. @type {ReviewPage | null} */
 let review = null;
 
@@ -58,7 +60,7 @@ function route() {
   document.title = `${TITLES[name]} · ${app.project.value.name} · brulè`;
   if (name === shown && name === "annotate" && page?.open) return void page.open(argument);
   page?.leave();
-  shown = name;
+  shown = current.value = name;
   page = pageFor(name, argument);
   main.dataset.page = name;
   if (page instanceof AnnotatePage) page.back = from;
@@ -123,7 +125,7 @@ try {
   await app.start();
   const announcer = h("div", { id: "announcer", class: "visually-hidden", "aria-live": "polite" });
   fill(document.body, h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => (event.preventDefault(), main.querySelector("canvas")?.focus()) }, "Skip to the image"),
-    topbar(app, { showKeys }), main, toasts(app), announcer);
+    topbar(app, { showKeys, current }), main, toasts(app), announcer);
   watchConflicts();
   watchLandmarks();
   addEventListener("hashchange", route);

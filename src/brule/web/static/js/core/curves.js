@@ -74,7 +74,7 @@ export function lengths(line) {
  * @param {number[]} ways rising
  * @returns {XY[]}
  */
-export function pointsAlong(line, ways) {
+function pointsAlong(line, ways) {
   const along = lengths(line);
   let k = 1;
   return ways.map((way) => {

@@ -5,7 +5,7 @@
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Box */
 
 /** @type {Similarity} */
-export const IDENTITY = { a: 1, b: 0, tx: 0, ty: 0 };
+const IDENTITY = { a: 1, b: 0, tx: 0, ty: 0 };
 
 /**
  * The similarity that brings chosen points of one set nearest to those of another, by least squares.
@@ -90,6 +90,16 @@ export function boundingBox(points, indices) {
 }
 
 /**
+ * Whether a place is in an image: pixels are squares about their centres.
+ * @param {{width: number, height: number}} image
+ * @param {number} x
+ * @param {number} y
+ */
+export function within({ width, height }, x, y) {
+  return x >= -0.5 && y >= -0.5 && x <= width - 0.5 && y <= height - 0.5;
+}
+
+/**
  * The nearest of some points within a reach; -1 if none is.
  * @param {Points} points
  * @param {number[]} indices
@@ -108,16 +118,4 @@ export function nearest(points, indices, x, y, reach) {
     }
   }
   return best;
-}
-
-/**
- * How large a set of points is: the square root of the mean squared distance from its centre.
- * @param {Points} points
- * @param {number[]} indices
- */
-export function spread(points, indices) {
-  const [cx, cy] = mean(points, indices);
-  let sum = 0;
-  for (const i of indices) sum += (points.x[i] - cx) ** 2 + (points.y[i] - cy) ** 2;
-  return Math.sqrt(sum / indices.length);
 }

@@ -67,7 +67,7 @@ const BY_KEY = new Map(BINDINGS.flatMap((binding) => binding.keys.map((key) => [
  * The name of a key with its modifiers, as the table above writes it.
  * @param {{key: string, ctrlKey: boolean, metaKey: boolean, altKey: boolean, shiftKey: boolean}} event
  */
-export function keyName(event) {
+function keyName(event) {
   const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toUpperCase() : event.key;
   const held = [
     (event.ctrlKey || event.metaKey) && "Ctrl",

@@ -31,16 +31,6 @@ export function emptyShape(n) {
 }
 
 /**
- * @param {ArrayLike<Point>} points
- * @returns {Shape}
- */
-export function shapeOf(points) {
-  const shape = emptyShape(points.length);
-  for (let i = 0; i < points.length; i++) setPoint(shape, i, points[i]);
-  return shape;
-}
-
-/**
  * @param {Shape} shape
  * @returns {Shape}
  */

@@ -1,5 +1,7 @@
 /** Changing the list of landmarks: lines, contours and pairs follow their landmarks. */
 
+import { chains } from "./curves.js";
+
 /** @typedef {import("../net/types.js").Contour} Contour */
 /** @typedef {{names: string[], edges: [number, number][], contours: Contour[], pairs: [number, number][] | null}} Layout */
 /** @typedef {Layout & {from: (number | null)[]}} Change `from`: which landmark each one was, null for a new one */
@@ -65,6 +67,20 @@ function keyOf([a, b]) {
  */
 export function allLines({ edges, contours }) {
   return edgesWith(edges, [], contours);
+}
+
+/**
+ * The contour that a landmark is on: a named one, or else the chain of its lines.
+ * @param {{names: string[], edges: [number, number][], contours: Contour[]}} template
+ * @param {number} i
+ * @returns {Contour | null}
+ */
+export function contourOf({ names, edges, contours }, i) {
+  const named = contours.find((contour) => contour.points.includes(i));
+  const chain = named ? null : chains(edges).find((points) => points.includes(i));
+  if (!chain) return named ?? null;
+  const closed = chain.length > 3 && chain[0] === chain[chain.length - 1];
+  return { name: `the contour of ${names[i]}`, points: closed ? chain.slice(0, -1) : chain, closed };
 }
 
 const MIN_GROUPED = 12; // landmarks; a shorter list is read at a glance

@@ -1,5 +1,6 @@
 /** Points as the server has them, and as the page has them. */
 
+import { within } from "./geometry.js";
 import { ABSENT, EMPTY, HIDDEN, SUGGESTED, VISIBLE, emptyShape, isDecided, setPoint } from "./points.js";
 
 /** @typedef {import("./points.js").Shape} Shape */
@@ -39,12 +40,28 @@ export function toWire(shape) {
  * Lay suggested positions under what a person has decided.
  * @param {Shape} shape changed in place
  * @param {ArrayLike<{x: number, y: number} | WirePoint>} points null where nothing is known
+ * @param {{width: number, height: number}} [image] what lies outside it is laid at its edge, where it can be reached
+ * @returns {Set<number>} the landmarks that were laid at the edge
  */
-export function suggest(shape, points) {
+export function suggest(shape, points, image) {
+  const clamped = /** @type {Set<number>} */ (new Set());
   for (let i = 0; i < shape.state.length; i++) {
     const point = points[i];
-    if (!isDecided(shape, i) && point && "x" in point) setPoint(shape, i, [point.x, point.y, SUGGESTED]);
+    if (isDecided(shape, i) || !point || !("x" in point)) continue;
+    const { x, y } = point;
+    const outside = image && !within(image, x, y);
+    if (outside) clamped.add(i);
+    setPoint(shape, i, outside ? [between(x, image.width), between(y, image.height), SUGGESTED] : [x, y, SUGGESTED]);
   }
+  return clamped;
+}
+
+/**
+ * @param {number} value
+ * @param {number} length in pixels
+ */
+function between(value, length) {
+  return Math.min(Math.max(value, 0), length - 1);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Numbers and times as a person reads them. */
+/** Numbers and times as a person reads them, and words as a shell does. */
 
 /**
  * @param {number} count
@@ -23,4 +23,12 @@ export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/**
+ * A word of a shell's command line: in quotes, unless it is plain.
+ * @param {string} text
+ */
+export function shellWord(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
 }

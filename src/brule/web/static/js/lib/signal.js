@@ -25,20 +25,25 @@ export class Signal {
   /**
    * Call a function now and at every change.
    * @param {(value: T) => void} watcher
+   * @param {AbortSignal} [until] ends it, too
    * @returns {() => void} ends it
    */
-  watch(watcher) {
+  watch(watcher, until) {
     watcher(this.current);
-    return this.onChange(watcher);
+    return this.onChange(watcher, until);
   }
 
   /**
    * Call a function at every change.
    * @param {(value: T) => void} watcher
+   * @param {AbortSignal} [until] ends it, too
    * @returns {() => void} ends it
    */
-  onChange(watcher) {
+  onChange(watcher, until) {
+    const end = () => void this.watchers.delete(watcher);
+    if (until?.aborted) return end;
     this.watchers.add(watcher);
-    return () => this.watchers.delete(watcher);
+    until?.addEventListener("abort", end, { once: true });
+    return end;
   }
 }

@@ -1,9 +1,9 @@
 /** The page on which a person sets landmarks. */
 
 import { announce, fill, h, isTyping } from "../lib/dom.js";
-import { chains } from "../core/curves.js";
+import { contourOf } from "../core/template.js";
 import { NumberEntry, moveOf } from "../core/keymap.js";
-import { ABSENT, EMPTY, HIDDEN, STATE_NAMES, hasPosition, isDecided, nextUndecided } from "../core/points.js";
+import { ABSENT, EMPTY, HIDDEN, STATE_NAMES, VISIBLE, hasPosition, isDecided, nextUndecided } from "../core/points.js";
 import { turnAndScale } from "../core/geometry.js";
 import { toWire } from "../core/wire.js";
 import { viewUrl } from "../net/api.js";
@@ -12,7 +12,7 @@ import { forgetEditor, keepEditor, keptEditor } from "../state/editors.js";
 import { emptyState } from "../panels/empty.js";
 import { ImageList } from "../panels/image_list.js";
 import { SidePanels } from "../panels/side.js";
-import { Toolbar } from "../panels/toolbar.js";
+import { Toolbar, openText } from "../panels/toolbar.js";
 import { askScale } from "../panels/scale.js";
 import { AnnotationStage } from "../view/annotation_stage.js";
 
@@ -21,6 +21,7 @@ import { AnnotationStage } from "../view/annotation_stage.js";
 
 const DEGREE = Math.PI / 180;
 const ZOOM_STEP = 1.25;
+const REVEALED = new Set(["next-point", "previous-point", "confirm-point", "absent"]); // commands after which the landmark is brought into view
 
 export class AnnotatePage {
   /**
@@ -42,7 +43,9 @@ export class AnnotatePage {
       toolChanged: () => this.refresh(),
     });
     this.images = new ImageList(app, (other) => this.go(other));
-    this.side = new SidePanels(app, (i) => this.choose(i), this.stage);
+    this.leaving = new AbortController();
+    const until = this.leaving.signal;
+    this.side = new SidePanels(app, (i) => this.choose(i), this.stage, { run: (command) => void this.run(command), until });
     this.element = h(
       "div",
       { class: "annotate" },
@@ -51,19 +54,19 @@ export class AnnotatePage {
       h("section", { class: "work", "aria-label": "Image" }, this.toolbar.element, this.toolbar.next, this.stage.element),
       this.side.element,
     );
-    this.endings = [
-      app.saver.saved.onChange((record) => record && this.saved(record)),
-      app.saver.refused.onChange((refused) => refused && this.refused(refused)),
-      app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, landmarks }) => points && keptEditor(image, layer)?.adopt({ points, landmarks }))),
-      app.news.onChange((news) => news && this.heard(news)),
-      app.model.onChange(() => this.attachModel()),
-      app.settings.onChange(() => this.refresh()),
-    ];
+    app.saver.saved.onChange((record) => record && this.saved(record), until);
+    app.saver.refused.onChange((refused) => refused && this.refused(refused), until);
+    app.saver.adopted.onChange((left) => left.forEach(({ image, layer, points, landmarks }) => points && keptEditor(image, layer)?.adopt({ points, landmarks })), until);
+    app.news.onChange((news) => news && this.heard(news), until);
+    app.model.onChange(() => this.attachModel(), until);
+    app.settings.onChange(() => this.refresh(), until);
     void this.open(id);
   }
 
   leave() {
-    for (const end of this.endings) end();
+    this.leaving.abort();
+    this.watching.abort();
+    this.stage.leave();
   }
 
   /** @param {string} id */
@@ -81,7 +84,7 @@ export class AnnotatePage {
     if (!wanted) return this.showEmpty();
     this.wanted = wanted;
     const record = await app.image(wanted, this.layer);
-    if (!record || this.wanted !== wanted) return;
+    if (!record || this.wanted !== wanted || this.leaving.signal.aborted) return;
     const names = app.project.value.template.names;
     const known = keptEditor(record.id, this.layer);
     const usable = known && known.landmarks === record.landmarks && known.n === names.length && known.current(record);
@@ -99,17 +102,19 @@ export class AnnotatePage {
 
   /** @param {Editor} editor */
   use(editor) {
-    for (const end of this.watching ?? []) end();
+    this.watching.abort();
+    this.watching = new AbortController();
     this.editor = editor;
     this.attachModel();
     this.stage.show(editor);
     this.images.show(editor.id);
-    this.watching = [editor.changed.onChange(() => this.refresh()), editor.selected.onChange(() => this.selected())];
+    editor.changed.onChange(() => this.refresh(), this.watching.signal);
+    editor.selected.onChange(() => this.selected(), this.watching.signal);
     this.refresh();
   }
 
-  /** @type {(() => void)[] | undefined} */
-  watching = undefined;
+  /** Ends the watching of the editor that is shown. */
+  watching = new AbortController();
 
   /** @type {string | undefined} */
   wanted = undefined;
@@ -137,11 +142,12 @@ export class AnnotatePage {
   }
 
   /**
-   * Lay what is known under what isn't set yet.
+   * Lay what is known under what isn't set yet. A second annotation starts blank, so that it can't repeat a prediction.
    * @param {Editor} editor
    */
   async fillIn(editor) {
     const { start } = this.app.settings.value;
+    if (this.layer) return;
     if ((start === "none" && this.back !== "review") || (editor.record.status === "rejected" && this.back !== "review") || nextUndecided(editor.shape, 0) < 0) return;
     const empty = editor.shape.state.includes(EMPTY);
     if (editor.source && !empty) return;
@@ -182,29 +188,27 @@ export class AnnotatePage {
 
   /** @returns {import("../net/types.js").Contour | null} the contour of the selected landmark */
   contour() {
-    const { editor } = this;
-    if (!editor) return null;
-    const { contours, edges } = this.app.project.value.template;
-    const i = editor.selected.value;
-    const named = contours.find((contour) => contour.points.includes(i));
-    if (named) return named;
-    const chain = chains(edges).find((points) => points.includes(i));
-    if (!chain) return null;
-    const closed = chain.length > 3 && chain[0] === chain[chain.length - 1];
-    return { name: `the contour of ${editor.names[i]}`, points: closed ? chain.slice(0, -1) : chain, closed };
+    return this.editor && contourOf(this.app.project.value.template, this.editor.selected.value);
   }
 
   /** @param {number} i */
   choose(i) {
     this.editor?.select(i);
+    this.reveal();
     this.stage.focus();
+  }
+
+  /** Bring the selected landmark into view. Not after the pointer has selected it: the image would jump away from under it. */
+  reveal() {
+    const { editor } = this;
+    const i = editor?.selected.value ?? -1;
+    if (editor && hasPosition(editor.shape, i)) this.stage.reveal(editor.shape.x[i], editor.shape.y[i]);
   }
 
   selected() {
     const { editor } = this;
     if (!editor) return;
     const i = editor.selected.value;
-    if (hasPosition(editor.shape, i) && !editor.before) this.stage.reveal(editor.shape.x[i], editor.shape.y[i]);
     announce(`${i + 1} ${editor.names[i]}, ${STATE_NAMES[editor.shape.state[i]]}`);
     this.refresh();
   }
@@ -235,7 +239,7 @@ export class AnnotatePage {
 
   /** @param {{topic: string, data: any}} news */
   heard({ topic, data }) {
-    if (topic !== "image") return;
+    if (topic !== "image" || data.layer === "repeat") return; // the list is about first annotations
     this.images.update(data);
     const { editor } = this;
     const foreign = editor && data.id === editor.id && !this.layer && data.version > editor.record.version;
@@ -288,7 +292,8 @@ export class AnnotatePage {
       "previous-point": () => editor.selectNext(-1),
       "confirm-point": () => this.confirm(i),
       "hidden": () => editor.setState(i, HIDDEN) || app.say("Set the landmark first, then mark it as hidden."),
-      "absent": () => editor.setState(i, ABSENT) && editor.advance(i),
+      "visible": () => editor.setState(i, editor.shape.state[i] === ABSENT ? EMPTY : VISIBLE) || app.say("Click on the landmark's place in the image."),
+      "absent": () => editor.setState(i, ABSENT) && editor.shape.state[i] === ABSENT && editor.advance(i),
       "clear-point": () => editor.setState(i, EMPTY),
       "through": () => (location.hash = `#/landmark/${i + 1}`),
       "tool-shape": () => stage.use("shape"),
@@ -298,7 +303,7 @@ export class AnnotatePage {
       "turn-right": () => editor.turn("turn the shape", (centre) => turnAndScale(centre, DEGREE, 1)),
       "shrink": () => editor.turn("scale the shape", (centre) => turnAndScale(centre, 0, 0.99)),
       "grow": () => editor.turn("scale the shape", (centre) => turnAndScale(centre, 0, 1.01)),
-      "guess": () => this.guess(editor, settings.value.start === "mean"),
+      "guess": () => (this.layer ? app.say("A second annotation has no suggestions: only what you place yourself counts.") : this.guess(editor, settings.value.start === "mean")),
       "accept": () => this.accept(),
       "reject": () => this.reject(),
       "next-image": () => this.step(1),
@@ -317,6 +322,7 @@ export class AnnotatePage {
       "hide": () => stage.hold("hide", true),
     };
     await commands[command]?.();
+    if (REVEALED.has(command)) this.reveal();
     this.refresh();
   }
 
@@ -327,7 +333,7 @@ export class AnnotatePage {
     if (this.stage.tool === "shape") return editor.turn("move the shape", () => ({ a: 1, b: 0, tx: dx, ty: dy }));
     editor.nudge(dx, dy, this.app.settings.value.follow);
     const i = editor.selected.value;
-    this.stage.reveal(editor.shape.x[i], editor.shape.y[i]);
+    this.reveal();
     announce(`${editor.names[i]} at ${editor.shape.x[i].toFixed(1)}, ${editor.shape.y[i].toFixed(1)}`);
   }
 
@@ -335,7 +341,7 @@ export class AnnotatePage {
   confirm(i) {
     const { editor } = this;
     if (!editor || !hasPosition(editor.shape, i)) return;
-    if (!isDecided(editor.shape, i)) editor.setState(i, 2);
+    if (!isDecided(editor.shape, i)) editor.setState(i, VISIBLE);
     editor.advance(i);
   }
 
@@ -366,7 +372,7 @@ export class AnnotatePage {
     const missing = editor.accept();
     if (missing.length) {
       this.choose(missing[0]);
-      return app.say(`${missing.length === 1 ? "One landmark isn't" : `${missing.length} landmarks aren't`} set yet. Press X for one that isn't in the image.`);
+      return app.say(openText(missing.length, hasPosition(editor.shape, missing[0])));
     }
     void this.onward();
   }

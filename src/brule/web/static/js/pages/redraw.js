@@ -33,6 +33,7 @@ export class RedrawPage {
 
   leave() {
     this.gone = true;
+    this.stage.leave();
     clearTimeout(this.timer);
     URL.revokeObjectURL(this.output.src);
   }

@@ -1,6 +1,7 @@
 /** Reviewing predictions, the most uncertain first: accept, reject, correct. */
 
 import { announce, button, fill, h, isTyping } from "../lib/dom.js";
+import { within } from "../core/geometry.js";
 import { decimal, plural } from "../lib/format.js";
 import { viewUrl } from "../net/api.js";
 import { emptyState } from "../panels/empty.js";
@@ -28,7 +29,8 @@ export class ReviewPage {
     this.more = button("Show more", () => void this.load(), { hidden: true });
     this.status = h("p", { class: "note", role: "status" });
     this.large = h("aside", { class: "review-large", "aria-label": "The selected image" });
-    this.predict = button("Predict all images again", () => void this.predictAgain(), { class: "small" });
+    this.predict = button("Predict all images again", () => void this.predictAgain());
+    this.takeBack = button("Take back", () => this.undo(), { title: "Take the last decision back (U)", disabled: true });
     this.again = h("a", { href: "#/train", class: "button" }, "Train again");
     this.empty = emptyState("No predictions yet", "Train a detector first. It predicts the landmarks of all images, and they appear here, the most uncertain first.", { href: "#/train", text: "Train" });
     this.body = h("div", { class: "review-body" }, h("div", { class: "review-main" }, this.grid, this.more), this.large);
@@ -72,30 +74,56 @@ export class ReviewPage {
   async load() {
     this.busy = true;
     const page = await this.app.attempt(this.app.api.images({ order: "uncertainty", status: "new,draft,rejected", offset: this.loaded, limit: PAGE }));
-    this.busy = false;
-    if (!page) return;
+    if (!page) return void (this.busy = false);
     this.total = page.total;
     this.loaded += page.items.length;
     const known = new Set(this.cards.map((card) => card.item.id));
     for (const item of page.items) if (item.predicted && !known.has(item.id)) this.add(item);
     this.more.hidden = this.loaded >= page.total || !page.items.some((item) => item.predicted);
+    if (!this.cards.length) {
+      const first = await this.app.attempt(this.app.api.images({ order: "uncertainty", limit: 1 })); // those with a prediction come first
+      this.known = Boolean(first?.items[0]?.predicted);
+    }
+    this.busy = false;
     if (this.selected < 0 && this.cards.length) this.select(0);
     this.describe();
   }
 
+  /** Whether any image has a prediction; unknown while there are cards. */
+  known = false;
+
   describe() {
-    const left = this.cards.filter((card) => !card.done).length;
-    const accepted = this.cards.filter((card) => card.done === "accepted").length;
     const any = this.cards.length > 0;
-    const reviewed = !any && this.loaded === this.total && this.app.project.value.runs.length > 0;
-    this.empty.hidden = any || reviewed || this.wasBusy;
+    const { runs, can } = this.app.project.value;
+    const detector = can.start_from || runs.some((run) => run.finished);
+    const none = !any && !this.known && !this.busy && !this.wasBusy;
+    const reviewed = !this.cards.some((card) => !card.done) && (any ? this.more.hidden : this.known);
+    this.empty.hidden = !none || detector;
     this.body.hidden = !any;
     this.again.hidden = !any && !reviewed;
-    this.predict.hidden = this.again.hidden;
-    this.again.classList.toggle("primary", this.again.hidden === false && !this.cards.some((card) => !card.done));
-    this.status.textContent = !any
-      ? reviewed && !this.wasBusy ? "Every image with a prediction is accepted. Train again, or export under Measure and export." : ""
-      : !left && this.more.hidden ? `Everything is reviewed: ${plural(accepted, "image")} accepted. Train again to learn from them.`
+    this.again.classList.toggle("primary", reviewed);
+    this.predict.hidden = !any && !reviewed && !detector && !this.wasBusy;
+    this.predict.classList.toggle("primary", none && detector);
+    this.takeBack.disabled = !this.last?.done;
+    this.showProgress();
+    this.status.textContent = this.statusText(none && detector, reviewed);
+  }
+
+  /**
+   * @param {boolean} unpredicted whether there is a detector, and no prediction
+   * @param {boolean} reviewed whether every image with a prediction is decided
+   */
+  statusText(unpredicted, reviewed) {
+    if (!this.cards.length) {
+      if (this.wasBusy) return "The detector is predicting the landmarks of all images. They appear here when it is done.";
+      if (unpredicted) return "No image has a prediction yet. Predict all images with the last detector to review what it finds.";
+      const left = this.total ? ` ${plural(this.total, "other image")} ${this.total === 1 ? "has" : "have"} none.` : "";
+      return reviewed ? `Every image with a prediction is accepted.${left} Train again, or export under Measure and export.` : "";
+    }
+    const left = this.cards.filter((card) => !card.done).length;
+    const accepted = this.cards.filter((card) => card.done === "accepted").length;
+    return reviewed
+      ? `Everything is reviewed: ${plural(accepted, "image")} accepted. Train again to learn from them.`
       : `${plural(left, "image")} to review${this.more.hidden ? "" : " on this page"}, ${accepted} accepted now. Enter accepts, Backspace rejects, E opens the image to correct it, U takes the last decision back.`;
   }
 
@@ -174,13 +202,15 @@ export class ReviewPage {
     const { uncertainty, expected_px: expected } = record.prediction ?? { uncertainty: null, expected_px: null };
     const names = this.app.project.value.template.names;
     const worst = (uncertainty ?? []).map((px, i) => ({ px, i })).sort((a, b) => b.px - a.px).slice(0, 3);
+    /** @type {(px: number) => string} */
+    const about = (px) => (expected === null ? "" : ` (± ${decimal(px)} px)`); // a spread means pixels once it is calibrated
     fill(
       this.large,
       this.picture(record, LARGE, 1024),
       h("h2", { class: "image-title" }, record.name),
       expected !== null && h("p", {}, `Expected error: about ${decimal(expected)} px.`),
-      worst.length > 0 && h("p", { class: "note" }, `Least certain: ${worst.map(({ px, i }) => `${names[i]} (± ${decimal(px)} px)`).join(", ")}`),
-      h("div", { class: "row decide" }, button("Accept", () => this.accept(), { class: "primary" }), button("Correct", () => this.edit()), button("Reject", () => this.reject())),
+      worst.length > 0 && h("p", { class: "note" }, `Least certain: ${worst.map(({ px, i }) => `${names[i]}${about(px)}`).join(", ")}`),
+      h("div", { class: "row decide" }, button("Accept", () => this.accept(), { class: "primary" }), button("Correct", () => this.edit()), button("Reject", () => this.reject()), this.takeBack),
     );
   }
 
@@ -207,7 +237,7 @@ export class ReviewPage {
     const record = card && (card.record ?? (await this.fetch(card)));
     if (!card || !record) return;
     const points = this.decided(record, status);
-    if (!points) return this.app.say("Not every landmark is predicted here. Open the image (E) and set the missing ones.");
+    if (!points) return this.app.say("Not every landmark is predicted inside the image. Open it (E) and set the others.");
     this.mark(card, status);
     this.last = card;
     this.before = record.points;
@@ -232,7 +262,8 @@ export class ReviewPage {
    */
   decided(record, status) {
     if (status === "rejected") return record.points;
-    const points = record.points.map((point, i) => point ?? record.prediction?.points[i] ?? null);
+    const predicted = record.prediction?.points.map((point) => (point && "x" in point && within(record, point.x, point.y) ? point : null));
+    const points = record.points.map((point, i) => point ?? predicted?.[i] ?? null);
     return points.includes(null) ? null : points;
   }
 
@@ -295,13 +326,22 @@ export class ReviewPage {
   /** @param {import("../net/types.js").Predicting} predicting */
   predicting({ state, done, total, message }) {
     const busy = state === "running";
-    this.predict.disabled = busy;
-    this.predict.textContent = busy ? `Predicting… ${done} of ${total}` : "Predict all images again";
+    this.progress = busy ? `Predicting… ${done} of ${total}` : "";
     if (state === "failed" && message) this.app.fail(new Error(message));
-    if (this.wasBusy && state === "finished") this.restart();
+    const ended = this.wasBusy && !busy;
     this.wasBusy = busy;
+    if (ended && state === "finished") this.restart();
+    else this.describe();
   }
 
+  progress = "";
+
+  showProgress() {
+    this.predict.disabled = this.wasBusy;
+    this.predict.textContent = this.progress || (this.cards.length || this.known ? "Predict all images again" : "Predict all images");
+  }
+
+  /** Whether the images are being predicted. */
   wasBusy = false;
 
   /** The predictions are new: show them. */

@@ -19,6 +19,12 @@ export class SetupPage {
       h("div", { class: "cards" }, cards.map((card) => card.element)),
     );
     this.endings = cards.map((card) => app.project.watch(() => card.update()));
+    const titles = cards.map((card) => /** @type {HTMLElement} */ (card.element.querySelector("h2")));
+    const texts = titles.map((title) => title.textContent);
+    this.endings.push(app.project.watch(() => {
+      let step = 0;
+      cards.forEach(({ element }, k) => (titles[k].textContent = `${element.hidden ? "" : ++step}  ${texts[k]}`));
+    }));
     this.endings.push(app.project.watch(({ n_images: n, template, counts }) => {
       go.hidden = !n || !template.names.length;
       go.textContent = counts.accepted + counts.draft ? "Continue annotating" : "Start annotating";

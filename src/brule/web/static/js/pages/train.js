@@ -121,7 +121,7 @@ export class TrainPage {
       h("h2", {}, STATES[train.state], train.run && ` · ${train.run}`),
       h("progress", { max: 1, value: share, "aria-label": "Progress of the training" }),
       train.state === "running" && train.iteration === 0 && h("p", {}, "Preparing the images; the first step takes a moment."),
-      h("p", {}, `${Math.round(100 * share)} % · ${plural(train.iteration, "step")} · ${duration(train.seconds)}${train.state === "running" ? " so far" : ""}`, train.state === "running" && train.seconds_left !== null && ` · about ${duration(train.seconds_left)} left`),
+      h("p", {}, `${Math.round(100 * share)} % · ${plural(train.iteration, "step")} · ${duration(train.seconds)}${train.state === "running" ? " so far" : ""}`, train.state === "running" && train.iteration > 0 && train.seconds_left !== null && ` · about ${duration(train.seconds_left)} left`),
       train.message && h("p", { class: train.state === "failed" ? "error" : "note" }, train.message),
       train.state === "finished" && h("p", {}, h("a", { href: "#/review", class: "button primary" }, "Review the predictions")),
       train.state === "running" && h("p", { class: "note" }, "The training continues when you close this page. You can annotate in the meantime."),
@@ -131,13 +131,23 @@ export class TrainPage {
   /** @param {Training} train */
   showCurve(train) {
     const terms = Object.keys(train.curve).sort((a, b) => Number(TOTAL.has(b)) - Number(TOTAL.has(a)));
-    const series = terms.slice(0, 4).map((name) => ({ name: train.term_labels[name] ?? name, points: train.curve[name] }));
+    const series = terms.map((name) => ({ name: train.term_labels[name] ?? name, points: train.curve[name] }));
+    const total = series.slice(0, TOTAL.has(terms[0]) ? 1 : 0);
+    const parts = series.slice(total.length); // each in a chart of its own: they differ in size
     const key = `${train.run} ${series.map((own) => own.points.length).join()} ${train.preview}`;
     this.curve.hidden = !series.some((own) => own.points.length > 1);
     this.preview.hidden = !train.preview;
     if (key === this.shownCurve) return;
     this.shownCurve = key;
-    if (series.length) fill(this.curve, h("h2", {}, "Learning curve"), lineChart(series, { x: "step", y: "loss (lower is better)", whole: true }));
+    if (series.length) {
+      fill(
+        this.curve,
+        h("h2", {}, "Learning curve"),
+        total.length > 0 && lineChart(total, { x: "step", y: "loss (lower is better)", whole: true }),
+        total.length > 0 && parts.length > 0 && h("h3", {}, "Each term"),
+        h("div", { class: "small-charts" }, parts.map((own) => lineChart([own], { x: "step", y: own.name, whole: true, small: true }))),
+      );
+    }
     if (train.preview) fill(this.preview, h("h2", {}, "Preview"), h("img", { src: train.preview, alt: "Landmarks that the detector finds in a few images", class: "preview" }));
   }
 

@@ -4,16 +4,16 @@ import { h, svg } from "../lib/dom.js";
 
 /** @typedef {{name: string, points: [number, number][], dashed?: boolean, dots?: boolean}} Series */
 
-const WIDTH = 560;
-const HEIGHT = 220;
+const SIZES = { large: { WIDTH: 560, HEIGHT: 220 }, small: { WIDTH: 240, HEIGHT: 132 } };
 const EDGE = { left: 52, right: 12, top: 12, bottom: 34 };
 
 /**
  * @param {Series[]} series
- * @param {{x: string, y: string, zero?: boolean, whole?: boolean, ticks?: (value: number) => string}} options
- *   `zero`: the vertical axis begins at 0; `whole`: only whole numbers along x
+ * @param {{x: string, y: string, zero?: boolean, whole?: boolean, small?: boolean, ticks?: (value: number) => string}} options
+ *   `zero`: the vertical axis begins at 0; `whole`: only whole numbers along x; `small`: one of many, of a single line
  */
-export function lineChart(series, { x: xLabel, y: yLabel, zero = false, whole = false, ticks }) {
+export function lineChart(series, { x: xLabel, y: yLabel, zero = false, whole = false, small = false, ticks }) {
+  const { WIDTH, HEIGHT } = SIZES[small ? "small" : "large"];
   const all = series.flatMap((own) => own.points).filter((point) => point.every(Number.isFinite));
   if (!all.length) return h("p", { class: "note" }, "Nothing to show yet.");
   const xs = extent(all.map((point) => point[0]), false);
@@ -22,8 +22,8 @@ export function lineChart(series, { x: xLabel, y: yLabel, zero = false, whole = 
   const px = (value) => EDGE.left + ((value - xs[0]) / (xs[1] - xs[0])) * (WIDTH - EDGE.left - EDGE.right);
   /** @param {number} value */
   const py = (value) => HEIGHT - EDGE.bottom - ((value - ys[0]) / (ys[1] - ys[0])) * (HEIGHT - EDGE.top - EDGE.bottom);
-  const columns = steps(xs, 5).filter((value) => !whole || Number.isInteger(value));
-  const grid = steps(ys, 4).map((value) => [
+  const columns = steps(xs, small ? 2 : 5).filter((value) => !whole || Number.isInteger(value));
+  const grid = steps(ys, small ? 2 : 4).map((value) => [
     svg("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: py(value), y2: py(value), class: "chart-grid" }),
     svg("text", { x: EDGE.left - 8, y: py(value) + 4, "text-anchor": "end" }, short(value)),
   ]);
@@ -35,7 +35,7 @@ export function lineChart(series, { x: xLabel, y: yLabel, zero = false, whole = 
   const text = `${yLabel} against ${xLabel}: ${series.map((own) => `${own.name} from ${short(own.points[0]?.[1] ?? NaN)} to ${short(own.points.at(-1)?.[1] ?? NaN)}`).join("; ")}`;
   const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": text }, grid.flat(), labels,
     svg("text", { x: (WIDTH + EDGE.left) / 2, y: HEIGHT - 2, "text-anchor": "middle", class: "axis" }, xLabel), lines.flat());
-  const legend = h("div", { class: "legend" }, h("span", { class: "axis" }, yLabel), series.map((own, k) => h("span", { class: `key key-${k}` }, own.name)));
+  const legend = h("div", { class: "legend" }, h("span", { class: "axis" }, yLabel), !small && series.map((own, k) => h("span", { class: `key key-${k}` }, own.name)));
   return h("div", { class: "chart" }, legend, chart);
 }
 
@@ -67,5 +67,6 @@ function steps([low, high], count) {
 function short(value) {
   if (!Number.isFinite(value)) return "–";
   if (Math.abs(value) >= 10000) return `${+(value / 1000).toPrecision(3)}k`;
+  if (value && Math.abs(value) < 0.001) return (+value.toPrecision(2)).toExponential(); // 2.5e-6
   return String(+value.toPrecision(3));
 }

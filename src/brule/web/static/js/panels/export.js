@@ -1,7 +1,7 @@
 /** Annotations in the formats of other programs, and the detector as an ONNX file. */
 
 import { button, fill, h } from "../lib/dom.js";
-import { plural } from "../lib/format.js";
+import { plural, shellWord } from "../lib/format.js";
 
 const USUAL = "coco"; // holds names, lines and hidden landmarks, and most programs read it
 
@@ -18,7 +18,7 @@ export class ExportCard {
       "section",
       { class: "card" },
       h("h2", {}, "Export"),
-      h("p", { class: "note" }, "The project itself is plain files that every brulè command reads: ", h("code", {}, `--labelled ${app.project.value.folder}`)),
+      h("p", { class: "note" }, "The project itself is plain files that every brulè command reads: ", h("code", {}, `--labelled ${shellWord(app.project.value.folder)}`)),
       h("div", { class: "row" }, this.format, button("Export the annotations", () => void this.export(), { class: "primary" })),
       this.loses, this.result,
       h("h3", {}, "The detector"),

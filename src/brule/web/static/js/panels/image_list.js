@@ -35,6 +35,9 @@ export class ImageList {
     void this.page(0);
   }
 
+  /** Increases with every other filter or order. */
+  turn = 0;
+
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer = undefined;
 
@@ -44,6 +47,7 @@ export class ImageList {
   }
 
   reset() {
+    this.turn += 1;
     this.pages.clear();
     this.scroller.scrollTop = 0;
     void this.page(0);
@@ -52,9 +56,11 @@ export class ImageList {
   /** @param {number} number */
   async page(number) {
     if (this.pages.has(number)) return;
+    const { turn } = this;
     this.pages.set(number, null);
     const filter = { offset: number * PAGE, limit: PAGE, order: this.order.value, status: this.status.value, query: this.query.value.trim() };
     const page = await this.app.attempt(this.app.api.images(filter));
+    if (turn !== this.turn) return; // of an earlier filter
     if (!page) return void this.pages.delete(number);
     this.pages.set(number, page.items);
     this.total = page.total;
@@ -91,6 +97,7 @@ export class ImageList {
     this.current = id;
     const at = this.indexOf(id);
     if (at >= 0) {
+      if (at + 1 < this.total) void this.page(Math.floor((at + 1) / PAGE)); // the next image is known even where the list isn't shown
       const { scrollTop, clientHeight } = this.scroller;
       if (at * ROW < scrollTop || (at + 1) * ROW > scrollTop + clientHeight) this.scroller.scrollTop = at * ROW - clientHeight / 3;
     }

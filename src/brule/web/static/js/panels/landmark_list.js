@@ -1,20 +1,26 @@
 /** The landmarks of the image: number, colour, name and state. */
 
-import { fill, h } from "../lib/dom.js";
+import { button, fill, h } from "../lib/dom.js";
 import { indexColours } from "../core/colours.js";
 import { groupsOf } from "../core/template.js";
-import { STATE_NAMES, decidedCount } from "../core/points.js";
+import { ABSENT, EMPTY, HIDDEN, STATE_NAMES, VISIBLE, decidedCount, isDecided } from "../core/points.js";
 
 /** @typedef {import("../state/editor.js").Editor} Editor */
 
+const STATES = /** @type {const} */ ([
+  [VISIBLE, "visible", "Visible", "It is right where it is, and can be seen"],
+  [HIDDEN, "hidden", "Hidden", "Something covers it (H)"],
+  [ABSENT, "absent", "Absent", "It isn't in this image (X)"],
+]);
 const MARKS = ["", "○", "●", "◌", "✕"];
 
 export class LandmarkList {
   /**
    * @param {(i: number) => void} choose
    * @param {() => import("../net/types.js").Template} template
+   * @param {(command: string) => void} run
    */
-  constructor(choose, template) {
+  constructor(choose, template, run) {
     this.choose = choose;
     this.template = template;
     /** @type {{first: number, count: number, element: HTMLElement, heading: HTMLElement, about: HTMLElement}[]} */
@@ -25,7 +31,10 @@ export class LandmarkList {
     this.selected = -1;
     this.list = h("div", { class: "landmark-rows", role: "listbox", tabIndex: 0, "aria-label": "Landmarks", onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event) });
     this.count = h("span", { class: "landmark-count" });
-    this.element = h("section", { class: "panel landmark-list" }, h("h2", {}, "Landmarks ", this.count), this.list);
+    this.states = STATES.map(([, command, text, title]) => button(text, () => run(command), { title }));
+    this.remove = button("×", () => run("clear-point"), { title: "Remove the landmark (Delete)", "aria-label": "Remove the landmark" });
+    const control = h("div", { class: "state-control", role: "group", "aria-label": "The selected landmark is" }, this.states, this.remove);
+    this.element = h("section", { class: "panel landmark-list" }, h("h2", {}, "Landmarks ", this.count), this.list, control);
   }
 
   built = "";
@@ -78,10 +87,16 @@ export class LandmarkList {
     });
     for (const { first, count, about } of this.groups) {
       let set = 0;
-      for (let i = first; i < first + count; i++) set += editor.shape.state[i] > 1 ? 1 : 0;
+      for (let i = first; i < first + count; i++) set += isDecided(editor.shape, i) ? 1 : 0;
       about.textContent = `${set} of ${count}`;
     }
     this.count.textContent = `${decidedCount(editor.shape)} of ${editor.n} set`;
+    const now = editor.shape.state[editor.selected.value];
+    this.states.forEach((own, k) => {
+      own.disabled = !editor.n;
+      own.setAttribute("aria-pressed", String(STATES[k][0] === now));
+    });
+    this.remove.disabled = !editor.n || now === EMPTY;
     this.select(editor.selected.value);
   }
 

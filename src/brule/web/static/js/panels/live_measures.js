@@ -3,13 +3,15 @@
 import { fill, h } from "../lib/dom.js";
 import { decimal } from "../lib/format.js";
 import { angle, centroidSize, distance } from "../core/measures.js";
+import { SUGGESTED } from "../core/points.js";
 
 export class LiveMeasures {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
     this.app = app;
     this.list = h("dl", { class: "measured" });
-    this.element = h("section", { class: "panel", hidden: true }, h("h2", {}, "Measurements of this image"), this.list);
+    this.note = h("p", { class: "note" }, "≈ from suggestions that nobody has confirmed yet");
+    this.element = h("section", { class: "panel", hidden: true }, h("h2", {}, "Measurements of this image"), this.list, this.note);
   }
 
   /** @param {import("../state/editor.js").Editor} editor */
@@ -20,11 +22,14 @@ export class LiveMeasures {
     const scale = record.scale ?? this.app.project.value.scale;
     /** @type {(px: number | null) => string} */
     const length = (px) => (scale && px !== null ? `${decimal(px * scale, 2)} mm` : `${decimal(px)} px`);
+    /** @type {(landmarks: Iterable<number>) => boolean} */
+    const provisional = (landmarks) => [...landmarks].some((i) => shape.state[i] === SUGGESTED);
     const rows = [
-      ...distances.map(({ name, landmarks: [a, b] }) => [name, length(distance(shape, a, b))]),
-      ...angles.map(({ name, landmarks: [a, vertex, b] }) => [name, `${decimal(angle(shape, a, vertex, b))}°`]),
-      ["centroid size", length(centroidSize(shape))],
+      ...distances.map(({ name, landmarks: [a, b] }) => ({ name, value: length(distance(shape, a, b)), open: provisional([a, b]) })),
+      ...angles.map(({ name, landmarks: [a, vertex, b] }) => ({ name, value: `${decimal(angle(shape, a, vertex, b))}°`, open: provisional([a, vertex, b]) })),
+      { name: "centroid size", value: length(centroidSize(shape)), open: provisional(shape.state.keys()) },
     ];
-    fill(this.list, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.note.hidden = !rows.some(({ open }) => open);
+    fill(this.list, rows.map(({ name, value, open }) => h("div", {}, h("dt", {}, name), h("dd", { class: open ? "provisional" : "" }, open && "≈ ", value))));
   }
 }

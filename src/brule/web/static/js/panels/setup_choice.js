@@ -11,7 +11,7 @@ export class ChoiceCard {
     this.app = app;
     this.grid = h("div", { class: "choice" });
     this.text = h("p", { class: "note" });
-    this.element = h("section", { class: "card" }, h("h2", {}, "4  Which images to annotate"), this.text, this.grid);
+    this.element = h("section", { class: "card" }, h("h2", {}, "Which images to annotate"), this.text, this.grid);
   }
 
   update() {

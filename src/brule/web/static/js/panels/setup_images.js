@@ -30,7 +30,7 @@ export class ImagesCard {
       this.over(event, drop, false);
       void droppedFiles(event.dataTransfer).then((dropped) => this.upload(dropped));
     });
-    this.element = h("section", { class: "card" }, h("h2", {}, "1  Images"), this.about, form, drop,
+    this.element = h("section", { class: "card" }, h("h2", {}, "Images"), this.about, form, drop,
       h("p", { class: "note" }, "Annotations in a folder that you add by its path (COCO, TPS, CVAT, labelme, DeepLabCut, .pts, …) are imported, and so are the predictions of brule predict, for review. Dropped images are copied into the project."));
   }
 

@@ -26,7 +26,7 @@ export class LandmarksCard {
     const countForm = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.setCount(event) }, field("How many landmarks", this.count), h("button", { type: "submit" }, "Set"));
     const add = h("input", { type: "text", placeholder: "left wing tip, right wing tip" });
     const addForm = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.add(event, add) }, field("Add landmarks, separated by commas", add), h("button", { type: "submit" }, "Add"));
-    this.element = h("section", { class: "card tall" }, h("h2", {}, "2  Landmarks"), field("Start from a template", this.templates), this.file, this.picture, this.list, addForm, countForm,
+    this.element = h("section", { class: "card tall" }, h("h2", {}, "Landmarks"), field("Start from a template", this.templates), this.file, this.picture, this.list, addForm, countForm,
       this.save);
     void this.fetchTemplates();
   }

@@ -23,7 +23,7 @@ export class LinesCard {
     this.element = h(
       "section",
       { class: "card" },
-      h("h2", {}, "3  Contours and pairs"),
+      h("h2", {}, "Contours and pairs"),
       h("p", { class: "note" }, "Optional. A contour is drawn in one stroke and becomes evenly spaced landmarks. Name its landmarks in order, such as 1-17."),
       this.outlines.element,
       this.contours,

@@ -14,11 +14,12 @@ export class SidePanels {
    * @param {import("../state/app.js").App} app
    * @param {(i: number) => void} choose
    * @param {import("../view/annotation_stage.js").AnnotationStage} stage
+   * @param {{run: (command: string) => void, until: AbortSignal}} more `until`: the page is left
    */
-  constructor(app, choose, stage) {
+  constructor(app, choose, stage, { run, until }) {
     this.app = app;
     this.shape = new ShapePanel();
-    this.landmarks = new LandmarkList(choose, () => app.project.value.template);
+    this.landmarks = new LandmarkList(choose, () => app.project.value.template, run);
     this.state = new StatePanel(app);
     this.measures = new LiveMeasures(app);
     this.examples = new ExamplesPanel(app);
@@ -27,7 +28,7 @@ export class SidePanels {
       "aside",
       { class: "side", "aria-label": "Landmarks and display" },
       this.state.element, this.hints.element, this.shape.element, this.landmarks.element, this.examples.element, this.measures.element,
-      displayPanel(app.settings),
+      displayPanel(app.settings, until),
     );
   }
 

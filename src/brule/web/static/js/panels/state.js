@@ -1,6 +1,7 @@
 /** The image that is open: name, state, where its suggestion comes from. */
 
 import { fill, h } from "../lib/dom.js";
+import { SUGGESTED } from "../core/points.js";
 import { STATUS_WORDS } from "./image_list.js";
 
 const SOURCES = {
@@ -22,7 +23,7 @@ export class StatePanel {
    * @param {string} [back] the page that the image was opened from
    */
   update({ record, source, layer, shape }, back = "") {
-    const suggested = shape.state.includes(1);
+    const suggested = shape.state.includes(SUGGESTED);
     const own = record.scale ?? this.app.project.value.scale;
     const scale = own ? `1 px is ${own.toPrecision(3)} mm` : "";
     const key = [record.id, record.status, record.name, suggested && source, scale, layer, back].join("|");

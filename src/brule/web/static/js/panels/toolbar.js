@@ -26,6 +26,8 @@ export class Toolbar {
     this.element = h(
       "div",
       { class: "toolbar", role: "toolbar", "aria-label": "Tools" },
+      h("div", { class: "group step-images" }, button("‹", () => run("previous-image"), { class: "symbol", title: "Previous image (P)", "aria-label": "Previous image" }),
+        button("›", () => run("next-image"), { class: "symbol", title: "Next image (N)", "aria-label": "Next image" })),
       h("div", { class: "group" }, this.tools),
       h("div", { class: "group" }, this.undo, this.redo),
       h("div", { class: "group" }, button("−", () => run("zoom-out"), { "aria-label": "Zoom out", title: "Zoom out (−)" }), this.zoom,
@@ -50,6 +52,17 @@ export class Toolbar {
     this.zoom.textContent = `${Math.round(100 * zoom)} %`;
     fill(this.prompt, prompt(editor, tool, contour, typed));
   }
+}
+
+/**
+ * Why an image can't be accepted yet.
+ * @param {number} count of the landmarks that are open
+ * @param {boolean} outside whether they were suggested, outside the image
+ */
+export function openText(count, outside) {
+  const one = count === 1;
+  if (outside) return `${one ? "One landmark was" : `${count} landmarks were`} suggested outside the image. Drag ${one ? "it" : "each"} to its place, or press X if it isn't in the image.`;
+  return `${one ? "One landmark isn't" : `${count} landmarks aren't`} set yet. Press X for one that isn't in the image.`;
 }
 
 /**

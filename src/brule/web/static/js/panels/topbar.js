@@ -9,9 +9,9 @@ const MARKS = { saved: "✓", saving: "…", waiting: "!", conflict: "!" };
 
 /**
  * @param {App} app
- * @param {{showKeys: () => void}} actions
+ * @param {{showKeys: () => void, current: import("../lib/signal.js").Signal<string>}} page `current`: which one is shown
  */
-export function topbar(app, { showKeys }) {
+export function topbar(app, { showKeys, current }) {
   const steps = h("nav", { class: "steps", "aria-label": "Steps" });
   const title = h("span", { class: "project-name" });
   const saveState = h("span", { class: "save-state", role: "status" });
@@ -29,15 +29,20 @@ export function topbar(app, { showKeys }) {
   });
   const update = () => {
     title.textContent = app.project.value.name;
-    fill(steps, stepLinks(app));
+    fill(steps, stepLinks(app, current.value));
   };
   app.project.watch(update);
-  addEventListener("hashchange", update);
+  current.onChange(update);
   return h("header", { class: "topbar" }, h("a", { class: "brand", href: "#/" }, "brulè"), title, steps, saveState, theme, keys);
 }
 
-/** @param {App} app */
-function stepLinks(app) {
+const STEP_OF = /** @type {{[page: string]: string}} */ ({ landmark: "annotate", repeat: "annotate" });
+
+/**
+ * @param {App} app
+ * @param {string} shown
+ */
+function stepLinks(app, shown) {
   const { counts, can, template, n_images, train } = app.project.value;
   const ready = n_images > 0 && template.names.length > 0;
   const running = train.state === "running" ? `${Math.round(100 * (train.share ?? 0))} %` : "";
@@ -49,11 +54,11 @@ function stepLinks(app) {
     ["measure", "Measure and export", ""],
     ...(can.redraw ? [["redraw", "Redraw", ""]] : []),
   ];
-  const here = location.hash.split("/")[1] || (ready ? "annotate" : "setup");
+  const here = STEP_OF[shown] ?? shown;
   return steps.map(([page, text, badge]) =>
     h(
       "a",
-      { href: `#/${page}`, class: "step", "aria-current": (here === page || (here === "landmark" && page === "annotate")) && "page" },
+      { href: `#/${page}`, class: "step", "aria-current": here === page && "page" },
       h("span", { class: "step-text", "data-text": text }, text),
       badge && h("span", { class: "badge" }, badge),
     ),

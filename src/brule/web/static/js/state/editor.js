@@ -3,7 +3,7 @@
 import { Signal } from "../lib/signal.js";
 import { difference } from "../core/edits.js";
 import { History } from "../core/history.js";
-import { mean, transform } from "../core/geometry.js";
+import { mean, transform, within } from "../core/geometry.js";
 import {
   ABSENT, EMPTY, HIDDEN, SUGGESTED, VISIBLE, copyShape, decidedCount, hasPosition, isDecided, nextUndecided, placedIndices, setPoint,
 } from "../core/points.js";
@@ -46,6 +46,8 @@ export class Editor {
     /** @type {number[] | null} of suggested points, in px */
     this.uncertainty = null;
     this.source = /** @type {"mean" | "model" | "detector" | null} */ (null);
+    /** Suggested landmarks that were found outside the image, and are shown at its edge. */
+    this.clamped = /** @type {Set<number>} */ (new Set());
     this.selected = new Signal(Math.max(0, nextUndecided(this.shape, 0)));
     this.changed = new Signal(0);
     saver.learn(record, layer);
@@ -89,7 +91,7 @@ export class Editor {
    */
   suggest({ points, uncertainty, source }) {
     if (!points || this.before) return;
-    suggest(this.shape, points);
+    this.clamped = suggest(this.shape, points, this.record);
     this.uncertainty = uncertainty;
     this.source = source;
     this.touch();
@@ -272,12 +274,14 @@ export class Editor {
 
   /**
    * Accept what is shown: suggested points become set ones.
-   * @returns {number[]} landmarks that have no position; then nothing is accepted
+   * @returns {number[]} landmarks without a position or, if there are none, those suggested outside the image; then nothing is accepted
    */
   accept() {
-    const missing = [];
-    for (let i = 0; i < this.n; i++) if (this.shape.state[i] === EMPTY) missing.push(i);
-    if (missing.length) return missing;
+    const { x, y, state } = this.shape;
+    const all = [...state.keys()];
+    const missing = all.filter((i) => state[i] === EMPTY);
+    const outside = all.filter((i) => state[i] === SUGGESTED && (this.clamped.has(i) || !within(this.record, x[i], y[i])));
+    if (missing.length || outside.length) return missing.length ? missing : outside;
     this.begin();
     for (let i = 0; i < this.n; i++) if (this.shape.state[i] === SUGGESTED) this.shape.state[i] = VISIBLE;
     this.commit("accept", { status: "accepted" });

@@ -1,15 +1,19 @@
-/** The pointer: drags points and the handles of the whole shape; a click in the open sets the next landmark. */
+/** The pointer: drags points and the handles of the whole shape; a click sets the landmark that is next. */
 
-import { nearest, turnAndScale, mean } from "../core/geometry.js";
-import { SUGGESTED, placedIndices } from "../core/points.js";
-import { toImage } from "../core/viewport.js";
+import { nearest, turnAndScale, mean, within } from "../core/geometry.js";
+import { SUGGESTED, VISIBLE, placedIndices } from "../core/points.js";
+import { toImage, toScreen } from "../core/viewport.js";
 import { frameOf, handleAt } from "../view/handles.js";
 
 /** @typedef {import("../view/pointer.js").At} At */
 /** @typedef {import("../state/editor.js").Editor} Editor */
 
-const REACH = 14; // CSS pixels around a point that count as the point, whatever the zoom
+// CSS pixels, whatever the zoom: around a point from where it is dragged, and from where a click is meant for the point itself
+const REACH = 14;
 const FINGER_REACH = 30;
+const ON = 3;
+const FINGER_ON = 12;
+const SLACK = { firm: 2, loose: 4 }; // that the pointer moves before a drag begins; more where a click sets another landmark
 const AIM = { touch: [0, -52], beside: [-24, -24], at: [0, 0] };
 
 export class SelectTool {
@@ -28,6 +32,8 @@ export class SelectTool {
     this.aim = null;
     /** @type {((at: At) => void) | null} */
     this.drag = null;
+    /** The landmark that is pressed. */
+    this.pressed = -1;
     this.label = "";
   }
 
@@ -55,12 +61,10 @@ export class SelectTool {
     const editor = this.editor();
     if (!editor) return false;
     const i = this.pointUnder(at);
+    const handle = i < 0 ? this.handleUnder(at) : null;
     if (i >= 0) this.takePoint(editor, i, at);
-    else {
-      const handle = this.handleUnder(at);
-      if (handle) this.takeShape(editor, handle, at);
-      else if (at.touch) this.aim = at;
-    }
+    if (handle) this.takeShape(editor, handle, at);
+    else if (at.touch) this.aim = at;
     return this.drag !== null;
   }
 
@@ -71,17 +75,20 @@ export class SelectTool {
    * @param {At} at
    */
   takePoint(editor, i, at) {
-    editor.select(i);
     const [x, y] = toImage(this.stage.view, at.x, at.y);
     const [dx, dy] = [editor.shape.x[i] - x, editor.shape.y[i] - y];
+    const slack = editor.target < 0 || editor.target === i ? SLACK.firm : SLACK.loose;
     let begun = false;
+    this.pressed = i;
     this.label = `move ${editor.names[i]}`;
     this.drag = (now) => {
-      if (!begun && Math.hypot(now.x - at.x, now.y - at.y) < 2) return;
+      if (!begun && Math.hypot(now.x - at.x, now.y - at.y) < slack) return;
       if (!begun) {
+        editor.select(i);
         editor.begin();
         editor.hold(i, this.settings.value.follow);
         this.stage.above.style.cursor = "none";
+        this.aim = null;
         this.dragging = begun = true;
       }
       const [px, py] = toImage(this.stage.view, now.x, now.y);
@@ -119,23 +126,43 @@ export class SelectTool {
   up(at) {
     const editor = this.editor();
     this.drag?.(at);
-    const pressed = this.drag !== null && !this.dragging && !editor?.before;
+    const pressed = this.dragging ? -1 : this.pressed;
     this.drag = null;
     this.dragging = false;
+    this.pressed = -1;
     if (!editor) return;
     if (editor.before) editor.commit(this.label);
-    else if (pressed) this.confirm(editor);
+    else if (pressed >= 0) this.click(editor, pressed, at);
   }
 
   /**
-   * A click on a suggested point says that it is right.
+   * A click near a landmark: it sets the one that is next, unless it is on a landmark itself. On a set one it selects that, on the
+   * suggestion of the next one it says that this is right.
    * @param {Editor} editor
+   * @param {number} i
+   * @param {At} at
    */
-  confirm(editor) {
-    const i = editor.selected.value;
-    if (editor.shape.state[i] !== SUGGESTED) return;
-    editor.setState(i, 2);
+  click(editor, i, at) {
+    const { target } = editor;
+    const suggested = editor.shape.state[i] === SUGGESTED;
+    const on = this.isOn(editor, i, at);
+    if (target >= 0 && !(on && (i === target || !suggested))) return this.tap(at);
+    this.aim = null;
+    editor.select(i);
+    if (i !== target || !suggested) return editor.touch();
+    editor.setState(i, VISIBLE);
     editor.advance(i);
+  }
+
+  /**
+   * Whether the pointer is on a landmark, and not only within its reach.
+   * @param {Editor} editor
+   * @param {number} i
+   * @param {At} at
+   */
+  isOn({ shape }, i, at) {
+    const [x, y] = toScreen(this.stage.view, shape.x[i], shape.y[i]);
+    return Math.hypot(x - at.x, y - at.y) <= (at.touch ? FINGER_ON : ON);
   }
 
   /** @param {At} at */
@@ -145,14 +172,15 @@ export class SelectTool {
     const target = editor?.target ?? -1;
     if (!editor || target < 0) return;
     const [x, y] = toImage(this.stage.view, ...this.aimed(at));
-    const { width, height } = editor.record;
-    if (x < -0.5 || y < -0.5 || x > width - 0.5 || y > height - 0.5) return; // beside the image
+    if (!within(editor.record, x, y)) return editor.touch();
     editor.place(target, x, y, this.settings.value.follow);
   }
 
   cancel() {
     this.drag = null;
     this.dragging = false;
+    this.pressed = -1;
+    this.aim = null;
     const editor = this.editor();
     if (editor?.before) editor.cancel();
   }
@@ -169,12 +197,12 @@ export class SelectTool {
       this.aim = aim;
       this.editor()?.touch();
     }
-    if (!at) return "default";
-    if (under >= 0) return "grab";
-    const handle = this.handleUnder(at);
-    if (handle) return { move: "move", turn: "grab", scale: "nwse-resize" }[handle];
     const editor = this.editor();
-    return editor && editor.target >= 0 ? "crosshair" : "default";
+    if (!at || !editor) return "default";
+    if (under >= 0 && (editor.target < 0 || this.isOn(editor, under, at))) return "grab";
+    const handle = under < 0 && this.handleUnder(at);
+    if (handle) return { move: "move", turn: "grab", scale: "nwse-resize" }[handle];
+    return editor.target >= 0 ? "crosshair" : "default";
   }
 
   /**

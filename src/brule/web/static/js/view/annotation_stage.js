@@ -41,7 +41,13 @@ export class AnnotationStage {
     this.pointer = new PointerControl(this.canvasStage, select);
     this.marked = /** @type {Set<number>} */ (new Set());
     this.element = this.canvasStage.element;
-    addEventListener("blur", () => this.release());
+    this.leaving = new AbortController();
+    addEventListener("blur", () => this.release(), { signal: this.leaving.signal });
+  }
+
+  /** The page is left. */
+  leave() {
+    this.leaving.abort();
   }
 
   get canvas() {

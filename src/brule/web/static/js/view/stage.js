@@ -1,7 +1,7 @@
 /** The canvas with the image and its landmarks. It draws what it is given, once a frame at most. */
 
 import { h } from "../lib/dom.js";
-import { fitted, carried, revealing, toScreen, zoomed } from "../core/viewport.js";
+import { fitted, carried, revealing, zoomed } from "../core/viewport.js";
 import { drawFrame, frameOf } from "./handles.js";
 import { drawLandmarks } from "./overlay.js";
 import { Picture } from "./picture.js";
@@ -140,17 +140,5 @@ export class Stage {
     context.setTransform(this.density, 0, 0, this.density, 0, 0);
     context.clearRect(0, 0, this.size.width, this.size.height);
     return context;
-  }
-
-  /**
-   * Where a pixel of the image is on the page; scripts and tests use it.
-   * @param {number} x
-   * @param {number} y
-   * @returns {[number, number]}
-   */
-  onPage(x, y) {
-    const { left, top } = this.above.getBoundingClientRect();
-    const [sx, sy] = toScreen(this.view, x, y);
-    return [left + sx, top + sy];
   }
 }
