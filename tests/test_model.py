@@ -8,6 +8,7 @@ from torch import Tensor
 
 from brule.errors import BruleError
 from brule.model import BruleModel, CropLandmarks
+from brule.networks import FinalRegression
 
 BARYCENTER = torch.tensor([[0.2, 0.3], [0.8, 0.3], [0.5, 0.7]])
 
@@ -67,3 +68,19 @@ def test_an_image_is_encoded_on_its_own() -> None:
     together = built.encode(images(3)).points
     alone = torch.cat([built.encode(one[None]).points for one in images(3)])
     assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_regressions_that_end_predictions_are_in_the_new_model_alone() -> None:
+    """The first one is what training and its checkpoints continue from."""
+    built = model()
+    before = built.encode(images()).points
+    final = FinalRegression(3, share=0.5)
+    final.regression.mean.copy_(BARYCENTER)
+    final.regression.weights.fill_(0.01)
+    other = built.ending_with(final)
+    assert built.final is None
+    assert not any(name.startswith("final") for name in built.state_dict())
+    assert torch.equal(built.encode(images()).points, before)
+    assert torch.equal(other.encode(images()).points, final(before, images()))
+    assert not torch.allclose(other.encode(images()).points, before, atol=1e-3)
+    assert other.encoder is built.encoder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,13 @@ class BruleModel(nn.Module):
         output = self.encoder(images)
         points = output.points[:, self.order]
         return CropLandmarks(points if self.final is None else self.final(points, images), output.spread[:, self.order])
+
+    def ending_with(self, final: FinalRegression) -> BruleModel:
+        """This model with regressions that end its predictions; both share everything else, so neither can be trained alone."""
+        other = copy.copy(self)
+        other._modules = dict(self._modules)  # or this model would get them as well
+        other.final = final
+        return other
 
     @torch.no_grad()
     def set_order(self, order: Tensor) -> None:

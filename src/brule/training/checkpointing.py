@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,10 +134,8 @@ class Checkpointer:
 
     def result(self) -> TrainingResult:
         """The averages of the moment."""
-        state, model = self.state, self.state.ema
-        if self.final is not None:
-            model = copy.deepcopy(model)  # training may continue from the averages, and so do checkpoints
-            model.final = self.final
+        state = self.state
+        model = state.ema if self.final is None else state.ema.ending_with(self.final)
         return TrainingResult(model, state.progress, self.finished, state.decoder_ema)
 
     def _measure(self) -> float:
