@@ -16,6 +16,7 @@ import numpy as np
 
 from brule.annotating.gradients import BINS, GradientMaps
 from brule.annotating.statistics import Pose, ShapeStatistics, similarity
+from brule.arrays import evenly_spread
 from brule.coordinates import from_corner, to_corner
 from brule.errors import BruleError
 from brule.locating import Locator, learn_locator
@@ -182,7 +183,7 @@ class GuessModel:
             return None
         pose_prior = PosePrior(statistics, [one.size for one in used])
         truths = [_completed(np.asarray(one.points, dtype=np.float64), statistics) for one in used]
-        anchors = np.unique(np.linspace(0, len(statistics.mean) - 1, min(_ANCHORS, len(statistics.mean))).round().astype(int))
+        anchors = evenly_spread(len(statistics.mean), _ANCHORS)
         rng = np.random.default_rng(seed)
         times = max(4, _STARTS // len(used))
         owners = np.repeat(np.arange(len(used)), times)

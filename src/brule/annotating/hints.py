@@ -104,7 +104,7 @@ def _usual(statistics: ShapeStatistics, own: int | None = None) -> Usual:
 
 @lru_cache(maxsize=4)
 def _without(statistics: ShapeStatistics, own: int, pairs: Pairs) -> ShapeStatistics | None:
-    """The statistics without one of their shapes; the same ones where there are so many that it makes no difference."""
+    """The statistics computed without one of their shapes; unchanged if there are too many shapes for it to matter."""
     if len(statistics.aligned) > _FEW:
         return statistics
     return ShapeStatistics.of(np.delete(statistics.aligned, own, axis=0), pairs=pairs)

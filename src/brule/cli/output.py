@@ -88,11 +88,11 @@ def say(text: str = "") -> None:
 
 
 def say_text(text: str, *, begin: str = "") -> None:
-    """Print sentences of the result in lines that fit the terminal; 80 characters where there is none.
+    """Print sentences of the result, wrapped to the width of the terminal, or to 80 characters without a terminal.
 
     Args:
         text: the sentences.
-        begin: stands before them; further lines are indented by its length.
+        begin: printed in front of the text; the following lines are indented by its length.
     """
     width, indent = max(Console().width, 20 + len(begin)), " " * len(begin)
     lines = textwrap.wrap(printable(text), width - len(begin), break_long_words=False, break_on_hyphens=False)

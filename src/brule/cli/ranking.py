@@ -80,7 +80,7 @@ class Ranking:
         return sorted(self.rows, key=lambda row: row.order)
 
     def expected(self, row: Ranked) -> float | None:
-        """The expected error in pixels; ``None`` where there is none."""
+        """The expected error in pixels; ``None`` for flagged answers and for a detector that isn't calibrated."""
         return row.spread if self.calibrated and not row.flagged else None
 
     def write(self, folder: Path) -> Path:

@@ -26,11 +26,11 @@ from brule.detector.upright import upright_samples
 from brule.errors import ConfigError, DataError
 from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser, normalized_mean_error
 from brule.evaluation import normaliser as distance_of
+from brule.evaluation.measurement import FEW_IMAGES
 
 Progress = Callable[[int, int], object]
 Boxes = Literal["none", "given", "both"]
 
-FEW_IMAGES = 20  # annotated images below which a figure isn't reliable
 _EARLY = 0.95  # share of the schedule below which training stopped early
 
 

@@ -11,6 +11,7 @@ from brule.errors import DataError
 from brule.evaluation.evaluate import Evaluation
 from brule.evaluation.intervals import Estimate
 
+FEW_IMAGES = 20  # annotated images below which a figure isn't reliable
 COLUMNS = {"none": "whole images", "given": "given boxes"}
 
 

@@ -109,7 +109,7 @@ class Distributed:
 
     @torch.no_grad()
     def share(self, modules: Iterable[nn.Module]) -> None:
-        """Give every process the weights of process 0."""
+        """Give every process the weights and buffers of process 0."""
         if self.count == 1:
             return
         for module in modules:

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from brule.allocator import hand_back_freed_memory, keep_freed_memory
 from brule.errors import DataError
@@ -227,7 +227,7 @@ def _regress_when_due(state: TrainingState, source: BatchSource, progress: float
     assert prior is not None
     generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _FIT_STREAM))
     learn_regression(regression, state.ema, source.images, prior=prior, config=config, generator=generator)
-    _broadcast(regression, state)
+    state.distributed.share([regression])  # processes may round differently
     return True
 
 
@@ -239,14 +239,8 @@ def _final_regression(state: TrainingState, source: BatchSource) -> FinalRegress
     generator = torch.Generator().manual_seed(mixed_seed(state.config.seed, state.progress.iteration, _FIT_STREAM))
     final = learn_final_regression(state.ema, source.images, prior=prior, config=state.config, generator=generator)
     if final is not None:
-        _broadcast(final, state)
+        state.distributed.share([final])
     return final
-
-
-def _broadcast(module: nn.Module, state: TrainingState) -> None:
-    """Take over the main process's buffers: processes may round differently."""
-    for tensor in module.buffers():
-        tensor.copy_(state.distributed.broadcast(tensor))
 
 
 def iterate(state: TrainingState, batch: Batch, progress: float) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +15,7 @@ from brule.annotating.hints import Hint, hints
 from brule.annotating.outlines import FILE, outline_labels
 from brule.annotating.records import Record
 from brule.errors import DataError
+from brule.threads import usable_cores
 from brule.web.choices import Choices
 from brule.web.errors import Refused
 from brule.web.events import Hub
@@ -43,7 +43,7 @@ class Page:
         self.project, self.local = project, local
         self.hub = Hub()
         self.pictures = Pictures(project.own / "cache")
-        decoding = max(DECODING, (os.cpu_count() or 1) - 1)
+        decoding = max(DECODING, usable_cores() - 1)
         self.limiters = {"files": anyio.CapacityLimiter(FILES), "decoding": anyio.CapacityLimiter(decoding)}
         self.limiters["slow"] = anyio.CapacityLimiter(2)
         self.guesses = Guesses(project, self.hub)
@@ -52,7 +52,7 @@ class Page:
         self.choices = Choices(project, self.hub)
         self.redrawing = Redrawings(project)
         self._hints: dict[str, tuple[tuple[object, ...], int]] = {}
-        self._outlines: tuple[object, list[dict[str, Any]]] = (None, [])
+        self._outlines: tuple[int, object, list[dict[str, Any]]] = (-1, None, [])
         self._order: tuple[object, list[str], dict[str, int]] = (None, [], {})
         project.listen(self.hub.publish)
 
@@ -93,10 +93,10 @@ class Page:
             stamp = (self.project.folder / FILE).stat().st_mtime_ns
         except OSError:
             return []
-        key = (stamp, id(self.project.entries))
-        if self._outlines[0] != key:
-            self._outlines = (key, [asdict(one) for one in outline_labels(self.project)])
-        return self._outlines[1]
+        entries = self.project.entries
+        if self._outlines[0] != stamp or self._outlines[1] is not entries:
+            self._outlines = (stamp, entries, [asdict(one) for one in outline_labels(self.project)])
+        return self._outlines[2]
 
     def neighbours(self, image: str) -> tuple[str | None, str | None]:
         """The images before and after one, in the order of their names."""

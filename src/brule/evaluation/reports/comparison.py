@@ -14,7 +14,7 @@ from markupsafe import Markup
 from brule.errors import DataError
 from brule.evaluation.comparison import PairedDifference, compare_errors
 from brule.evaluation.intervals import Estimate, mean_estimates
-from brule.evaluation.measurement import COLUMNS
+from brule.evaluation.measurement import COLUMNS, FEW_IMAGES
 from brule.evaluation.reports import html
 from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, columns_text, metrics_json
 from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
@@ -24,7 +24,6 @@ from brule.plots.svg import ced_chart, difference_chart
 
 COMPARISON_FILE = "comparison.json"
 MIN_IMAGES = 10  # to call a difference certain: a bootstrap over fewer has intervals that are too narrow
-FEW_IMAGES = 20  # below which a figure isn't reliable, as for `brule evaluate`
 SHOWN = 0.01  # percent points: a smaller difference is shown as zero
 
 

@@ -37,11 +37,11 @@ export function toWire(shape) {
 }
 
 /**
- * Lay suggested positions under what a person has decided.
+ * Fill landmarks that nobody has decided yet with suggested positions.
  * @param {Shape} shape changed in place
  * @param {ArrayLike<{x: number, y: number} | WirePoint>} points null where nothing is known
- * @param {{width: number, height: number}} [image] what lies outside it is laid at its edge, where it can be reached
- * @returns {Set<number>} the landmarks that were laid at the edge
+ * @param {{width: number, height: number}} [image] if given, positions outside the image are clamped to its edge, where the pointer can reach them
+ * @returns {Set<number>} the landmarks that were clamped
  */
 export function suggest(shape, points, image) {
   const clamped = /** @type {Set<number>} */ (new Set());
