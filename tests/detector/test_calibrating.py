@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from brule.data import Sample, SampleList, read_samples
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CALIBRATION, MAX_TTA, calibrate_detector
 from brule.detector.calibrating import FOLDS, _folds, _on_whole_images, _quality
-from brule.errors import ConfigError, DataError
+from brule.errors import ConfigError, DataError, OutputError
 
 FACES = synthetic_faces(14, size=48)
 TINY = {
@@ -123,6 +124,30 @@ def test_other_weights_lose_the_calibration(detector: LandmarkDetector, annotate
     assert not (tmp_path / CALIBRATION).exists()
 
 
+@pytest.mark.parametrize("failing", ["write_safetensors", "write_text", "write_calibration"])
+def test_saving_that_fails_leaves_the_detector_that_was_there(
+    failing: str, detector: LandmarkDetector, annotated: SampleList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector.calibrate(annotated)
+    detector.save(tmp_path / "d")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()}
+
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        raise OutputError(f"{path}: can't be written: the disk is full")
+
+    monkeypatch.setattr(f"brule.detector.storage.{failing}", full)
+    detector.landmark_names_ = tuple(map(str, range(68)))
+    with pytest.raises(OutputError, match=rf"^{re.escape(str(tmp_path / 'd'))}"):
+        detector.save(tmp_path / "d")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()} == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(detector: LandmarkDetector, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        detector.save(tmp_path / "file")
+
+
 def test_a_detector_of_before_this_loads(saved: Path, detector: LandmarkDetector) -> None:
     assert not (saved / CALIBRATION).exists()
     assert detector.calibration_ is None
@@ -149,6 +174,10 @@ def test_more_views_than_were_calibrated_are_refused(detector: LandmarkDetector,
 def test_two_numbers_of_views_are_refused(detector: LandmarkDetector, annotated: SampleList) -> None:
     with pytest.raises(ConfigError, match="tta=3 and views=2 are two names of one option"):
         calibrate_detector(detector, annotated, tta=3, views=2)
+    with pytest.raises(ConfigError, match="tta=3 and views=2 are two names of one option"):
+        detector.predict(FACES.images, tta=3, views=2)
+    with pytest.raises(ConfigError, match="tta=3 and views=2 are two names of one option"):
+        detector.predict_crops(detector_crops(detector), tta=3, views=2)
 
 
 def test_on_whole_images_flagged_answers_have_no_part_in_the_figures(

@@ -2,12 +2,13 @@
 
 from brule.choosing.descriptors import encoder_descriptors, plain_descriptors
 from brule.choosing.measuring import ChoiceScore, measure_choice
-from brule.choosing.selection import Choice, choose, coverage, k_means
+from brule.choosing.selection import Choice, choose, choose_next, coverage, k_means
 
 __all__ = [
     "Choice",
     "ChoiceScore",
     "choose",
+    "choose_next",
     "coverage",
     "encoder_descriptors",
     "k_means",

@@ -1,4 +1,4 @@
-"""k-means, and the image nearest to each centre."""
+"""Which images represent all: by k-means, or one after the other in addition to those that are annotated already."""
 
 from __future__ import annotations
 
@@ -88,6 +88,46 @@ def choose(descriptors: np.ndarray, n: int, *, seed: int = 0) -> Choice:
         indices.append(int(squared[:, centre].argmin()))
     chosen = np.array(indices)
     return Choice(chosen, sizes[order], coverage(descriptors, chosen))
+
+
+def choose_next(descriptors: np.ndarray, n: int, *, annotated: np.ndarray, weights: np.ndarray | None = None) -> Choice:
+    """Choose n images to annotate in addition to those that are annotated already.
+
+    One after the other, always the image that most reduces the sum over all images of weight times the distance to the nearest
+    image that is annotated or chosen (greedy facility location). An image is thus chosen if many images are similar to it, but
+    not to any annotated one; with weights, if the detector is also uncertain about them (as in CLUE, Prabhu et al. 2021, which
+    clusters images weighted by uncertainty). Takes memory for ``B²`` numbers.
+
+    Args:
+        descriptors: ``(B, D)``, see :mod:`brule.choosing.descriptors`.
+        n: how many, at most the number of images that aren't annotated.
+        annotated: ``(m,)`` indices of the annotated images; none of them is chosen.
+        weights: ``(B,)``, not negative: for example the detector's uncertainty. By default all images count the same.
+
+    Returns:
+        The images in the order in which they were chosen, the most useful first; ``sizes``: how many images each is now the
+        nearest one of; ``coverage``: of the annotated and the chosen images together.
+
+    Raises:
+        DataError: fewer images than that, a value isn't finite, or a weight is negative.
+    """
+    points = _checked(descriptors, 1)
+    free = np.setdiff1d(np.arange(len(points)), annotated)
+    if not 1 <= n <= len(free):
+        raise DataError(f"expected to choose 1 to {len(free)} images, as many as aren't annotated, got {n}")
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weights.shape != (len(points),) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise DataError(f"expected {len(points)} finite weights, none negative, one per image, got the shape {weights.shape}")
+    apart = np.sqrt(_squared_distances(points, points))
+    start = apart[:, annotated].min(axis=1) if len(annotated) else np.full(len(points), apart.max())
+    nearest, chosen = start.copy(), np.empty(0, dtype=np.int64)
+    for _ in range(n):
+        gains = weights @ np.maximum(nearest[:, None] - apart[:, free], 0.0)
+        chosen = np.append(chosen, free[gains.argmax()])
+        free = np.delete(free, gains.argmax())
+        nearest = np.minimum(nearest, apart[:, chosen[-1]])
+    own = np.where(apart[:, chosen].min(axis=1) < start, apart[:, chosen].argmin(axis=1), n)
+    return Choice(chosen, np.bincount(own, minlength=n)[:n], float(nearest.mean()))
 
 
 def coverage(descriptors: np.ndarray, chosen: np.ndarray) -> float:

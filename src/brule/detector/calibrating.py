@@ -14,8 +14,8 @@ from brule.arrays import Array, mean_of_present
 from brule.data import BadFiles, Sample, SampleList, build_cache
 from brule.detector.fitted import FittedDetector
 from brule.detector.measuring import check_annotation
-from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, tta_transforms
-from brule.errors import ConfigError, DataError
+from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, one_tta, tta_transforms
+from brule.errors import DataError
 from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_coverage
 
 Progress = Callable[[int, int], object]
@@ -160,9 +160,7 @@ def calibrate_detector(
         DataError: fewer than ten images, another number of landmarks, or a bad file.
         ConfigError: a number of views that there isn't, or two different ones.
     """
-    if views is not None and tta not in (DEFAULT_TTA, views):
-        raise ConfigError(f"calibrate: tta={tta} and views={views} are two names of one option; give one of them")
-    most = tta if views is None else views
+    most = one_tta(tta, views, default=DEFAULT_TTA)
     tta_transforms(most, mirror=True)
     samples = check_annotation(detector, samples)
     crop, (decoding, predicting) = detector.config_.crop, progress

@@ -26,7 +26,7 @@ from brule.detector.starting import Origin
 from brule.detector.storage import Stored, read_detector, write_detector
 from brule.detector.training_images import TrainingImages
 from brule.detector.types import AnnotatedInput, Boxes, Images, PointSets
-from brule.detector.uncertainty import Calibration, Reader, joined_crops
+from brule.detector.uncertainty import Calibration, Reader, joined_crops, one_tta
 from brule.detector.whereabouts import Whereabouts
 from brule.errors import BruleError, ConfigError, DataError
 from brule.geometry import ShapeModel
@@ -219,7 +219,7 @@ class FittedDetector(Parameters):
         """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop; ``tta`` as in :meth:`predict`."""
         reader = self.reader(batch_size)
         parts = range(0, len(crops), batch_size)
-        count = tta if views is None else views
+        count = one_tta(tta, views)
         return joined_crops([reader.read(np.asarray(crops[start : start + batch_size]), views=count) for start in parts])
 
     def reader(self, batch_size: int = 1) -> Reader:

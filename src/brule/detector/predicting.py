@@ -17,7 +17,7 @@ from brule.data import Box, Picture, Sample, as_image, load_picture, whole_image
 from brule.detector.items import Item
 from brule.detector.landmarks import Landmarks, joined, nothing_found
 from brule.detector.refinement import CropFrame, PassAnswers, Read, read_crops, refinement_pass, square_of
-from brule.detector.uncertainty import Reader, joined_crops
+from brule.detector.uncertainty import Reader, joined_crops, one_tta
 from brule.errors import ConfigError
 from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, overlap, suppress
 from brule.locating.choice import joined as joined_features
@@ -94,8 +94,7 @@ class PredictKeywords(TypedDict, total=False):
 def options_of(keywords: PredictKeywords) -> PredictOptions:
     """Keywords as options."""
     given: dict[str, Any] = dict(keywords)
-    views = given.pop("views", None)
-    return PredictOptions(**(given if views is None else {**given, "tta": views}))
+    return PredictOptions(**given | {"tta": one_tta(given.get("tta", 1), given.pop("views", None))})
 
 
 @dataclass(frozen=True, eq=False)

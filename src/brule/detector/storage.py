@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,12 @@ from brule.detector.appearance import APPEARANCE, Appearance
 from brule.detector.provenance import Provenance
 from brule.detector.refinement import CropFrame
 from brule.detector.starting import Origin
-from brule.detector.training_images import TrainingImages
+from brule.detector.training_images import TRAINING_IMAGES, TrainingImages
 from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, has_final, read_json
 from brule.detector.whereabouts import Whereabouts
-from brule.errors import CheckpointError, ConfigError, DataError
-from brule.files import write_text
+from brule.errors import CheckpointError, ConfigError, DataError, OutputError
+from brule.files import sync, temporary_folder, wrap_oserror, write_text
 from brule.locating import AnswerScorer, Framing, Locator
 from brule.model import BruleModel, Decoder
 from brule.tensors import load_module, read_safetensors, write_safetensors
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FORMAT = "brule-detector-1"
 WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
 LOCATOR = "locator.safetensors"
+_FILES = (DECODER, WEIGHTS, LOCATOR, TRAINING_IMAGES, APPEARANCE, DESCRIPTION, CALIBRATION)  # in the order of replacement
 
 
 @dataclass(frozen=True)
@@ -87,27 +89,46 @@ def check_vacant(directory: Path) -> None:
 
 
 def write_detector(directory: Path, stored: Stored) -> None:
-    """Write a detector; each file appears whole or not at all, the description last."""
-    trained = stored.trained
-    (directory / CALIBRATION).unlink(missing_ok=True)  # first, so that none is ever beside weights that it doesn't belong to
-    for name, part in ((DECODER, trained.decoder), (LOCATOR, stored.whereabouts.locator)):
-        if part is None:  # what another detector left in this folder
-            (directory / name).unlink(missing_ok=True)
+    """Write a detector. Its files are written in full before any of them replaces one of a detector that is there already.
+
+    Raises:
+        OutputError: they can't be written; a detector that is there already is unchanged.
+    """
+    with temporary_folder(directory) as parts:
+        try:
+            _write_parts(parts, stored)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(parts), str(directory))) from error
+        with wrap_oserror(directory, *(folder / name for folder in (parts, directory) for name in _FILES)):
+            (directory / CALIBRATION).unlink(missing_ok=True)  # first: it must never be next to weights of another detector
+            for name in _FILES:
+                if (parts / name).exists():
+                    os.replace(parts / name, directory / name)
+                else:  # what another detector left in this folder
+                    (directory / name).unlink(missing_ok=True)
+            sync(directory)
+
+
+def _write_parts(folder: Path, stored: Stored) -> None:
+    trained, known = stored.trained, stored.whereabouts
     tensors = dict(trained.model.state_dict())
     if stored.shapes is not None:
         tensors["shapes"] = stored.shapes
+    write_safetensors(folder / WEIGHTS, tensors, {"format": FORMAT})
     if trained.decoder is not None:
-        write_safetensors(directory / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
-    write_safetensors(directory / WEIGHTS, tensors, {"format": FORMAT})
-    known = stored.whereabouts
+        write_safetensors(folder / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
     if known.locator is not None:
-        weights, facts = known.locator.state()
-        write_safetensors(directory / LOCATOR, weights, {"format": FORMAT})
-    stored.training_images.write(directory)
-    if stored.appearance is None:
-        (directory / APPEARANCE).unlink(missing_ok=True)
-    else:
-        stored.appearance.write(directory)
+        write_safetensors(folder / LOCATOR, known.locator.state()[0], {"format": FORMAT})
+    stored.training_images.write(folder)
+    if stored.appearance is not None:
+        stored.appearance.write(folder)
+    write_text(folder / DESCRIPTION, json.dumps(_description(stored), indent=2) + "\n", flush=True)
+    if stored.calibration is not None:
+        write_calibration(folder, stored.calibration)
+
+
+def _description(stored: Stored) -> dict[str, Any]:
+    trained, known = stored.trained, stored.whereabouts
     description: dict[str, Any] = {
         "format": FORMAT,
         "landmarks": len(trained.model.barycenter),
@@ -116,25 +137,17 @@ def write_detector(directory: Path, stored: Stored) -> None:
         "trained_on": stored.provenance.to_dict(),
         "config": stored.config.model_dump(),
     }
-    if stored.edges is not None:
-        description["edges"] = stored.edges
-    if stored.names is not None:
-        description["names"] = stored.names
-    if stored.origin is not None:
-        description["started_from"] = stored.origin.facts()
-    if stored.frame is not None:
-        description["frame"] = asdict(stored.frame)
-    if known.boxed:
-        description["boxed"] = True
-    if known.framing is not None:
-        description["framing"] = known.framing.facts()
-    if known.locator is not None:
-        description["locator"] = facts
-    if known.scorer is not None:
-        description["scorer"] = known.scorer.facts()
-    write_text(directory / DESCRIPTION, json.dumps(description, indent=2) + "\n", flush=True)
-    if stored.calibration is not None:
-        write_calibration(directory, stored.calibration)
+    optional = {
+        "edges": stored.edges,
+        "names": stored.names,
+        "started_from": None if stored.origin is None else stored.origin.facts(),
+        "frame": None if stored.frame is None else asdict(stored.frame),
+        "boxed": known.boxed or None,
+        "framing": None if known.framing is None else known.framing.facts(),
+        "locator": None if known.locator is None else known.locator.state()[1],
+        "scorer": None if known.scorer is None else known.scorer.facts(),
+    }
+    return description | {key: value for key, value in optional.items() if value is not None}
 
 
 def read_detector(folder: Path) -> Stored:

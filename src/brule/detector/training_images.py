@@ -42,10 +42,8 @@ class TrainingImages:
         return len(own & self.images - self.labelled), len(own & self.labelled)
 
     def write(self, folder: Path) -> None:
-        """Write ``training_images.json``, whole or not at all; where no keys were kept, that of another detector is removed."""
-        if not self.recorded:
-            (folder / TRAINING_IMAGES).unlink(missing_ok=True)
-        else:
+        """Write ``training_images.json``; nothing if no keys were kept."""
+        if self.recorded:
             content = {"format": FORMAT, "images": sorted(self.images), "labelled": sorted(self.labelled)}
             write_text(folder / TRAINING_IMAGES, json.dumps(content) + "\n")
 

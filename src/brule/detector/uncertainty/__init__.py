@@ -3,7 +3,7 @@
 from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
 from brule.detector.uncertainty.predictor import Reader, joined_crops
-from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, look, predict_views, tta_transforms
+from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, one_tta, predict_views, tta_transforms
 
 __all__ = [
     "CALIBRATION",
@@ -16,7 +16,7 @@ __all__ = [
     "UncertaintyFeatures",
     "View",
     "joined_crops",
-    "look",
+    "one_tta",
     "predict_views",
     "read_calibration",
     "tta_transforms",

@@ -77,8 +77,6 @@ class Reader:
         expected = torch.from_numpy(self.calibration.expected(features, views)).float()
         return CropLandmarks(predictions.mean, expected, expected.mean(1))
 
-    look, signals = read_views, features  # their former names
-
 
 def uncalibrated(predictions: TtaPredictions, features: UncertaintyFeatures) -> Tensor:
     r"""What orders the predictions of a detector that wasn't calibrated: ``(B,)``, no error in any unit.

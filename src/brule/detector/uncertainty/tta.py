@@ -18,6 +18,19 @@ _MOVES = ((0.0, 1.0), (5.0, 1.08), (-5.0, 1.08), (0.0, 0.93), (8.0, 1.0), (-8.0,
 MAX_TTA = len(_MOVES)
 
 
+def one_tta(tta: int, views: int | None, *, default: int = 1) -> int:
+    """The number of views, which may be given under either of its two names.
+
+    Raises:
+        ConfigError: both are given, and differ.
+    """
+    if views is None:
+        return tta
+    if tta not in (default, views):
+        raise ConfigError(f"tta={tta} and views={views} are two names of one option; give one of them")
+    return views
+
+
 @dataclass(frozen=True)
 class View:
     """One view of a crop.
@@ -128,6 +141,3 @@ def joined_predictions(parts: Sequence[TtaPredictions]) -> TtaPredictions:
     """The predictions for several batches, one after the other."""
     points = torch.cat([part.points for part in parts], dim=1)
     return TtaPredictions(points, torch.cat([part.heatmap_spread for part in parts], dim=1))
-
-
-look = predict_views  # its former name
