@@ -106,3 +106,20 @@ def test_messages(brule, faces: Path, tmp_path: Path) -> None:
     assert "--copy needs a folder" in brule("choose", faces / "images", "-o", tmp_path / "a.txt", "--copy").err
     assert "detector.json" in brule("choose", faces / "images", "--run", tmp_path, "-o", tmp_path / "a").err
     assert "no such file" in brule("choose", tmp_path / "none", "-o", tmp_path / "a").err
+
+
+def test_next_images_are_others_than_the_annotated_ones(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for path in sorted((faces / "images").glob("*.png"))[:3]:
+        shutil.copy(path, own)
+        shutil.copy(path.with_suffix(".pts"), own)
+    words = ["choose", faces / "images", "-n", 9, "--labelled", own]
+    for more in ([], ["--run", trained, "--measure"]):
+        found = brule(*words, *more, "-o", tmp_path / "next.txt")
+        assert found.code == 0, found.err
+        assert "9 of 9 images" in found.out and "3 images are annotated already" in " ".join(found.out.split())
+        names = {Path(line).name for line in (tmp_path / "next.txt").read_text().splitlines()}
+        assert len(names) == 9 and not names & {path.name for path in own.iterdir()}
+    found = brule("choose", faces / "images", "-n", 10, "--labelled", own, "-o", tmp_path / "more.txt")
+    assert found.code == 2 and "expected 1 to 9, as many as there are images that aren't annotated, got 10" in found.err

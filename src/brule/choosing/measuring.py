@@ -55,13 +55,20 @@ class ChoiceScore:
 
 
 def measure_choice(
-    descriptors: np.ndarray, chosen: np.ndarray, *, shapes: np.ndarray | None = None, draws: int = 200, seed: int = 0
+    descriptors: np.ndarray,
+    chosen: np.ndarray,
+    *,
+    annotated: np.ndarray | None = None,
+    shapes: np.ndarray | None = None,
+    draws: int = 200,
+    seed: int = 0,
 ) -> ChoiceScore:
     """Compare a choice with random ones.
 
     Args:
         descriptors: ``(B, D)`` of all images.
         chosen: ``(n,)`` indices.
+        annotated: ``(m,)`` indices of images that are annotated already: they are added to the choice and to each random one.
         shapes: ``(B, N, 2)`` the true landmarks in the unit square of each crop; images with a NaN among them are left out.
         draws: how many random choices.
         seed: of these.
@@ -69,27 +76,40 @@ def measure_choice(
     Raises:
         DataError: shapes don't fit the images, or fewer than n of them are complete.
     """
-    points = np.asarray(descriptors, dtype=np.float64)
+    points, known = np.asarray(descriptors, dtype=np.float64), np.asarray([] if annotated is None else annotated, np.int64)
     generator = np.random.default_rng(seed)
-    drawn = [generator.choice(len(points), len(chosen), replace=False) for _ in range(draws)]
-    covered = Against.of(coverage(points, chosen), [coverage(points, one) for one in drawn])
+    drawn = _draws(generator, np.arange(len(points)), known, count=len(chosen), draws=draws)
+    covered = Against.of(coverage(points, _with(known, chosen)), [coverage(points, one) for one in drawn])
     if shapes is None:
         return ChoiceScore(covered)
     truth = np.asarray(shapes, dtype=np.float64)
     if truth.ndim != 3 or len(truth) != len(points):
         raise DataError(f"expected shapes ({len(points)}, N, 2), one for each image, got {truth.shape}")
     whole = np.flatnonzero(np.isfinite(truth).reshape(len(truth), -1).all(axis=1))
-    own = np.flatnonzero(np.isin(whole, chosen))
-    if len(own) == 0 or len(whole) < len(chosen):
-        raise DataError(f"expected complete annotations of the chosen images, {len(own)} of {len(chosen)} have one")
+    own, known = np.flatnonzero(np.isin(whole, chosen)), np.flatnonzero(np.isin(whole, known))
+    if len(own) == 0:
+        raise DataError(f"expected complete annotations of the chosen images, 0 of {len(chosen)} have one")
     flat = 100 * truth[whole].reshape(len(whole), -1)
-    among = [generator.choice(len(whole), len(own), replace=False) for _ in range(draws)]
+    among = _draws(generator, np.arange(len(whole)), known, count=len(own), draws=draws)
     scale = 1 / np.sqrt(truth.shape[1])  # from the length of a whole shape to the root mean square of a landmark
+    own = _with(known, own)
     return ChoiceScore(
         covered,
         Against.of(_off(flat, own), [_off(flat, one) for one in among]),
         Against.of(scale * coverage(flat, own), [scale * coverage(flat, one) for one in among]),
     )
+
+
+def _with(annotated: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return np.concatenate([annotated, chosen])
+
+
+def _draws(
+    generator: np.random.Generator, every: np.ndarray, annotated: np.ndarray, *, count: int, draws: int
+) -> list[np.ndarray]:
+    """Random choices among the images that aren't annotated, each with the annotated ones."""
+    free = np.setdiff1d(every, annotated)
+    return [_with(annotated, generator.choice(free, count, replace=False)) for _ in range(draws)]
 
 
 def _off(flat: np.ndarray, chosen: np.ndarray) -> float:

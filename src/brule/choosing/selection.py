@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brule.arrays import evenly_spread
 from brule.errors import DataError
 
 _RESTARTS = 8
 _ROUNDS = 30
+_MAX_COMPARED = 4000  # images, whose distances from each other take 128 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def choose_next(descriptors: np.ndarray, n: int, *, annotated: np.ndarray, weigh
     One after the other, always the image that most reduces the sum over all images of weight times the distance to the nearest
     image that is annotated or chosen (greedy facility location). An image is thus chosen if many images are similar to it, but
     not to any annotated one; with weights, if the detector is also uncertain about them (as in CLUE, Prabhu et al. 2021, which
-    clusters images weighted by uncertainty). Takes memory for ``B²`` numbers.
+    clusters images weighted by uncertainty). Of more than 4,000 images, 4,000 are compared, evenly spread.
 
     Args:
         descriptors: ``(B, D)``, see :mod:`brule.choosing.descriptors`.
@@ -105,29 +107,33 @@ def choose_next(descriptors: np.ndarray, n: int, *, annotated: np.ndarray, weigh
         weights: ``(B,)``, not negative: for example the detector's uncertainty. By default all images count the same.
 
     Returns:
-        The images in the order in which they were chosen, the most useful first; ``sizes``: how many images each is now the
+        The images in the order in which they were chosen, the most useful first; ``sizes``: how many images each of them is the
         nearest one of; ``coverage``: of the annotated and the chosen images together.
 
     Raises:
         DataError: fewer images than that, a value isn't finite, or a weight is negative.
     """
-    points = _checked(descriptors, 1)
+    points, annotated = _checked(descriptors, 1), np.asarray(annotated, dtype=np.int64)
     free = np.setdiff1d(np.arange(len(points)), annotated)
     if not 1 <= n <= len(free):
         raise DataError(f"expected to choose 1 to {len(free)} images, as many as aren't annotated, got {n}")
     weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=np.float64)
     if weights.shape != (len(points),) or not (np.isfinite(weights) & (weights >= 0)).all():
         raise DataError(f"expected {len(points)} finite weights, none negative, one per image, got the shape {weights.shape}")
-    apart = np.sqrt(_squared_distances(points, points))
-    start = apart[:, annotated].min(axis=1) if len(annotated) else np.full(len(points), apart.max())
+    free = free[evenly_spread(len(free), max(n, _MAX_COMPARED))]
+    apart = np.sqrt(_squared_distances(points[free], points[free]))
+    if len(annotated):
+        start = np.sqrt(_squared_distances(points[free], points[annotated])).min(axis=1)
+    else:
+        start = np.full(len(free), apart.max())
     nearest, chosen = start.copy(), np.empty(0, dtype=np.int64)
     for _ in range(n):
-        gains = weights @ np.maximum(nearest[:, None] - apart[:, free], 0.0)
-        chosen = np.append(chosen, free[gains.argmax()])
-        free = np.delete(free, gains.argmax())
+        gains = weights[free] @ np.maximum(nearest[:, None] - apart, 0.0)
+        gains[chosen] = -1.0
+        chosen = np.append(chosen, gains.argmax())
         nearest = np.minimum(nearest, apart[:, chosen[-1]])
-    own = np.where(apart[:, chosen].min(axis=1) < start, apart[:, chosen].argmin(axis=1), n)
-    return Choice(chosen, np.bincount(own, minlength=n)[:n], float(nearest.mean()))
+    own = apart[:, chosen].argmin(axis=1)[(apart[:, chosen].min(axis=1) < start) | np.isin(np.arange(len(free)), chosen)]
+    return Choice(free[chosen], np.bincount(own, minlength=n), coverage(points, np.concatenate([annotated, free[chosen]])))
 
 
 def coverage(descriptors: np.ndarray, chosen: np.ndarray) -> float:

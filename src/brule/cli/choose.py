@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from brule.cli.films import apart, extract_frames
-from brule.cli.options import Device, Images, Output, SkipBad, checked_device, images_of
+from brule.cli.options import Device, Images, Many, Output, SkipBad, checked_device, images_of
 from brule.cli.output import note_bad, progress_bar, say, say_text
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write, check_name, make_folder, write_text
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from brule.choosing import Choice, ChoiceScore
+    from brule.choosing.candidates import Candidates
     from brule.choosing.measuring import Against
-    from brule.data import CropCache, Sample, SampleList
+    from brule.data import Sample
     from brule.detector import LandmarkDetector
 
 COPIES = "images"
-_SIDE = 64  # pixels of the crops to compare where there is no run
 _TILE, _COLUMNS = 192, 5
 
 
@@ -35,6 +33,7 @@ def choose(
     count: Annotated[int, Parameter(name=["--count", "-n"])] = 10,
     output: Annotated[Path, Output],
     run: Path | None = None,
+    labelled: Annotated[list[str] | None, Many] = None,
     copy: bool = False,
     measure: bool = False,
     seed: int = 0,
@@ -42,14 +41,17 @@ def choose(
     device: Device = None,
     skip_bad: SkipBad = False,
 ) -> int:
-    """Choose a few images to annotate that represent all of them.
+    """Choose a few images to annotate that represent all of them, or the next ones.
 
     Images are sorted into as many clusters as you want to choose (k-means), and the image nearest to the centre of each is
     taken. With `--run`, images are compared by features of that run's encoder, which may have been trained without labels
     (start with a rough shape, annotate what is chosen, train again); without it, by small thumbnails and their gradients.
 
-    Writes the list (one path per line, the image of the largest cluster first) and a picture of the chosen images, and prints
-    how close they are to all others, beside random choices. Where one image has boxes of several objects, the first counts.
+    With `--labelled`, images that are annotated already aren't chosen again: those are chosen that are similar to many others
+    but not to annotated ones and, with `--run`, in which that detector is uncertain.
+
+    Writes the list (one path per line, the most useful image first) and a picture of the chosen images, and prints how close
+    they are to all others, compared with random choices. If an image has boxes of several objects, the first counts.
 
     **Examples**
 
@@ -57,13 +59,18 @@ def choose(
 
         brule choose photos/ -n 10 --run runs/first -o to-annotate/ --copy
 
+        brule choose photos/ -n 10 --run runs/round-1 --labelled annotated/ -o next/ --copy
+
         brule choose trainset/ -n 10 -o chosen/ --measure
 
     Args:
         paths: Images: files, folders, globs, films, or data sets as `NAME:SPLIT:ROOT`.
         count: How many to choose.
         output: A text file for the list, `chosen.txt`, with the picture beside it, `chosen.png`; or a folder for both.
-        run: The folder of a run, or of a saved detector, whose encoder compares the images.
+        run: The folder of a run, or of a saved detector, whose encoder compares the images. It also finds the objects in images
+            without a box.
+        labelled: Folders, files or globs of images that are annotated already, or projects. They may be among the images, also
+            as copies with the same names.
         copy: Copy the chosen images to the folder's `images`.
         measure: Compare the chosen images' true shapes, too, with those of random choices; needs annotated images. The choice
             doesn't use them.
@@ -76,7 +83,9 @@ def choose(
     if as_list and (copy or films):
         why = "--copy needs a folder to copy to" if copy else "frames of films need a folder to be written to"
         raise ConfigError(f"-o {output}: {why}; leave the .txt out")
-    options: dict[str, Any] = {"count": count, "output": output, "run": run, "measure": measure, "seed": seed}
+    options: dict[str, Any] = {
+        "count": count, "output": output, "run": run, "labelled": labelled, "measure": measure, "seed": seed,
+    }  # fmt: skip
     if not films:
         return _choose(paths, **options, copy=copy, device=device, skip_bad=skip_bad)
     with TemporaryDirectory() as folder:
@@ -90,30 +99,28 @@ def _choose(
     count: int,
     output: Path,
     run: Path | None,
+    labelled: list[str] | None,
     measure: bool,
     seed: int,
     copy: bool,
     device: str | None,
     skip_bad: bool,
 ) -> int:
-    from brule.choosing import choose as choose_images
     from brule.choosing import measure_choice
-    from brule.data import read_samples
     from brule.data.discovery import CHOSEN
-    from brule.data.training_data import log_missing_boxes, log_remarks
     from brule.detector import LandmarkDetector
 
     as_list = output.suffix.lower() == ".txt"
     detector = None if run is None else LandmarkDetector.load(run, device=checked_device(device))
-    samples = _one_an_image(read_samples(paths, require_points=measure, skip_bad=skip_bad))
-    log_remarks(samples)
-    log_missing_boxes(samples)
-    cache = _crops(samples if measure else samples.unlabelled(), detector, skip_bad=skip_bad)
-    if not 1 <= count <= len(cache):
-        raise DataError(f"--count: expected 1 to {len(cache)}, as many as there are images, got {count}")
-    descriptors = _descriptors(cache.images, detector)
-    choice = choose_images(descriptors, count, seed=seed)
-    score = measure_choice(descriptors, choice.indices, shapes=cache.points if measure else None, seed=seed)
+    candidates = _candidates(paths, labelled or [], detector, measure=measure, skip_bad=skip_bad)
+    cache, annotated = candidates.cache, candidates.annotated
+    if not 1 <= count <= candidates.free:
+        others = " that aren't annotated" if labelled else ""
+        raise DataError(f"--count: expected 1 to {candidates.free}, as many as there are images{others}, got {count}")
+    descriptors = candidates.descriptors()
+    choice = candidates.choose(count, descriptors, seed=seed)
+    shapes = cache.points if measure else None
+    score = measure_choice(descriptors, choice.indices, annotated=annotated, shapes=shapes, seed=seed)
     chosen = [cache.samples[index] for index in choice.indices]
     _check_lines(chosen)  # before anything is written
     if copy:
@@ -122,14 +129,42 @@ def _choose(
     copies = _copy(chosen, output / COPIES) if copy else [sample.path for sample in chosen]
     write_text(listed, "".join(f"{path}\n" for path in copies))
     _draw(chosen, sheet, detector)
-    say(f"{count} of {len(cache)} images, by {'their thumbnails' if run is None else f'features of the encoder of {run}'}")
-    _print_choice(choice, score)
+    say(f"{count} of {candidates.free} images, by {'their thumbnails' if run is None else f'features of the encoder of {run}'}")
+    if labelled:
+        say_text(_about_annotated(len(annotated), uncertain=detector is not None))
+    _print_choice(choice, score, annotated=len(annotated))
     note_bad(cache.bad)
     say(f"list: {listed}")
     say(f"picture: {sheet}")
     if copy:
         say(f"copies: {output / COPIES}")
     return 0
+
+
+def _candidates(
+    paths: list[str], labelled: list[str], detector: LandmarkDetector | None, *, measure: bool, skip_bad: bool
+) -> Candidates:
+    from brule.choosing.candidates import Candidates
+    from brule.data import SampleList, read_samples
+    from brule.data.training_data import log_missing_boxes, log_remarks
+
+    samples = read_samples(paths, require_points=measure, skip_bad=skip_bad)
+    log_remarks(samples)
+    annotated = read_samples(labelled, require_points=True, skip_bad=skip_bad) if labelled else SampleList()
+    if not measure:
+        samples, annotated = samples.unlabelled(), annotated.unlabelled()
+    if detector is None:
+        log_missing_boxes(samples)
+    with progress_bar("finding objects") as finding, progress_bar("reading images") as progress:
+        return Candidates.of(
+            samples, annotated=annotated, detector=detector, skip_bad=skip_bad, progress=progress, finding=finding
+        )
+
+
+def _about_annotated(count: int, *, uncertain: bool) -> str:
+    images = "1 image is" if count == 1 else f"{count} images are"
+    weighted = ", and where the detector is uncertain" if uncertain else ""
+    return f"{images} annotated already; chosen where these represent least{weighted}"
 
 
 def _check_lines(chosen: list[Sample]) -> None:
@@ -145,30 +180,6 @@ def _check_lines(chosen: list[Sample]) -> None:
             )
 
 
-def _one_an_image(samples: SampleList) -> SampleList:
-    first: dict[Path, Sample] = {}
-    for sample in samples:
-        first.setdefault(sample.path, sample)
-    return samples.replaced(first.values())
-
-
-def _crops(samples: SampleList, detector: LandmarkDetector | None, *, skip_bad: bool) -> CropCache:
-    from dataclasses import replace
-
-    from brule.data import CROP_SCALE, BadFiles, build_cache
-
-    size, scale = (_SIDE, CROP_SCALE) if detector is None else (detector.config_.crop.image_size, detector.config_.crop.scale)
-    with progress_bar("reading images") as progress:
-        cache = build_cache(samples, size, scale=scale, skip_bad=skip_bad, progress=progress)
-    return replace(cache, bad=BadFiles([*samples.bad, *cache.bad], skip=True))
-
-
-def _descriptors(crops: np.ndarray, detector: LandmarkDetector | None) -> np.ndarray:
-    from brule.choosing import encoder_descriptors, plain_descriptors
-
-    return plain_descriptors(crops) if detector is None else encoder_descriptors(detector, crops)
-
-
 def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -> None:
     from PIL import Image
 
@@ -180,10 +191,11 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
     save_picture(contact_sheet(tiles, min(_COLUMNS, len(tiles))), path)
 
 
-def _print_choice(choice: Choice, score: ChoiceScore) -> None:
+def _print_choice(choice: Choice, score: ChoiceScore, *, annotated: int) -> None:
     sizes = [str(size) for size in choice.sizes]
     say_text(f"each represents {', '.join(sizes)} image{'s' if set(sizes) != {'1'} else ''}")
-    say_text(f"distance of an image to the nearest chosen one: {_beside(score.coverage)}")
+    nearest = "the nearest annotated or chosen one" if annotated else "the nearest chosen one"
+    say_text(f"distance of an image to {nearest}: {_beside(score.coverage)}")
     if score.shape_coverage is not None and score.mean_shape is not None:
         say_text(f"the same for true shapes, % of the crop's side: {_beside(score.shape_coverage)}")
         say_text(f"their mean shape is off by, % of the crop's side: {_beside(score.mean_shape)}")
