@@ -48,11 +48,21 @@ class Latest:
         """Wait until nothing is to be done; returns whether that is so."""
         return self._idle.wait(seconds)
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Begin nothing more."""
         with self._guard:
             self._ending.set()
             self._asked.set()
+
+    def close(self, wait: float = 5.0) -> None:
+        """Begin nothing more, and wait for the current run: a thread that is inside a library when Python exits may crash it.
+
+        Args:
+            wait: seconds, at most.
+        """
+        self.end()
+        if self._thread is not None:
+            self._thread.join(wait)
 
     def _run(self) -> None:
         while True:

@@ -134,3 +134,8 @@ def marks_of(points: Sequence[PointBody | None], names: Sequence[str]) -> dict[s
 def finite(values: Sequence[float] | None) -> list[float | None] | None:
     """Numbers as JSON holds them: NaN becomes null."""
     return None if values is None else [round(value, 3) if math.isfinite(value) else None for value in values]
+
+
+def left_out_facts(reasons: Sequence[str]) -> dict[str, Any]:
+    """Images that were left out, each with the reason: the first twenty, and how many there are."""
+    return {"left_out": list(reasons[:20]), "n_left_out": len(reasons)}

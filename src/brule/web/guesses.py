@@ -190,11 +190,13 @@ class Guesses:
         if before.statistics is not None and len(before.statistics.mean) != len(statistics.mean):
             now = replace(now, model=None, features=None, held_out={})  # of other landmarks
         self._publish(now)
+        if self.work.ending:
+            return
         chosen = list(zip(ids, shapes, strict=True))[-MAX_IMAGES:]
         examples = [self.example(image, points) for image, points in chosen]
         now = replace(now, version=now.version + 1, model=GuessModel.fit(examples, pairs=pairs))
         self._publish(now)
-        if now.model is not None:
+        if now.model is not None and not self.work.ending:
             learnt = self._learnt_features()
             if learnt is not None:
                 learnt.learn(examples, [(image, project.record(image).version) for image, _ in chosen], pairs)

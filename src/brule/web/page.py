@@ -161,7 +161,10 @@ class Page:
     def close(self) -> None:
         """End all background work, and keep what makes the next opening fast."""
         self.hub.close()
-        self.guesses.work.close()
-        self.choices.work.close()
+        works = (self.guesses.work, self.choices.work)
+        for work in works:
+            work.end()
+        for work in works:
+            work.close()
         self.training.close()
         self.project.close()

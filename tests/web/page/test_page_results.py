@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from brule.annotating import Mark, Marks, Project, Template
+from brule.annotating.marks import GONE
 from brule.data.synthetic import synthetic_faces
 
 THREE = Template(names=("nose", "chin", "brow"))
@@ -139,6 +141,22 @@ def test_redrawing_follows_landmarks_and_style_and_changes_nothing(
     styles.select_option(styles.locator("option").nth(2).get_attribute("value"))
     another(moved)
     assert {path: path.read_bytes() for path in (project.folder / "annotations").iterdir()} == before
+
+
+def test_an_export_lists_the_images_that_the_format_cannot_hold(
+    draw: Callable, serve: Callable, visit: Callable, tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "project", [draw(4, size=64).folder], template=THREE)
+    annotated(project)
+    for image in list(project.entries)[:2]:
+        record = project.record(image)
+        project.change(image, record.version, replace(record.marks, points={**record.marks.points, "chin": GONE}))
+    person = visit(serve(project)).goto("measure")
+    person.page.get_by_label("Format").select_option("pts")
+    person.page.click("text=Export the annotations")
+    person.page.wait_for_selector("text=2 images exported")
+    (left,) = person.page.locator("p:has-text('Left out')").all_inner_texts()
+    assert "face_000.png" in left and "chin" in left and left.endswith("(and 1 more)")
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from brule.data.synthetic.shape import N_LANDMARKS
 from brule.data.synthetic.shape import TEMPLATE as FACE
 from brule.errors import DataError
 from brule.files import atomic_write, make_folder
-from brule.web.bodies import FoldersBody, OutlinesBody, SettingsBody, TemplateBody
+from brule.web.bodies import FoldersBody, OutlinesBody, SettingsBody, TemplateBody, left_out_facts
 from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.handlers.results import measurements_of
@@ -119,7 +119,7 @@ def add_folders(call: Call) -> dict[str, Any]:
         "kept": found.kept,
         "outlined": found.outlined,
         "predicted": found.predicted,
-        "left_out": found.left_out[:20],
+        **left_out_facts(found.left_out),
     }
 
 

@@ -19,7 +19,7 @@ from brule.annotating.rounds import has_detector, rounds, trained_on
 from brule.annotating.template import MAX_LANDMARKS, Strict
 from brule.data.formats import FORMATS
 from brule.errors import BruleError
-from brule.web.bodies import Place, finite
+from brule.web.bodies import Place, finite, left_out_facts
 from brule.web.calls import Call
 from brule.web.errors import Refused
 from brule.web.handlers.training import RunBody
@@ -109,9 +109,8 @@ def export(call: Call) -> dict[str, Any]:
     found = export_project(project, name)
     files = [path.relative_to(project.folder).as_posix() for path in found.files]
     download = f"/api/export/{name}.zip"
-    return {
-        "files": files, "n_images": found.n_images, "lost": found.lost, "left_out": found.left_out[:20], "download": download
-    }  # fmt: skip
+    facts = {"files": files, "n_images": found.n_images, "lost": found.lost, "download": download}
+    return facts | left_out_facts(found.left_out)
 
 
 def exported(call: Call) -> Response:

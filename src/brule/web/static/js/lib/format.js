@@ -10,6 +10,14 @@ export function plural(count, one, many = `${one}s`) {
 }
 
 /**
+ * Images that were left out, and why.
+ * @param {{left_out: string[], n_left_out: number}} answer
+ */
+export function leftOut({ left_out: reasons, n_left_out: count }) {
+  return `Left out: ${reasons[0]}${count > 1 ? ` (and ${(count - 1).toLocaleString("en")} more)` : ""}`;
+}
+
+/**
  * @param {number | null | undefined} value
  * @param {number} [digits]
  */

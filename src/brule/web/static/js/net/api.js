@@ -112,7 +112,7 @@ export class Api {
 
   /**
    * @param {string[]} paths
-   * @returns {Promise<{added: number, n_images: number, imported: number, kept: number, outlined: number, predicted: number, left_out: string[]}>}
+   * @returns {Promise<{added: number, n_images: number, imported: number, kept: number, outlined: number, predicted: number, left_out: string[], n_left_out: number}>}
    */
   addFolders(paths) {
     return this.json("POST", "/api/project/folders", { paths });
@@ -239,7 +239,7 @@ export class Api {
 
   /**
    * @param {string} format
-   * @returns {Promise<{files: string[], n_images: number, lost: string[], download: string}>}
+   * @returns {Promise<{files: string[], n_images: number, lost: string[], left_out: string[], n_left_out: number, download: string}>}
    */
   export(format) {
     return this.json("POST", "/api/export", { format });

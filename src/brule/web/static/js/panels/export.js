@@ -1,7 +1,7 @@
 /** Annotations in the formats of other programs, and the detector as an ONNX file. */
 
 import { button, fill, h } from "../lib/dom.js";
-import { plural, shellWord } from "../lib/format.js";
+import { leftOut, plural, shellWord } from "../lib/format.js";
 
 const USUAL = "coco"; // holds names, lines and hidden landmarks, and most programs read it
 
@@ -45,6 +45,7 @@ export class ExportCard {
       this.result,
       h("p", {}, `${plural(n, "image")} exported: ${files.length === 1 ? files[0] : plural(files.length, "file")}. `, h("a", { href: download, download: "", class: "button" }, "Download")),
       lost.length > 0 && h("p", { class: "note" }, `Lost in this format: ${lost.join(", ")}.`),
+      answer.n_left_out > 0 && h("p", { class: "note" }, leftOut(answer)),
     );
   }
 

@@ -2,7 +2,7 @@
 
 import { button, field, fill, h } from "../lib/dom.js";
 import { chosenFiles, droppedFiles, imagesAmong } from "../lib/dropped.js";
-import { plural } from "../lib/format.js";
+import { leftOut, plural } from "../lib/format.js";
 
 export class ImagesCard {
   /** @param {import("../state/app.js").App} app */
@@ -94,10 +94,10 @@ export class ImagesCard {
   }
 }
 
-/** @param {{added: number, imported: number, kept: number, outlined: number, predicted: number, left_out: string[]}} answer */
-function addedText({ added, imported, kept, outlined, predicted, left_out: left }) {
+/** @param {{added: number, imported: number, kept: number, outlined: number, predicted: number, left_out: string[], n_left_out: number}} answer */
+function addedText({ added, imported, kept, outlined, predicted, ...left }) {
   const parts = [added || !(imported + kept + outlined + predicted) ? `${plural(added, "image")} added` : "", imported ? `${plural(imported, "annotation")} imported` : "",
     kept ? `${plural(kept, "image")} annotated here already and left as they are` : "", predicted ? `predictions of ${plural(predicted, "image")} imported: see Review` : "", outlined ? `outlines found in ${plural(outlined, "image")}: see Contours` : ""];
-  const problem = left.length ? ` Left out: ${left[0]}${left.length > 1 ? ` (and ${left.length - 1} more)` : ""}` : "";
+  const problem = left.n_left_out ? ` ${leftOut(left)}` : "";
   return `${parts.filter(Boolean).join(", ")}.${problem}`;
 }
