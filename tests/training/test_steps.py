@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from brule.data.synthetic import synthetic_faces
-from brule.errors import TrainingError
+from brule.errors import ConfigError, TrainingError
 from brule.geometry import AugmentedPair, SynchronizedWarp
 from brule.losses import barycenter_regularizer
 from brule.tensors import to_input
@@ -100,6 +100,26 @@ def test_r_b_judges_the_landmarks_that_the_setting_names() -> None:
         still = SynchronizedWarp.identity(len(views.view1))
         views = replace(views, warp=replace(still, shift=shift.expand(len(views.view1), 2)))
         assert learn(state, views)["R_b"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_several_barycenters_the_nearest_counts() -> None:
+    """A pure shift by t costs ``‖t‖²`` (c₁ᵇ = 1): of two barycenters, 0.1 and 0.3 away, that is 0.01."""
+    state, views = begun(settings("paper", loss__geometric=0))
+    own = state.shape_model.barycenter
+    others = torch.cat([own + torch.tensor([0.3, 0.0]), own + torch.tensor([0.0, 0.1])])
+    state.shape_model = replace(state.shape_model, others=others)
+    assert learn(state, views)["R_b"] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_groups_of_shapes_have_their_own_barycenter() -> None:
+    narrow = SHAPES * torch.tensor([0.5, 1.0])
+    shapes = torch.cat([SHAPES[:6], narrow[:3]])
+    model = build_shape_model(SHAPES.mean(0), shapes, settings("paper", loss__barycenters=2))
+    widths = model.references[..., 0].amax(1) - model.references[..., 0].amin(1)
+    assert model.references.shape == (2, 68, 2)
+    assert float(widths[0]) > 1.6 * float(widths[1])  # the larger group first
+    with pytest.raises(ConfigError, match=r"loss\.barycenters: expected at most .* 9, got 10"):
+        build_shape_model(SHAPES.mean(0), shapes, settings("paper", loss__barycenters=10))
 
 
 def test_steps_on_one_batch_lower_the_loss() -> None:

@@ -20,19 +20,19 @@ class ShapeModel:
         mirror: the index permutation under mirroring ``(N,)``; ``None`` without a symmetry, or if training mirrors nothing.
         indexed: whether the encoder learns which landmark is which, from the prior or from annotated images; transport to
             the barycenter can't teach that.
-        resized: ``(1, M, 2)``, a barycenter of another number of points that ``R_b`` compares with.
+        others: ``(k, M, 2)``, the barycenters that ``R_b`` compares with instead: several, or of another number of points.
     """
 
     barycenter: Tensor
     prior: ShapePrior | None = None
     mirror: Tensor | None = None
     indexed: bool = False
-    resized: Tensor | None = None
+    others: Tensor | None = None
 
     @property
-    def reference(self) -> Tensor:
-        """What ``R_b`` compares landmarks with: a barycenter ``(1, M, 2)``, of as many points or not."""
-        return self.barycenter if self.resized is None else self.resized
+    def references(self) -> Tensor:
+        """The barycenters that ``R_b`` compares landmarks with: ``(k, M, 2)``."""
+        return self.barycenter if self.others is None else self.others
 
     @classmethod
     def fit(cls, barycenter: Tensor, shapes: Tensor | None, *, mirror: Tensor | None = None) -> ShapeModel:
@@ -48,5 +48,5 @@ class ShapeModel:
         """The same on another device."""
         prior = None if self.prior is None else self.prior.to(device)
         mirror = None if self.mirror is None else self.mirror.to(device)
-        resized = None if self.resized is None else self.resized.to(device)
-        return replace(self, barycenter=self.barycenter.to(device), prior=prior, mirror=mirror, resized=resized)
+        others = None if self.others is None else self.others.to(device)
+        return replace(self, barycenter=self.barycenter.to(device), prior=prior, mirror=mirror, others=others)

@@ -27,6 +27,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "loss.warp": ("loss.barycenter",),
     "loss.barycenter_points": ("loss.barycenter",),
     "loss.barycenter_view": ("loss.barycenter",),
+    "loss.barycenters": ("loss.barycenter",),
     "loss.coordinates": ("loss.geometric",),
     "loss.detach_target": ("loss.geometric",),
     "teacher": ("teacher.enabled",),

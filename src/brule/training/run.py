@@ -22,7 +22,7 @@ from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
 from brule.training.muon import Muon, dense_convolutions
 from brule.training.state import TrainingState
-from brule.transport import free_support_barycenter
+from brule.transport import grouped_barycenters
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
@@ -117,16 +117,19 @@ def build_shape_model(
             "paper, which doesn't need matching points"
         )
     known = indexed or (prior is not None and loss.shape_prior > 0)
-    return ShapeModel(barycenter[None].float(), prior, mirror, known, _resized(barycenter, shapes, config))
+    return ShapeModel(barycenter[None].float(), prior, mirror, known, _references(barycenter, shapes, config))
 
 
-def _resized(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Tensor | None:
-    """The barycenter ``(1, M, 2)`` of another number of points that ``R_b`` compares with, where the settings want one."""
-    count = config.loss.barycenter_points
-    if not config.loss.barycenter or count in (0, len(barycenter)):
+def _references(barycenter: Tensor, shapes: Tensor | None, config: TrainingConfig) -> Tensor | None:
+    """The barycenters ``(k, M, 2)`` of ``R_b`` if the settings want several, or one of another number of points."""
+    points, count = config.loss.barycenter_points or len(barycenter), config.loss.barycenters
+    if not config.loss.barycenter or (points == len(barycenter) and count == 1):
         return None
     sets = [barycenter] if shapes is None else list(shapes)
-    return free_support_barycenter(sets, n_points=count, seed=config.seed).points[None].float()
+    if count > len(sets):
+        raise ConfigError(f"loss.barycenters: expected at most as many as annotated shapes, {len(sets)}, got {count}")
+    found, _ = grouped_barycenters(sets, count, n_points=points, seed=config.seed)
+    return torch.stack([one.points for one in found]).float()
 
 
 def start_run(

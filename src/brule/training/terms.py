@@ -9,6 +9,7 @@ the encoder lowers the loss by moving it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +30,7 @@ from brule.losses import (
 )
 from brule.training.ema import MeanPredictions
 from brule.training.sections import Section, Weight
+from brule.transport import BarycenterFit
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
@@ -54,6 +56,12 @@ class Loss(Section):
         ge=0,
         description="Number of points of the barycenter in R_b, which may differ from that of the landmarks (the paper's §2); "
         "0 = the same. Another number needs POT.",
+    )
+    barycenters: int = Field(
+        1,
+        ge=1,
+        description="Number of barycenters in R_b: the annotated shapes are grouped, each group has its own, and landmarks are "
+        "compared with the nearest (the paper's §7 names several as future work).",
     )
     barycenter_view: Literal["image", "moved"] = Field(
         "image",
@@ -193,12 +201,16 @@ def skeletons(step: Step, *sets: Tensor) -> Iterator[Tensor]:
 
 
 def _barycenter(found: EncoderPass) -> Tensor:
-    loss, barycenter = found.step.config.loss, found.step.shape_model.reference
+    loss, barycenters = found.step.config.loss, found.step.shape_model.references
     weights = {"translation": loss.translation, "affine": loss.affine, "warp": loss.warp}
-    fits = [fit.result() for fit in found.fits]
-    return over_stages(
-        [barycenter_regularizer(x, barycenter, fit=fit, **weights) for x, fit in zip(found.anchored, fits, strict=True)]
-    )
+
+    def to_nearest(x: Tensor, fits: Sequence[Future[BarycenterFit]]) -> Tensor:
+        costs = [
+            barycenter_regularizer(x, own, fit=fit.result(), **weights) for own, fit in zip(barycenters, fits, strict=True)
+        ]
+        return torch.stack(costs).amin(0)
+
+    return over_stages([to_nearest(x, fits) for x, fits in zip(found.anchored, found.fits, strict=True)])
 
 
 def _geometric(found: EncoderPass) -> Tensor:

@@ -5,6 +5,7 @@ from brule.transport.barycenter import Barycenter, free_support_barycenter
 from brule.transport.coupling import Coupling
 from brule.transport.distance import wasserstein1, wasserstein2_squared
 from brule.transport.fit import BarycenterFit, fit_barycenter
+from brule.transport.grouping import grouped_barycenters
 from brule.transport.plan import assignment, transport_plan
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "assignment",
     "fit_barycenter",
     "free_support_barycenter",
+    "grouped_barycenters",
     "translation_to",
     "transport_plan",
     "wasserstein1",

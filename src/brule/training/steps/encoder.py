@@ -32,7 +32,7 @@ class EncoderPass:
         source: the landmarks of ``I`` that g carried to ``target``, without gradient.
         fakes: landmarks ``(B', N, 2)`` found on fakes, and those that the fakes were drawn from; ``None`` without fakes.
         annotated: landmarks of annotated images, and what they should be; empty without such images.
-        fits: the transport between ``anchored`` and the barycenter, solved in another thread.
+        fits: the transport between each of ``anchored`` and each barycenter, solved in another thread.
     """
 
     step: Step
@@ -42,7 +42,7 @@ class EncoderPass:
     source: list[Tensor] = field(default_factory=list)
     fakes: tuple[Tensor, Tensor] | None = None
     annotated: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    fits: list[Future[BarycenterFit]] = field(default_factory=list)
+    fits: list[list[Future[BarycenterFit]]] = field(default_factory=list)
 
     @property
     def views(self) -> AugmentedPair:
@@ -124,7 +124,10 @@ def encoder_step(step: Step) -> dict[str, float]:
     # Alg. 2, lines 5–9: R_b, R_g, L_g, L_rec^I, L_rec^L. The transport of R_b is solved aside, while a GPU works on the others.
     with ThreadPoolExecutor(1, thread_name_prefix="brule-transport") as aside:
         if "transport" in needs:
-            found.fits.extend(aside.submit(fit_barycenter, x.detach(), step.shape_model.reference) for x in found.anchored)
+            references = step.shape_model.references
+            found.fits.extend(
+                [aside.submit(fit_barycenter, x.detach(), own[None]) for own in references] for x in found.anchored
+            )
         running_mean = found.running_mean
         terms, weights = computed(active, found)
     # Alg. 2, line 10: E descends the sum of c_k times each term.
