@@ -84,28 +84,27 @@ def test_the_curves_of_a_tps_file_go_through_a_project(tmp_path: Path) -> None:
     assert lines_of(tmp_path / "direct.tps") == lines_of(folder / "wings.tps")
 
 
-def test_contours_anywhere_become_curves_behind_the_landmarks(tmp_path: Path) -> None:
-    contours = (Contour(name="rim", points=(1, 0, 2)), Contour(name="other", points=(2, 3)))  # the second one shares c
-    project = annotated(tmp_path, Template(names=NAMES, contours=contours))
-    for number, (file, lost) in enumerate(
-        (
-            (export_project(project, "tps", tmp_path / "a.tps").files[0], export_project(project, "tps").lost),
-            ((done := convert(project.folder, tmp_path / "b.tps")).files[0], done.lost),
-        )
-    ):
-        own = lines_of(file)[:8]
-        assert own[0] == "LM=2" and own[3:5] == ["CURVES=1", "POINTS=3"], number
-        found = read_annotations(file)
-        expected = collected(project).items[0].points
-        assert expected is not None and found.items[0].points is not None
-        np.testing.assert_allclose(found.items[0].points, expected[[3, 4, 1, 0, 2]])
-        assert found.layout.curves == ((2, 3, 4),)
-        assert "curves" not in lost and "the edges between landmarks" not in lost
+@pytest.mark.parametrize("points", [(1, 0, 2), (0, 1, 2), (4, 3), (2, 3)])
+def test_contours_that_are_not_the_last_landmarks_stay_landmarks(points: tuple[int, ...], tmp_path: Path) -> None:
+    """As curves they would change the order, and programs that read only LM= would miss them."""
+    project = annotated(tmp_path, Template(names=NAMES, contours=(Contour(name="rim", points=points),)))
+    exported, converted = export_project(project, "tps", tmp_path / "a.tps"), convert(project.folder, tmp_path / "b.tps")
+    for file, lost in ((exported.files[0], exported.lost), (converted.files[0], converted.lost)):
+        assert lines_of(file)[0] == "LM=5" and "CURVES=1" not in lines_of(file)
+        np.testing.assert_allclose(read_annotations(file).items[0].points, collected(project).items[0].points)
+        assert "curves" in lost
+
+
+def test_contours_of_the_last_landmarks_are_curves(tmp_path: Path) -> None:
+    project = annotated(tmp_path, Template(names=NAMES, contours=(Contour(name="rim", points=(2, 3, 4)),)))
+    exported = export_project(project, "tps", tmp_path / "a.tps")
+    assert lines_of(exported.files[0])[0] == "LM=2" and read_annotations(exported.files[0]).layout.curves == ((2, 3, 4),)
+    assert "curves" not in exported.lost and "the edges between landmarks" not in exported.lost
 
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_only_what_curves_do_not_hold_is_lost(tmp_path: Path, closed: bool) -> None:
-    contour = Contour(name="rim", points=(1, 2, 3), closed=closed)
+    contour = Contour(name="rim", points=(2, 3, 4), closed=closed)
     project = annotated(tmp_path, Template(names=NAMES, contours=(contour,)))
     assert ("the edges between landmarks" in export_project(project, "tps").lost) is closed  # a curve is open
     assert "curves" in export_project(project, "labelme").lost

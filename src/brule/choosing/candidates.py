@@ -1,4 +1,4 @@
-"""The images to choose from: each once, as crops, with what a detector knows about them."""
+"""The images to choose from: each once, as crops."""
 
 from __future__ import annotations
 
@@ -26,13 +26,11 @@ class Candidates:
     Attributes:
         cache: the crops of all, and their samples.
         annotated: ``(m,)`` indices of those that are annotated already.
-        uncertainty: ``(B,)`` the detector's, as of :class:`~brule.detector.Landmarks`; ``None`` without a detector.
         detector: by whose features images are compared; ``None``: by their pixels.
     """
 
     cache: CropCache
     annotated: Array
-    uncertainty: Array | None = None
     detector: LandmarkDetector | None = None
 
     @classmethod
@@ -63,17 +61,16 @@ class Candidates:
         known = set(image_keys(sample.path for sample in annotated))
         others = [sample for sample in samples if image_keys([sample.path])[0] not in known]
         every = _one_per_image([*others, *annotated])
-        bad, certain = list(samples.bad), dict[Path, float]()
+        bad = list(samples.bad)
         if detector is not None:
-            every, certain = _located(every, detector, skip_bad=skip_bad, progress=finding)
+            every = _located(every, detector, skip_bad=skip_bad, progress=finding)
             bad += detector.bad_files_
         size, scale = (_SIDE, CROP_SCALE) if detector is None else _crop_of(detector)
         cache = build_cache(samples.replaced(every), size, scale=scale, skip_bad=skip_bad, progress=progress)
         cache = replace(cache, bad=BadFiles([*bad, *cache.bad], skip=True))
         keys = image_keys(sample.path for sample in cache.samples)
         own = np.array([k for k, key in enumerate(keys) if key in known], dtype=np.int64)
-        uncertainty = np.array([certain[sample.path] for sample in cache.samples]) if certain else None
-        return cls(cache, own, uncertainty, detector)
+        return cls(cache, own, detector)
 
     @property
     def free(self) -> int:
@@ -93,7 +90,7 @@ class Candidates:
         """
         if not len(self.annotated):
             return choose(descriptors, n, seed=seed)
-        return choose_next(descriptors, n, annotated=self.annotated, weights=self.uncertainty)
+        return choose_next(descriptors, n, annotated=self.annotated)
 
 
 def _crop_of(detector: LandmarkDetector) -> tuple[int, float]:
@@ -107,24 +104,18 @@ def _one_per_image(samples: Iterable[Sample]) -> list[Sample]:
     return list(first.values())
 
 
-def _located(
-    samples: list[Sample], detector: LandmarkDetector, *, skip_bad: bool, progress: Progress | None
-) -> tuple[list[Sample], dict[Path, float]]:
-    """The samples with boxes, those that the detector found where they have none, and its uncertainty about each."""
+def _located(samples: list[Sample], detector: LandmarkDetector, *, skip_bad: bool, progress: Progress | None) -> list[Sample]:
+    """The samples with boxes: those that the detector found where they have none."""
     bare = [sample.unlabelled() for sample in samples]
-    found: dict[Path, tuple[Sample, float]] = {}
     truth = {sample.path: sample.points for sample in samples}
+    found: dict[Path, Sample] = {}
     for rows, landmarks in detector.iter_predict(SampleList(bare), skip_bad=skip_bad):
-        assert landmarks.box is not None and landmarks.uncertainty is not None
+        assert landmarks.box is not None
         angles = np.zeros(len(rows)) if landmarks.angle is None else landmarks.angle.double().numpy()
-        for sample, box, angle, uncertainty in zip(
-            rows, landmarks.box.tolist(), angles.tolist(), landmarks.uncertainty.tolist(), strict=True
-        ):
+        for sample, box, angle in zip(rows, landmarks.box.tolist(), angles.tolist(), strict=True):
             if sample.box is None and np.isfinite(box).all():
                 sample = replace(sample, box=tuple(box), angle=angle)
-            found[sample.path] = replace(sample, points=truth[sample.path]), uncertainty
+            found[sample.path] = replace(sample, points=truth[sample.path])
         if progress is not None:
             progress(len(found), len(samples))
-    worst = np.nanmax([uncertainty for _, uncertainty in found.values()], initial=0.0)
-    certain = {path: float(np.nan_to_num(uncertainty, nan=worst)) for path, (_, uncertainty) in found.items()}
-    return [sample for sample, _ in found.values()], certain
+    return list(found.values())

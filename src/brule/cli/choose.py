@@ -48,7 +48,7 @@ def choose(
     (start with a rough shape, annotate what is chosen, train again); without it, by small thumbnails and their gradients.
 
     With `--labelled`, images that are annotated already aren't chosen again: those are chosen that are similar to many others
-    but not to annotated ones and, with `--run`, in which that detector is uncertain.
+    but not to annotated ones. (Choosing the least certain images instead is worse than chance: `docs/choosing.md`.)
 
     Writes the list (one path per line, the most useful image first) and a picture of the chosen images, and prints how close
     they are to all others, compared with random choices. If an image has boxes of several objects, the first counts.
@@ -131,7 +131,8 @@ def _choose(
     _draw(chosen, sheet, detector)
     say(f"{count} of {candidates.free} images, by {'their thumbnails' if run is None else f'features of the encoder of {run}'}")
     if labelled:
-        say_text(_about_annotated(len(annotated), uncertain=detector is not None))
+        images = "1 image is" if len(annotated) == 1 else f"{len(annotated)} images are"
+        say_text(f"{images} annotated already; chosen where these represent least")
     _print_choice(choice, score, annotated=len(annotated))
     note_bad(cache.bad)
     say(f"list: {listed}")
@@ -159,12 +160,6 @@ def _candidates(
         return Candidates.of(
             samples, annotated=annotated, detector=detector, skip_bad=skip_bad, progress=progress, finding=finding
         )
-
-
-def _about_annotated(count: int, *, uncertain: bool) -> str:
-    images = "1 image is" if count == 1 else f"{count} images are"
-    weighted = ", and where the detector is uncertain" if uncertain else ""
-    return f"{images} annotated already; chosen where these represent least{weighted}"
 
 
 def _check_lines(chosen: list[Sample]) -> None:

@@ -49,6 +49,7 @@ class Format:
         companions: further files beside those of the images, by their name: what they share.
         file_name: of an image's own file, from the image's ``{stem}`` or whole ``{name}``; by default the first suffix decides.
         whole: whether it takes only objects without missing points, since nothing in it could stand for one.
+        unable: which of :data:`FEATURES` it can hold, but not of these annotations.
         names_images: whether files name their images; without, the image beside a file that has its name is meant, and the
             records' ``image`` is "".
     """
@@ -66,6 +67,7 @@ class Format:
     names_images: bool = True
     companions: Callable[[Annotations], dict[str, str]] | None = None
     file_name: str | None = None
+    unable: Callable[[Annotations], set[str]] | None = None
 
     def own_file(self, image: Path) -> Path:
         """Where the annotation of an image is, in a format with one file per image; beside the image."""
@@ -85,7 +87,8 @@ class Format:
 
     def lost(self, annotations: Annotations) -> list[str]:
         """What of these annotations the format can't hold, in words; empty if nothing is lost."""
-        return [text for feature, text in FEATURES.items() if feature in present(annotations) & self.loses]
+        loses = self.loses | (set() if self.unable is None else self.unable(annotations))
+        return [text for feature, text in FEATURES.items() if feature in present(annotations) & loses]
 
     @property
     def loses(self) -> set[str]:

@@ -170,20 +170,22 @@ def _curves(start: int, counts: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(range(a, b)) for a, b in pairwise(ends))
 
 
-def _apart(curves: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
-    """The curves that share no landmark with an earlier one, since a file holds each landmark once."""
-    found: list[tuple[int, ...]] = []
-    used: set[int] = set()
-    for curve in curves:
-        if len(set(curve)) == len(curve) and not used & set(curve):
-            found.append(curve)
-            used.update(curve)
-    return found
+def _held_curves(annotations: Annotations) -> tuple[tuple[int, ...], ...]:
+    """The curves, if they hold the last landmarks one after the other; none otherwise.
+
+    A file lists the points of curves after all others. Curves elsewhere would change the order of the landmarks, and programs
+    that read only ``LM=`` would miss some of them.
+    """
+    curves = annotations.layout.curves
+    along = [index for curve in curves for index in curve]
+    counts = {len(item.points) for item in annotations.items if item.points is not None}
+    trailing = len(counts) == 1 and along == list(range(max(counts) - len(along), max(counts)))
+    return curves if trailing else ()
 
 
 def _dump(annotations: Annotations) -> str:
-    curves = _apart(annotations.layout.curves)
-    on_curves = {index for curve in curves for index in curve}
+    curves = _held_curves(annotations)
+    on_curves = sum(map(len, curves))
     lines = []
     for position, item in enumerate(annotations.items):
         if item.points is None:
@@ -192,11 +194,10 @@ def _dump(annotations: Annotations) -> str:
             raise DataError(f"TPS can't hold the name {shown(item.image)}, which has a line break")
         height = size_needed(item.size, item.image, "TPS")[1]
         points = [_line(x, y) for x, y in to_lower_corner(item.points.astype(np.float64), height).tolist()]
-        own = curves if max(on_curves, default=-1) < len(points) else []
-        landmarks = [point for k, point in enumerate(points) if not own or k not in on_curves]
+        landmarks = points[: len(points) - on_curves]
         lines += [f"LM={len(landmarks)}", *landmarks]
-        lines += [f"CURVES={len(own)}"] if own else []
-        for curve in own:
+        lines += [f"CURVES={len(curves)}"] if curves else []
+        for curve in curves:
             lines += [f"POINTS={len(curve)}", *(points[k] for k in curve)]
         lines += [f"IMAGE={item.image}", f"ID={position}"]
         lines += [f"SCALE={item.scale!r}"] if item.scale is not None else []
@@ -220,4 +221,5 @@ TPS = Format(
     parse=_parse,
     dump=_dump,
     holds=frozenset({"images", "missing", "several", "fractions", "curves", "scale"}),
+    unable=lambda annotations: set() if _held_curves(annotations) else {"curves"},
 )
