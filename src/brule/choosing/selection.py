@@ -97,8 +97,8 @@ def choose_next(descriptors: np.ndarray, n: int, *, annotated: np.ndarray, weigh
 
     One after the other, always the image that most reduces the sum over all images of weight times the distance to the nearest
     image that is annotated or chosen (greedy facility location). An image is thus chosen if many images are similar to it, but
-    not to any annotated one; with weights, if the detector is also uncertain about them (as in CLUE, Prabhu et al. 2021, which
-    clusters images weighted by uncertainty). Of more than 4,000 images, 4,000 are compared, evenly spread.
+    not to any annotated one. Weights by uncertainty (as in CLUE, Prabhu et al. 2021) made no difference in the trial of
+    ``docs/choosing.md``. Of more than 4,000 images, 4,000 are compared, evenly spread.
 
     Args:
         descriptors: ``(B, D)``, see :mod:`brule.choosing.descriptors`.
