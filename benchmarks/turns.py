@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.turns 300w RUN`` factorises the shapes that a detector finds in the training images (Tomasi & Kanade
 1992): the third component of the centred shapes is each landmark's depth, up to scale. Turning it by a small angle about the
-the vertical axis moves landmarks sideways in proportion to their depth (yaw), about the horizontal one up and down (pitch). For
+vertical axis moves landmarks sideways in proportion to their depth (yaw), about the horizontal one up and down (pitch). For
 both, the table gives the standard deviation along this direction, in sides of the crop, of the images and of the warps drawn
 from ten shapes (``warp.bends``), without what an affine map does.
 """

@@ -110,6 +110,28 @@ def test_two_windows_lose_nothing_silently(
     assert near(marks(project, "face_000.png").points["chin"].x, at_second[0])
 
 
+def test_an_open_question_comes_again_after_a_reload(
+    draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    """Until it is answered nothing is saved, so it must not be lost."""
+    project = Project(tmp_path / "project", [draw(1).folder], template=twelve)
+    address = serve(project)
+    first = visit(address).goto("annotate").opened()
+    second = visit(address, beside=first).goto("annotate").opened()
+    second.page.route("**/api/images/**", lambda route: route.abort() if route.request.method != "GET" else route.continue_())
+    at_second = second.click(50, 60)
+    second.page.wait_for_selector(".save-state[data-state=waiting]")
+    first.click(200, 210)
+    first.saved()
+    second.page.unroute("**/api/images/**")
+    second.page.wait_for_selector("dialog[open]")
+    second.page.reload()
+    second.page.wait_for_selector("dialog[open] >> text=another window")
+    second.page.click("text=Keep mine")
+    second.saved()
+    assert near(marks(project, "face_000.png").points[twelve.names[0]].x, at_second[0])
+
+
 def test_a_change_outlives_server_and_tab(
     draw: Callable, serve: Callable, visit: Callable, marks: Callable, twelve: Template, tmp_path: Path
 ) -> None:

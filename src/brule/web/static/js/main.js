@@ -109,7 +109,7 @@ function watchLandmarks() {
 
 /** Two windows have changed one image, and a person has to choose. */
 function watchConflicts() {
-  app.saver.conflict.onChange((conflict) => {
+  app.saver.conflict.watch((conflict) => { // now, too: one may be left from a tab that was closed
     if (!conflict) return;
     const { change, keepMine, takeTheirs, current } = conflict;
     const theirs = () => {
@@ -126,12 +126,12 @@ try {
   const announcer = h("div", { id: "announcer", class: "visually-hidden", "aria-live": "polite" });
   fill(document.body, h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => (event.preventDefault(), main.querySelector("canvas")?.focus()) }, "Skip to the image"),
     topbar(app, { showKeys, current }), main, toasts(app), announcer);
-  watchConflicts();
   watchLandmarks();
   addEventListener("hashchange", route);
   addEventListener("keydown", pressed);
   addEventListener("keyup", released);
   route();
+  watchConflicts();
   document.documentElement.dataset.ready = "true";
   Object.assign(window, { brule: { app, page: () => page } }); // for scripts and tests
 } catch (error) {
