@@ -61,6 +61,29 @@ test("a click on a set landmark selects it; one beside it sets the next", () => 
   assert.deepEqual(pointAt(editor.shape, 0), [50, 50, VISIBLE]);
 });
 
+test("a click where a set landmark and the suggestion of the next one are together sets the next one", () => {
+  const { editor, press } = opened([{ x: 50, y: 50, state: "visible" }, null, null], [[50, 50], [52, 50], [150, 50]]);
+  const { x, y } = { x: editor.shape.x[1], y: editor.shape.y[1] };
+  assert.ok(Math.hypot(x - 50, y - 50) < 10);
+  press(at(50, 50));
+  assert.deepEqual(pointAt(editor.shape, 1), [50, 50, VISIBLE]);
+  assert.deepEqual(pointAt(editor.shape, 0), [50, 50, VISIBLE]);
+  assert.equal(editor.selected.value, 2);
+});
+
+test("a click on a handle of the suggested shape sets the next landmark; a drag moves the shape", () => {
+  const { editor, tool, press } = opened(NOTHING, [[50, 50], [150, 50], [100, 150]]);
+  tool.stage.handles = true;
+  const frame = [...Array(200).keys()].flatMap((x) => [...Array(200).keys()].map((y) => at(x, y)));
+  const handle = frame.find((place) => tool.pointUnder(place) < 0 && tool.handleUnder(place) === "scale");
+  press(handle);
+  assert.deepEqual(pointAt(editor.shape, 0), [handle.x, handle.y, VISIBLE]);
+  const edge = frame.find((place) => tool.pointUnder(place) < 0 && tool.handleUnder(place) === "move");
+  const before = [...editor.shape.x];
+  press(edge, at(edge.x + 10, edge.y));
+  assert.ok([...editor.shape.x].every((value, i) => Math.abs(value - before[i] - 10) < 0.01));
+});
+
 test("with nothing to set, a click near a landmark selects it and sets nothing", () => {
   const { editor, press } = opened(THREE.map(([x, y]) => ({ x, y, state: "visible" })));
   press(at(92, 50));

@@ -34,6 +34,8 @@ export class SelectTool {
     this.drag = null;
     /** The landmark that is pressed. */
     this.pressed = -1;
+    /** Whether a handle of the shape is pressed and hasn't been dragged yet. */
+    this.handle = false;
     this.label = "";
   }
 
@@ -105,9 +107,13 @@ export class SelectTool {
     const centre = mean(editor.shape, placedIndices(editor.shape));
     const from = toImage(this.stage.view, at.x, at.y);
     const [fx, fy] = [from[0] - centre[0], from[1] - centre[1]];
+    const slack = editor.target < 0 ? 0 : SLACK.loose; // a click sets the next landmark
+    this.handle = true;
     this.label = `${kind} the shape`;
-    editor.begin();
     this.drag = (now) => {
+      if (this.handle && Math.hypot(now.x - at.x, now.y - at.y) <= slack) return;
+      if (this.handle) editor.begin();
+      this.handle = false;
       const to = toImage(this.stage.view, now.x, now.y);
       const [tx, ty] = [to[0] - centre[0], to[1] - centre[1]];
       if (kind === "move") return editor.transformAll({ a: 1, b: 0, tx: to[0] - from[0], ty: to[1] - from[1] });
@@ -126,18 +132,20 @@ export class SelectTool {
   up(at) {
     const editor = this.editor();
     this.drag?.(at);
+    const { handle } = this;
     const pressed = this.dragging ? -1 : this.pressed;
     this.drag = null;
-    this.dragging = false;
+    this.dragging = this.handle = false;
     this.pressed = -1;
     if (!editor) return;
     if (editor.before) editor.commit(this.label);
+    else if (handle) this.tap(at);
     else if (pressed >= 0) this.click(editor, pressed, at);
   }
 
   /**
-   * A click near a landmark: it sets the one that is next, unless it is on a landmark itself. On a set one it selects that, on the
-   * suggestion of the next one it says that this is right.
+   * A click near a landmark: it sets the one that is next, unless it is on a landmark itself. On a set one it selects that, unless
+   * the next one is suggested there, too; on the suggestion of the next one it confirms this.
    * @param {Editor} editor
    * @param {number} i
    * @param {At} at
@@ -146,7 +154,8 @@ export class SelectTool {
     const { target } = editor;
     const suggested = editor.shape.state[i] === SUGGESTED;
     const on = this.isOn(editor, i, at);
-    if (target >= 0 && !(on && (i === target || !suggested))) return this.tap(at);
+    const together = target >= 0 && i !== target && editor.shape.state[target] === SUGGESTED && this.isOn(editor, target, at, REACH);
+    if (target >= 0 && (together || !(on && (i === target || !suggested)))) return this.tap(at);
     this.aim = null;
     editor.select(i);
     if (i !== target || !suggested) return editor.touch();
@@ -159,10 +168,11 @@ export class SelectTool {
    * @param {Editor} editor
    * @param {number} i
    * @param {At} at
+   * @param {number} [reach] in CSS pixels
    */
-  isOn({ shape }, i, at) {
+  isOn({ shape }, i, at, reach = at.touch ? FINGER_ON : ON) {
     const [x, y] = toScreen(this.stage.view, shape.x[i], shape.y[i]);
-    return Math.hypot(x - at.x, y - at.y) <= (at.touch ? FINGER_ON : ON);
+    return Math.hypot(x - at.x, y - at.y) <= reach;
   }
 
   /** @param {At} at */
@@ -178,7 +188,7 @@ export class SelectTool {
 
   cancel() {
     this.drag = null;
-    this.dragging = false;
+    this.dragging = this.handle = false;
     this.pressed = -1;
     this.aim = null;
     const editor = this.editor();
