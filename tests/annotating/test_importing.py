@@ -11,7 +11,7 @@ from PIL import Image
 
 from brule.annotating import Project, Template
 from brule.annotating.exporting import collected
-from brule.annotating.importing import import_annotations
+from brule.annotating.importing import Imported, add_images, import_annotations
 from brule.annotating.marks import Mark, Marks
 from brule.annotating.predictions import Predictions
 from brule.data import read_samples
@@ -117,7 +117,7 @@ def test_predictions_are_reviewed_and_never_become_labels(photos: Path, tmp_path
     assert own is not None and own.flagged and kept.uncertainty[second] == 3
     np.testing.assert_array_equal(own.points, POINTS[:2] + 1)
     other = Project(tmp_path / "other", [photos], template=Template(names=NAMES))
-    with pytest.raises(DataError, match=r"has 2 landmarks .* but the project has 3"):
+    with pytest.raises(DataError, match="it lacks right; open a new project"):
         import_annotations(other, [folder])
 
 
@@ -130,3 +130,39 @@ def test_as_training_data_a_project_has_its_accepted_images_alone(photos: Path, 
     samples = read_samples(project.folder, require_points=True, skip_bad=True)
     assert [sample.path.name for sample in samples] == ["a.png"]
     assert [(bad.path.name, bad.reason) for bad in samples.bad] == [("b.png", "has no accepted annotation in the project")]
+
+
+def test_other_landmarks_add_nothing_and_only_the_different_ones_are_named(photos: Path, tmp_path: Path) -> None:
+    coco(photos, ("tip", "left", "other"))
+    project = Project(tmp_path / "project", template=Template(names=NAMES))
+    with pytest.raises(DataError, match="it lacks right, and has other, which the project lacks; open a new project"):
+        add_images(project, [photos])
+    assert not project.entries and not project.settings.folders and not Project(tmp_path / "project").settings.folders
+
+
+def test_a_second_folder_with_other_landmarks_keeps_the_first_one_out(photos: Path, tmp_path: Path) -> None:
+    coco(photos)
+    write_synthetic_faces(tmp_path / "faces", 2, size=32)
+    project = Project(tmp_path / "project")
+    with pytest.raises(DataError, match="has 68 landmarks without names, but the project has 3"):
+        add_images(project, [photos, tmp_path / "faces"])
+    assert not project.entries and project.template.names == ()
+
+
+def test_the_command_adds_nothing_of_a_folder_with_other_landmarks(photos: Path, tmp_path: Path) -> None:
+    from brule.cli.annotate import annotate
+
+    coco(photos)
+    Project(tmp_path / "project", template=Template(names=("a", "b")))
+    with pytest.raises(DataError, match="open a new project"):
+        annotate([str(photos)], output=tmp_path / "project", export="pts")
+    assert not Project(tmp_path / "project").settings.folders
+
+
+def test_a_folder_that_is_added_twice(photos: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    assert add_images(project, [photos]) == (2, Imported())
+    added, again = add_images(project, [photos])
+    assert added == 0 and again.left_out == [f"{photos}: is in the project already"]
+    Image.new("RGB", (40, 30)).save(photos / "c.png")
+    assert add_images(project, [photos]) == (1, Imported())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brule.annotating import Contour, Mark, Project, Template
+from brule.annotating import Contour, Mark, Marks, Project, Template
 from brule.annotating.importing import import_annotations
 from brule.annotating.outlines import contour_from_outlines, outline_labels, read_outlines
 from brule.errors import ConfigError, DataError
@@ -101,6 +101,15 @@ def test_the_start_follows_what_is_annotated_already(tmp_path: Path) -> None:
     # The square's own points are corners, the other's are evenly spaced along it: they agree to half the spacing.
     spacing = np.linalg.norm(np.diff(np.concatenate([LEAF, LEAF[:1]]), axis=0), axis=1).sum() / 4
     assert np.linalg.norm(points(project, "b.png")[2:] - 19 - own, axis=1).max() < spacing / 2
+
+
+def test_finished_images_stay_finished_where_the_contour_is_placed(tmp_path: Path) -> None:
+    shapes = {"a": [("leaf", LEAF + 40, True)], "b": [("vein", LEAF + 60, False)]}
+    project = opened(tmp_path, shapes, Template(names=("tip",)))
+    for image in project.entries:
+        project.change(image, 0, Marks({"tip": Mark.at(1, 1)}, "accepted"))
+    contour_from_outlines(project, "leaf", count=5)
+    assert [project.summaries[image].status for image in project.entries] == ["accepted", "draft"]
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

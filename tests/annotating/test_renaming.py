@@ -299,3 +299,42 @@ def test_a_landmark_that_gets_another_name_keeps_its_points(tmp_path: Path) -> N
     assert project.record(image).marks.points == {"x": Mark(1.0, 2.0), "b": Mark(3.0, 4.0)}
     project.set_template(project.settings.version, Template(names=("p", "q")))  # all names are other ones: by place
     assert project.record(image).marks.points == {"p": Mark(1.0, 2.0), "q": Mark(3.0, 4.0)}
+
+
+MORE = Template(names=("a", "b", "c"))
+THREE = {"a": Mark(1.0, 2.0), "b": Mark(3.0, 4.0), "c": Mark(5.0, 6.0)}
+
+
+def test_an_image_without_a_new_landmark_is_not_finished(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 2)
+    project.set_template(project.settings.version, MORE)
+    for again in (project, Project(project.folder)):
+        assert again.accepted() == [] and again.summaries.counts()["draft"] == 2
+        assert [again.record(image).marks.status for image in again.entries] == ["draft"] * 2
+        assert [sorted(again.record(image).marks.points) for image in again.entries] == [["a", "b"]] * 2
+    first = next(iter(project.entries))
+    project.change(first, project.record(first).version, Marks(THREE, "accepted"))
+    assert project.accepted() == [first] == Project(project.folder).accepted()
+
+
+def test_no_step_finishes_an_image_without_a_new_landmark(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 1)
+    (image,) = project.entries
+    project.undo(image, project.record(image).version)
+    project.undo(image, project.record(image).version, redo=True)
+    project.set_template(project.settings.version, MORE)
+    project.undo(image, project.record(image).version)
+    project.undo(image, project.record(image).version, redo=True)
+    assert project.record(image).marks.status == "draft" == Project(project.folder).record(image).marks.status
+
+
+def test_an_image_is_finished_again_once_a_new_landmark_is_removed(tmp_path: Path) -> None:
+    project = project_of(tmp_path, 2)
+    first, second = project.entries
+    project.set_template(project.settings.version, MORE)
+    project.change(second, project.record(second).version, Marks({"a": THREE["a"], "b": THREE["b"], "c": THREE["c"]}, "draft"))
+    project.set_template(project.settings.version, Template(names=("a", "b", "d", "c")))
+    project.set_template(project.settings.version, Template(names=("A", "b")), [0, 1])
+    assert project.accepted() == [first]  # the other one was changed since
+    assert project.record(first).marks.points == {"A": Mark(1.0, 2.0), "b": Mark(3.0, 4.0)}
+    assert Project(project.folder).accepted() == [first]

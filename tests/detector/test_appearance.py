@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +138,13 @@ def test_the_warning_counts(of_faces: Appearance, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING, "brule"):
         check.warn()
     assert "6 of 6 images look unlike the 100 training images" in caplog.text
+
+
+def test_an_image_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    paths = []
+    for k, image in enumerate(faces(MIN_IMAGES + 5)):
+        paths.append(tmp_path / f"{k}.png")
+        image.save(paths[-1])
+    found = Appearance.of([*paths, *map(str, paths[:7])])
+    assert found is not None and found.count == len(paths)
+    assert Appearance.of([*paths[: MIN_IMAGES - 1], *paths[:5]]) is None

@@ -29,6 +29,7 @@ from brule.evaluation.reports import (
 from brule.evaluation.reports.comparison import short_names, verdict
 from brule.evaluation.reports.evaluation import chosen_images
 from brule.evaluation.reports.files import per_image_csv
+from brule.plots.svg import ced_chart
 
 Measured = Callable[..., Evaluation]
 
@@ -87,6 +88,17 @@ def test_page_holds_the_figures(measured: Measured, drawn: CropCache) -> None:
             assert value in page.text and interval in page.text and row.floor in page.text
     for words in ("jaw", "mouth", "pupils", "box size", "mean shape (floor)", "rank correlation", "kept by spread"):
         assert words in page.text
+
+
+def test_landmarks_are_counted_from_one_and_errors_are_rounded(measured: Measured, drawn: CropCache) -> None:
+    result = measured()
+    text = evaluation_page(result, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[])
+    worst = int(np.nanargmax(result.landmark_errors[int(np.argmin(result.errors))])) + 1
+    assert f"worst: landmark {worst}, " in text
+    assert "landmark 68, " in text and "landmark 0" not in text
+    assert ">4.43\u00a0%<" in ced_chart({"a": [1.0, 9.0]}, limits=(4.43471, 8)) and ">8\u00a0%<" in ced_chart(
+        {"a": [1.0]}, limits=(8,)
+    )
 
 
 def test_page_without_spread_and_with_missing_points(measured: Measured, drawn: CropCache) -> None:

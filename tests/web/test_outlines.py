@@ -45,3 +45,20 @@ def test_contours_that_cannot_be_made_are_refused(browser: Any, photos: Path) ->
         assert answer.status_code == 400, body
         assert answer.json()["error"]["message"]
     assert browser.json("GET", "/api/project")["template"]["contours"] == []
+
+
+def test_a_folder_that_is_in_the_project_already(browser: Any, photos: Path) -> None:
+    answer = browser.json("POST", "/api/project/folders", {"paths": [str(photos)]})
+    assert (answer["added"], answer["left_out"]) == (0, [f"{photos}: is in the project already"])
+
+
+def test_a_folder_that_was_moved_away_is_shown(browser: Any, project: Any, photos: Path) -> None:
+    assert browser.json("GET", "/api/project")["problems"] == []
+    image = browser.ids()["a/1.png"]
+    points = [{"x": 1, "y": 2, "state": "visible"}] * 3
+    browser.json("PUT", f"/api/images/{image}", {"version": 0, "points": points, "status": "accepted"})
+    photos.rename(photos.with_name("elsewhere"))
+    project.refresh()
+    found = browser.json("GET", "/api/project")
+    assert found["images"] == [f"{photos} (isn't there; 1 annotation is kept without images)"]
+    assert len(found["problems"]) == 2 and str(photos) in found["problems"][0]

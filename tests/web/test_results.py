@@ -42,6 +42,15 @@ def test_measures_are_kept_and_shown(annotated: Browser, project: Project) -> No
     assert annotated.send("PUT", "/api/project/measurements", bad).status_code == 400
 
 
+@pytest.mark.parametrize("second", ["width", "centroid_size"])
+def test_two_measures_of_one_name_are_refused(annotated: Browser, second: str) -> None:
+    measures = [{"name": "width", "landmarks": [0, 1]}, {"name": second, "landmarks": [1, 2]}]
+    answer = annotated.send("PUT", "/api/project/measurements", {"distances": measures, "angles": []})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == f"there is a measure called {second!r} already; choose another name"
+    assert annotated.json("GET", "/api/project")["measurements"]["distances"] == []
+
+
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_every_format_is_exported_and_read_again(annotated: Browser, project: Project, format: str) -> None:
     answer = annotated.json("POST", "/api/export", {"format": format})

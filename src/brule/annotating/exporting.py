@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from brule.annotating.measuring import Measurements
+from brule.annotating.missing import with_missing
 from brule.annotating.project import EXPORTS, Project
 from brule.data.annotations import relative_name, write_annotations
 from brule.data.formats import FORMATS, Annotation, Annotations, Format, format_named
@@ -60,7 +61,7 @@ def collected(project: Project) -> Annotations:
             )
         )
     if not items:
-        raise DataError(f"{project.folder}: no annotation is finished, so there is nothing to export")
+        raise DataError(with_missing(project, f"{project.folder}: no annotation is finished, so there is nothing to export"))
     curves = tuple(contour.points for contour in template.contours)
     return Annotations(items, Layout(template.names, template.lines, curves, kind=template.kind))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class History:
         template: the version of the template whose landmarks these are.
         done: the steps that can be undone, oldest first.
         undone: the steps that can be redone, the next one last.
+        reopened: whether it was finished until landmarks were added, and nobody has changed it since.
     """
 
     marks: Marks = field(default_factory=Marks)
@@ -51,6 +52,7 @@ class History:
     template: int = 0
     done: list[Step] = field(default_factory=list)
     undone: list[Step] = field(default_factory=list)
+    reopened: bool = False
 
     def apply(self, line: Mapping[str, Any]) -> None:
         """Go on by one line.
@@ -70,8 +72,10 @@ class History:
             elif kind == REDO:
                 self.done.append(self.undone.pop())
             elif kind == RENAME:
-                self.done = [_renamed(step, line["names"]) for step in self.done]
-                self.undone = [_renamed(step, line["names"]) for step in self.undone]
+                self.done = [_renamed(step, line) for step in self.done]
+                self.undone = [_renamed(step, line) for step in self.undone]
+            status = line.get("there", {}).get("status")
+            self.reopened = kind == RENAME and (status == "draft" or (self.reopened and status is None))
             self.template = int(line.get("template", self.template))  # earlier versions of brule only said it when renaming
             self.version = int(line["version"])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -90,9 +94,23 @@ class History:
         """The line that undoes or redoes a step."""
         return {"version": self.version + 1, "op": kind}
 
-    def rename(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """The line for landmarks that got other names."""
-        return {"version": self.version + 1, "op": RENAME, "names": dict(names)}
+    def rename(self, names: Mapping[str, str], present: Sequence[str], *, added: Collection[str] = ()) -> dict[str, Any]:
+        """The line for landmarks that got other names.
+
+        A finished image isn't finished any more where it lacks landmarks that were added, and is again once these are gone.
+
+        Args:
+            names: from old to new.
+            present: all names now.
+            added: those of new landmarks.
+        """
+        line = {"version": self.version + 1, "op": RENAME, "names": dict(names)}
+        renamed = self.marks.renamed(names)
+        if not renamed.completed([*added]):
+            line |= {"added": True} | ({"there": {"status": "draft"}} if self.marks.status == "accepted" else {})
+        elif self.reopened and renamed.completed(present):
+            line["there"] = {"status": "accepted"}
+        return line
 
     def after(self, line: Mapping[str, Any]) -> Marks:
         """The marks after a line of :meth:`set`, :meth:`base`, :meth:`step` or :meth:`rename`; nothing changes yet."""
@@ -102,7 +120,7 @@ class History:
         if kind == REDO:
             return changed(self.marks, self.undone[-1].there)
         if kind == RENAME:
-            return self.marks.renamed(line["names"])
+            return changed(self.marks.renamed(line["names"]), line.get("there", {}))
         if kind not in (SET, BASE):
             raise DataError(f"a line of the history has the unknown kind {kind!r}")
         return changed(self.marks, line["there"])
@@ -166,10 +184,15 @@ def append(path: Path, lines: Iterable[Mapping[str, Any]], *, length: int) -> in
     return length + len(text)
 
 
-def _renamed(step: Step, names: Mapping[str, str]) -> Step:
-    return Step(step.action, _renamed_change(step.there, names), _renamed_change(step.back, names))
+def _renamed(step: Step, line: Mapping[str, Any]) -> Step:
+    return Step(step.action, _renamed_change(step.there, line), _renamed_change(step.back, line))
 
 
-def _renamed_change(made: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _renamed_change(made: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
+    """A change with the names of a line of :meth:`History.rename`; it finishes no image if landmarks were added since."""
+    names = line["names"]
     points = {names[name]: packed for name, packed in made.get("points", {}).items() if name in names}
-    return {**{key: value for key, value in made.items() if key != "points"}, **({"points": points} if points else {})}
+    others = {key: value for key, value in made.items() if key != "points"}
+    if line.get("added") and others.get("status") == "accepted":
+        others["status"] = "draft"
+    return others | ({"points": points} if points else {})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.annotating.folders import inside
+from brule.annotating.folders import folders_for, inside
 from brule.annotating.marks import GONE, Mark, Marks
 from brule.annotating.outlines import keep_outlines
 from brule.annotating.predictions import keep_predictions
@@ -44,7 +44,76 @@ class Imported:
     left_out: list[str] = field(default_factory=list)
 
 
-def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]) -> Imported:
+@dataclass(frozen=True)
+class Source:
+    """What was read from a path that holds annotations.
+
+    Args:
+        path: the file or folder.
+        found: its annotations.
+        table: the list of predictions, if it holds what ``brule predict`` wrote.
+    """
+
+    path: Path
+    found: Annotations
+    table: Path | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the landmarks; empty where they have none."""
+        return tuple(self.found.layout.names or ())
+
+    def template(self) -> Template:
+        """The landmarks, for a project that has none yet."""
+        layout, count = self.found.layout, self.found.n_points or 0
+        if self.table is not None:
+            return numbered(count, names=layout.names)
+        return numbered(count, edges=layout.edges, names=self.names or None, curves=layout.curves)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was read from several paths.
+
+    Args:
+        sources: of those that hold annotations.
+        left_out: what couldn't be read, one plain sentence each.
+    """
+
+    sources: list[Source] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def check(self, template: Template) -> None:
+        """Check that all can be imported into a project with these landmarks; if it has none, those of the first count.
+
+        Raises:
+            DataError: the annotations have other landmarks.
+        """
+        for source in self.sources:
+            count = source.found.n_points
+            if count is not None or source.table is not None:
+                template = template if template.names else source.template()
+                _order(template, source.names, count or 0, source=source.table or source.path)
+
+
+def read_annotations(paths: Sequence[str | os.PathLike[str]]) -> Sources:
+    """Read the annotations among paths: annotation files, or folders with annotations. Projects are passed over."""
+    read = Sources()
+    for path in map(Path, paths):
+        if not path.exists() or is_project(path) or not find_annotations(path):
+            continue
+        bad = BadFiles(skip=True)
+        try:
+            found = collect(path, bad)
+        except DataError as error:
+            read.left_out.append(str(error))
+            continue
+        read.left_out.extend(str(one) for one in bad)
+        read.sources.append(Source(path, found, prediction_table(path)))
+    return read
+
+
+def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]], *, read: Sources | None = None) -> Imported:
     """Take annotations over, as finished ones; their images are added to the project where they aren't in it.
 
     A project without landmarks gets those of the annotations, with the curves of TPS files as contours. A landmark that isn't
@@ -54,37 +123,52 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
     Args:
         project: to add to.
         paths: annotation files, or folders with annotations.
+        read: what they hold, if :func:`read_annotations` has read them already.
 
     Raises:
-        DataError: the annotations have other landmarks than the project.
+        DataError: the annotations have other landmarks than the project; nothing has changed.
         OutputError: the project can't be written to.
     """
-    imported = Imported()
-    for path in map(Path, paths):
-        if not path.exists() or is_project(path) or not find_annotations(path):
+    read = read_annotations(paths) if read is None else read
+    read.check(project.template)
+    imported = Imported(left_out=list(read.left_out))
+    for source in read.sources:
+        _add_images(project, source.found)
+        if source.table is not None:
+            imported = _predictions(project, source, source.table, imported=imported)
             continue
-        bad = BadFiles(skip=True)
-        try:
-            found = collect(path, bad)
-        except DataError as error:
-            imported.left_out.append(str(error))
-            continue
-        imported.left_out.extend(str(one) for one in bad)
-        _add_images(project, found)
-        table = prediction_table(path)
-        if table is not None:
-            imported = _predictions(project, table, found, imported=imported)
-            continue
-        imported = _taken_over(project, path, found, imported=imported)
-        imported = replace(imported, outlined=imported.outlined + _keep_outlines(project, found))
+        imported = _taken_over(project, source, imported=imported)
+        imported = replace(imported, outlined=imported.outlined + _keep_outlines(project, source.found))
     return imported
 
 
-def _predictions(project: Project, table: Path, found: Annotations, *, imported: Imported) -> Imported:
-    count = found.n_points or 0
+def add_images(project: Project, paths: Sequence[str | os.PathLike[str]]) -> tuple[int, Imported]:
+    """Add folders of images with their annotations: all of them, or nothing if their landmarks aren't the project's.
+
+    Returns:
+        How many images were added, and what was taken over. A path that was in the project already, and brings nothing new,
+        is among what was left out.
+
+    Raises:
+        DataError: a path leads nowhere, there is no image, or the annotations have other landmarks than the project.
+        OutputError: the project can't be written to.
+    """
+    read = read_annotations(paths)
+    read.check(project.template)
+    fresh = folders_for(paths, project.settings.folders)
+    added = project.add(paths)
+    imported = import_annotations(project, paths, read=read)
+    if not (fresh or added or imported.n_images or imported.kept or imported.outlined or imported.predicted):
+        known = [f"{path}: is in the project already" for path in paths if Path(path).is_dir()]
+        imported = replace(imported, left_out=[*known, *imported.left_out])
+    return added, imported
+
+
+def _predictions(project: Project, source: Source, table: Path, *, imported: Imported) -> Imported:
+    found = source.found
     if not project.template.names:
-        project.set_template(project.settings.version, numbered(count, names=found.layout.names))
-    order = _order(project.template, tuple(found.layout.names or ()), count, source=table)
+        project.set_template(project.settings.version, source.template())
+    order = _order(project.template, source.names, found.n_points or 0, source=table)
     return replace(imported, predicted=imported.predicted + keep_predictions(project, table, found.items, order=order))
 
 
@@ -108,15 +192,13 @@ def _keep_outlines(project: Project, found: Annotations) -> int:
     return len(outlines)
 
 
-def _taken_over(project: Project, source: Path, found: Annotations, *, imported: Imported) -> Imported:
-    count = found.n_points
+def _taken_over(project: Project, source: Source, *, imported: Imported) -> Imported:
+    found, count = source.found, source.found.n_points
     if count is None:
         return imported
-    names = tuple(found.layout.names or ())
     if not project.template.names:
-        template = numbered(count, edges=found.layout.edges, names=names or None, curves=found.layout.curves)
-        project.set_template(project.settings.version, template)
-    order = _order(project.template, names, count, source=source)
+        project.set_template(project.settings.version, source.template())
+    order = _order(project.template, source.names, count, source=source.path)
     by_path = {os.path.abspath(entry.path): image for image, entry in project.entries.items()}
     n_images, kept, left_out = imported.n_images, imported.kept, list(imported.left_out)
     done: set[str] = set()
@@ -125,13 +207,13 @@ def _taken_over(project: Project, source: Path, found: Annotations, *, imported:
         if not item.labelled or item.points is None or len(item.points) != count:
             continue
         if image is None:
-            left_out.append(f"{source}: the image {item.image} isn't there")
+            left_out.append(f"{source.path}: the image {item.image} isn't there")
         elif image in done:
             left_out.append(f"{item.image}: shows several objects; the page annotates one per image, so the first is taken")
         elif project.record(image).version:
             kept += 1
         else:
-            project.change(image, 0, _marks(item, project.template, order), action=f"taken from {source.name}")
+            project.change(image, 0, _marks(item, project.template, order), action=f"taken from {source.path.name}")
             n_images += 1
         if image is not None:
             done.add(image)
@@ -143,9 +225,17 @@ def _order(template: Template, names: tuple[str, ...], count: int, *, source: Pa
     found = by_name_or_place(names, count, template.names)
     if found is not None:
         return found
+    if not names:
+        raise DataError(
+            f"{source}: has {count} landmarks without names, but the project has {len(template.names)}; "
+            "open a new project for them"
+        )
+    lacking = [name for name in template.names if name not in names]
+    other = [name for name in names if name not in template.names]
+    also = f", and has {shortened(other)}, which the project lacks" if other else ""
     raise DataError(
-        f"{source}: has {count} landmarks{f' ({shortened(names)})' if names else ''}, but the project has "
-        f"{len(template.names)}: {shortened(template.names)}; open a new project for them"
+        f"{source}: has other landmarks than the project: it lacks {shortened(lacking)}{also}; "
+        "open a new project for them, or give the same landmarks the same names"
     )
 
 

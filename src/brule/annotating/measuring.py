@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError
 from brule.annotating.template import Index, Name, Strict
 
 MAX_MEASURES = 200
+_SIZE = "centroid_size"  # the column of the size, which is always measured
 
 
 class Distance(Strict):
@@ -49,11 +51,20 @@ class Measurements(Strict):
     distances: Annotated[tuple[Distance, ...], Field(max_length=MAX_MEASURES)] = ()
     angles: Annotated[tuple[Angle, ...], Field(max_length=MAX_MEASURES)] = ()
 
+    def twice(self) -> str | None:
+        """A name that two measures have, or a measure and a column that is always there; None if there is none.
+
+        Files of earlier versions of brule may hold such measures, so that it isn't refused when they are read.
+        """
+        measures: list[Distance | Angle] = [*self.distances, *self.angles]
+        counts = Counter(one.name for one in measures)
+        return next((name for name, count in counts.items() if count > 1 or name == _SIZE), None)
+
     @property
     def columns(self) -> list[str]:
         """The names of what :meth:`of` returns."""
         found = [f"{one.name}_{unit}" for one in self.distances for unit in ("px", "mm")]
-        return [*found, *(f"{one.name}_deg" for one in self.angles), "centroid_size_px", "centroid_size_mm"]
+        return [*found, *(f"{one.name}_deg" for one in self.angles), f"{_SIZE}_px", f"{_SIZE}_mm"]
 
     def of(self, points: np.ndarray, scale: float | None = None) -> list[float]:
         """The measures of one shape; NaN where a landmark is missing, or, of millimetres, where no scale is known.

@@ -102,8 +102,8 @@ def contour_from_outlines(project: Project, label: str, *, count: int | None = N
     """Turn the outlines of a label into a contour: evenly spaced semilandmarks in every image that has one.
 
     The contour is named after the label, and added to the project's landmarks if it isn't there. Images in which one of
-    its landmarks is placed stay as they are. An image without annotation counts as finished once all its landmarks are
-    placed.
+    its landmarks is placed stay as they are. An image without annotation, or finished but for the contour, counts as
+    finished once all its landmarks are placed.
 
     Args:
         project: the project.
@@ -248,7 +248,7 @@ def _place(project: Project, image: str, places: Mapping[str, Sequence[float]]) 
         return False
     points = {**before.points, **{name: Mark.at(x, y) for name, (x, y) in places.items()}}
     after = replace(before, points=points)
-    if before.status == "new":
+    if before.status == "new" or record.history.reopened:  # reopened by the contour itself
         after = replace(after, status="accepted" if after.completed(project.template.names) else "draft")
     project.change(image, record.version, after, action="placed an imported outline")
     return True

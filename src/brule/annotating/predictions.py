@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from brule.annotating.missing import with_missing
 from brule.annotating.project import PREDICTIONS, RUNS, Project
 from brule.annotating.renaming import by_name_or_place, columns, names_of, order_since
 from brule.annotating.template import shortened
@@ -138,9 +139,11 @@ def predict_project(
 
     Raises:
         CheckpointError: there is no detector.
-        DataError: it has other landmarks than the project.
+        DataError: it has other landmarks than the project, or the project has no image.
         OutputError: the file can't be written.
     """
+    if not project.entries:  # an empty list would replace earlier predictions
+        raise DataError(with_missing(project, f"{project.folder}: the project has no images to predict"))
     from brule.detector import LandmarkDetector
 
     detector = LandmarkDetector.load(run)

@@ -167,6 +167,8 @@ class Project:
     def set_template(self, version: int, template: Template, kept: Sequence[int | None] | None = None) -> list[str]:
         """Change the landmarks, and bring all annotations and measures to them.
 
+        Finished images become drafts where a landmark is new, and are finished again if it is removed before they are changed.
+
         Args:
             version: of the template that the change is based on.
             template: the new one.
@@ -334,7 +336,8 @@ class Project:
         if names is not None:
             # Earlier versions of brule didn't say which landmarks a change was made with: new names stay.
             unknown = {name: name for name in present if name not in names_of(since, settings.renamings, present)}
-            record.rename(unknown | names, self.template, version=settings.version)
+            added = set(present) - set(names.values())
+            record.rename(unknown | names, self.template, version=settings.version, added=added)
         return names is not None
 
     def _keep(self, settings: Settings) -> None:

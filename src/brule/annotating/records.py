@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,15 +140,16 @@ class Record:
             raise ConfigError(f"there is nothing to {'redo' if redo else 'undo'}")
         self._write(self.history.step(REDO if redo else UNDO), template, version)
 
-    def rename(self, names: Mapping[str, str], template: Template, *, version: int) -> None:
-        """Give landmarks other names; those that have none any more are dropped.
+    def rename(self, names: Mapping[str, str], template: Template, *, version: int, added: Collection[str] = ()) -> None:
+        """Give landmarks other names; those that have none any more are dropped. Where new ones are missing, it is unfinished.
 
         Args:
             names: from old to new.
             template: the new landmarks.
             version: of the template.
+            added: the names of new landmarks.
         """
-        self._write(self.history.rename(names), template, version)
+        self._write(self.history.rename(names, template.names, added=added), template, version)
 
     def _write(self, line: dict[str, Any], template: Template, version: int) -> None:
         """History first, then the file; if the file can't be written, the history is cut back."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from brule.annotating.folders import ImageFolder
 from brule.annotating.guessing import PosePrior, mean_guess, point_error
+from brule.annotating.missing import with_missing
 from brule.annotating.predictions import Predictions, noted, round_note, trained_for
 from brule.annotating.project import RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
@@ -112,7 +113,7 @@ def training_words(
         ConfigError: no image is finished.
     """
     if not project.accepted():
-        raise ConfigError("no image is finished yet: annotate some (ten are usual), then train")
+        raise ConfigError(with_missing(project, "no image is finished yet: annotate some (ten are usual), then train"))
     words = ["train", "--images", *_paths(project.settings.folders), "--labelled", str(project.folder), "-o", str(run)]
     words += ["--preset", preset] if preset else []
     words += ["--time-limit", f"{minutes:g}"] if minutes is not None else []

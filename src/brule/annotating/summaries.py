@@ -49,6 +49,7 @@ class Summaries(Mapping[str, Summary]):
 
     Attributes:
         repeated: the images that were annotated twice.
+        orphaned: how many annotations belong to images that aren't there.
     """
 
     def __init__(self, project: Path, entries: Mapping[str, ImageEntry]) -> None:
@@ -71,6 +72,7 @@ class Summaries(Mapping[str, Summary]):
         self._entries = entries
         found = _annotation_files(self._project / LAYERS["first"])
         self._known = {image: self._summary(image, *found[image]) for image in entries if image in found}
+        self.orphaned = len(found) - len(self._known)
         self.repeated = {image for image in _annotation_files(self._project / LAYERS["repeat"]) if image in entries}
 
     def show(self, entries: Mapping[str, ImageEntry]) -> None:

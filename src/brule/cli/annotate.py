@@ -13,6 +13,7 @@ from brule.errors import ConfigError
 
 if TYPE_CHECKING:
     from brule.annotating import Project
+    from brule.annotating.importing import Sources
 
 
 def annotate(
@@ -96,15 +97,24 @@ def annotate(
 
 def _opened(folder: Path, images: list[str], template: str | None, *, outline_points: int | None, page: bool) -> Project:
     """Open the project, with what is to be added to it; a project that a server has open isn't changed."""
-    from brule.annotating import Project, named_template
+    from brule.annotating import Project, Template, named_template
+    from brule.annotating.importing import read_annotations
     from brule.annotating.lock import refuse_if_open
+    from brule.annotating.missing import missing_notes
+    from brule.annotating.settings import Settings
+    from brule.data.discovery import PROJECT_FILE
 
     if page:
         _need_web()
     if page or images or template is not None or outline_points is not None:
         refuse_if_open(folder)
-    project = Project(folder, images, template=None if template is None else named_template(template))
-    _import(project, images)
+    own, read = None if template is None else named_template(template), read_annotations(images)
+    new = not (folder / PROJECT_FILE).exists()
+    read.check((own or Template()) if new else Settings.read(folder).template)  # before anything is added
+    project = Project(folder, images, template=own)
+    for text in missing_notes(project):
+        note(text)
+    _import(project, images, read)
     if outline_points is not None:
         _place_outlines(project, outline_points)
     return project
@@ -119,10 +129,10 @@ def _predict(project: Project, run: Path) -> int:
     return 0
 
 
-def _import(project: Project, paths: list[str]) -> None:
+def _import(project: Project, paths: list[str], read: Sources) -> None:
     from brule.annotating.importing import import_annotations
 
-    found = import_annotations(project, paths)
+    found = import_annotations(project, paths, read=read)
     if found.n_images:
         note(f"imported the annotations of {found.n_images} images")
     if found.predicted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,9 +67,13 @@ class Appearance:
 
     @classmethod
     def of(cls, sources: Sequence[Any], *, seed: int = 0) -> Appearance | None:
-        """Fit to at most 400 of these images: paths, arrays or Pillow images. ``None`` if fewer than 20 can be read."""
-        chosen = np.random.default_rng(seed).permutation(len(sources))[:MAX_IMAGES]
-        read = (_thumbnail_of(sources[k]) for k in sorted(chosen.tolist()))
+        """Fit to at most 400 of these images: paths, arrays or Pillow images. ``None`` if fewer than 20 can be read.
+
+        A file that is named twice, as an annotated image among the unlabelled ones, counts once.
+        """
+        different = list({_identity(source): source for source in sources}.values())
+        chosen = np.random.default_rng(seed).permutation(len(different))[:MAX_IMAGES]
+        read = (_thumbnail_of(different[k]) for k in sorted(chosen.tolist()))
         found = [descriptor(image) for image in read if image is not None]
         return cls.fit(np.stack(found), seed=seed) if len(found) >= MIN_IMAGES else None
 
@@ -185,6 +190,11 @@ def _gaussian(descriptors: Array) -> tuple[Array, Array]:
 def _distances(descriptors: Array, mean: Array, precision: Array) -> Array:
     away = descriptors - mean
     return np.einsum("mi,ij,mj->m", away, precision, away) / len(mean)
+
+
+def _identity(source: Any) -> str | int:
+    """What is the same for two sources that are one image."""
+    return os.path.realpath(source) if isinstance(source, (str, Path)) else id(source)
 
 
 def _thumbnail_of(source: Any) -> Image.Image | None:

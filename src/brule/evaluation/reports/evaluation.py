@@ -248,7 +248,7 @@ def _ced(measured: Measurement) -> str:
 def _where(evaluation: Evaluation) -> Markup:
     values = [one.value for one in evaluation.by_landmark]
     owner = {i: name for name, indices in evaluation.regions.items() for i in indices}
-    names = [f"landmark {i}" + (f", {owner[i]}" if i in owner else "") for i in range(len(values))]
+    names = [f"landmark {i + 1}" + (f", {owner[i]}" if i in owner else "") for i in range(len(values))]
     lengths, edges = evaluation.landmark_lengths, evaluation.edges
     drawn = landmark_map(evaluation.centre, values, lengths=lengths, names=names, edges=edges)
     floors = {name: one.value for name, one in evaluation.floor_by_region.items()}
@@ -309,7 +309,7 @@ def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
     name, error = Path(evaluation.names[i]).name, float(evaluation.errors[i])
     worst = int(np.nanargmax(evaluation.landmark_errors[i]))
     gone = evaluation.per_image.missed is not None and bool(evaluation.per_image.missed[i])
-    last = "nothing found" if gone else f"worst: landmark {worst}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"
+    last = "nothing found" if gone else f"worst: landmark {worst + 1}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"
     lines = [f"{error:.2f} %", name, last]
     part = crop(i)
     shown = part if isinstance(part, Shown) else Shown(part)

@@ -69,7 +69,8 @@ def landmark_map(
     placed = (shape - low) * scale + [(WIDTH - scale * (high[0] - low[0])) / 2, 16]
     top = nice_end(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0)
     height = 16 + scale * float(high[1] - low[1])
-    canvas = Canvas(WIDTH, height + 64, _landmarks_label(values))
+    shown = names or [f"landmark {i}" for i in range(len(shape))]
+    canvas = Canvas(WIDTH, height + 64, _landmarks_label(values, shown))
     colours = [_heat(value / top) if np.isfinite(value) else CARD for value in values]
     for pair in placed[check_edges(edges, len(shape))]:
         canvas.path(pair, stroke=LINE, stroke_width=1.5)
@@ -78,7 +79,7 @@ def landmark_map(
             canvas.add("circle", cx=float(x), cy=float(y), r=float(radius), fill=colour, fill_opacity=0.2)
     dot = float(np.clip(40 / np.sqrt(len(shape)), 3.2, 8))
     for i, ((x, y), value, colour) in enumerate(zip(placed, values, colours, strict=True)):
-        words = f"{names[i] if names else f'landmark {i}'}: {f'{value:.2f} %' if np.isfinite(value) else 'missing everywhere'}"
+        words = f"{shown[i]}: {f'{value:.2f} %' if np.isfinite(value) else 'missing everywhere'}"
         rim = CARD if np.isfinite(value) else SOFT
         canvas.add("circle", hint=words, cx=float(x), cy=float(y), r=dot, fill=colour, stroke=rim, stroke_width=1)
     _heat_legend(canvas, height + 26, top)
@@ -205,13 +206,13 @@ def _running_median(plot: Plot, x: Array, y: Array) -> None:
     plot.canvas.text(plot.canvas.width - 12, 20, "line: median of tenths", text_anchor="end", fill=SOFT, font_size=11)
 
 
-def _landmarks_label(values: Array) -> str:
+def _landmarks_label(values: Array, names: Sequence[str]) -> str:
     if not np.isfinite(values).any():
         return "Errors by landmark: unknown"
     worst, best = int(np.nanargmax(values)), int(np.nanargmin(values))
     return (
-        f"Mean error of {len(values)} landmarks on the barycenter: from {values[best]:.2f} % (landmark {best}) to "
-        f"{values[worst]:.2f} % (landmark {worst})"
+        f"Mean error of {len(values)} landmarks on the barycenter: from {values[best]:.2f} % ({names[best]}) to "
+        f"{values[worst]:.2f} % ({names[worst]})"
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from brule.annotating.exporting import described_formats
-from brule.annotating.folders import ImageEntry, image_id
-from brule.annotating.importing import import_annotations
+from brule.annotating.folders import ImageEntry, ImageFolder, image_id
+from brule.annotating.importing import add_images
+from brule.annotating.missing import missing_notes
 from brule.annotating.outlines import contour_from_outlines
 from brule.annotating.project import UPLOADS
 from brule.annotating.symmetry import project_pairs
@@ -40,7 +42,8 @@ def described(page: Page) -> dict[str, Any]:
     return {
         "name": settings.name,
         "folder": str(project.folder),
-        "images": [str(folder.path) for folder in settings.folders],
+        "images": [_shown(folder, project.summaries.orphaned) for folder in settings.folders],
+        "problems": missing_notes(project),
         "n_images": len(project.entries),
         "empty": not project.entries,
         "counts": project.summaries.counts(),
@@ -63,6 +66,14 @@ def described(page: Page) -> dict[str, Any]:
         "measurements": measurements_of(project).model_dump(mode="json"),
         "outlines": page.outlines(),
     }
+
+
+def _shown(folder: ImageFolder, orphaned: int) -> str:
+    """A folder of images as the page lists it."""
+    if os.path.isdir(folder.path):
+        return str(folder.path)
+    lost = f"; {orphaned} annotation{' is' if orphaned == 1 else 's are'} kept without images" if orphaned else ""
+    return f"{folder.path} (isn't there{lost})"
 
 
 def template_json(page: Page) -> dict[str, Any]:
@@ -110,8 +121,7 @@ def add_folders(call: Call) -> dict[str, Any]:
         raise Refused("forbidden", "folders can be added on the machine of the server only; use brule annotate there")
     project = call.page.project
     paths = [Path(path).expanduser() for path in call.body(FoldersBody).paths]
-    added = project.add(paths)
-    found = import_annotations(project, paths)
+    added, found = add_images(project, paths)
     return {
         "added": added,
         "n_images": len(project.entries),

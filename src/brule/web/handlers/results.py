@@ -58,6 +58,9 @@ def set_measurements(call: Call) -> dict[str, Any]:
     used += [index for one in body.angles for index in one.landmarks]
     if any(index >= count for index in used):
         raise Refused("bad_request", f"a measure uses landmark {max(used)}; there are {count}, counted from 0")
+    twice = body.twice()
+    if twice is not None:
+        raise Refused("bad_request", f"there is a measure called {twice!r} already; choose another name")
     content = body.model_dump(mode="json")
     call.page.project.set_settings(measurements=content)
     return content
