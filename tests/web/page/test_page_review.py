@@ -82,7 +82,7 @@ def test_a_spread_is_shown_in_pixels_only_if_it_is_calibrated(
 
 def test_a_decision_is_taken_back_by_a_button(project: Project, serve: Callable, visit: Callable, marks: Callable) -> None:
     person = visit(serve(predicted(project)), width=820, height=1180).goto("review")
-    back = person.page.get_by_role("button", name="Take back")
+    back = person.page.get_by_role("button", name="Undo", exact=True)
     person.page.wait_for_selector(".review-large .decide")
     assert back.is_visible() and back.is_disabled()
     name = person.page.inner_text(".review-large .image-title")
@@ -96,6 +96,34 @@ def test_a_decision_is_taken_back_by_a_button(project: Project, serve: Callable,
     person.saved()
     assert {project.record(image).marks.status for image in project.entries} == {"new"}
     assert back.is_disabled()
+
+
+def test_decisions_are_undone_one_after_the_other(project: Project, serve: Callable, visit: Callable, marks: Callable) -> None:
+    person = visit(serve(predicted(project))).goto("review")
+    person.page.wait_for_selector(".review-large .decide")
+    person.press("Enter")
+    person.page.wait_for_function("() => brule.page().selected === 1")
+    person.press("Backspace")
+    person.saved()
+    assert {project.record(image).marks.status for image in project.entries} >= {"accepted", "rejected"}
+    person.press("u", "u")
+    person.page.wait_for_function("() => brule.page().selected === 0 && brule.page().cards.every((card) => !card.done)")
+    person.saved()
+    assert {project.record(image).marks.status for image in project.entries} == {"new"}
+    person.press("u")
+    person.page.wait_for_selector(".toast:has-text('no decision to undo')")
+
+
+def test_review_begins_at_the_first_image_that_is_undecided(project: Project, serve: Callable, visit: Callable) -> None:
+    address = serve(predicted(project))
+    person = visit(address).goto("review")
+    person.page.wait_for_selector(".review-large .decide")
+    person.press("Backspace")
+    person.saved()
+    person.reload()
+    person.page.wait_for_selector(".review-large .decide")
+    assert person.ask("() => brule.page().cards[0].done") == "rejected"
+    assert person.ask("() => brule.page().selected") == 1
 
 
 def test_a_prediction_outside_the_image_is_not_accepted_unseen(project: Project, serve: Callable, visit: Callable) -> None:

@@ -30,7 +30,7 @@ export class ReviewPage {
     this.status = h("p", { class: "note", role: "status" });
     this.large = h("aside", { class: "review-large", "aria-label": "The selected image" });
     this.predict = button("Predict all images again", () => void this.predictAgain());
-    this.takeBack = button("Take back", () => this.undo(), { title: "Take the last decision back (U)", disabled: true });
+    this.undoButton = button("Undo", () => this.undo(), { title: "Undo the last decision (U)", disabled: true });
     this.again = h("a", { href: "#/train", class: "button" }, "Train again");
     this.empty = emptyState("No predictions yet", "Train a detector first. It predicts the landmarks of all images, and they appear here, the most uncertain first.", { href: "#/train", text: "Train" });
     this.body = h("div", { class: "review-body" }, h("div", { class: "review-main" }, this.grid, this.more), this.large);
@@ -85,7 +85,7 @@ export class ReviewPage {
       this.known = Boolean(first?.items[0]?.predicted);
     }
     this.busy = false;
-    if (this.selected < 0 && this.cards.length) this.select(0);
+    if (this.selected < 0 && this.cards.length) this.select(Math.max(0, this.cards.findIndex((card) => !card.done)));
     this.describe();
   }
 
@@ -104,7 +104,7 @@ export class ReviewPage {
     this.again.classList.toggle("primary", reviewed);
     this.predict.hidden = !any && !reviewed && !detector && !this.wasBusy;
     this.predict.classList.toggle("primary", none && detector);
-    this.takeBack.disabled = !this.last?.done;
+    this.undoButton.disabled = !this.decisions.length;
     this.showProgress();
     this.status.textContent = this.statusText(none && detector, reviewed);
   }
@@ -124,7 +124,7 @@ export class ReviewPage {
     const accepted = this.cards.filter((card) => card.done === "accepted").length;
     return reviewed
       ? `Everything is reviewed: ${plural(accepted, "image")} accepted. Train again to learn from them.`
-      : `${plural(left, "image")} to review${this.more.hidden ? "" : " on this page"}, ${accepted} accepted now. Enter accepts, Backspace rejects, E opens the image to correct it, U takes the last decision back.`;
+      : `${plural(left, "image")} to review${this.more.hidden ? "" : " on this page"}, ${accepted} accepted now. Enter accepts, Backspace rejects, E opens the image to correct it, U undoes the last decision.`;
   }
 
   /** @param {Item} item */
@@ -210,7 +210,7 @@ export class ReviewPage {
       h("h2", { class: "image-title" }, record.name),
       expected !== null && h("p", {}, `Expected error: about ${decimal(expected)} px.`),
       worst.length > 0 && h("p", { class: "note" }, `Least certain: ${worst.map(({ px, i }) => `${names[i]}${about(px)}`).join(", ")}`),
-      h("div", { class: "row decide" }, button("Accept", () => this.accept(), { class: "primary" }), button("Correct", () => this.edit()), button("Reject", () => this.reject()), this.takeBack),
+      h("div", { class: "row decide" }, button("Accept", () => this.accept(), { class: "primary" }), button("Correct", () => this.edit()), button("Reject", () => this.reject()), this.undoButton),
     );
   }
 
@@ -240,7 +240,7 @@ export class ReviewPage {
     if (!points) return this.app.say("Not every landmark is predicted inside the image. Open it (E) and set the others.");
     this.mark(card, status);
     this.last = card;
-    this.before = record.points;
+    this.decisions.push({ card, before: record.points });
     const { id: image, version: base, landmarks } = record;
     this.app.saver.add({ image, step: "", base, points, landmarks, status, action: status === "accepted" ? "accept the prediction" : "reject" });
     this.describe();
@@ -249,11 +249,11 @@ export class ReviewPage {
     else if (!this.more.hidden) await this.load();
   }
 
-  /** @type {Card | undefined} the card of the last decision */
+  /** @type {Card | undefined} the card of the last decision, or of the last one that was undone */
   last = undefined;
 
-  /** What was annotated there before. @type {ImageRecord["points"]} */
-  before = [];
+  /** Decisions that can be undone, the newest last, and what was annotated there before. @type {{card: Card, before: ImageRecord["points"]}[]} */
+  decisions = [];
 
   /**
    * What a person has set stays as it is; the prediction fills the rest.
@@ -268,9 +268,12 @@ export class ReviewPage {
   }
 
   undo() {
-    const card = this.last;
-    if (!card?.record || !card.done) return this.app.say("There is no decision to take back.");
-    this.app.saver.add({ image: card.item.id, step: "/undo", base: card.record.version, points: this.before, landmarks: card.record.landmarks });
+    const decision = this.decisions.pop();
+    if (!decision?.card.record) return this.app.say("There is no decision to undo.");
+    const { card, before } = decision;
+    const { version: base, landmarks } = decision.card.record;
+    this.app.saver.add({ image: card.item.id, step: "/undo", base, points: before, landmarks });
+    this.last = card;
     this.mark(card, "");
     this.select(this.cards.indexOf(card));
     this.describe();
