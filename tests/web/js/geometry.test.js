@@ -85,6 +85,7 @@ test("distances, angles and centroid size by hand", () => {
 
 test("lists of landmarks are read as they are written", () => {
   assert.deepEqual(parseRange("1-3, 7, 6-5", 10), [0, 1, 2, 6, 5, 4]);
+  assert.deepEqual(parseRange(" 1 – 3 7; 6 -5 ", 10), [0, 1, 2, 6, 5, 4]);
   assert.equal(formatRange([0, 1, 2, 6, 9, 8, 7]), "1-3, 7, 10-8");
   assert.deepEqual(parseRange(formatRange([4, 3, 2, 9]), 10), [4, 3, 2, 9]);
   assert.deepEqual(parsePairs("1-17, 2 - 16", 17), [[0, 16], [1, 15]]);

@@ -35,6 +35,10 @@ def test_a_scale_bar_makes_millimetres(
     person = visit(serve(project)).goto("annotate").opened()
     person.page.click("button:has-text('Scale bar')")
     ends = [person.click(10, 100), person.click(110, 100)]
+    for nothing in ("", "0"):  # the line stays, and the question
+        person.page.get_by_label("Its length in millimetres").fill(nothing)
+        person.page.click("button:has-text('Set the scale')")
+        person.page.wait_for_selector("dialog >> text=Enter a length above 0.")
     person.page.get_by_label("Its length in millimetres").fill("5")
     person.page.click("button:has-text('Set the scale')")
     person.saved()

@@ -1,4 +1,4 @@
-/** Landmark numbers as a person types them, 1-based: "1-17" or "37, 38, 40-42". Indices are 0-based. */
+/** Landmark numbers as a person types them, 1-based: "1-17", "37, 38, 40-42" or "1 3 5". Indices are 0-based. */
 
 /**
  * @param {string} text
@@ -8,8 +8,8 @@
  */
 export function parseRange(text, n) {
   const indices = /** @type {number[]} */ ([]);
-  for (const part of text.split(",").map((own) => own.trim()).filter(Boolean)) {
-    const match = /^(\d+)(?:\s*[-–]\s*(\d+))?$/.exec(part);
+  for (const part of text.replace(/\s*[-–]\s*/g, "-").split(/[,;\s]+/).filter(Boolean)) {
+    const match = /^(\d+)(?:-(\d+))?$/.exec(part);
     if (!match) throw new Error(`“${part}” isn't a number or a range such as 1-17.`);
     const [from, to] = [Number(match[1]), Number(match[2] ?? match[1])];
     for (const number of [from, to]) {

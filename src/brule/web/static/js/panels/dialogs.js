@@ -8,7 +8,8 @@ import { sketch } from "./sketch.js";
 /**
  * @param {string} title
  * @param {import("../lib/dom.js").Child[]} content
- * @param {{text: string, run?: () => void, primary?: boolean}[]} buttons the last one is what Escape does
+ * @param {{text: string, run?: () => void, ready?: () => boolean, primary?: boolean}[]} buttons the last one is what Escape does;
+ *   one that isn't ready leaves the window open
  * @param {{wide?: boolean, closable?: boolean}} [options]
  */
 export function dialog(title, content, buttons, { wide = false, closable = true } = {}) {
@@ -25,10 +26,11 @@ export function dialog(title, content, buttons, { wide = false, closable = true 
     h(
       "div",
       { class: "dialog-buttons" },
-      buttons.map(({ text, run, primary }) =>
+      buttons.map(({ text, run, ready, primary }) =>
         button(
           text,
           () => {
+            if (ready && !ready()) return;
             close();
             run?.();
           },

@@ -11,18 +11,24 @@ import { dialog } from "./dialogs.js";
  */
 export function askScale(app, editor, pixels) {
   const input = h("input", { type: "number", min: "0", step: "any", inputMode: "decimal", required: true });
+  const problem = h("p", { class: "error", role: "alert" });
+  const ready = () => {
+    const fine = Number(input.value) > 0 && pixels > 0;
+    problem.textContent = fine ? "" : pixels > 0 ? "Enter a length above 0." : "The line has no length: draw it again.";
+    if (!fine) input.focus();
+    return fine;
+  };
   const save = () => {
     const length = Number(input.value);
-    if (!(length > 0) || !(pixels > 0)) return app.say("The scale bar needs a length above 0.");
     setScale(app, editor, length / pixels);
     if (all.checked) void setForAll(app, length / pixels);
   };
   const all = h("input", { type: "checkbox" });
   const form = h("form", { method: "dialog", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
     h("p", {}, `The line you drew is ${pixels.toFixed(1)} px long.`), field("Its length in millimetres", input),
-    h("label", { class: "check" }, all, "Use it for all images that have no scale of their own"));
+    h("label", { class: "check" }, all, "Use it for all images that have no scale of their own"), problem);
   const buttons = [
-    { text: "Set the scale", primary: true, run: save },
+    { text: "Set the scale", primary: true, ready, run: save },
     { text: "Cancel" },
   ];
   const window_ = dialog("Scale bar", [form], buttons);
