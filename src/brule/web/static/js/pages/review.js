@@ -136,7 +136,7 @@ export class ReviewPage {
       "div",
       { class: "review-card", role: "option", id: `review-${item.id}`, "aria-selected": "false", "aria-label": `${item.name}, ${about}`, onclick: () => this.select(k), ondblclick: () => this.edit() },
       picture,
-      h("div", { class: "card-about" }, h("span", { class: "image-name", title: item.name }, item.name), h("span", { class: "note" }, about)),
+      h("div", { class: "card-about" }, h("span", { class: "image-name", title: item.name }, h("bdi", {}, item.name)), h("span", { class: "note" }, about)),
     );
     const card = /** @type {Card} */ ({ item, element, picture, record: null, done: "" });
     this.cards.push(card);

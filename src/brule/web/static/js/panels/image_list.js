@@ -144,7 +144,7 @@ export class ImageList {
         title: item.name, onclick: () => this.open(item.id),
       },
       h("img", { src: viewUrl(item.id, 256), alt: "", loading: "lazy", decoding: "async", draggable: false }),
-      h("span", { class: "image-name" }, item.name),
+      h("span", { class: "image-name" }, h("bdi", {}, item.name)),
       h(
         "span",
         { class: "image-about" },
