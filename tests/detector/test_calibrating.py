@@ -18,6 +18,7 @@ from brule.data import Sample, SampleList, read_samples
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector import CALIBRATION, MAX_TTA, calibrate_detector
 from brule.detector.calibrating import FOLDS, _folds, _on_whole_images, _quality
+from brule.detector.training_images import TRAINING_IMAGES, TrainingImages
 from brule.errors import ConfigError, DataError, OutputError
 
 FACES = synthetic_faces(14, size=48)
@@ -140,6 +141,17 @@ def test_saving_that_fails_leaves_the_detector_that_was_there(
     with pytest.raises(OutputError, match=rf"^{re.escape(str(tmp_path / 'd'))}"):
         detector.save(tmp_path / "d")
     assert {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()} == before
+
+
+def test_saving_leaves_no_file_of_the_detector_that_was_there(
+    detector: LandmarkDetector, annotated: SampleList, tmp_path: Path
+) -> None:
+    detector.calibrate(annotated)
+    detector.save(tmp_path)
+    assert {TRAINING_IMAGES, CALIBRATION} <= {path.name for path in tmp_path.iterdir()}
+    detector.training_images_, detector.calibration_ = TrainingImages(), None
+    detector.save(tmp_path)
+    assert not {TRAINING_IMAGES, CALIBRATION} & {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(detector: LandmarkDetector, tmp_path: Path) -> None:

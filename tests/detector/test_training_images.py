@@ -46,7 +46,6 @@ def test_written_and_read_again(tmp_path: Path) -> None:
 
 
 def test_nothing_recorded_leaves_no_file(tmp_path: Path) -> None:
-    TrainingImages(frozenset({"a"}), frozenset(), recorded=True).write(tmp_path)  # of another detector in the same folder
     TrainingImages().write(tmp_path)
     assert not list(tmp_path.iterdir()) and TrainingImages.read(tmp_path) == TrainingImages()
 
