@@ -62,7 +62,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## make the virtual environment .venv and install brule into it, for development
 
-demo: $(STAMP) ## train on synthetic faces without labels, look at the result: demo-run/ (about 8 minutes on two cores)
+demo: $(STAMP) ## train on synthetic faces without labels, look at the result: demo-run/ (about 5 minutes on two cores)
 	$(BIN)/brule demo -o demo-run
 
 test: $(STAMP) ## run all tests but those that take minutes each

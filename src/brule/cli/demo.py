@@ -1,4 +1,4 @@
-"""``brule demo``: all of brule in seven minutes, on drawn pictures with a face anywhere in them."""
+"""``brule demo``: all of brule in five minutes, on drawn pictures with a face anywhere in them."""
 
 from __future__ import annotations
 
