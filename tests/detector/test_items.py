@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from brule.data import BadFiles, Sample, write_pts
-from brule.detector.items import items_one_by_one, predicted_files
-from brule.errors import DataError
+from brule.detector.items import as_boxes, items_one_by_one, predicted_files
+from brule.errors import ConfigError, DataError
 
 SIDES = {"c": 20, "a": 40, "b": 80}
 
@@ -74,3 +75,9 @@ def test_the_files_of_a_prediction_have_its_indices(folder: Path) -> None:
     assert len(bad) == 1 and indices == {k: predicted_files(paths)[k].path for k in indices}
     with pytest.raises(DataError, match="pictures in memory"):
         predicted_files([Image.new("RGB", (8, 8))])
+
+
+def test_a_box_may_be_numpy_scalars_and_must_be_numbers() -> None:
+    assert list(as_boxes(tuple(np.array([5, 6, 60, 70])), single=True)) == [(5.0, 6.0, 60.0, 70.0)]
+    with pytest.raises(ConfigError, match="four numbers, got"):
+        list(as_boxes([("a", "b", "c", "d")], single=False))

@@ -172,3 +172,13 @@ def test_sessions_do_not_spin_and_broken_files_are_named(exported: Path, tmp_pat
     with pytest.raises(ExportError, match="onnxruntime can't run it") as raised:
         open_session(tmp_path / "broken.onnx")
     assert str(raised.value).startswith(str(tmp_path / "broken.onnx"))
+
+
+def test_a_description_never_replaces_another_file(detector: LandmarkDetector, tmp_path: Path) -> None:
+    """Such as the description of a detector: without it nothing could be loaded any more."""
+    detector.save(tmp_path)
+    before = (tmp_path / "detector.json").read_bytes()
+    with pytest.raises(ConfigError, match="choose another name"):
+        export_detector(detector, tmp_path / "detector.onnx")
+    assert (tmp_path / "detector.json").read_bytes() == before and not (tmp_path / "detector.onnx").exists()
+    LandmarkDetector.load(tmp_path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, repeat, zip_longest
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -212,7 +213,7 @@ def as_boxes(boxes: Boxes, *, single: bool = False) -> Iterable[Box | None]:
         ConfigError: they are no boxes.
     """
     found: Any = boxes.tolist() if isinstance(boxes, (np.ndarray, Tensor)) else boxes
-    if single and isinstance(found, Sequence) and len(found) == 4 and all(isinstance(value, (int, float)) for value in found):
+    if single and isinstance(found, Sequence) and len(found) == 4 and all(isinstance(value, Real) for value in found):
         found = [found]
     if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
         raise ConfigError(f"boxes: expected (left, top, right, bottom) or None for each image, got {type(boxes).__name__!r}")
@@ -225,7 +226,10 @@ def _as_box(box: Any) -> Box | None:
         return None
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
         raise ConfigError(f"boxes: expected (left, top, right, bottom) in pixels or None for each image, got {box!r}")
-    left, top, right, bottom = (float(value) for value in values)
+    try:
+        left, top, right, bottom = (float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ConfigError(f"boxes: expected (left, top, right, bottom) in pixels, four numbers, got {box!r}") from None
     return left, top, right, bottom
 
 

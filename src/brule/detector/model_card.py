@@ -28,7 +28,7 @@ _USE = "\n".join(
         "from brule import LandmarkDetector  # pip install brule-landmarks",
         "",
         'detector = LandmarkDetector.load("THIS FOLDER")',
-        'found = detector.predict("photos/")  # found.points: (B, N, 2) pixels',
+        'found = detector.predict("photos/")  # found.points: (M, N, 2) pixels',
         "```",
     ]
 )

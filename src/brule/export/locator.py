@@ -18,6 +18,7 @@ from brule.errors import ExportError
 from brule.export.locator_graph import CANDIDATES, LocatorGraph
 from brule.export.program import save_program
 from brule.export.running import check_packages, open_session
+from brule.export.writing import check_description
 from brule.files import temporary_folder, wrap_oserror, write_text
 from brule.locating import Locator
 
@@ -63,6 +64,7 @@ def export_locator(detector: LandmarkDetector, path: Path | str) -> ExportedLoca
         raise ExportError("this detector has no locator: train it on images without boxes, beside annotated ones")
     if locator.turns:
         raise ExportError("this detector finds objects at any angle, and exported crops are upright; export the crops alone")
+    check_description(path)
     check_packages()
     with temporary_folder(path.parent) as folder, wrap_oserror(path, folder / "locator.onnx"), torch.no_grad():
         written = folder / "locator.onnx"

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from brule import __version__
 from brule.detector import LandmarkDetector
-from brule.errors import ConfigError, ExportError
+from brule.errors import ConfigError, DataError, ExportError
 from brule.export.checking import Inputs, difference_to_predict, example_inputs, largest_difference
 from brule.export.graph import CropDetector, Finder, ImageDetector
 from brule.export.int8 import Int8Report, check_calibration, quantise
 from brule.export.program import save_program
 from brule.export.running import check_packages
-from brule.files import temporary_folder, wrap_oserror, write_text
+from brule.files import read_json, temporary_folder, wrap_oserror, write_text
 from brule.model import BruleModel
 
 FORMAT = "brule-onnx-1"
@@ -122,10 +122,28 @@ def export_detector(
 def _check(path: Path, opset: int | None, whole_image: bool, *, calibration: np.ndarray | None) -> None:
     if path.suffix != ".onnx" or path.is_dir():
         raise ConfigError(f"{path}: expected the name of a file that ends in .onnx, such as {path.with_suffix('.onnx')}")
+    check_description(path)
     if opset is not None and opset < _MIN_OPSET:
         raise ConfigError(f"opset: expected {_MIN_OPSET} or more, got {opset}")
     if whole_image and calibration is not None:
         raise ConfigError("int8: only for a file that takes crops; leave whole_image out")
+
+
+def check_description(path: Path) -> None:
+    """Refuse a name whose description, ``NAME.json``, would replace another file, such as a detector's own.
+
+    Raises:
+        ConfigError: such a file is there, and no export wrote it.
+    """
+    description = path.with_suffix(".json")
+    if not description.is_file():
+        return
+    try:
+        content = read_json(description, "the description of an exported file")
+    except DataError:
+        content = None
+    if not (isinstance(content, dict) and str(content.get("format", "")).startswith("brule-") and "onnx" in content["format"]):
+        raise ConfigError(f"{path}: its description would replace {description}, which is another file; choose another name")
 
 
 def _found(model: BruleModel, images: Tensor) -> tuple[Tensor, Tensor]:
