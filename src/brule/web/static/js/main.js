@@ -107,31 +107,30 @@ function watchLandmarks() {
   });
 }
 
-/** Two windows have changed one image, and a person has to choose. */
-function watchConflicts() {
-  app.saver.conflict.watch((conflict) => { // now, too: one may be left from a tab that was closed
-    if (!conflict) return;
-    const { change, keepMine, takeTheirs, current } = conflict;
-    const theirs = () => {
-      takeTheirs();
-      const shows = page instanceof AnnotatePage && page.layer === change.layer ? page.editor : null;
-      if (shows?.id === change.image) shows.arrived(current, true);
-    };
-    chooseVersion({ change, current, keepMine, takeTheirs: theirs }, app.project.value.template);
-  });
+/** Two windows have changed one image, and a person has to choose: nothing is saved until then. */
+function showConflict() {
+  const conflict = app.saver.conflict.value;
+  if (!conflict || document.querySelector("dialog[open]")) return;
+  const { change, keepMine, takeTheirs, current } = conflict;
+  const theirs = () => {
+    takeTheirs();
+    const shows = page instanceof AnnotatePage && page.layer === change.layer ? page.editor : null;
+    if (shows?.id === change.image) shows.arrived(current, true);
+  };
+  chooseVersion({ change, current, keepMine, takeTheirs: theirs }, app.project.value.template);
 }
 
 try {
   await app.start();
   const announcer = h("div", { id: "announcer", class: "visually-hidden", "aria-live": "polite" });
   fill(document.body, h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => (event.preventDefault(), main.querySelector("canvas")?.focus()) }, "Skip to the image"),
-    topbar(app, { showKeys, current }), main, toasts(app), announcer);
+    topbar(app, { showKeys, showConflict, current }), main, toasts(app), announcer);
   watchLandmarks();
   addEventListener("hashchange", route);
   addEventListener("keydown", pressed);
   addEventListener("keyup", released);
   route();
-  watchConflicts();
+  app.saver.conflict.watch(showConflict); // now, too: one may be left from a tab that was closed
   document.documentElement.dataset.ready = "true";
   Object.assign(window, { brule: { app, page: () => page } }); // for scripts and tests
 } catch (error) {

@@ -45,6 +45,7 @@ export function dialog(title, content, buttons, { wide = false, closable = true 
     close();
     buttons[buttons.length - 1].run?.();
   });
+  window_.addEventListener("close", () => window_.remove()); // pressed again and again, Escape closes any dialog in some browsers
   document.body.append(window_);
   window_.showModal();
   return window_;

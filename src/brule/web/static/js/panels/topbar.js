@@ -9,9 +9,9 @@ const MARKS = { saved: "✓", saving: "…", waiting: "!", conflict: "!" };
 
 /**
  * @param {App} app
- * @param {{showKeys: () => void, current: import("../lib/signal.js").Signal<string>}} page `current`: which one is shown
+ * @param {{showKeys: () => void, showConflict: () => void, current: import("../lib/signal.js").Signal<string>}} page `current`: which one is shown
  */
-export function topbar(app, { showKeys, current }) {
+export function topbar(app, { showKeys, showConflict, current }) {
   const steps = h("nav", { class: "steps", "aria-label": "Steps" });
   const title = h("span", { class: "project-name" });
   const saveState = h("span", { class: "save-state", role: "status" });
@@ -25,7 +25,8 @@ export function topbar(app, { showKeys, current }) {
   });
   app.saver.state.watch(({ state, message, waiting }) => {
     saveState.dataset.state = state;
-    fill(saveState, h("span", { class: "save-mark", "aria-hidden": "true" }, MARKS[state]), message, waiting > 1 && ` (${waiting})`);
+    const text = state === "conflict" ? button(message, showConflict, { class: "link" }) : message;
+    fill(saveState, h("span", { class: "save-mark", "aria-hidden": "true" }, MARKS[state]), text, waiting > 1 && ` (${waiting})`);
   });
   const update = () => {
     title.textContent = app.project.value.name;
