@@ -48,10 +48,6 @@ class Crops:
         apart = np.linalg.norm(detector.predict_crops(self.images).points.double().numpy() - self.points, axis=2)
         return float(100 * (mean_of_present(apart, axis=1) / normaliser(self.points, "auto")[1]).mean())
 
-    def without_labels(self) -> SampleList:
-        """Images and boxes alone."""
-        return self.samples.unlabelled()
-
 
 def chosen_next(way: str, detector: LandmarkDetector, pool: Crops, annotated: Array, *, count: int, seed: int) -> Array:
     """The images ``(count,)`` to annotate next."""
@@ -77,9 +73,9 @@ def rounds(way: str, seed: int, pool: Crops, held_out: dict[str, Crops], asked: 
             detector = LandmarkDetector.load(run)
             found.append(json.loads(record.read_text())["errors"])
         else:
-            detector = LandmarkDetector(**dict(setting.split("=", 1) for setting in asked.set), seed=seed, quiet=True)
+            detector = LandmarkDetector(**asked.set, seed=seed, quiet=True)
             some = pool.samples.replaced(pool.samples[index] for index in annotated)
-            detector.fit(pool.without_labels() if asked.unlabelled else None, labelled=some, directory=run)
+            detector.fit(pool.samples.unlabelled() if asked.unlabelled else None, labelled=some, directory=run)
             found.append({name: crops.error(detector) for name, crops in held_out.items()})
             write_text(record, json.dumps({"errors": found[-1], "annotated": annotated.tolist()}) + "\n")
         print(f"{way}, seed {seed}, {len(annotated)} annotated: {found[-1]}", flush=True)
@@ -101,8 +97,9 @@ def main() -> None:
     parser.add_argument("--unlabelled", action="store_true", help="train on the pool's images without labels, too")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the training")
     asked = parser.parse_args()
+    asked.set = dict(setting.split("=", 1) for setting in asked.set)
     training, validation = (Annotations.read(asked.data, part=part).samples for part in ("training", "validation"))
-    size = load_config("cpu", dict(setting.split("=", 1) for setting in asked.set)).crop.image_size
+    size = load_config("cpu", asked.set).crop.image_size
     in_pool = [int(sha256(sample.name.encode()).hexdigest(), 16) % 2 == 0 for sample in training]
     halves = [training.replaced(s for s, here in zip(training, in_pool, strict=True) if here is part) for part in (True, False)]
     pool, dev = (Crops.cut(half, size) for half in halves)

@@ -10,16 +10,13 @@ import pytest
 from benchmarks.active_learning import WAYS, Crops, chosen_next
 from brule import LandmarkDetector
 from brule.data import read_samples
-from brule.data.synthetic import synthetic_faces, write_synthetic_faces
+from brule.data.synthetic import write_synthetic_faces
+from tests.training.tiny import tiny_detector
 
 
 @pytest.fixture(scope="module")
 def detector() -> LandmarkDetector:
-    faces = synthetic_faces(12, size=32)
-    return LandmarkDetector(
-        crop__image_size=32, encoder__width=8, encoder__depth=2, batch_size=4, iterations=1, time_limit=0, preview_every=0,
-        quiet=True, device="cpu",
-    ).fit(faces.images, shapes=faces.points[:5])  # fmt: skip
+    return tiny_detector()
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brule import LandmarkDetector
 from brule.choosing import choose_next, coverage, measure_choice, plain_descriptors
 from brule.choosing.candidates import Candidates
 from brule.data import read_samples
-from brule.data.synthetic import synthetic_faces, write_synthetic_faces
+from brule.data.synthetic import write_synthetic_faces
 from brule.errors import DataError
+from tests.training.tiny import tiny_detector
 
 NOTHING = np.empty(0, dtype=np.int64)
 LINE = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0], [30.0]])
@@ -73,14 +73,6 @@ def test_random_choices_are_compared_with_the_annotated_images_added() -> None:
     assert score.coverage.own == score.coverage.high == 0  # there is one image to draw
 
 
-def tiny() -> LandmarkDetector:
-    faces = synthetic_faces(12, size=32)
-    return LandmarkDetector(
-        crop__image_size=32, encoder__width=8, encoder__depth=2, batch_size=4, iterations=1, time_limit=0, preview_every=0,
-        quiet=True, device="cpu",
-    ).fit(faces.images, shapes=faces.points[:5])  # fmt: skip
-
-
 @pytest.mark.parametrize("trained", [False, True])
 def test_annotated_images_are_known_by_name_and_size_wherever_they_are(trained: bool, tmp_path: Path) -> None:
     write_synthetic_faces(tmp_path / "all", 9, size=48)
@@ -92,7 +84,7 @@ def test_annotated_images_are_known_by_name_and_size_wherever_they_are(trained: 
     candidates = Candidates.of(
         read_samples([tmp_path / "all"]),
         annotated=read_samples([tmp_path / "own"], require_points=True),
-        detector=tiny() if trained else None,
+        detector=tiny_detector() if trained else None,
     )
     assert len(candidates.cache) == 9 and candidates.free == 7
     chosen = candidates.choose(7, candidates.descriptors())
@@ -104,7 +96,7 @@ def test_a_detector_finds_the_object_in_images_without_a_box(tmp_path: Path, mon
     write_synthetic_faces(tmp_path / "all", 4, size=48)
     for path in (tmp_path / "all").glob("*.pts"):
         path.unlink()
-    detector = tiny()
+    detector = tiny_detector()
     candidates = Candidates.of(read_samples([tmp_path / "all"]), detector=detector)
     found = detector.predict(tmp_path / "all")
     assert found.box is not None

@@ -96,7 +96,7 @@ class Sources:
                 _order(template, source.names, count or 0, source=source.table or source.path)
 
 
-def read_annotations(paths: Sequence[str | os.PathLike[str]]) -> Sources:
+def read_sources(paths: Sequence[str | os.PathLike[str]]) -> Sources:
     """Read the annotations among paths: annotation files, or folders with annotations. Projects are passed over."""
     read = Sources()
     for path in map(Path, paths):
@@ -113,7 +113,7 @@ def read_annotations(paths: Sequence[str | os.PathLike[str]]) -> Sources:
     return read
 
 
-def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]], *, read: Sources | None = None) -> Imported:
+def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]) -> Imported:
     """Take annotations over, as finished ones; their images are added to the project where they aren't in it.
 
     A project without landmarks gets those of the annotations, with the curves of TPS files as contours. A landmark that isn't
@@ -123,13 +123,16 @@ def import_annotations(project: Project, paths: Sequence[str | os.PathLike[str]]
     Args:
         project: to add to.
         paths: annotation files, or folders with annotations.
-        read: what they hold, if :func:`read_annotations` has read them already.
 
     Raises:
         DataError: the annotations have other landmarks than the project; nothing has changed.
         OutputError: the project can't be written to.
     """
-    read = read_annotations(paths) if read is None else read
+    return import_sources(project, read_sources(paths))
+
+
+def import_sources(project: Project, read: Sources) -> Imported:
+    """:func:`import_annotations` of what was read already."""
     read.check(project.template)
     imported = Imported(left_out=list(read.left_out))
     for source in read.sources:
@@ -153,11 +156,11 @@ def add_images(project: Project, paths: Sequence[str | os.PathLike[str]]) -> tup
         DataError: a path leads nowhere, there is no image, or the annotations have other landmarks than the project.
         OutputError: the project can't be written to.
     """
-    read = read_annotations(paths)
+    read = read_sources(paths)
     read.check(project.template)
     fresh = folders_for(paths, project.settings.folders)
     added = project.add(paths)
-    imported = import_annotations(project, paths, read=read)
+    imported = import_sources(project, read)
     if not (fresh or added or imported.n_images or imported.kept or imported.outlined or imported.predicted):
         known = [f"{path}: is in the project already" for path in paths if Path(path).is_dir()]
         imported = replace(imported, left_out=[*known, *imported.left_out])

@@ -8,16 +8,26 @@ from brule.annotating.project import Project
 from brule.data.discovery import PROJECT_FILE
 
 
+def missing_folders(project: Project) -> list[str]:
+    """The folders of images that aren't there."""
+    return [str(folder.path) for folder in project.settings.folders if not os.path.isdir(folder.path)]
+
+
+def kept_without_images(project: Project) -> str:
+    """How many annotations are kept without their image, in words; empty if none are."""
+    lost = project.summaries.orphaned
+    return f"{lost} annotation{' is' if lost == 1 else 's are'} kept" if lost else ""
+
+
 def missing_notes(project: Project) -> list[str]:
     """What isn't there of a project's images, a plain sentence each; empty if all is there."""
     found = []
-    gone = [str(folder.path) for folder in project.settings.folders if not os.path.isdir(folder.path)]
+    gone = missing_folders(project)
     if gone:
         are = "the folder of images {} isn't there" if len(gone) == 1 else "the folders of images {} aren't there"
         found.append(f"{are.format(', '.join(gone))}: move it back, or change its path in {project.folder / PROJECT_FILE}")
-    lost = project.summaries.orphaned
-    if lost:
-        found.append(f"{lost} annotation{' is' if lost == 1 else 's are'} kept whose images aren't there")
+    if lost := kept_without_images(project):
+        found.append(f"{lost} whose images aren't there")
     return found
 
 

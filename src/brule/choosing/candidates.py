@@ -59,8 +59,9 @@ class Candidates:
             DataError: a bad file.
         """
         known = set(image_keys(sample.path for sample in annotated))
-        others = [sample for sample in samples if image_keys([sample.path])[0] not in known]
-        every = _one_per_image([*others, *annotated])
+        keys = image_keys(sample.path for sample in samples) if known else [""] * len(samples)
+        others = [sample for sample, key in zip(samples, keys, strict=True) if key not in known]
+        every = one_per_image([*others, *annotated])
         bad = list(samples.bad)
         if detector is not None:
             every = _located(every, detector, skip_bad=skip_bad, progress=finding)
@@ -68,8 +69,8 @@ class Candidates:
         size, scale = (_SIDE, CROP_SCALE) if detector is None else _crop_of(detector)
         cache = build_cache(samples.replaced(every), size, scale=scale, skip_bad=skip_bad, progress=progress)
         cache = replace(cache, bad=BadFiles([*bad, *cache.bad], skip=True))
-        keys = image_keys(sample.path for sample in cache.samples)
-        own = np.array([k for k, key in enumerate(keys) if key in known], dtype=np.int64)
+        paths = {sample.path for sample in annotated}
+        own = np.array([k for k, sample in enumerate(cache.samples) if sample.path in paths], dtype=np.int64)
         return cls(cache, own, detector)
 
     @property
@@ -97,7 +98,8 @@ def _crop_of(detector: LandmarkDetector) -> tuple[int, float]:
     return detector.config_.crop.image_size, detector.config_.crop.scale
 
 
-def _one_per_image(samples: Iterable[Sample]) -> list[Sample]:
+def one_per_image(samples: Iterable[Sample]) -> list[Sample]:
+    """The first sample of each image."""
     first: dict[Path, Sample] = {}
     for sample in samples:
         first.setdefault(sample.path, sample)
@@ -110,9 +112,7 @@ def _located(samples: list[Sample], detector: LandmarkDetector, *, skip_bad: boo
     truth = {sample.path: sample.points for sample in samples}
     found: dict[Path, Sample] = {}
     for rows, landmarks in detector.iter_predict(SampleList(bare), skip_bad=skip_bad):
-        assert landmarks.box is not None
-        angles = np.zeros(len(rows)) if landmarks.angle is None else landmarks.angle.double().numpy()
-        for sample, box, angle in zip(rows, landmarks.box.tolist(), angles.tolist(), strict=True):
+        for sample, box, angle in zip(rows, landmarks.box.tolist(), landmarks.angle.tolist(), strict=True):
             if sample.box is None and np.isfinite(box).all():
                 sample = replace(sample, box=tuple(box), angle=angle)
             found[sample.path] = replace(sample, points=truth[sample.path])

@@ -87,8 +87,8 @@ def measure_choice(
         raise DataError(f"expected shapes ({len(points)}, N, 2), one for each image, got {truth.shape}")
     whole = np.flatnonzero(np.isfinite(truth).reshape(len(truth), -1).all(axis=1))
     own, known = np.flatnonzero(np.isin(whole, chosen)), np.flatnonzero(np.isin(whole, known))
-    if len(own) == 0:
-        raise DataError(f"expected complete annotations of the chosen images, 0 of {len(chosen)} have one")
+    if len(own) == 0 or len(whole) < len(chosen):
+        raise DataError(f"expected complete annotations of the chosen images, {len(own)} of {len(chosen)} have one")
     flat = 100 * truth[whole].reshape(len(whole), -1)
     among = _draws(generator, np.arange(len(whole)), known, count=len(own), draws=draws)
     scale = 1 / np.sqrt(truth.shape[1])  # from the length of a whole shape to the root mean square of a landmark

@@ -98,7 +98,7 @@ def annotate(
 def _opened(folder: Path, images: list[str], template: str | None, *, outline_points: int | None, page: bool) -> Project:
     """Open the project, with what is to be added to it; a project that a server has open isn't changed."""
     from brule.annotating import Project, Template, named_template
-    from brule.annotating.importing import read_annotations
+    from brule.annotating.importing import read_sources
     from brule.annotating.lock import refuse_if_open
     from brule.annotating.missing import missing_notes
     from brule.annotating.settings import Settings
@@ -108,13 +108,13 @@ def _opened(folder: Path, images: list[str], template: str | None, *, outline_po
         _need_web()
     if page or images or template is not None or outline_points is not None:
         refuse_if_open(folder)
-    own, read = None if template is None else named_template(template), read_annotations(images)
+    own, read = None if template is None else named_template(template), read_sources(images)
     new = not (folder / PROJECT_FILE).exists()
     read.check((own or Template()) if new else Settings.read(folder).template)  # before anything is added
     project = Project(folder, images, template=own)
     for text in missing_notes(project):
         note(text)
-    _import(project, images, read)
+    _import(project, read)
     if outline_points is not None:
         _place_outlines(project, outline_points)
     return project
@@ -129,10 +129,10 @@ def _predict(project: Project, run: Path) -> int:
     return 0
 
 
-def _import(project: Project, paths: list[str], read: Sources) -> None:
-    from brule.annotating.importing import import_annotations
+def _import(project: Project, read: Sources) -> None:
+    from brule.annotating.importing import import_sources
 
-    found = import_annotations(project, paths, read=read)
+    found = import_sources(project, read)
     if found.n_images:
         note(f"imported the annotations of {found.n_images} images")
     if found.predicted:

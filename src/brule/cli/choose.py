@@ -145,11 +145,12 @@ def _choose(
 def _candidates(
     paths: list[str], labelled: list[str], detector: LandmarkDetector | None, *, measure: bool, skip_bad: bool
 ) -> Candidates:
-    from brule.choosing.candidates import Candidates
+    from brule.choosing.candidates import Candidates, one_per_image
     from brule.data import SampleList, read_samples
     from brule.data.training_data import log_missing_boxes, log_remarks
 
     samples = read_samples(paths, require_points=measure, skip_bad=skip_bad)
+    samples = samples.replaced(one_per_image(samples))
     log_remarks(samples)
     annotated = read_samples(labelled, require_points=True, skip_bad=skip_bad) if labelled else SampleList()
     if not measure:

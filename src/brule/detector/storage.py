@@ -117,17 +117,19 @@ def _write_parts(folder: Path, stored: Stored) -> None:
     write_safetensors(folder / WEIGHTS, tensors, {"format": FORMAT})
     if trained.decoder is not None:
         write_safetensors(folder / DECODER, dict(trained.decoder.state_dict()), {"format": FORMAT})
-    if known.locator is not None:
-        write_safetensors(folder / LOCATOR, known.locator.state()[0], {"format": FORMAT})
+    weights, locator = (None, None) if known.locator is None else known.locator.state()
+    if weights is not None:
+        write_safetensors(folder / LOCATOR, weights, {"format": FORMAT})
     stored.training_images.write(folder)
     if stored.appearance is not None:
         stored.appearance.write(folder)
-    write_text(folder / DESCRIPTION, json.dumps(_description(stored), indent=2) + "\n", flush=True)
+    write_text(folder / DESCRIPTION, json.dumps(_description(stored, locator), indent=2) + "\n", flush=True)
     if stored.calibration is not None:
         write_calibration(folder, stored.calibration)
 
 
-def _description(stored: Stored) -> dict[str, Any]:
+def _description(stored: Stored, locator: dict[str, Any] | None) -> dict[str, Any]:
+    """The content of the JSON file; ``locator`` are the facts of the locator, if there is one."""
     trained, known = stored.trained, stored.whereabouts
     description: dict[str, Any] = {
         "format": FORMAT,
@@ -144,7 +146,7 @@ def _description(stored: Stored) -> dict[str, Any]:
         "frame": None if stored.frame is None else asdict(stored.frame),
         "boxed": known.boxed or None,
         "framing": None if known.framing is None else known.framing.facts(),
-        "locator": None if known.locator is None else known.locator.state()[1],
+        "locator": locator,
         "scorer": None if known.scorer is None else known.scorer.facts(),
     }
     return description | {key: value for key, value in optional.items() if value is not None}

@@ -142,7 +142,7 @@ def check_description(path: Path) -> None:
         content = read_json(description, "the description of an exported file")
     except DataError:
         content = None
-    if not (isinstance(content, dict) and str(content.get("format", "")).startswith("brule-") and "onnx" in content["format"]):
+    if not (isinstance(content, dict) and str(content.get("format")).startswith("brule-onnx-")):
         raise ConfigError(f"{path}: its description would replace {description}, which is another file; choose another name")
 
 

@@ -73,12 +73,11 @@ def free_support_barycenter(
         tensor([[0.5000, 0.5000],
                 [1.5000, 0.5000]])
     """
-    indexed = [_checked(points, k) for k, points in enumerate(sets)]
+    indexed = [checked_set(points, k) for k, points in enumerate(sets)]
     if not indexed:
         raise BruleError("barycenter: expected at least one shape, got an empty list")
     share = _shares(weights, len(indexed))
-    sizes = [len(points) for points in indexed]
-    n = n_points if n_points is not None else max(sorted(set(sizes)), key=sizes.count)
+    n = n_points if n_points is not None else commonest_size(indexed)
     if n < 1:
         raise BruleError(f"n_points: expected a positive number, got {n}")
     runs = [_descend(start, indexed, share) for start in _starts(indexed, n, seed)]
@@ -90,7 +89,7 @@ def free_support_barycenter(
 
 def _descend(start: Tensor, indexed: list[Tensor], share: np.ndarray) -> Barycenter:
     """Alternate plans and barycentric projections until the objective stops falling."""
-    clouds = [own[_present(own)] for own in indexed]
+    clouds = [own[present(own)] for own in indexed]
     points = start
     plans, objective = _transported(points, indexed, share)
     history = [objective]
@@ -112,7 +111,7 @@ def _descend(start: Tensor, indexed: list[Tensor], share: np.ndarray) -> Barycen
 def _transported(points: Tensor, indexed: list[Tensor], share: np.ndarray) -> tuple[list[Tensor], float]:
     """The plans to the present points of all sets, and the objective at these points."""
     plans = [_plan(points, own) for own in indexed]
-    costs = [(plan * torch.cdist(points, own[_present(own)]).square()).sum() for plan, own in zip(plans, indexed, strict=True)]
+    costs = [(plan * torch.cdist(points, own[present(own)]).square()).sum() for plan, own in zip(plans, indexed, strict=True)]
     return plans, sum(float(s) * float(cost) for s, cost in zip(share, costs, strict=True))
 
 
@@ -120,7 +119,7 @@ def _plan(points: Tensor, own: Tensor) -> Tensor:
     """The plan ``(N, M)`` to the M present points of a set; a partial one if N would be there were none missing."""
     from scipy.optimize import linear_sum_assignment
 
-    n, cloud = len(points), own[_present(own)]
+    n, cloud = len(points), own[present(own)]
     if len(own) != n or len(cloud) == n:
         return transport_plan(points[None], cloud[None])[0]
     plan = torch.zeros(n, len(cloud), dtype=points.dtype)
@@ -134,12 +133,12 @@ def _starts(indexed: list[Tensor], n: int, seed: int) -> list[Tensor]:
     generator = np.random.default_rng(seed)
     fitting = [points for points in indexed if len(points) == n]
     if not fitting:
-        union = torch.cat([points[_present(points)] for points in indexed])
+        union = torch.cat([points[present(points)] for points in indexed])
         # With replacement only where the sets together are too few; a little noise then keeps the points apart.
         picks = [generator.choice(len(union), n, replace=len(union) < n) for _ in range(3)]
         scale = 1e-3 * float(union.std(0).mean())
         return [union[pick] + scale * torch.as_tensor(generator.standard_normal((n, 2))) for pick in picks]
-    whole = [points for points in fitting if _present(points).all()]
+    whole = [points for points in fitting if present(points).all()]
     candidates = whole or _filled(fitting)
     count = _MAX_STARTS if n <= _LARGE else _FEWER_STARTS
     if len(candidates) <= count:
@@ -166,28 +165,39 @@ def _in_index_order(points: Tensor, indexed: list[Tensor], share: np.ndarray) ->
         return points
     votes = np.zeros((n, n))  # points, indices
     for s, own in voters:
-        votes[:, _present(own).numpy()] += s * _plan(points, own).numpy()
+        votes[:, present(own).numpy()] += s * _plan(points, own).numpy()
     point, index = linear_sum_assignment(votes, maximize=True)
     ordered = torch.empty_like(points)
     ordered[torch.as_tensor(index)] = points[torch.as_tensor(point)]
     return ordered
 
 
-def _present(points: Tensor) -> Tensor:
+def commonest_size(sets: Sequence[Tensor]) -> int:
+    """The commonest number of points among sets, missing ones counted; of several, the smallest."""
+    sizes = [len(points) for points in sets]
+    return max(sorted(set(sizes)), key=sizes.count)
+
+
+def present(points: Tensor) -> Tensor:
+    """``(N,)``: which points of a set ``(N, 2)`` aren't missing."""
     return ~torch.isnan(points).any(-1)
 
 
-def _checked(points: Tensor, k: int) -> Tensor:
-    """One set as float64 on the CPU; both coordinates of a missing point are NaN."""
+def checked_set(points: Tensor, k: int) -> Tensor:
+    """The set number k as float64 on the CPU; both coordinates of a missing point are NaN.
+
+    Raises:
+        BruleError: it isn't ``(N, 2)``, holds infinity, or all its points are missing.
+    """
     own = torch.as_tensor(points).double().cpu()
     if own.ndim != 2 or own.shape[1] != 2 or len(own) == 0:
         raise BruleError(f"barycenter: expected shapes of (N, 2) points, shape {k} is {tuple(own.shape)}")
     if torch.isinf(own).any():
         raise BruleError(f"barycenter: shape {k} holds infinity; a missing point is NaN")
-    present = _present(own)
-    if not present.any():
+    there = present(own)
+    if not there.any():
         raise BruleError(f"barycenter: all {len(own)} points of shape {k} are missing; leave it out")
-    return torch.where(present[:, None], own, torch.nan)
+    return torch.where(there[:, None], own, torch.nan)
 
 
 def _shares(weights: Sequence[float] | None, count: int) -> np.ndarray:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from brule.errors import BruleError
-from brule.transport.barycenter import Barycenter, free_support_barycenter
+from brule.transport.barycenter import Barycenter, checked_set, commonest_size, free_support_barycenter, present
 from brule.transport.distance import wasserstein2_squared
 
 _ROUNDS = 20
@@ -39,10 +38,11 @@ def grouped_barycenters(
     """
     if not 1 <= count <= len(sets):
         raise BruleError(f"barycenters: expected 1 to {len(sets)} groups, as many as there are shapes, got {count}")
-    n = n_points or max(sorted({len(own) for own in sets}), key=[len(own) for own in sets].count)
+    indexed = [checked_set(own, k) for k, own in enumerate(sets)]
+    n = commonest_size(indexed) if n_points is None else n_points
     if count == 1:
         return [free_support_barycenter(sets, n_points=n, seed=seed)], [0] * len(sets)
-    clouds = [own[~torch.isnan(own).any(-1)] for own in (torch.as_tensor(own).double().cpu() for own in sets)]
+    clouds = [own[present(own)] for own in indexed]
     centres = _start(clouds, count, np.random.default_rng(seed))
     labels: np.ndarray | None = None
     for _ in range(_ROUNDS):

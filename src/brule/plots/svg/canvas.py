@@ -261,6 +261,11 @@ def number(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
+def hundredths(value: float) -> str:
+    """A number with two digits after the point at most."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
 def share(value: float) -> str:
     """A share between 0 and 1 in percent."""
     return f"{100 * value:.3g} %"
@@ -279,5 +284,5 @@ def path_data(points: ArrayLike) -> str:
 
 def _written(value: object) -> str:
     if isinstance(value, float | np.floating):
-        return f"{float(value):.2f}".rstrip("0").rstrip(".")
+        return hundredths(float(value))
     return escape(str(value))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from brule.arrays import Array, evenly_spread, share_at_most
 from brule.errors import DataError
-from brule.plots.svg.canvas import FLOOR, LINE, SOFT, LegendEntry, Plot, framed, nice_end, series_colour, share
+from brule.plots.svg.canvas import FLOOR, LINE, SOFT, LegendEntry, Plot, framed, hundredths, nice_end, series_colour, share
 
 SAMPLES = 240
 _DASHES = ("5 4", "1.5 3.5")  # of the first floor and of those after it
@@ -109,9 +109,7 @@ def _mark_limits(plot: Plot, limits: Sequence[float]) -> None:
         x = plot.x.at(limit)
         plot.canvas.add("line", x1=x, x2=x, y1=plot.y.start, y2=plot.y.end, stroke=SOFT, stroke_dasharray="2 3", opacity=0.7)
         plot.canvas.add("line", x1=x, x2=x, y1=plot.y.start, y2=plot.y.start + 4, stroke=LINE)
-        plot.canvas.text(
-            x, plot.y.end - 3, f"{limit:.2f}".rstrip("0").rstrip(".") + "\u00a0%", text_anchor="middle", fill=SOFT, font_size=11
-        )
+        plot.canvas.text(x, plot.y.end - 3, f"{hundredths(limit)}\u00a0%", text_anchor="middle", fill=SOFT, font_size=11)
 
 
 def _at(x: Array, y: Array, where: float) -> float:

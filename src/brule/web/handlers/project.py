@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from brule.annotating.exporting import described_formats
-from brule.annotating.folders import ImageEntry, ImageFolder, image_id
+from brule.annotating.folders import ImageEntry, image_id
 from brule.annotating.importing import add_images
-from brule.annotating.missing import missing_notes
+from brule.annotating.missing import kept_without_images, missing_folders, missing_notes
 from brule.annotating.outlines import contour_from_outlines
-from brule.annotating.project import UPLOADS
+from brule.annotating.project import UPLOADS, Project
 from brule.annotating.symmetry import project_pairs
 from brule.annotating.template import BUILT_IN, template_from
 from brule.coordinates import pixels_to_unit
@@ -42,7 +41,7 @@ def described(page: Page) -> dict[str, Any]:
     return {
         "name": settings.name,
         "folder": str(project.folder),
-        "images": [_shown(folder, project.summaries.orphaned) for folder in settings.folders],
+        "images": _shown_folders(project),
         "problems": missing_notes(project),
         "n_images": len(project.entries),
         "empty": not project.entries,
@@ -68,12 +67,11 @@ def described(page: Page) -> dict[str, Any]:
     }
 
 
-def _shown(folder: ImageFolder, orphaned: int) -> str:
-    """A folder of images as the page lists it."""
-    if os.path.isdir(folder.path):
-        return str(folder.path)
-    lost = f"; {orphaned} annotation{' is' if orphaned == 1 else 's are'} kept without images" if orphaned else ""
-    return f"{folder.path} (isn't there{lost})"
+def _shown_folders(project: Project) -> list[str]:
+    """The folders of images as the page lists them."""
+    gone, lost = set(missing_folders(project)), kept_without_images(project)
+    why = f" (isn't there; {lost} without images)" if lost else " (isn't there)"
+    return [path + why if path in gone else path for path in (str(folder.path) for folder in project.settings.folders)]
 
 
 def template_json(page: Page) -> dict[str, Any]:
