@@ -70,7 +70,7 @@ class Result:
         iterations: that it made.
         seconds: of training.
         error: NME on the validation images in their given boxes, in percent.
-        floor: that of the constant answer.
+        floor: that of the constant prediction.
     """
 
     arm: str
@@ -130,7 +130,7 @@ def table(results: Sequence[Result]) -> str:
         pace = median(own.seconds / own.iterations for own in runs)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {pace:.3f} |")
     floor = median(own.floor for own in results)
-    return "\n".join(lines) + f"\n\nNME, median over seeds (iterations); constant answer (floor): {floor:.2f} %.\n"
+    return "\n".join(lines) + f"\n\nNME, median over seeds (iterations); constant prediction (floor): {floor:.2f} %.\n"
 
 
 def _cell(runs: Sequence[Result]) -> str:

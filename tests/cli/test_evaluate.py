@@ -26,7 +26,7 @@ def test_figures_with_their_floors(brule, trained: Path, faces: Path, tmp_path: 
     assert (content["boxes"], given["boxes"]) == ("none", "given")
     assert abs(given["nme"] - given["floor_barycenter_nme"]) < 2 and given["floor_nme"] == content["floor_nme"]
     assert {"median_nme", "found", "nme_px"} <= set(content) and content["w1"] <= content["nme"]
-    assert "no better than that constant answer" in found.out and "6 annotated images are few" in found.out
+    assert "no better than that constant prediction" in found.out and "6 annotated images are few" in found.out
     for text in ("NME", "W₁", "AUC at 8 %", "failures above 10 %", "given boxes", "mean shape", "1.3", "64 px", "seed"):
         assert text in found.out
     assert Image.open(look).width > 500

@@ -48,7 +48,7 @@ def test_figures_stand_beside_the_floor(saved: Path, tmp_path: Path) -> None:
     ((name, text),) = ModelCard.read(tmp_path / "measured").figures
     scores = measured.first.scores
     assert name == "held-out" and "4 objects (whole images)" in text
-    assert f"NME {scores.nme:.2f} %" in text and f"constant answer (floor) {scores.floor_nme:.2f} %" in text
+    assert f"NME {scores.nme:.2f} %" in text and f"constant prediction (floor) {scores.floor_nme:.2f} %" in text
 
 
 def test_the_page_is_one_that_hubs_read(saved: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_run_is_passed_on_without_its_leftovers(detector: LandmarkDetector, tm
     card = ModelCard.read(shared)
     ((_, text),) = [row for row in card.figures if row[0] == "test"]
     assert text.startswith("NME 5.00 % on 7 objects (inside the true boxes), median 4.00 %, found 90 %, W₁ 4.50 %")
-    assert "constant answer (floor) 19.00 %" in text and card.facts["trained_on"]["device"] == "cuda"
+    assert "constant prediction (floor) 19.00 %" in text and card.facts["trained_on"]["device"] == "cuda"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def _say_report(report: ComparisonReport) -> None:
     figures = [(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates)) for name in report.figures]
     if report.given:
         figures.append(("NME, given boxes", *("  ".join(estimate_text("nme", one)) for one in report.given.values())))
-    figures.append(("constant answer (floor), NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates)))
+    figures.append(("constant prediction (floor), NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates)))
     tests = []
     for name, pairs in report.differences.items():
         for one in pairs:

@@ -183,7 +183,7 @@ def _measure(output: Path, detector: LandmarkDetector, record: RunRecord) -> Non
     write_json(output / "evaluation.json", figures)
     draw_predictions(detector, samples, measured, path=output / "predictions.png")
     verdict = (
-        f"{measured.verdict()} The target is half of the constant answer's error, {target:.2f} %: "
+        f"{measured.verdict()} The target is half of the constant prediction's error, {target:.2f} %: "
         f"{'reached' if reached else 'NOT reached'}."
     )
     steps = _next_steps(output)

@@ -1,4 +1,4 @@
-"""``brule evaluate``: how good a detector is on annotated images, compared with a constant answer."""
+"""``brule evaluate``: how good a detector is on annotated images, compared with a constant prediction."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def evaluate(
     The first figures are those of `brule predict` on whole images without boxes; beside them are those inside the true boxes
     ("given boxes"), which new images don't have. Prints the normalised mean error (NME) with its 95 % interval and in
     pixels, the median, the share of objects found, and the permutation-free error W₁; for faces, too, the area under the
-    cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is a constant answer (a baseline) that
+    cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is a constant prediction (a baseline) that
     ignores the image: the mean of the annotated shapes, placed in the true box. A detector that is no better has learnt
     nothing.
 

@@ -19,7 +19,7 @@ def info(run: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] = F
     """Show what a detector is, what it was trained on, how good it is, and what it reveals of its training images.
 
     The same is in the `README.md` of a saved detector, its model card. Counts and figures, never images. Figures are those of
-    `brule evaluate`, with the floor (the error of a constant answer) beside them. docs/model-cards.md explains each line.
+    `brule evaluate`, with the floor (the error of a constant prediction) beside them. docs/model-cards.md explains each line.
 
     **Examples**
 

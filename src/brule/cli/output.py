@@ -129,11 +129,11 @@ def say_commands(lines: Sequence[tuple[str, str]]) -> None:
 
 
 def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
-    """Print the figures beside those of a constant answer, the result in plain words, and how it was measured."""
+    """Print the figures beside those of a constant prediction, the result in plain words, and how it was measured."""
     from brule.evaluation.reports import figure_rows
 
     table = PlainTable(padding=(0, 2, 0, 0), header_style="bold")
-    for index, column in enumerate(["", *measured.evaluations, "constant\nanswer\n(floor)"]):
+    for index, column in enumerate(["", *measured.evaluations, "constant\nprediction\n(floor)"]):
         table.add_column(Text(column), no_wrap=True, vertical="bottom", style="bold" if index == 1 else "")
     for row in figure_rows(measured):
         first, *others = row.values

@@ -37,7 +37,7 @@ def report_facts(detector: FittedDetector, record: RunRecord | None, measured: M
     return [
         ("images", str(measured.first.scores.n)),
         ("errors in % of", measured.first.scores.normaliser),
-        ("constant answer (floor)", f"the {measured.first.floor_name} of the annotated shapes, placed in the true box"),
+        ("constant prediction (floor)", f"the {measured.first.floor_name} of the annotated shapes, placed in the true box"),
         ("whole images", detector.whereabouts_.describe()),
         ("given boxes", f"square about the true box, side {config.crop.scale:g} × its longer side"),
         ("resolution", f"{config.crop.image_size} px"),

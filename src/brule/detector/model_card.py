@@ -20,7 +20,7 @@ _MARK = "<!-- written by brule; remove this line to keep a text of your own -->"
 _NOT_RECORDED = "not recorded"
 _PROTOCOL = (
     "NME is the mean distance of a landmark from its true place, in % of the distance named. The floor is the NME of a "
-    "constant answer: the mean of the annotated shapes, placed in the true box. docs/evaluation.md defines every figure."
+    "constant prediction: the mean of the annotated shapes, placed in the true box. docs/evaluation.md defines every figure."
 )
 _USE = "\n".join(
     [

@@ -67,7 +67,7 @@ class Figures:
             text += f", W₁ {values['w1']:.2f} %"
         if "nme_px" in values:
             text += f", {values['nme_px']:.1f} px"
-        text += f"; constant answer (floor) {values['floor_nme']:.2f} %; in % of: {self.normaliser}"
+        text += f"; constant prediction (floor) {values['floor_nme']:.2f} %; in % of: {self.normaliser}"
         return text + (f"; inside the true boxes {self.given_nme:.2f} %" if self.given_nme is not None else "")
 
 

@@ -1,4 +1,4 @@
-"""How good predicted landmarks are: NME, W₁, AUC and failure rate, always beside those of a constant answer (the floor)."""
+"""How good predicted landmarks are: NME, W₁, AUC and failure rate, always beside those of a constant prediction (the floor)."""
 
 from brule.evaluation.comparison import PairedDifference, compare_errors, holm
 from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_coverage

@@ -1,4 +1,4 @@
-"""Evaluate a predictor on annotated crops, beside two constant answers: the mean shape and the barycenter."""
+"""Evaluate a predictor on annotated crops, beside two constant predictions: the mean shape and the barycenter."""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ class Measurement:
             text += f", with a mean error of {scores.nme_found:.2f} %"
         if self.whole is not None and self.given is not None:
             text += f". Inside the true boxes: {self.given.scores.nme:.2f} %"
-        text += f". A constant answer (floor), the {first.floor_name} in the true box, has {scores.floor_nme:.2f} %."
+        text += f". A constant prediction (floor), the {first.floor_name} in the true box, has {scores.floor_nme:.2f} %."
         if not first.beats_floor:
-            text += " This detector is no better than that constant answer."
+            text += " This detector is no better than that constant prediction."
         return text
 
     def to_dict(self) -> dict[str, Any]:

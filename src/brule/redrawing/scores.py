@@ -22,7 +22,7 @@ HEADER = ("", "this decoder", "a constant", "real images")
 
 @dataclass(frozen=True)
 class DecoderScores:
-    """What a decoder is worth on images that it hasn't learnt from, each figure beside that of a constant answer.
+    """What a decoder is worth on images that it hasn't learnt from, each figure beside that of a constant prediction.
 
     Attributes:
         l1: mean difference between the images and the same redrawn from their own landmarks and style, % of black to white.

@@ -48,8 +48,8 @@ class Arm:
 
 
 FLOOR = (
-    "Constant answer (floor): the mean of the run's annotated shapes (their barycenter if they differ in number of points), "
-    "placed in the true box"
+    "Constant prediction (floor): the mean of the run's annotated shapes (their barycenter if they differ in number of "
+    "points), placed in the true box"
 )
 
 
@@ -62,7 +62,7 @@ class Score:
         seed: of the run, its shapes included.
         nme: mean over the images, % of the normalising distance.
         w1: the same, free of indices.
-        floor_nme: of the constant answer (:data:`FLOOR`), on the same images.
+        floor_nme: of the constant prediction (:data:`FLOOR`), on the same images.
         errors: NME of every image.
         iterations: done.
         seconds: spent in training.
@@ -89,7 +89,7 @@ class Score:
 
     def line(self) -> str:
         """What a study prints when the run ends."""
-        given = f"NME {self.nme:.2f} %, W1 {self.w1:.2f} %, constant answer (floor) {self.floor_nme:.2f} %"
+        given = f"NME {self.nme:.2f} %, W1 {self.w1:.2f} %, constant prediction (floor) {self.floor_nme:.2f} %"
         if self.whole_nme is None or self.found is None:
             return f"{self.arm}, seed {self.seed}: {given}"
         whole = f"on whole images NME {self.whole_nme:.2f} %, {100 * self.found:.0f} % found"

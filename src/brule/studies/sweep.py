@@ -142,7 +142,7 @@ def report_sweep(
 def sweep_table(sweep: Sweep, scores: Sequence[Score]) -> str:
     """One row per value: NME of every seed, their median, mean W₁ and floor."""
     lines = [
-        f"| {sweep.name} | NME (%) per seed | median | mean W₁ (%) | constant answer, floor (%) | iterations |",
+        f"| {sweep.name} | NME (%) per seed | median | mean W₁ (%) | constant prediction, floor (%) | iterations |",
         "|---|---|---|---|---|---|",
     ]
     for value, found in _by_value(sweep, scores).items():

@@ -24,7 +24,7 @@ class MeasuredRow:
         n: images measured.
         nme: mean, % of ``normaliser``, with the two ends of its 95 % interval.
         w1: the same, free of indices.
-        floor_nme: of the constant answer: the mean of the annotated shapes, or their barycenter if they have no mean.
+        floor_nme: of the constant prediction: the mean of the annotated shapes, or their barycenter if they have no mean.
         normaliser: the distance that errors are divided by.
         n_shapes: annotated shapes learnt from.
         n_labelled: annotated images learnt from.
@@ -120,8 +120,8 @@ def measured_table(rows: Sequence[MeasuredRow]) -> str:
     lines = [
         "Measured here:",
         "",
-        "| run | data, images | NME (95 % interval) | W₁ | constant answer (floor) | in % of | shapes | annotated | unlabelled "
-        "| preset, seed, px | iterations, minutes, device |",
+        "| run | data, images | NME (95 % interval) | W₁ | constant prediction (floor) | in % of | shapes | annotated "
+        "| unlabelled | preset, seed, px | iterations, minutes, device |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -276,14 +276,14 @@ def _figures(report: ComparisonReport) -> Markup:
     limits = report.candidates[0].scores.limits
     drawn = html.chart(ced_chart(curves, floors=_floors(report.candidates), limits=limits), _CED_CAPTION)
     columns = [LABELS[name] for name in report.figures] + ["NME, given boxes"] * bool(given)
-    header = ["", *columns, "constant answer (floor)"]
+    header = ["", *columns, "constant prediction (floor)"]
     return html.section(
         "Side by side",
         html.table(header, rows, label="Figures of each detector", compact=True),
         html.side_by_side(drawn, *_regions(report)),
-        lead=f"Measured on {report.measured}. The best of each column is bold. The floor is the error of a constant answer: "
-        "the mean of each run's own annotated shapes, placed in the true box. The intervals of two detectors may overlap "
-        "although their difference is significant: the next section shows it.",
+        lead=f"Measured on {report.measured}. The best of each column is bold. The floor is the error of a constant "
+        "prediction: the mean of each run's own annotated shapes, placed in the true box. The intervals of two detectors may "
+        "overlap although their difference is significant: the next section shows it.",
     )
 
 
@@ -296,8 +296,8 @@ def _best(name: str, candidates: Sequence[Candidate]) -> set[str]:
 def _floors(candidates: Sequence[Candidate]) -> Mapping[str, Any]:
     first = candidates[0].found.floor.nme
     if all(np.allclose(one.found.floor.nme, first) for one in candidates):
-        return {"constant answer (floor)": first}
-    return {f"constant answer of {one.name}": one.found.floor.nme for one in candidates}
+        return {"constant prediction (floor)": first}
+    return {f"constant prediction of {one.name}": one.found.floor.nme for one in candidates}
 
 
 def _differences(report: ComparisonReport) -> Markup:

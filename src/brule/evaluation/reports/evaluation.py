@@ -169,7 +169,7 @@ def _tiles(measured: Measurement) -> Markup:
         Tile("Mean error (NME)", shown(mine, "nme")[0], f"{place}; {_interval(mine.estimate('nme'))}"),
         Tile("Found", shown(mine, "found")[0], "objects with a smaller error than the floor"),
         Tile(
-            f"Constant answer: the {first.floor_name} (floor)", f"{floor:.2f} %",
+            f"Constant prediction: the {first.floor_name} (floor)", f"{floor:.2f} %",
             f"inside the true box; the detector's error is {_ratio(mine.nme, floor)} of it",
         ),
         Tile("Images", f"{mine.n:,}", f"errors in % of: {mine.normaliser}"),
@@ -198,18 +198,18 @@ def _figures(measured: Measurement) -> Markup:
         [name, *(html.with_interval(*estimate_text("nme", one), strong=i == 0) for i, one in enumerate(both))]
         for name, both in first.by_distance.items()
     ]
-    figures = html.table(header, rows, label="Figures of the detector beside those of a constant answer", compact=True)
+    figures = html.table(header, rows, label="Figures of the detector beside those of a constant prediction", compact=True)
     other = html.table(
         ["NME, divided by", next(iter(measured.evaluations)), f"{first.floor_name} (floor)"], distances,
         label="NME by other distances", compact=True,
     )  # fmt: skip
     lead = (
-        f"The floor is a constant answer (a baseline): the {first.floor_name} of the annotated shapes, placed in the true box "
-        "of every object. What a detector has learnt is its advantage over that. In brackets: 95 % intervals (bootstrap over "
-        "images)."
+        f"The floor is a constant prediction (a baseline): the {first.floor_name} of the annotated shapes, placed in the true "
+        "box of every object. What a detector has learnt is its advantage over that. In brackets: 95 % intervals (bootstrap "
+        "over images)."
     )
     if not first.beats_floor:
-        lead = "This detector is no better than a constant answer. " + lead
+        lead = "This detector is no better than a constant prediction. " + lead
     return html.section(
         "How good it is",
         html.side_by_side(html.column(figures, other), html.chart(_ced(measured), _CED_CAPTION)),

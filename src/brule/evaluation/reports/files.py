@@ -83,7 +83,7 @@ def per_image_csv(found: Evaluation | Measurement) -> str:
 
     Columns: ``image`` (path), ``nme``, ``nme_px``, ``nme_mm`` (where images have a scale), ``w1`` (on whole images where that
     was measured), ``missed`` (1 where nothing was found), ``given_nme`` and ``given_w1`` (inside given boxes, where both were
-    measured), ``floor_nme`` and ``floor_w1`` (of the constant answer), ``mean_spread`` and ``max_spread`` (empty without
+    measured), ``floor_nme`` and ``floor_w1`` (of the constant prediction), ``mean_spread`` and ``max_spread`` (empty without
     spreads), ``uncertainty``, ``worst_landmark`` (0-based), ``worst_landmark_error``, ``missing`` (how many landmarks the truth
     lacks), ``distance_px`` (what errors are divided by, in pixels of the image), and ``nme_REGION`` for every region (empty
     where all of it is missing).

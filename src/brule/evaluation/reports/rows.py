@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def figure_rows(found: Evaluation | Measurement) -> list[Row]:
-    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside that of the floor (a constant answer)."""
+    """The figures of CONTRIBUTING, "Measuring honestly", as text, each beside that of the floor (a constant prediction)."""
     measured = Measurement.of(found)
     floor = measured.first.floor_scores
     return [

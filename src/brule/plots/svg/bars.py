@@ -34,7 +34,7 @@ _LINE = 13  # from one line of a name to the next
 
 
 def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | None = None) -> str:
-    """The error of each region as a bar with its interval, and a tick at that of a constant answer (the floor).
+    """The error of each region as a bar with its interval, and a tick at that of a constant prediction (the floor).
 
     Args:
         values: region → (mean error, lower end, upper end) in percent; a region of NaN gets no bar.
@@ -52,7 +52,7 @@ def region_chart(values: Mapping[str, Triple], *, floors: Mapping[str, float] | 
     marks = {name: floor for name, floor in (floors or {}).items() if math.isfinite(floor)}
     end = nice_end(1.02 * max([*(one[2] for one in known.values()), *marks.values(), 0.0]))
     legend = [LegendEntry("mean error with its 95 % interval", series_colour(0))]
-    legend += [LegendEntry("constant answer (floor)", FLOOR, "4 2")] if marks else []
+    legend += [LegendEntry("constant prediction (floor)", FLOOR, "4 2")] if marks else []
     top = 18 * len(legend) + 10
     height = top + _ROW * len(values)
     words = ", ".join(f"{name} {one[0]:.2f} %" for name, one in known.items())

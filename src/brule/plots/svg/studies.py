@@ -147,7 +147,7 @@ def learning_curves_chart(
 
 
 def _floor_entry(floor: float | None) -> list[LegendEntry]:
-    return [] if floor is None else [LegendEntry("constant answer (floor)", FLOOR, "5 4", f"{floor:.2f} %")]
+    return [] if floor is None else [LegendEntry("constant prediction (floor)", FLOOR, "5 4", f"{floor:.2f} %")]
 
 
 def _places(values: list[float | str]) -> tuple[list[float], bool]:
