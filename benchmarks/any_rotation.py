@@ -18,7 +18,7 @@ from PIL import Image
 from brule import LandmarkDetector
 from brule.data import Sample, SampleList
 from brule.data.synthetic import SyntheticScenes, synthetic_scenes
-from brule.locating import Detections, count_detections
+from brule.locating import DetectionCounts, count_detections
 
 SIZE = 256
 OBJECTS, SIDE = (1, 6), (0.2, 0.4)
@@ -41,10 +41,10 @@ def annotated(folder: Path, count: int) -> SampleList:
     return SampleList(samples)
 
 
-def counted(detector: LandmarkDetector, test: SyntheticScenes, **options: object) -> Detections:
+def counted(detector: LandmarkDetector, test: SyntheticScenes, **options: object) -> DetectionCounts:
     """Precision and recall over scenes."""
     found = detector.predict(list(test.images), objects="all", **options)  # type: ignore[arg-type]
-    total = Detections()
+    total = DetectionCounts()
     for k, truth in enumerate(test.points):
         own = found.of(k)
         total += count_detections(own.points.double().numpy(), truth.astype(np.float64), scores=own.score.numpy())

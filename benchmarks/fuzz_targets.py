@@ -159,10 +159,10 @@ def _images(folder: Path, content: Any) -> Iterator[Target]:
         _write_dicom(folder / "a.dcm", content[..., 0])
         yield Target("image a.dcm", folder, "a.dcm", partial(_load_image, "a.dcm"))
     if importlib.util.find_spec("av") is not None:
-        from brule.data.video import read_frames, write_film
+        from brule.data.video import read_frames, write_video
 
-        write_film(folder / "a.mp4", [image] * 5, rate=25)
-        yield Target("film", folder, "a.mp4", lambda path: list(read_frames(path / "a.mp4")))
+        write_video(folder / "a.mp4", [image] * 5, rate=25)
+        yield Target("video", folder, "a.mp4", lambda path: list(read_frames(path / "a.mp4")))
 
 
 def _write_dicom(path: Path, values: Any) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from brule.annotating.examples import Example
 from brule.annotating.features import LearntFeatures
-from brule.annotating.guessing import Example, GuessModel, mean_guess
+from brule.annotating.guessing import GuessModel, mean_guess
 from brule.annotating.imagenet import Features, available
 from brule.annotating.template import BUILT_IN
 from brule.data import read_samples

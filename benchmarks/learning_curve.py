@@ -25,9 +25,9 @@ from pathlib import Path
 from statistics import median
 
 from brule.data.synthetic import write_synthetic_faces
-from brule.detector import CHECKPOINT
 from brule.plots import save_picture
 from brule.plots.svg import learning_curves_chart
+from brule.tracking.run_files import CHECKPOINT
 from brule.tracking.run_state import RunState
 
 DRAWN, SIDE = 1500, 96  # faces and their side in pixels, where no data is given; a tenth is for validation

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.locating DIR`` takes a folder of annotated images (any format that brule reads), draws ten of the
 training images for each seed, learns a locator from them and from the other training images without their labels, and
-searches the images held out, and training images that weren't learnt from. An answer is right if its centre lies within
-25 % of the object's longer side and its size within 30 %.
+searches the images held out, and training images that weren't learnt from. A detection is right if its centre is off by at most
+25 % of the object's longer side, and its size by at most 30 %.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from brule.data import Sample, landmark_box, load_image, read_samples, split_by_name
-from brule.locating import LocatorSettings, agrees, from_boxes, learn_locator
+from brule.locating import Locator, LocatorSettings, agrees, from_boxes, learn_locator
 
 
-def shares(locator: object, samples: list[Sample]) -> tuple[float, float, float]:
-    """Shares of images whose first, and one of whose first three answers is right; milliseconds an image, decoded."""
+def shares(locator: Locator, samples: list[Sample]) -> tuple[float, float, float]:
+    """Percentage of images whose best detection is right, and with a right one among the best three; milliseconds per image."""
     images = [load_image(sample.path) for sample in samples]
     start = time.perf_counter()
-    found = locator.locate(images, most=3)  # type: ignore[attr-defined]
+    found = locator.locate(images, most=3)
     milliseconds = 1000 * (time.perf_counter() - start) / len(images)
     first, three = [], []
     for k, sample in enumerate(samples):
@@ -52,7 +52,7 @@ def main() -> None:
     settings = replace(LocatorSettings(unlabelled=asked.unlabelled), **named)  # type: ignore[arg-type]
     everything = read_samples([asked.data])
     split = split_by_name([sample for sample in everything if sample.crop() is not None])
-    print("| seed | learnt in | images | first answer right | one of three right | ms an image |")
+    print("| seed | learnt in | images | first detection right | one of three right | ms per image |")
     print("|---" * 6 + "|")
     for seed in range(asked.seeds):
         order = np.random.default_rng(seed).permutation(len(split.train))

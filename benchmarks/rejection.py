@@ -1,9 +1,9 @@
-"""Whether a detector flags its wrong answers: on photographs, on the same with the object hidden, and on drawn scenes.
+"""Whether a detector flags its wrong detections: on photographs, on the same with the object hidden, and on drawn scenes.
 
-``python -m benchmarks.rejection RUN DATA`` takes a run that learnt from images like DATA, one object each. An answer is wrong
-if its error is no smaller than the floor's (the mean shape placed in the true box); in a picture without an object every
-answer is wrong. The objects are hidden by :func:`brule.locating.painted_over`, with other random numbers than in training, and
-by a flat rectangle. Half of the drawn scenes are empty; the others show one face.
+``python -m benchmarks.rejection RUN DATA`` takes a run that learnt from images like DATA, one object each. A detection is
+wrong if its error is no smaller than the floor's (the mean shape placed in the true box); in a picture without an object every
+detection is wrong. The objects are hidden by :func:`brule.locating.painted_over`, with other random numbers than in training,
+and by a flat rectangle. Half of the drawn scenes are empty; the others show one face.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ def hidden_flat(image: Image.Image, points: Array) -> Image.Image:
 
 
 def judged(detector: LandmarkDetector, images: Sequence[Any], truth: Sequence[Array | None]) -> tuple[Array, Array]:
-    """Which answers are wrong, and which are flagged, one per image.
+    """Which detections are wrong, and which are flagged, one per image.
 
     Args:
         detector: a trained one.
         images: paths, or images in memory.
-        truth: the landmarks ``(N, 2)`` of each image; ``None`` where it has no object.
+        truth: the landmarks ``(N, 2)`` of each image in pixels; ``None`` if it has no object.
+
+    Returns:
+        Two arrays ``(B,)`` of booleans.
     """
     found = detector.predict(list(images))
     shapes = [shape for shape in truth if shape is not None]
@@ -86,7 +89,7 @@ def main() -> None:
         faces, clutter = (synthetic_scenes(SCENES, objects=count, seed=7) for count in (1, 0))
         parts["drawn scenes with a face"] = (list(faces.images), [np.asarray(one[0], np.float64) for one in faces.points])
         parts["drawn scenes without"] = (list(clutter.images), [None] * SCENES)
-    print("| images | wrong answers flagged | false alarms |\n|---|---|---|")
+    print("| images | wrong detections flagged | false alarms |\n|---|---|---|")
     results = {name: judged(detector, images, truth) for name, (images, truth) in parts.items()}
     for name, result in results.items():
         print(row(name, *result), flush=True)

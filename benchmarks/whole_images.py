@@ -1,4 +1,4 @@
-"""How a trained detector does on whole images: found by the best of its answers and among three, speed, and memory.
+"""How a trained detector does on whole images: found by its best detection and among three, speed, and memory.
 
 ``python -m benchmarks.whole_images RUN DATA`` takes the folder of a run and annotated images with one object each. *Found* is
 the share of images with an error below the floor: the mean shape placed in the true box.
@@ -21,7 +21,7 @@ from brule.data import Sample, SampleList, read_samples, split_by_name
 from brule.detector import Landmarks, measure_detector
 from brule.evaluation import Measurement, normaliser
 
-MAX_ANSWERS = 3  # answers per image
+MAX_DETECTIONS = 3  # per image
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Annotations:
 
     @classmethod
     def read(cls, data: str, *, part: str = "all") -> Annotations:
-        """Those of a folder: ``all``, the ``validation`` tenth, or the ``training`` images."""
+        """Annotated images of a folder: ``all``, the ``validation`` tenth, or the ``training`` images."""
         samples = read_samples([data], require_points=True)
         split = split_by_name(samples)
         chosen = {"all": list(samples), "validation": list(split.validation), "training": list(split.train)}[part]
@@ -49,11 +49,11 @@ class Annotations:
 
     @property
     def bare(self) -> SampleList:
-        """The images without anything that is known of them."""
+        """The same images without their annotations."""
         return self.samples.replaced(Sample(sample.path) for sample in self.samples)
 
     def errors(self, found: Landmarks) -> Array:
-        """``(M,)`` the error of each answer in percent, infinite where nothing was found."""
+        """``(M,)`` the error of each detection in percent, infinite if nothing was found."""
         return np.nan_to_num(self.percent(found.points.double().numpy(), found.image.numpy()), nan=np.inf)
 
     def percent(self, points: Array, image: Array | slice = slice(None)) -> Array:
@@ -63,16 +63,16 @@ class Annotations:
 
 
 def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:
-    """Rows of a table: the best answer, one of three, and the same detector inside the true boxes."""
+    """Rows of a table: the best detection, one of three, and the same detector inside the true boxes."""
     measured = measure_detector(detector, data.samples)
     assert measured.whole is not None and measured.given is not None
     whole, given = measured.whole.scores, measured.given.scores
-    three = detector.predict(data.bare, objects="all", most=MAX_ANSWERS, flagged="keep")
+    three = detector.predict(data.bare, objects="all", most=MAX_DETECTIONS, flagged="keep")
     best = np.full(len(data.points), np.inf)
     np.minimum.at(best, three.image.numpy(), data.errors(three))
     right = best < whole.floor_nme
     own = measured.given.errors[_found(measured)].mean()
-    rows = [("answers", "found", "NME of the found", "NME", "median")]
+    rows = [("detections", "found", "NME of the found", "NME", "median")]
     rows += [("---",) * 5]
     rows += [
         (
@@ -85,7 +85,7 @@ def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:
     ]
     rows += [
         (
-            f"{len(three) / len(best):.2f}, at most {MAX_ANSWERS}",
+            f"{len(three) / len(best):.2f}, at most {MAX_DETECTIONS}",
             f"{100 * right.mean():.1f} %",
             f"{best[right].mean():.2f} %",
             "",
@@ -105,7 +105,7 @@ def found_table(detector: LandmarkDetector, data: Annotations) -> list[str]:
 
 
 def _found(measured: Measurement) -> Array:
-    """Which images are found by the best answer."""
+    """``(B,)`` booleans: images whose object is found by the best detection."""
     assert measured.whole is not None
     missed = measured.whole.per_image.missed
     right = measured.whole.errors < measured.whole.scores.floor_nme

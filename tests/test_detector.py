@@ -19,9 +19,9 @@ import brule.training.loop as loop_module
 from brule import LandmarkDetector
 from brule.data import Sample, crop_box, crop_image, landmark_box, read_folder, read_samples, whole_image_crop, write_pts
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
-from brule.detector import CHECKPOINT, DESCRIPTION, WEIGHTS
 from brule.errors import BruleError, CheckpointError, ConfigError, DataError
 from brule.tracking.callbacks import Callback, Report
+from brule.tracking.run_files import CHECKPOINT, DESCRIPTION, WEIGHTS
 
 FACES = synthetic_faces(14, size=48)
 BOXES = [landmark_box(points) for points in FACES.points]

@@ -250,8 +250,8 @@ def file_lock(path: Path, *, waiting: Callable[[], object] = lambda: None) -> It
             vanished += 1
             if vanished == _ATTEMPTS:
                 raise
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
+        except (OSError, NotImplementedError) as error:  # the latter from filelock before version 4, without flock
+            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
                 raise
             held = False
             break

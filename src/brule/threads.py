@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 
 
 class _Threads:
@@ -39,6 +39,7 @@ class _Threads:
 
 
 _threads = _Threads()
+_here = local()  # of each thread: whether it belongs to a pool of single_threads
 
 
 def usable_cores() -> int:
@@ -47,8 +48,11 @@ def usable_cores() -> int:
 
 
 def available_threads() -> int:
-    """PyTorch's number of threads, whatever the pools of :func:`single_threads` have made of it for the moment."""
-    return _threads.count()
+    """How many threads the caller may compute with: PyTorch's number, whatever :func:`single_threads` has made of it for now.
+
+    It is one in a thread of such a pool: the others are at work beside it, and a pool of its own would be too many.
+    """
+    return 1 if getattr(_here, "single", False) else _threads.count()
 
 
 @contextmanager
@@ -62,12 +66,17 @@ def single_threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         count: threads of the pool.
         name: their names begin with it.
     """
-    import torch
-
+    pool = ThreadPoolExecutor(count, name, initializer=_compute_alone)
     _threads.enter()
-    pool = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         _threads.leave()
+
+
+def _compute_alone() -> None:
+    import torch
+
+    _here.single = True
+    torch.set_num_threads(1)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brule.annotating.features import CELLS, FeatureModel, Window, blobs, learn_image, most_probable, weighted_similarity
-from brule.annotating.guessing import Example, point_error
-from brule.annotating.statistics import Pose, ShapeStatistics
+from brule.annotating.examples import Example
+from brule.annotating.features import CELLS, FeatureModel, Window, blobs, learn_image, most_probable
+from brule.annotating.guessing import point_error
+from brule.annotating.statistics import Pose, ShapeStatistics, similarity
 from brule.errors import ConfigError
 
 CROSS = np.array([(0, -20), (20, 0), (0, 20), (-20, 5)], dtype=float)
@@ -34,10 +35,10 @@ def test_a_weighted_similarity() -> None:
     target = CROSS @ turn + (5, 7)
     spoilt = target.copy()
     spoilt[3] += 100  # has no weight
-    pose = weighted_similarity(CROSS, spoilt, np.array([1.0, 1.0, 1.0, 1e-9]))
+    pose = similarity(CROSS, spoilt, weights=np.array([1.0, 1.0, 1.0, 1e-9]))
     assert pose is not None
     np.testing.assert_allclose(pose(CROSS), target, atol=1e-3)
-    assert weighted_similarity(np.zeros((3, 2)), np.zeros((3, 2)), np.ones(3)) is None
+    assert similarity(np.zeros((3, 2)), np.zeros((3, 2)), weights=np.ones(3)) is None
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ def moved(tmp_path: Path) -> Path:
 
 
 def test_a_folder_that_was_moved_away_is_noted(moved: Path) -> None:
-    photos, file = moved.parent / "photos", moved / "project.json"
+    photos = moved.parent / "photos"
     assert missing_notes(Project(moved)) == [
-        f"the folder of images {photos} isn't there: move it back, or change its path in {file}",
+        f"the folder of images {photos} isn't there: move it back, or say in the page (Set up) where it is now",
         "2 annotations are kept whose images aren't there",
     ]
     (moved.parent / "elsewhere").rename(moved.parent / "photos")

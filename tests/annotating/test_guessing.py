@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from brule.annotating.examples import Example
 from brule.annotating.guessing import (
-    Example,
     GuessModel,
     _learnt,
     _maps,

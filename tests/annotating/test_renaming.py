@@ -14,8 +14,8 @@ from PIL import Image
 
 from brule.annotating import Mark, Marks, Project, Template
 from brule.annotating.predictions import FORMAT, Predictions, _order
-from brule.annotating.renaming import Renaming, columns
 from brule.annotating.rounds import detects, note_round
+from brule.data.renaming import Renaming, columns
 from brule.errors import DataError, OutputError
 
 OLD, NEW = Template(names=("a", "b")), Template(names=("A", "b"))

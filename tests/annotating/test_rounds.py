@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from brule.annotating import predictions as predictions_module
 from brule.annotating.jobs import Job
 from brule.annotating.predictions import FORMAT, Predictions, predict_project, predictions_file
 from brule.annotating.rounds import HeldOutErrors, held_out, note_round, trained_on, training_words
+from brule.errors import ConfigError
 
 NAMES = ("a", "b", "c")
 PLACES = np.array([(5.0, 5.0), (25.0, 6.0), (15.0, 15.0)])
@@ -81,6 +83,50 @@ def test_images_of_one_name_are_told_apart_by_the_note(tmp_path: Path) -> None:
     assert trained_on(project, "round-1") == {"x/1.png"}
     begun(project, "round-1", ["1", "1"])  # one more than noted: it may be any of that name
     assert trained_on(project, "round-1") == {"x/1.png", "y/1.png"}
+
+
+def started_from(project: Project, run: str, shapes: list[str], earlier: Path, **more: str) -> None:
+    begun(project, run, shapes)
+    file = project.folder / "runs" / run / "data.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "start_from": str(earlier), **more}))
+
+
+def test_images_of_the_detectors_that_a_round_started_from_are_not_held_out(tmp_path: Path) -> None:
+    project = project_of(tmp_path, ["a.png", "b.png", "c.png", "d.png", "e.png"])
+    for name in ("a.png", "b.png", "c.png", "d.png", "e.png"):
+        accept(project, name)
+    runs, elsewhere = project.folder / "runs", tmp_path / "elsewhere"
+    begun(project, "round-1", ["a"])
+    started_from(project, "round-2", ["b"], runs / "round-1")
+    started_from(project, "round-3", ["c"], runs / "round-2")
+    assert [trained_on(project, f"round-{k}") for k in (1, 2, 3)] == [
+        {"a.png"},
+        {"a.png", "b.png"},
+        {"a.png", "b.png", "c.png"},
+    ]
+    errors = held_out(project, predicted(project, "round-3"))
+    assert errors is not None and errors.n == 2  # d and e
+    elsewhere.mkdir()  # a detector that isn't the project's
+    (elsewhere / "data.json").write_text(json.dumps({"shapes": ["d"]}))
+    started_from(project, "round-4", ["c"], Path("elsewhere"), working_directory=str(tmp_path))
+    assert trained_on(project, "round-4") == {"c.png", "d.png"}
+    started_from(project, "round-1", ["a"], runs / "round-3")  # damaged: a circle
+    assert trained_on(project, "round-1") == {"a.png", "b.png", "c.png"}
+
+
+def test_a_round_that_begins_counts_the_images_of_the_one_before(tmp_path: Path) -> None:
+    """Also where the whole project was moved meanwhile."""
+    project = project_of(tmp_path, ["a.png", "b.png"])
+    accept(project, "a.png")
+    first, second = (project.folder / "runs" / f"round-{k}" for k in (1, 2))
+    begun(project, "round-1", ["a"])
+    project.undo(image_of(project, "a.png"), 1)
+    accept(project, "b.png")
+    note_round(project, second, start_from=first)
+    assert trained_on(project, "round-2") == {"a.png", "b.png"}
+    project.close()
+    project.folder.rename(tmp_path / "moved")
+    assert trained_on(Project(tmp_path / "moved"), "round-2") == {"a.png", "b.png"}
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"shapes": 3}', "{"])
@@ -147,6 +193,35 @@ def test_the_batch_size_is_left_to_training(tmp_path: Path) -> None:
     assert "--set" not in training_words(project, tmp_path / "run")
     words = training_words(project, tmp_path / "run", settings=["batch_size=3"])
     assert words[words.index("--set") :] == ["--set", "batch_size=3"]
+
+
+def test_a_time_limit_among_the_settings_takes_precedence(tmp_path: Path) -> None:
+    """``--time-limit`` would override it; 0 is no limit."""
+    project = project_of(tmp_path, ["a.png"])
+    accept(project, "a.png")
+    words = training_words(project, tmp_path / "run", minutes=20, settings=["time_limit=0", "iterations=500"])
+    assert "--time-limit" not in words and words[words.index("--set") + 1 :] == ["time_limit=0", "iterations=500"]
+    words = training_words(project, tmp_path / "run", minutes=20, settings=["iterations=500"])
+    assert words[words.index("--time-limit") + 1] == "20"
+    assert "--time-limit" not in training_words(project, tmp_path / "run", preset="paper")  # as the preset says
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no such lock")
+def test_a_command_that_another_process_runs_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it has begun just after it was looked for."""
+    import fcntl
+
+    job = Job(tmp_path, "train")
+    (tmp_path / "train.json").write_text('{"run": "round-1"}')
+    (tmp_path / "train.log").write_text("at work")
+    monkeypatch.setattr(job, "_runs", lambda: False)
+    started: list[object] = []
+    monkeypatch.setattr(jobs_module, "_started", lambda *given: started.append(given))
+    with (tmp_path / "train.lock").open("ab") as held:
+        fcntl.flock(held.fileno(), fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="already running"):
+            job.start(["train"], run="round-2")
+    assert not started and job.facts == {"run": "round-1"} and (tmp_path / "train.log").read_text() == "at work"
 
 
 def test_stopping_what_has_just_ended_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

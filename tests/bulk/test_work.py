@@ -87,6 +87,32 @@ def test_an_image_that_cannot_be_read_has_a_row_with_the_reason(run: Path, photo
         assert [error for error in rows["error"] if error] == [rows["error"][2]]
 
 
+def test_an_image_without_any_object_has_a_row_that_shows_it(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all objects asked for, a detector gives it no row."""
+    real = LandmarkDetector.iter_predict
+
+    def some(self: LandmarkDetector, images: object, **options: object):
+        for samples, landmarks in real(self, images, **options):
+            kept = [k for k, sample in enumerate(samples) if sample.name[-1] not in "27"]
+            yield [samples[k] for k in kept], landmarks.chosen(kept)
+
+    monkeypatch.setattr(LandmarkDetector, "iter_predict", some)
+    (photos / "face_000003.png").write_bytes(b"no image")
+    part = Part("part-000000", tuple(str(path) for path in sorted(photos.glob("*.png"))))
+    detector = LandmarkDetector.load(run, device="cpu")
+    counts = predict_part(detector, part, Place(str(tmp_path / "out")), options=PredictOptions(objects="all"))
+    assert counts == {"images": 9, "objects": 6, "errors": 1}
+    rows = table(tmp_path / "out")
+    assert [Path(name).name for name in rows["image"]] == [f"face_{k:06d}.png" for k in range(9)]
+    gone = [rows["image"].index(str(photos / f"face_00000{k}.png")) for k in (2, 7)]
+    assert [k for k in range(9) if not rows["found"][k]] == sorted([*gone, 3])
+    for k in gone:
+        assert rows["error"][k] is None and rows["width"][k] == 48 and rows["flagged"][k]
+        assert np.isnan(rows["points"][k]).all() and np.isnan(rows["score"][k])
+
+
 def test_an_image_elsewhere_that_is_missing_has_a_row_too(run: Path, photos: Path, tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     addresses = [f"memory://gone/{path.name}" for path in sorted(photos.glob("*.png"))]

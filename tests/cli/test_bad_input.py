@@ -234,27 +234,27 @@ def full_device(place: Place) -> tuple[object, ...]:
     return ("barycenter", place.data, "-o", "/dev/full")
 
 
-def no_film(place: Place) -> tuple[object, ...]:
+def no_video(place: Place) -> tuple[object, ...]:
     pytest.importorskip("av")
-    (place.root / "film.mp4").write_bytes(b"no film")
-    return ("predict", place.detector, place.root / "film.mp4", "-o", place.out)
+    (place.root / "video.mp4").write_bytes(b"no video")
+    return ("predict", place.detector, place.root / "video.mp4", "-o", place.out)
 
 
-def a_film_that_is_cut_off(place: Place) -> tuple[object, ...]:
+def a_video_that_is_cut_off(place: Place) -> tuple[object, ...]:
     pytest.importorskip("av")
-    from .test_film_places import head_first
+    from .test_video_places import head_first
 
-    path = head_first(place.root / "film.mp4", 30)
+    path = head_first(place.root / "video.mp4", 30)
     os.truncate(path, path.stat().st_size // 2)
     return ("predict", place.detector, path, "-o", place.out, "--no-overlays")
 
 
-def a_film_in_the_overlays_place(place: Place) -> tuple[object, ...]:
+def a_video_in_the_overlays_place(place: Place) -> tuple[object, ...]:
     pytest.importorskip("av")
-    from .test_film_places import head_first
+    from .test_video_places import head_first
 
     (place.out / "overlays").mkdir(parents=True)
-    return ("predict", place.detector, head_first(place.out / "overlays" / "film.mp4", 3), "-o", place.out)
+    return ("predict", place.detector, head_first(place.out / "overlays" / "video.mp4", 3), "-o", place.out)
 
 
 def a_broken_image_of_a_study(place: Place) -> tuple[object, ...]:
@@ -276,9 +276,9 @@ SCENARIOS: dict[str, Callable[[Place], tuple[object, ...]]] = {
     "an image that is none": unreadable_image,
     "an image that is cut off": cut_off_image,
     "an image of zero bytes": zero_byte_image,
-    "a film that is none": no_film,
-    "a film that is cut off": a_film_that_is_cut_off,
-    "a film that its overlay would replace": a_film_in_the_overlays_place,
+    "a video that is none": no_video,
+    "a video that is cut off": a_video_that_is_cut_off,
+    "a video that its overlay would replace": a_video_in_the_overlays_place,
     "a broken image of a study": a_broken_image_of_a_study,
     "an annotation of zero bytes": zero_byte_annotation,
     "JSON that ends early": json_that_ends_early,

@@ -19,7 +19,7 @@ def test_a_list_and_a_picture(brule, faces: Path, tmp_path: Path) -> None:
     assert len(set(names)) == 3 and all(Path(name).is_file() for name in names)
     assert Image.open(tmp_path / "chosen.png").width > Image.open(tmp_path / "chosen.png").height
     assert "3 of 12 images, by their thumbnails" in found.out and "at random" in found.out
-    sizes = [int(word) for word in found.out.split("each represents ")[1].split(" images")[0].split(", ")]
+    sizes = [int(word) for word in found.out.split("each of them represents: ")[1].splitlines()[0].split(", ")]
     assert sum(sizes) == 12 and sizes == sorted(sizes, reverse=True)
     assert brule("choose", faces / "images", "-n", 3, "-o", tmp_path / "again.txt").code == 0
     assert (tmp_path / "again.txt").read_text() == out.read_text()
@@ -57,11 +57,11 @@ def test_lines_fit_eighty_columns_where_there_is_no_terminal(
     found = brule("choose", faces / "images", "-n", 12, "-o", tmp_path / "a.txt", "--measure")
     assert found.code == 0, found.err
     lines = [line for line in found.out.splitlines() if str(tmp_path) not in line]
-    assert max(map(len, lines)) <= 80 and "each represents 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 image" in lines
+    assert max(map(len, lines)) <= 80 and "images that each of them represents: 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1" in lines
 
 
 def test_frames_are_one_or_more(brule, tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(b"no film")
+    (tmp_path / "a.mp4").write_bytes(b"no video")
     for count in (0, -3):
         found = brule("choose", tmp_path / "a.mp4", "--frames", count, "-o", tmp_path / "out")
         assert found.code == 2 and f"--frames: expected 1 frame or more, got {count}" in found.err

@@ -13,11 +13,11 @@ from PIL import Image
 from brule.data import build_cache, crop_store, read_folder, read_shapes
 
 
-def test_frames_of_films(brule, tmp_path: Path) -> None:
+def test_frames_of_videos(brule, tmp_path: Path) -> None:
     pytest.importorskip("av")
-    from brule.data.video import write_film
+    from brule.data.video import write_video
 
-    write_film(tmp_path / "wing.mp4", [Image.new("RGB", (64, 48), (40 * k,) * 3) for k in range(4)], rate=5)
+    write_video(tmp_path / "wing.mp4", [Image.new("RGB", (64, 48), (40 * k,) * 3) for k in range(4)], rate=5)
     points = "".join(
         f'<track label="{name}"><points frame="2" keyframe="1" outside="0" points="{x},{y}"/></track>'
         for name, x, y in (("base", 10.5, 20.5), ("tip", 40.5, 30.5))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from brule.data import write_pts
+from brule.data import FORMATS, Annotation, Annotations, Layout, read_folder, write_annotations, write_pts
 
 
 def test_figures_with_their_floors(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
@@ -119,3 +119,22 @@ def test_annotations_of_another_format(brule, trained: Path, faces: Path, tmp_pa
         assert found.code == 0, found.err
         figures.append(json.loads((tmp_path / "e.json").read_text())["nme"])
     assert abs(figures[0] - figures[1]) < 1e-3
+
+
+def test_landmarks_are_called_by_their_names(brule, trained: Path, own_faces: Path, tmp_path: Path) -> None:
+    names, test = tuple(f"mark {i}" for i in range(68)), own_faces / "test"
+    items = [Annotation(str(sample.path.relative_to(test)), sample.points) for sample in read_folder([test])]
+    for path in test.rglob("*.pts"):
+        path.unlink()
+    write_annotations(test / "named.csv", Annotations(items, Layout(names)), format=FORMATS["csv"])
+    found = brule("evaluate", trained, "--data", test, "-o", tmp_path / "e")
+    assert found.code == 0, found.err
+    figures = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    means = [one[0] for one in figures["given_boxes"]["by_landmark"]]
+    worst = names[means.index(max(means))]
+    text = " ".join(found.out.split())
+    assert figures["landmark_names"] == list(names) and f"inside the true boxes: {worst} {max(means):.2f} %" in text
+    with (tmp_path / "e" / "per_image.csv").open(newline="") as file:
+        assert {row["worst_landmark_name"] for row in csv.DictReader(file)} <= set(names)
+    compared = brule("compare", tmp_path / "e", tmp_path / "e")
+    assert compared.code == 0 and "most often the worst landmark" in compared.out and "mark " in compared.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,62 @@ def test_predictions_are_written_in_any_format_and_read_back(brule, trained, fac
     assert len(read) == len(expected) > 1
     for points in read:
         assert min(np.abs(np.asarray(points, dtype=float) - one).max() for one in expected) < 0.1
+
+
+def two_boxes(folder: Path, faces: Path) -> Path:
+    """Two images, three boxes: the first image has two."""
+    (folder / "photos").mkdir(parents=True)
+    for name in "ab":
+        shutil.copy(faces / "test" / "face_000200.png", folder / "photos" / f"{name}.png")
+    places = [("a", (4, 4, 30, 30)), ("a", (10, 10, 44, 44)), ("b", (4, 4, 40, 40))]
+    boxes = [Annotation(f"photos/{name}.png", box=box) for name, box in places]
+    write_annotations(folder / "boxes.xml", Annotations(boxes), format=FORMATS["imglab"])
+    return folder
+
+
+def test_images_are_counted_once_however_many_boxes_they_have(
+    brule, trained: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[tuple[int, int]] = []
+
+    @contextmanager
+    def bar(what: str):
+        yield lambda done, total: reported.append((done, total))
+
+    monkeypatch.setattr("brule.cli.image_predictions.progress_bar", bar)
+    found = brule("predict", trained, two_boxes(tmp_path / "in", faces), "-o", tmp_path / "out")
+    assert found.code == 0 and "3 objects in 2 images, 68 landmarks each" in found.out, found.err
+    assert reported[-1] == (2, 2)
+
+
+def test_a_broken_image_with_two_boxes_is_listed_once(brule, trained: Path, faces: Path, tmp_path: Path) -> None:
+    folder = two_boxes(tmp_path / "in", faces)
+    (folder / "photos" / "a.png").write_bytes(b"no image")
+    found = brule("predict", trained, folder, "-o", tmp_path / "out", "--skip-bad")
+    assert found.code == 0 and "left out 1 file:" in found.err and found.err.count("a.png") == 1
+    assert found.out.startswith("1 image, 68 landmarks")
+
+
+def test_an_image_without_any_object_is_listed(
+    brule, trained: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all objects asked for, a detector gives it no row."""
+    real = LandmarkDetector.iter_predict
+
+    def some(self: LandmarkDetector, images: object, **options: object):
+        for samples, landmarks in real(self, images, **options):
+            kept = [k for k, sample in enumerate(samples) if sample.name[-1] in "13"]
+            yield [samples[k] for k in kept], landmarks.chosen(kept)
+
+    monkeypatch.setattr(LandmarkDetector, "iter_predict", some)
+    out = tmp_path / "out"
+    found = brule("predict", trained, faces / "test", "-o", out, "--objects", "all", "--batch-size", 2, "--rank")
+    assert found.code == 0 and "6 images (nothing found in 3), 68 landmarks each" in found.out, found.err
+    listed = json.loads((out / "landmarks.json").read_text())["images"]
+    names = sorted(str(path) for path in (faces / "test").rglob("*.png"))
+    assert [one["path"] for one in listed] == names
+    assert [one["points"] is None for one in listed] == [name[-5] not in "13" for name in names]
+    with (out / "landmarks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == names and [row["x0"] == "" for row in rows] == [n[-5] not in "13" for n in names]
+    assert found.out.count("nothing found\n") == 3 and len([name for name in files(out) if name.endswith(".pts")]) == 3

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.cli.predicted_files import Answer, Described, LandmarkList, LandmarkTable
+from brule.cli.predicted_files import Described, LandmarkList, LandmarkTable, Prediction
 from brule.data import read_annotations
 
 POINTS = np.array([[12.0, 50.0], [88.0, 22.25]])
 
 
-def answer(spacing: tuple[float, float] | None = None) -> Answer:
-    return Answer(POINTS, np.array([1.0, 2.0]), 0.875, False, spacing)
+def prediction(spacing: tuple[float, float] | None = None) -> Prediction:
+    return Prediction(points=POINTS, spread=np.array([1.0, 2.0]), score=0.875, flagged=False, spacing=spacing)
 
 
-def written(folder: Path, known: Described, *answers: tuple[str, Answer]) -> tuple[list[list[str]], dict]:
+def written(folder: Path, known: Described, *predictions: tuple[str, Prediction]) -> tuple[list[list[str]], dict]:
     with (
         LandmarkTable(folder / "landmarks.csv", True, known) as table,
         LandmarkList(folder / "landmarks.json", True, known) as listing,
     ):
-        for name, own in answers:
+        for name, own in predictions:
             table.add(Path(name), own)
             listing.add(Path(name), own)
     with (folder / "landmarks.csv").open(newline="") as file:
@@ -31,7 +31,7 @@ def written(folder: Path, known: Described, *answers: tuple[str, Answer]) -> tup
 
 
 def test_landmarks_without_names_are_numbered(tmp_path: Path) -> None:
-    rows, listing = written(tmp_path, Described(2), ("a.png", answer()))
+    rows, listing = written(tmp_path, Described(2), ("a.png", prediction()))
     assert rows == [
         ["path", "x0", "y0", "x1", "y1", "spread", "score", "flagged"],
         ["a.png", "12.000", "50.000", "88.000", "22.250", "1.500", "0.875", "0"],
@@ -41,27 +41,27 @@ def test_landmarks_without_names_are_numbered(tmp_path: Path) -> None:
 
 def test_names_and_scales(tmp_path: Path) -> None:
     known = Described(2, ("base", "tip"), measured=True)
-    rows, listing = written(tmp_path, known, ("a.png", answer((0.05, 0.1))), ("b.png", answer()))
+    rows, listing = written(tmp_path, known, ("a.png", prediction((0.05, 0.1))), ("b.png", prediction()))
     assert rows[0][1:5] == ["base_x", "base_y", "tip_x", "tip_y"] and rows[0][-2:] == ["pixel_width_mm", "pixel_height_mm"]
     assert [row[-2:] for row in rows[1:]] == [["0.05", "0.1"], ["", ""]]
     assert listing["names"] == ["base", "tip"]
     assert listing["images"][0]["mm_per_pixel"] == [0.05, 0.1] and "mm_per_pixel" not in listing["images"][1]
 
 
-def test_a_flagged_answer_has_no_expected_error(tmp_path: Path) -> None:
+def test_a_flagged_prediction_has_no_expected_error(tmp_path: Path) -> None:
     """An uncalibrated spread claims none, so it stays."""
     for calibrated in (True, False):
-        wrong = Answer(POINTS, np.array([1.0, 2.0]), 0.1, True)
-        rows, listing = written(tmp_path, Described(2, calibrated=calibrated), ("a.png", answer()), ("b.png", wrong))
+        wrong = Prediction(points=POINTS, spread=np.array([1.0, 2.0]), score=0.1, flagged=True)
+        rows, listing = written(tmp_path, Described(2, calibrated=calibrated), ("a.png", prediction()), ("b.png", wrong))
         assert [row[5] for row in rows[1:]] == ["1.500", "" if calibrated else "1.500"]
         assert [one["spread"] for one in listing["images"]] == [[1.0, 2.0], None if calibrated else [1.0, 2.0]]
-        assert "flagged answers" in listing["spread"] or not calibrated
+        assert "flagged predictions" in listing["spread"] or not calibrated
 
 
 def test_names_of_strangers_come_back(tmp_path: Path) -> None:
     """A spreadsheet runs none of them; brule reads them as they were."""
     names = ["=cmd()_1.png", "+a.png", "-b.png", "@c.png", 'd",e.png']
-    rows, _ = written(tmp_path, Described(2, ("=base", "tip")), *((name, answer()) for name in names))
+    rows, _ = written(tmp_path, Described(2, ("=base", "tip")), *((name, prediction()) for name in names))
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
     for name in ("landmarks.csv", "landmarks.json"):
         found = read_annotations(tmp_path / name)

@@ -412,7 +412,7 @@ def test_an_earlier_run_gives_weights_and_shapes(brule, words, tiny, faces: Path
     record = json.loads((run / "data.json").read_text())
     assert record["start_from"] == str(trained) and len(record["shapes"]) == 5
     origin = json.loads((run / "detector.json").read_text())["started_from"]
-    assert origin["folder"] == str(trained)
+    assert origin["folder"] == trained.name
     again = brule("train", "-o", run, "--resume", "--quiet", "--set", "iterations=3")
     assert again.code == 0, again.err
     assert json.loads((run / "data.json").read_text())["start_from"] == str(trained)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from brule.data.synthetic import synthetic_faces, synthetic_scenes
@@ -35,6 +35,44 @@ def xrays(count: int) -> list[Image.Image]:
         picture = 0.55 - 0.18 * lungs + 0.5 * spine + 0.06 * ribs + 0.06 * grain
         drawn.append(Image.fromarray((255 * np.clip(picture, 0, 1)).astype(np.uint8)))
     return drawn
+
+
+def specimens(count: int, *, start: int = 0, paper: tuple[int, int, int] = (235, 232, 225)) -> list[Image.Image]:
+    """Outlines on plain paper, all under the same lamp: hardly anything differs from picture to picture."""
+    turn, drawn = np.linspace(0, 2 * np.pi, 60), []
+    for seed in range(start, start + count):
+        generator = np.random.default_rng(seed)
+        across, down = 80 + (60 + generator.normal(0, 3)) * np.cos(turn), 60 + (28 + generator.normal(0, 2)) * np.sin(turn)
+        corners = list(zip(across.tolist(), down.tolist(), strict=True))
+        picture = Image.new("RGB", (160, 120), paper)
+        pen = ImageDraw.Draw(picture)
+        pen.polygon(corners, fill=(200, 197, 191), outline=(60, 60, 60))
+        for k in range(6, 46, 8):
+            pen.line([corners[30], corners[k]], fill=(80, 80, 80), width=2)
+        grain = generator.normal(0, 2, (120, 160, 3))
+        drawn.append(Image.fromarray(np.uint8(np.clip(np.asarray(picture) + grain, 0, 255))))
+    return drawn
+
+
+def frames(clips: int, each: int, *, start: int = 0) -> list[Image.Image]:
+    """Frames of videos by a camera that stands still: a dark animal moves a little before a background of each video's own."""
+    down, across = np.mgrid[0:96, 0:128]
+    drawn = []
+    for clip in range(start, start + clips):
+        generator = np.random.default_rng(1000 + clip)
+        behind = generator.uniform(0.35, 0.65) + 0.5 * gaussian_filter(generator.normal(0, 1, (96, 128)), 6)
+        tint, place = generator.normal(0, 0.03, 3), generator.uniform((40, 35), (88, 60))
+        for _ in range(each):
+            place = place + generator.normal(0, 0.6, 2)
+            animal = np.exp(-((((across - place[0]) / 14) ** 2) + ((down - place[1]) / 9) ** 2))
+            picture = behind - 0.35 * animal + generator.normal(0, 0.01, behind.shape)
+            drawn.append(Image.fromarray(np.uint8(255 * np.clip(picture[..., None] + tint, 0, 1))))
+    return drawn
+
+
+def lit(images: list[Image.Image], gain: float = 1.0, gamma: float = 1.0) -> list[Image.Image]:
+    """The same under other light."""
+    return [Image.fromarray(np.uint8(np.clip(255 * gain * (np.asarray(one) / 255) ** gamma, 0, 255))) for one in images]
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +186,49 @@ def test_an_image_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     found = Appearance.of([*paths, *map(str, paths[:7])])
     assert found is not None and found.count == len(paths)
     assert Appearance.of([*paths[: MIN_IMAGES - 1], *paths[:5]]) is None
+
+
+def of(images: list[Image.Image]) -> Appearance:
+    return Appearance.fit(np.stack([descriptor(image) for image in images]))
+
+
+def blurred(images: list[Image.Image]) -> list[Image.Image]:
+    return [Image.fromarray(gaussian_filter(np.asarray(image), (1, 1, 0))) for image in images]
+
+
+@pytest.mark.parametrize("count", [MIN_IMAGES, 40])
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda: specimens(30, start=500),
+        lambda: lit(specimens(30, start=500), 0.8),
+        lambda: lit(specimens(30, start=500), gamma=1.4),
+        lambda: specimens(30, start=500, paper=(225, 215, 190)),
+        lambda: blurred(specimens(30, start=500)),
+    ],
+    ids=["the same day", "less light", "another camera", "other paper", "less sharp"],
+)
+def test_images_of_one_afternoon_do_not_make_those_of_another_day_unusual(count: int, others) -> None:
+    assert not outside(of(specimens(count)), others())
+
+
+def test_frames_of_a_few_videos_do_not_make_another_video_unusual() -> None:
+    for appearance in (of(frames(2, 50)), of(frames(3, 20)), of(frames(20, 5))):
+        assert not outside(appearance, frames(3, 10, start=50))
+
+
+def test_other_kinds_are_told_from_images_that_hardly_differ() -> None:
+    kinds = {"faces": faces(30), "specimens": specimens(30), "frames": frames(3, 10), "xrays": xrays(30)}
+    for name, images in kinds.items():
+        appearance = of(images)
+        assert {other for other, own in kinds.items() if outside(appearance, own)} == kinds.keys() - {name}
+
+
+def test_a_detector_of_an_earlier_version_gives_no_false_alarm(tmp_path: Path) -> None:
+    """Its file has the variances of the training images alone, however small."""
+    known = np.stack([descriptor(image) for image in specimens(40)])
+    deviation = known.std(axis=0)
+    Appearance(known.mean(axis=0), np.diag(1 / np.maximum(deviation, 0.02) ** 2), 1.3, 40).write(tmp_path)
+    found = Appearance.read(tmp_path)
+    assert found is not None and not outside(found, lit(specimens(30, start=500), 0.8))
+    assert outside(found, xrays(30)) and outside(found, faces(30))

@@ -16,10 +16,11 @@ import brule.tracking.log as run_logging
 from brule import LandmarkDetector
 from brule.data import Sample, SampleList, read_samples
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
-from brule.detector import CALIBRATION, MAX_TTA, calibrate_detector
+from brule.detector import MAX_TTA, calibrate_detector
 from brule.detector.calibrating import FOLDS, _folds, _on_whole_images, _quality
-from brule.detector.training_images import TRAINING_IMAGES, TrainingImages
+from brule.detector.training_images import TrainingImages
 from brule.errors import ConfigError, DataError, OutputError
+from brule.tracking.run_files import CALIBRATION, TRAINING_IMAGES
 
 FACES = synthetic_faces(14, size=48)
 TINY = {

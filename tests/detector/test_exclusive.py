@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 import torch
 
 from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
+from brule.detector import exclusive
 from brule.detector.exclusive import LOCK, sole_use
-from brule.errors import BruleError, CheckpointError, ConfigError, DataError
+from brule.errors import BruleError, CheckpointError, ConfigError, DataError, OutputError
 from brule.training.config import load_config
 from brule.training.run import build_model
 
@@ -152,3 +159,69 @@ def test_a_signal_of_a_cluster_ends_a_run_like_ctrl_c(number: str, tmp_path: Pat
     done = LandmarkDetector.load(run).progress_.iteration
     resumed = LandmarkDetector(quiet=True, iterations=done + 1).fit(FACES.images, directory=run, resume=True)
     assert (resumed.progress_.iteration, resumed.finished_) == (done + 1, True)
+
+
+@pytest.fixture
+def locks_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows, which doesn't remove a file that is open: here, as long as the folder is held."""
+    genuine = Path.unlink
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if self.name == LOCK and open_locks:
+            raise PermissionError(13, "The process cannot access the file because it is being used", str(self))
+        genuine(self, missing_ok)
+
+    open_locks: list[str] = []
+    made = exclusive.file_lock
+
+    @contextmanager
+    def watched(path: Path, **options: Any) -> Iterator[bool]:
+        with made(path, **options) as held:
+            open_locks.append(str(path))
+            yield held
+        open_locks.remove(str(path))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.setattr(exclusive, "file_lock", watched)
+
+
+def test_a_lock_that_is_open_is_removed_once_it_is_closed(locks_stay: None, tmp_path: Path) -> None:
+    with sole_use(tmp_path / "a" / "run"):
+        assert (tmp_path / "a" / "run" / LOCK).exists()
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "run").mkdir()
+    with sole_use(tmp_path / "run"):
+        pass
+
+
+def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **keywords: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / LOCK))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", full)
+    with pytest.raises(OutputError, match="the disk is full"), sole_use(tmp_path):
+        pass
+    assert sole_use(tmp_path)  # nobody holds it
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("no flock"), PermissionError(13, "denied")]
+)
+def test_where_there_are_no_locks_a_training_goes_on_with_a_warning(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / LOCK).touch()  # such as one of another user
+
+    def refuse(*given: Any, **keywords: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with caplog.at_level(logging.WARNING, "brule"), sole_use(tmp_path):
+        pass
+    assert f"{tmp_path}: can't be locked here" in caplog.text
+
+
+def test_a_run_without_a_checkpoint_has_to_be_started_anew(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="ended before its first checkpoint; start it anew, without resume"):
+        tiny().fit(FACES.images, directory=tmp_path, resume=True)

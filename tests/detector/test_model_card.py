@@ -16,6 +16,7 @@ from brule import LandmarkDetector, __version__
 from brule.cli import main
 from brule.data.synthetic import synthetic_faces, write_synthetic_faces
 from brule.detector.model_card import ModelCard
+from brule.errors import ConfigError
 
 FACES = synthetic_faces(40, size=64)
 
@@ -44,6 +45,7 @@ def test_figures_stand_beside_the_floor(saved: Path, tmp_path: Path) -> None:
     write_synthetic_faces(tmp_path / "held-out", 4, size=64, start=500)
     detector = LandmarkDetector.load(saved)
     measured = detector.evaluate(tmp_path / "held-out")
+    detector.add_figures(measured, "held-out")
     detector.save(tmp_path / "measured")
     ((name, text),) = ModelCard.read(tmp_path / "measured").figures
     scores = measured.first.scores
@@ -157,3 +159,23 @@ def test_options_without_effect_are_refused(saved: Path, tmp_path: Path, capsys,
 def test_an_earlier_folder_is_kept(saved: Path, tmp_path: Path, capsys) -> None:
     assert main(["export", str(saved), "-o", str(saved), "--hub"]) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_measuring_changes_nothing_that_is_saved(saved: Path, tmp_path: Path) -> None:
+    write_synthetic_faces(tmp_path / "held-out", 4, size=64, start=500)
+    detector = LandmarkDetector.load(saved)
+    before = detector.provenance_
+    detector.evaluate(tmp_path / "held-out", boxes="given")
+    detector.score(tmp_path / "held-out")
+    assert detector.provenance_ == before
+
+
+def test_no_crops_have_no_landmarks(detector: LandmarkDetector) -> None:
+    crops = np.empty((0, 64, 64, 3), dtype=np.uint8)
+    found = detector.predict_crops(crops)
+    assert found.uncertainty is not None
+    assert (found.points.shape, found.spread.shape, found.uncertainty.shape) == ((0, 68, 2), (0, 68), (0,))
+    some = detector.predict_crops(np.zeros((1, 64, 64, 3), dtype=np.uint8))
+    assert [one.dtype for one in vars(found).values()] == [one.dtype for one in vars(some).values()]
+    with pytest.raises(ConfigError, match="tta"):
+        detector.predict_crops(crops, tta=7)

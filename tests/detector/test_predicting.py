@@ -20,13 +20,13 @@ from brule.detector.landmarks import joined
 from brule.detector.predicting import Finder, PredictOptions
 from brule.detector.refinement import CropFrame
 from brule.errors import ConfigError, DataError
-from brule.locating import AnswerScorer, Framing, Located, from_boxes
+from brule.locating import DetectionScorer, Framing, Located, from_boxes
 from brule.model import CropLandmarks
 from tests.detector.marks import SHAPE, marks_at, read_marks, scene
 
 ONE, TWO = (50.0, 40.0, 30.0, 0.0), (115.0, 75.0, 36.0, 0.0)
 # Right where the spread is small: read_marks answers 0.01 of the crop where it sees the object, and 0.3 elsewhere.
-SCORER = AnswerScorer(np.zeros(4), np.ones(4), np.array([0.0, 0.0, 0.0, -3.0]), -6.0, 0.5)
+SCORER = DetectionScorer(np.zeros(4), np.ones(4), np.array([0.0, 0.0, 0.0, -3.0]), -6.0, 0.5)
 
 
 class Reader:
@@ -73,7 +73,9 @@ def item(picture: Picture, index: int = 0, box: Box | None = None) -> Item:
     return Item(index, Sample(Path(f"{index}.png"), box=box), picture)
 
 
-def finder(*candidates: tuple[Box, float], size: tuple[int, int] = (160, 120), scorer: AnswerScorer | None = SCORER) -> Finder:
+def finder(
+    *candidates: tuple[Box, float], size: tuple[int, int] = (160, 120), scorer: DetectionScorer | None = SCORER
+) -> Finder:
     locator: Any = Candidates({size: list(candidates)})
     reader: Any = Reader()
     return Finder(reader, 48, CROP_SCALE, CropFrame(CROP_SCALE), locator, scorer)
@@ -314,5 +316,5 @@ def test_the_angle_in_a_given_box_is_that_of_the_place_that_overlaps_it() -> Non
 
 def test_no_images_have_no_answers() -> None:
     """A detector that learnt from annotated images alone has no unlabelled ones to learn its scorer from."""
-    found = finder((box_about(50, 40, 30), 0.9)).answers([], PredictOptions())
+    found = finder((box_about(50, 40, 30), 0.9)).detections([], PredictOptions())
     assert len(found.features) == len(found.image) == 0 and found.points.shape == (0, len(SHAPE), 2)

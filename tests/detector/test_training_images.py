@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brule.detector.training_images import TRAINING_IMAGES, TrainingImages, image_keys
+from brule.detector.training_images import TrainingImages, image_keys
 from brule.errors import CheckpointError
+from brule.tracking.run_files import TRAINING_IMAGES
 
 
 def file(path: Path, content: bytes) -> Path:

@@ -11,7 +11,8 @@ import pytest
 
 from brule.data import CropCache, cache_from_arrays
 from brule.errors import DataError
-from brule.evaluation import Answers, evaluate, evaluate_points
+from brule.evaluation import CropPredictions, Measurement, evaluate, evaluate_points
+from brule.evaluation.intervals import RESAMPLES
 
 SIZE, N = 40, 7
 
@@ -190,12 +191,71 @@ def test_spread_is_taken_along() -> None:
 def test_a_lost_object_does_not_make_a_detector_worse_than_a_constant() -> None:
     cache, lost = crops(), np.array([False, False, True, False, False])
     truth = np.asarray(cache.points, dtype=np.float64)
-    answers = Answers(np.where(lost[:, None, None], np.nan, truth))
+    answers = CropPredictions(np.where(lost[:, None, None], np.nan, truth))
     far = np.full(truth.shape, 50.0)
     result = evaluate_points(answers, cache, boxes="none", stand_in=far, barycenter=centre())
     assert result.scores.found == pytest.approx(4 / 5) and result.scores.median_nme == pytest.approx(0, abs=1e-9)
     assert result.scores.nme > result.scores.floor_nme and result.beats_floor
-    constant = Answers(np.tile(centre(), (5, 1, 1)))
+    constant = CropPredictions(np.tile(centre(), (5, 1, 1)))
     assert not evaluate_points(constant, cache, barycenter=centre()).beats_floor
     near = evaluate_points(answers, cache, boxes="none", stand_in=truth, barycenter=centre())
     assert near.scores.found == pytest.approx(4 / 5)  # a stand-in is never found, however good it is
+
+
+def test_landmarks_have_their_names_or_numbers_from_1() -> None:
+    cache, names = crops(), tuple("abcdefg")
+    result = evaluate(shifted(cache, 0.0), cache, barycenter=centre(), landmark_names=names)
+    assert result.landmark_labels == list(names) and result.to_dict()["landmark_names"] == list(names)
+    bare = evaluate(shifted(cache, 0.0), cache, barycenter=centre())
+    assert bare.landmark_labels[0] == "landmark 1" and bare.to_dict()["landmark_names"] is None
+    assert Measurement(given=bare).with_landmark_names(names).first.landmark_labels == list(names)
+    with pytest.raises(DataError, match="a name for each of 7 landmarks, got 2"):
+        evaluate(shifted(cache, 0.0), cache, barycenter=centre(), landmark_names=("a", "b"))
+
+
+def test_the_worst_landmarks_come_first_without_missing_ones() -> None:
+    whole = crops()
+    points = np.array(whole.points)
+    points[:, 4] = np.nan
+    cache = replace(whole, points=points)
+    truth = np.asarray(whole.points, dtype=np.float64)
+    truth[:, 2] += 0.2
+    truth[:, 5] += 0.1
+    result = evaluate_points(CropPredictions(truth), cache, barycenter=centre())
+    assert result.worst_landmarks(2) == [2, 5] and 4 not in result.worst_landmarks(7)
+
+
+def one_image(cache: CropCache, objects: int) -> CropCache:
+    """The first crops are objects of one image."""
+    samples = [replace(one, path=cache.samples[0].path) if k < objects else one for k, one in enumerate(cache.samples)]
+    return replace(cache, samples=cache.samples.replaced(samples))
+
+
+def test_every_object_of_an_image_is_measured_with_its_own_prediction() -> None:
+    cache = one_image(crops(), 3)
+    truth = np.asarray(cache.points, dtype=np.float64)
+    moved = truth + 0.01 * np.arange(5)[:, None, None] * np.array([1.0, 0.0])
+    result = evaluate_points(CropPredictions(moved), cache, barycenter=centre(), normaliser=1.0)
+    np.testing.assert_allclose(result.errors, np.arange(5.0), atol=1e-9)
+    assert (result.scores.n, result.n_images) == (5, 3)
+    assert result.object_numbers == [1, 2, 3, 1, 1]
+    assert [one["object"] for one in result.to_dict()["images"]] == [1, 2, 3, 1, 1]
+
+
+def test_predictions_that_cannot_be_paired_are_refused() -> None:
+    cache = one_image(crops(), 3)
+    truth = np.asarray(cache.points, dtype=np.float64)
+    per_image, few = CropPredictions(truth[2:]), CropPredictions(truth, spread=np.ones((4, N)))
+    with pytest.raises(
+        DataError, match=r"points of shape \(5, 7, 2\), one row for each of the 5 annotated objects.*\(3, 7, 2\)"
+    ):
+        evaluate_points(per_image, cache, barycenter=centre())
+    with pytest.raises(DataError, match=r"spread of shape \(5, 7\).*got \(4, 7\)"):
+        evaluate_points(few, cache, barycenter=centre())
+    with pytest.raises(DataError, match="stand_in of shape"):
+        evaluate_points(CropPredictions(truth), cache, stand_in=truth[:2], barycenter=centre())
+
+
+def test_the_interval_is_described_as_it_is_computed() -> None:
+    result = evaluate(shifted(crops(), 0.0), crops(), barycenter=centre())
+    assert f"{RESAMPLES} resamples" in result.to_dict()["interval"]

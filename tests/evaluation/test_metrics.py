@@ -108,7 +108,7 @@ def test_normaliser_refuses():
         normaliser(face68(), "iod")
     with pytest.raises(DataError, match="needs 68 points per image, got 5"):
         normaliser(np.zeros((1, 5, 2)), "pupils")
-    with pytest.raises(DataError, match="zero or missing in image 1:"):
+    with pytest.raises(DataError, match=r"zero or missing in image 1 \(counted from 0\):"):
         normaliser(np.stack([face68()[0], np.full((68, 2), 4.0)]))
     corner = face68()
     corner[0, 36] = NAN
@@ -372,12 +372,12 @@ TRUTH = np.arange(12, dtype=float).reshape(2, 3, 2)
         (TRUTH[0], TRUTH, 1, r"prediction must be \(images, landmarks, 2\).*\(3, 2\)"),
         (TRUTH, TRUTH[0], 1, r"truth must be \(images, landmarks, 2\)"),
         (TRUTH[:1], TRUTH, 1, "prediction"),
-        (np.where(TRUTH == 7, NAN, TRUTH), TRUTH, 1, "prediction is NaN or infinite in image 1:"),
-        (np.where(TRUTH == 7, np.inf, TRUTH), TRUTH, 1, "prediction is NaN or infinite in image 1:"),
+        (np.where(TRUTH == 7, NAN, TRUTH), TRUTH, 1, "prediction is NaN or infinite in image 1 \\(counted from 0\\):"),
+        (np.where(TRUTH == 7, np.inf, TRUTH), TRUTH, 1, "prediction is NaN or infinite in image 1 \\(counted from 0\\):"),
         (TRUTH, np.where(TRUTH == 7, np.inf, TRUTH), 1, "truth holds infinite coordinates in image 1"),
-        (TRUTH, np.where(TRUTH > 5, NAN, TRUTH), 1, "all landmarks are missing in image 1:"),
-        (TRUTH, TRUTH, 0, "distance is zero, negative or not finite in images 0, 1:"),
-        (TRUTH, TRUTH, [1, -2], "distance is zero, negative or not finite in image 1:"),
+        (TRUTH, np.where(TRUTH > 5, NAN, TRUTH), 1, "all landmarks are missing in image 1 \\(counted from 0\\):"),
+        (TRUTH, TRUTH, 0, "distance is zero, negative or not finite in images 0, 1 \\(counted from 0\\):"),
+        (TRUTH, TRUTH, [1, -2], "distance is zero, negative or not finite in image 1 \\(counted from 0\\):"),
         (TRUTH, TRUTH, [1, 2, 3], "one for each of the 2 images"),
         (np.zeros((0, 3, 2)), np.zeros((0, 3, 2)), 1, "at least one of each"),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from brule.data import CropCache, Sample, SampleList
-from brule.evaluation import Answers, Evaluation, evaluate_points
+from brule.evaluation import CropPredictions, Evaluation, evaluate_points
 from brule.evaluation.reports import Shown, read_evaluation, write_evaluation
 from brule.evaluation.reports.files import metrics_json, per_image_csv
 from brule.evaluation.reports.rows import figure_rows
@@ -33,7 +33,7 @@ def evaluated(*spacings: tuple[float, float] | None, scale: float = 1.0) -> Eval
         np.tile(TRUTH, (count, 1, 1)),
         SampleList(samples),
     )
-    return evaluate_points(Answers(np.tile(OFF, (count, 1, 1))), cache, barycenter=TRUTH + 0.1)
+    return evaluate_points(CropPredictions(np.tile(OFF, (count, 1, 1))), cache, barycenter=TRUTH + 0.1)
 
 
 def test_pixels_of_different_width_and_height() -> None:

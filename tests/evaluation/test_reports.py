@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -99,6 +100,37 @@ def test_landmarks_are_counted_from_one_and_errors_are_rounded(measured: Measure
     assert ">4.43\u00a0%<" in ced_chart({"a": [1.0, 9.0]}, limits=(4.43471, 8)) and ">8\u00a0%<" in ced_chart(
         {"a": [1.0]}, limits=(8,)
     )
+
+
+def test_names_of_landmarks_are_shown_everywhere(measured: Measured, drawn: CropCache, tmp_path: Path) -> None:
+    names = tuple(f"point<{i}>" for i in range(68))
+    result = replace(measured(), landmark_names=names)
+    page = Page(evaluation_page(result, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[]))
+    worst = int(np.nanargmax(result.landmark_errors[int(np.argmin(result.errors))]))
+    assert f"worst: {names[worst]}, " in page.text and "landmark 1" not in page.text
+    assert all(names[i] in page.text for i in result.worst_landmarks(5))
+    rows = list(csv.DictReader(io.StringIO(per_image_csv(result))))
+    assert all(row["worst_landmark_name"] == names[int(row["worst_landmark"])] for row in rows)
+    plain = list(csv.DictReader(io.StringIO(per_image_csv(measured()))))
+    assert plain[0]["worst_landmark_name"] == f"landmark {int(plain[0]['worst_landmark']) + 1}"
+    write_evaluation(tmp_path, result, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[], details={})
+    again = read_evaluation(tmp_path)
+    assert again.worst == tuple(row["worst_landmark_name"] for row in rows)
+    report = ComparisonReport.of([again, StoredEvaluation.of(result, "b")])
+    (landmark, count), *_ = Counter(again.worst).most_common(1)
+    assert report.worst["b"] == f"{landmark} ({count} of 24)" and landmark in Page(comparison_page(report)).text
+    assert ComparisonReport.of([replace(again, worst=()), StoredEvaluation.of(result, "b")]).worst == {}
+
+
+def test_several_objects_of_an_image_are_told_apart(measured: Measured, drawn: CropCache) -> None:
+    result = measured()
+    several = replace(result, names=[result.names[0]] * 3 + result.names[3:])
+    page = Page(evaluation_page(several, title="t", summary="s", crop=lambda i: drawn.images[i], facts=[]))
+    assert "24 in 22 images" in page.text and "Images" not in page.text.split("How good it is")[0].split("Objects")[1]
+    rows = list(csv.DictReader(io.StringIO(per_image_csv(several))))
+    assert [row["object"] for row in rows[:4]] == ["1", "2", "3", "1"]
+    report = ComparisonReport.of([StoredEvaluation.of(several, "a"), StoredEvaluation.of(several, "b")])
+    assert verdict(report).startswith("On 24 objects in 22 images, a has")
 
 
 def test_page_without_spread_and_with_missing_points(measured: Measured, drawn: CropCache) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from brule.errors import DataError
 from brule.locating.examples import ExampleMaker, annotated_places, filter_shape, typical_box
 from brule.locating.filters import Filter
 from brule.locating.places import turned
@@ -42,6 +43,19 @@ def test_several_objects_and_missing_ones() -> None:
     places = annotated_places([np.stack([SHAPE, SHAPE + 50]), np.stack([SHAPE, missing])], any_rotation=None)
     assert [len(one) for one in places] == [2, 1]
     assert [len(one) for one in annotated_places([np.array([1.0, 2, 3, 4])], any_rotation=None)] == [1]
+
+
+def test_missing_boxes_are_left_out_and_impossible_ones_refused() -> None:
+    boxes = np.array([[1.0, 2, 3, 4], [np.nan, 2, 3, 4]])
+    assert [len(one) for one in annotated_places([boxes, np.full(4, np.nan)], any_rotation=None)] == [1, 0]
+    with pytest.raises(DataError, match="right > left"):
+        annotated_places([np.array([10.0, 10, 5, 20])], any_rotation=None)  # x, y, width and height, maybe
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (3,), (4, 3), (2, 4, 4), (1, 1, 4, 2)])
+def test_annotations_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="expected landmarks"):
+        annotated_places([np.zeros(shape)], any_rotation=None)
 
 
 def test_examples_show_the_same_whatever_the_size_and_angle_of_the_object() -> None:

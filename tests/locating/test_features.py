@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from brule.locating.features import CHANNELS, SIGNED, hog
-from brule.locating.filters import Filter, all_answers, max_margin
+from brule.locating.filters import Filter, filter_responses, max_margin
 
 CELL = 6
 
@@ -50,24 +50,24 @@ def test_shifting_by_a_cell_shifts_the_features() -> None:
     assert torch.allclose(inner, moved, atol=1e-5)
 
 
-def test_answers_are_the_sums_that_a_plain_loop_gives() -> None:
+def test_responses_are_the_sums_that_a_plain_loop_gives() -> None:
     generator = torch.Generator().manual_seed(0)
     maps, one = (
         torch.rand(2, CHANNELS, 5, 6, generator=generator),
         Filter(torch.rand(CHANNELS, 3, 2, generator=generator), 0.5, 0),
     )
-    answers = one.answers(maps)
-    assert answers.shape == (2, 7, 7)
+    responses = one.responses(maps)
+    assert responses.shape == (2, 7, 7)
     for row, column in ((2, 1), (4, 5), (0, 0), (6, 6)):
         window = one.window(maps[1], row, column)
         assert window.shape == one.weights.shape
-        assert answers[1, row, column] == pytest.approx(float((window * one.weights).sum()) + 0.5, rel=1e-4)
+        assert responses[1, row, column] == pytest.approx(float((window * one.weights).sum()) + 0.5, rel=1e-4)
 
 
 def test_a_window_beyond_the_map_counts_as_zero() -> None:
     one = Filter(torch.ones(CHANNELS, 3, 3), 0.0, 0)
     maps = torch.ones(1, CHANNELS, 4, 4)
-    assert float(one.answers(maps)[0, 0, 0]) == pytest.approx(CHANNELS)  # one of nine cells is on the map
+    assert float(one.responses(maps)[0, 0, 0]) == pytest.approx(CHANNELS)  # one of nine cells is on the map
     assert float(one.window(maps[0], 0, 0).sum()) == CHANNELS
 
 
@@ -79,10 +79,10 @@ def test_max_margin_puts_separable_sides_at_the_margin() -> None:
     assert b == pytest.approx(-1, abs=0.02)
 
 
-def test_filters_together_answer_as_they_do_alone() -> None:
+def test_filters_together_respond_as_they_do_alone() -> None:
     generator = torch.Generator().manual_seed(1)
     shapes = [(3, 3), (2, 4), (3, 3), (3, 3)]
     filters = [Filter(torch.randn(CHANNELS, *shape, generator=generator), float(k), 0) for k, shape in enumerate(shapes)]
     maps = torch.rand(2, CHANNELS, 6, 5, generator=generator)
-    for one, together in zip(filters, all_answers(filters, maps), strict=True):
-        assert torch.allclose(one.answers(maps), together, atol=1e-4)
+    for one, together in zip(filters, filter_responses(filters, maps), strict=True):
+        assert torch.allclose(one.responses(maps), together, atol=1e-4)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from brule.data.synthetic import SyntheticScenes, synthetic_scenes
-from brule.errors import CheckpointError, ConfigError, DataError
+from brule.errors import ConfigError, DataError
 from brule.locating import Located, Locator, LocatorSettings, agrees, from_boxes, learn_locator
 
 FAST = LocatorSettings(copies=2, rounds=1)
@@ -29,7 +30,7 @@ def locator(scenes: SyntheticScenes) -> Locator:
 
 
 def right(found: Located, scenes: SyntheticScenes, first: int) -> list[bool]:
-    """For each scene from ``first`` on, whether its best answer is right."""
+    """For each scene from ``first`` on, whether its best detection is right."""
     hits = []
     for k, boxes in enumerate(scenes.boxes[first:]):
         best = found.of(k)
@@ -42,7 +43,7 @@ def test_finds_most_faces_in_unseen_scenes(locator: Locator, scenes: SyntheticSc
     assert sum(right(found, scenes, 25)) >= 12  # of 15; by chance it would be one
 
 
-def test_answers_come_by_image_and_by_falling_score(locator: Locator, scenes: SyntheticScenes) -> None:
+def test_detections_come_by_image_and_by_falling_score(locator: Locator, scenes: SyntheticScenes) -> None:
     found = locator.locate(list(scenes.images[25:31]), most=3)
     assert found.image.tolist() == sorted(found.image.tolist())
     for k in range(6):
@@ -51,7 +52,7 @@ def test_answers_come_by_image_and_by_falling_score(locator: Locator, scenes: Sy
     assert found.best().image.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_an_image_in_a_batch_gets_the_answers_it_gets_alone(locator: Locator, scenes: SyntheticScenes) -> None:
+def test_an_image_in_a_batch_gets_the_detections_it_gets_alone(locator: Locator, scenes: SyntheticScenes) -> None:
     images = [scenes.images[30], scenes.images[31][:90], scenes.images[32]]
     together = locator.locate(images, most=2)
     for k, image in enumerate(images):
@@ -65,7 +66,7 @@ def test_boxes_are_in_pixels_of_the_image(locator: Locator, scenes: SyntheticSce
     assert np.allclose(3 * (small + 0.5) - 0.5, large, atol=6)
 
 
-def test_fewer_good_answers_with_a_threshold(locator: Locator, scenes: SyntheticScenes) -> None:
+def test_fewer_detections_with_a_threshold(locator: Locator, scenes: SyntheticScenes) -> None:
     images = list(scenes.images[25:31])
     everything, sure = locator.locate(images, most=5), locator.locate(images, most=5, least=0.5)
     assert (sure.score >= 0.5).all() and len(sure) == (everything.score >= 0.5).sum() < len(everything)
@@ -89,14 +90,6 @@ def test_saved_and_read_again(locator: Locator, scenes: SyntheticScenes) -> None
     again = Locator.from_state(tensors, json.loads(json.dumps(facts)))
     one, other = (each.locate(list(scenes.images[25:28])) for each in (locator, again))
     assert np.array_equal(one.boxes, other.boxes) and np.array_equal(one.score, other.score)
-
-
-def test_a_damaged_state_is_refused(locator: Locator) -> None:
-    tensors, facts = locator.state()
-    with pytest.raises(CheckpointError, match="damaged or incomplete"):
-        Locator.from_state({}, facts)
-    with pytest.raises(CheckpointError, match="damaged or incomplete"):
-        Locator.from_state(tensors, {"filters": facts["filters"]})
 
 
 def test_the_same_seed_learns_the_same(scenes: SyntheticScenes) -> None:
@@ -127,9 +120,40 @@ def test_an_annotation_of_another_kind(scenes: SyntheticScenes) -> None:
         learn_locator(list(scenes.images[:3]), [np.zeros((4, 2))] * 2)
 
 
-def test_settings_out_of_range() -> None:
-    with pytest.raises(ConfigError, match="even"):
-        LocatorSettings(cell=5)
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("cell", 5, "even"),
+        ("cell", 6.5, "cell to be a whole number, got 6.5"),
+        ("cells", "80", "cells to be a whole number, got '80'"),
+        ("step", float("nan"), "step to be a finite number"),
+        ("longest", float("inf"), "longest to be a whole number"),
+        ("step", 1.0, "step > 1"),
+        ("share", 1.5, "share ≤ 1"),
+        ("angle_step", 0, "angle_step > 0"),
+        ("annotated", 0, "annotated"),
+        ("unlabelled", -1, "unlabelled ≥ 0"),
+    ],
+)
+def test_settings_out_of_range(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LocatorSettings(**{name: value})
+
+
+def test_of_many_images_those_with_an_object_are_drawn_first(scenes: SyntheticScenes) -> None:
+    images, missing = list(scenes.images[:12]), np.full((68, 2), np.nan)
+    points = [points[0] for points in scenes.points[:3]] + [missing] * 9
+    assert len(learn_locator(images, points, settings=replace(FAST, annotated=3, rounds=0)).locate(images[:1], most=1)) == 1
+
+
+def test_shapes_with_different_numbers_of_landmarks_have_no_mirror_image(scenes: SyntheticScenes) -> None:
+    """Without angles only their boxes are needed."""
+    images, points = list(scenes.images[:3]), [points[0] for points in scenes.points[:3]]
+    points[1] = points[1][:60]
+    settings = replace(FAST, rounds=0)
+    assert len(learn_locator(images, points, settings=settings, any_rotation=False).locate(images, most=1)) == 3
+    with pytest.raises(DataError, match="one number of landmarks"):
+        learn_locator(images, points, settings=settings)
 
 
 def test_only_upright_filters_for_upright_objects_and_all_around_on_request(scenes: SyntheticScenes) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brule.errors import DataError
-from brule.locating import Detections, count_detections, match_objects, object_similarity
+from brule.locating import DetectionCounts, count_detections, match_objects, object_similarity
 
 SHAPE = np.array([[0.0, 0.0], [100.0, 0.0], [50.0, 40.0]])  # longer side 100
 
@@ -51,12 +51,12 @@ def test_nothing_to_match(found: int, annotated: int) -> None:
     assert (counts.matched, counts.found, counts.annotated) == (0, found, annotated)
 
 
-def test_two_answers_on_one_object_count_once() -> None:
+def test_two_detections_on_one_object_count_once() -> None:
     truth = np.stack([SHAPE, SHAPE + 300])
     counts = count_detections(np.stack([SHAPE, SHAPE + 1]), truth) + count_detections(truth, truth)
-    assert counts == Detections(matched=3, found=4, annotated=4)
+    assert counts == DetectionCounts(matched=3, found=4, annotated=4)
     assert (counts.precision, counts.recall) == (0.75, 0.75)
 
 
 def test_no_objects_no_figures() -> None:
-    assert math.isnan(Detections().precision) and math.isnan(Detections().recall)
+    assert math.isnan(DetectionCounts().precision) and math.isnan(DetectionCounts().recall)

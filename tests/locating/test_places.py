@@ -46,6 +46,15 @@ def test_a_missing_landmark_does_not_change_the_angle() -> None:
     assert orientations(shapes)[0] == pytest.approx(-20, abs=12)
 
 
+def test_half_a_landmark_is_a_missing_one() -> None:
+    shapes = [turned(SHAPE, angle) for angle in (-20.0, 0.0, 20.0)]
+    missing, infinite = [shape.copy() for shape in shapes], [shape.copy() for shape in shapes]
+    missing[0][3] = np.nan
+    infinite[0][3, 0] = np.inf
+    assert orientations(infinite).tolist() == orientations(missing).tolist()
+    assert orientations([]).shape == (0,)
+
+
 def test_shapes_of_different_lengths_are_refused() -> None:
     with pytest.raises(DataError, match="one number of landmarks"):
         orientations([SHAPE, SHAPE[:3]])
@@ -55,6 +64,13 @@ def test_overlap_by_hand() -> None:
     place = np.array([0.0, 0.0, 2.0, 2.0, 0.0])
     others = np.array([[0, 0, 2, 2, 45.0], [1, 0, 2, 2, 0], [3, 0, 2, 2, 0]])
     assert np.allclose(overlap(others, place), [1, 1 / 3, 0])
+
+
+def test_boxes_without_an_area_overlap_nothing_and_are_all_kept() -> None:
+    """Predictions on a line have such boxes; two of them apart are two objects."""
+    flat = np.array([[0, 0, 4, 0, 0.0], [50, 0, 4, 0, 0]])
+    assert overlap(flat, flat[0]).tolist() == [0, 0]
+    assert suppress(flat, np.array([0.9, 0.8]), most=5, share=0.3).tolist() == [0, 1]
 
 
 def test_suppression_keeps_the_best_of_each_pile() -> None:
@@ -74,7 +90,7 @@ def test_framing_by_hand() -> None:
     framing = learn_framing([(-0.5, -0.5, 19.5, 9.5), (39.5, 9.5, 79.5, 29.5), (0.5, 0.5, 30.5, 15.5)], [(100, 50)] * 3)
     assert (framing.smallest, framing.typical, framing.largest) == (0.2, 0.3, 0.4)
     assert (framing.x, framing.y) == (pytest.approx(0.16), pytest.approx(0.17))
-    assert "20–40 %" in framing.describe()
+    assert framing.describe() == "your 3 annotated objects fill 20–40 % of the longer side of their images"
     assert Framing(**framing.facts()) == framing
 
 
@@ -115,12 +131,32 @@ def test_damaged_variances_are_refused(damaged: list[float]) -> None:
         Framing(smallest=0.2, typical=0.5, largest=0.6, x=0.5, y=0.25, aspect=2.0, images=10, variance=tuple(damaged))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("typical", float("nan")),
+        ("x", float("inf")),
+        ("y", "0.5"),
+        ("aspect", 0.0),
+        ("smallest", -0.1),
+        ("images", 0),
+        ("x", None),
+    ],
+)
+def test_values_that_no_framing_has_are_refused(name: str, value: object) -> None:
+    framing = Framing(smallest=0.2, typical=0.5, largest=0.6, x=0.5, y=0.25, aspect=2.0, images=10)
+    with pytest.raises(ValueError, match="framing: expected"):
+        Framing(**{**framing.facts(), name: value})
+
+
 def test_no_boxes_no_framing() -> None:
     with pytest.raises(DataError, match="one image size for each"):
         learn_framing([], [])
+    with pytest.raises(DataError, match="NaN or infinity"):
+        learn_framing([(0, 0, 5, np.nan)], [(10, 10)])
 
 
-def test_votes_of_equal_answers_meet_in_the_middle() -> None:
+def test_votes_of_equal_detections_meet_in_the_middle() -> None:
     places = np.array([[10, 10, 20, 10, 0.0], [12, 10, 20, 10, 0], [90, 90, 20, 10, 0]])
     assert np.allclose(voted(places, np.array([1.0, 1.0, 5.0]), 0), [11, 10, 20, 10, 0])
     assert np.allclose(voted(places, np.array([1.0, -20.0, 5.0]), 0), places[0])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import math
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -243,3 +247,31 @@ def test_the_small_preset_has_the_papers_terms_and_no_others() -> None:
     loss, teacher = load_config("paper-small").loss, load_config("paper-small").teacher
     assert loss.shape_prior == loss.population == loss.equivariance == loss.drawn == 0
     assert not teacher.enabled and not loss.mirror
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "inf", "nan"])
+@pytest.mark.parametrize("part", ["", ".anneal_from", ".anneal_until"])
+def test_no_weight_is_infinite(value: object, part: str) -> None:
+    for key in ("loss.equivariance", "gan.penalty", "labelled.heatmap"):
+        with pytest.raises(ConfigError, match=re.escape(f"setting {key}{part}: input should be ")):
+            load_config("cpu", {key + part: value})
+
+
+def test_no_number_is_infinite() -> None:
+    accepted = []
+    for key in dotted_keys():
+        for value in (math.inf, math.nan, [math.inf, 0.0, 0.0], [1.0, math.nan, 0.0]):
+            with contextlib.suppress(ConfigError):
+                load_config("cpu", {key: value})
+                accepted.append((key, value))
+    assert not accepted
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize(
+    ("settings", "section"),
+    [({"loss": 3}, "loss"), ({"loss": None}, "loss"), ({"crop": 3}, "crop"), ({"averaging": 3, "ema": {"decay": 0.5}}, "ema")],
+)
+def test_a_section_that_is_no_table_is_refused(settings: dict[str, Any], section: str, stored: bool) -> None:
+    with pytest.raises(ConfigError, match=f"'{section}' is a section with settings of its own, got "):
+        config_from_dict(current_settings(settings, stored=stored))

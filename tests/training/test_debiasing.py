@@ -12,12 +12,13 @@ from torch import Tensor
 from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapeModel, mirrored
 from brule.tensors import read_safetensors
+from brule.tracking.run_files import CHECKPOINT
 from brule.training import debiasing
 from brule.training.batches import LabelledImages
 from brule.training.config import TrainingConfig, load_config
 from brule.training.ema import MeanPredictions
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_model, build_shape_model
+from brule.training.run import build_model, build_shape_model
 from tests.training.tiny import ENCODER, RUN, shapes_of
 
 FACES = synthetic_faces(40, size=32)

@@ -25,10 +25,10 @@ from brule.data.shapes import to_crop
 from brule.data.synthetic import synthetic_faces
 from brule.errors import BruleError, ConfigError
 from brule.tensors import read_safetensors
+from brule.tracking.run_files import CHECKPOINT
 from brule.training.batches import LabelledImages
 from brule.training.config import TrainingConfig, load_config
 from brule.training.distributed import SINGLE, Distributed, check_shares, join_distributed
-from brule.training.run import CHECKPOINT
 
 FACES = synthetic_faces(16, size=32)
 SHAPES = torch.stack([torch.as_tensor(to_crop(points)) for points in FACES.points[:10]]).double()

@@ -13,13 +13,14 @@ from torch import Tensor
 from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapeModel, mirrored
 from brule.tensors import read_safetensors, to_input
+from brule.tracking.run_files import CHECKPOINT
 from brule.training import edge_alignment, loop
 from brule.training.batches import LabelledImages
 from brule.training.config import load_config
 from brule.training.edge_alignment import Contours, align_with_edges, derivatives, principal_directions
 from brule.training.ema import MeanPredictions
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_model, build_shape_model
+from brule.training.run import build_model, build_shape_model
 from tests.training.tiny import ENCODER, RUN, shapes_of
 
 FACES = synthetic_faces(200, size=64)

@@ -17,11 +17,12 @@ from brule.networks import FinalRegression, LocalRegression
 from brule.networks import local_regression as regressions
 from brule.networks.local_regression import image_slopes
 from brule.tensors import read_safetensors, to_input
+from brule.tracking.run_files import CHECKPOINT
 from brule.training import local_regression
 from brule.training.config import load_config
 from brule.training.local_regression import STAGES, learn_final_regression, learn_regression, regressed, teacher_slopes
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_model, build_shape_model
+from brule.training.run import build_model, build_shape_model
 from brule.training.state import TrainingResult
 from tests.training.tiny import ENCODER, RUN, shapes_of
 

@@ -19,10 +19,11 @@ import brule.training.loop as loop
 import brule.training.run as run_state
 from brule.data.synthetic import synthetic_faces
 from brule.errors import CheckpointError, ConfigError, DataError, TrainingError
+from brule.tracking.run_files import CHECKPOINT
 from brule.training.batches import batch_indices
 from brule.training.config import TrainingConfig
 from brule.training.loop import train
-from brule.training.run import CHECKPOINT, build_model, build_shape_model, start_run
+from brule.training.run import build_model, build_shape_model, start_run
 from brule.training.schedule import lr_scale
 from brule.training.sections import Weight
 from brule.training.state import TrainingResult, TrainingState
@@ -328,3 +329,22 @@ def test_something_has_to_tie_the_landmarks_to_the_shape() -> None:
     config = settings(loss__shape_prior=0, loss__barycenter=0, loss__population=0)
     with pytest.raises(ConfigError, match="no term keeps the landmarks"):
         run(config)
+
+
+def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python knows it as ``None``, and can't install it again."""
+    genuine, known, touched = signal.signal, signal.getsignal, []
+
+    def install(number: int, handler: Any) -> Any:
+        if number != signal.SIGTERM:
+            return genuine(number, handler)
+        touched.append(handler)
+        if handler is None:
+            raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
+        return None
+
+    monkeypatch.setattr(signal, "signal", install)
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else known(number))
+    with loop._stop_signal():
+        assert known(signal.SIGINT) is not signal.default_int_handler
+    assert not touched and known(signal.SIGINT) is signal.default_int_handler

@@ -15,6 +15,7 @@ from brule import LandmarkDetector
 from brule.data.synthetic import synthetic_faces
 from brule.detector import Origin, read_detector, shapes_of_detector
 from brule.errors import CheckpointError, ConfigError, DataError
+from brule.training import sections
 
 FACES = synthetic_faces(12, size=32)
 TINY = {
@@ -79,7 +80,7 @@ def test_where_the_weights_came_from_is_kept(first: Path, tmp_path: Path) -> Non
     run = tmp_path / "second"
     found = detector(iterations=1).fit(FACES.images, start_from=first, directory=run)
     weights = hashlib.sha256((first / "model.safetensors").read_bytes()).hexdigest()
-    assert found.origin_ == Origin(str(first), "cpu", 3, weights)
+    assert found.origin_ == Origin(first.name, "cpu", 3, weights)
     assert LandmarkDetector.load(run).origin_ == found.origin_
     assert LandmarkDetector.load(first).origin_ is None
     longer = detector(iterations=2).fit(FACES.images, directory=run, resume=True)
@@ -126,3 +127,26 @@ def test_a_detector_trained_without_an_index_can_be_fine_tuned_with_labels(tmp_p
     before, after = (dict(one.model_.encoder.named_parameters()) for one in (own, tuned))
     for name in ("heads.0.prior", "hourglass.maps.0.weight", "hourglass.maps.0.bias"):
         assert torch.allclose(after[name], before[name][order], atol=1e-6), name
+
+
+def test_what_is_saved_names_no_folder(first: Path, tmp_path: Path) -> None:
+    """Neither that of the earlier run nor that of a preset of one's own."""
+    preset = tmp_path / "somebody" / "mine.toml"
+    preset.parent.mkdir()
+    preset.write_text((Path(sections.__file__).parent / "presets" / "cpu.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    own = LandmarkDetector(str(preset), **{**detector(iterations=1).overrides, "quiet": True})
+    own.fit(FACES.images, start_from=first).save(tmp_path / "saved")
+    own.fit(FACES.images, start_from=tmp_path / "saved").save(tmp_path / "again")
+    for folder in ("saved", "again"):
+        for path in (tmp_path / folder).iterdir():
+            assert str(tmp_path).encode() not in path.read_bytes(), path
+        card = (tmp_path / folder / "README.md").read_text(encoding="utf-8")
+        assert "| preset, seed | mine.toml, 0 |" in card
+    origin = LandmarkDetector.load(tmp_path / "again").origin_
+    assert origin is not None and (origin.folder, origin.preset) == ("saved", "mine.toml")
+
+
+@pytest.mark.parametrize("folder", ["/home/somebody/runs/first", "C:\\Users\\somebody\\first", "runs/first/", "first"])
+def test_the_paths_of_an_earlier_version_are_cut_down_to_names(folder: str) -> None:
+    facts = {"folder": folder, "preset": "/home/somebody/mine.toml", "iterations": 3, "sha256": "ab"}
+    assert Origin.from_facts(facts) == Origin("first", "mine.toml", 3, "ab")

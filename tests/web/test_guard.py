@@ -221,6 +221,10 @@ def test_huge_bodies_are_refused_unread(browser: Browser, project: Project) -> N
             yield b" " * (1 << 20)
 
     refused(browser.client.put(url, content=endless(), headers=headers), 413)
+    answer = browser.client.put(url, content=endless(), headers=headers).json()["error"]
+    assert answer == {"code": "too_large", "message": "the request is too large: expected at most 4 MiB"}
+    stays = browser.client.request("GET", "/", content=endless())  # the answer doesn't wait for the body
+    assert stays.status_code in (200, 413)
 
 
 @pytest.mark.parametrize("name", NAMES)

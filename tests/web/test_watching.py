@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from brule.annotating import Project
-from brule.errors import OutputError
+from brule.errors import ConfigError, OutputError
+from brule.tracking.run_files import CHECKPOINT
+from brule.tracking.run_state import LogLines
 from brule.web import training as module
 from brule.web.events import Hub
 from brule.web.training import Training, _Lines
@@ -91,3 +94,81 @@ def test_errors_of_other_predictions_are_not_kept(project: Project, monkeypatch:
     first, second = Run(), Run()
     assert training._held_out(first) is first  # type: ignore[arg-type, comparison-overlap]
     assert training._held_out(second) is second  # type: ignore[arg-type, comparison-overlap]
+
+
+def logged(iteration: int) -> bytes:
+    return f'{{"iteration": {iteration}, "loss": 0.5, "seconds": {iteration}}}\n'.encode()
+
+
+def steps(lines: LogLines, log: Path) -> list[int]:
+    return [record["iteration"] for record in lines.of(log)]
+
+
+def test_of_a_log_that_grows_only_what_was_added_is_read(tmp_path: Path) -> None:
+    lines, log = LogLines(), tmp_path / "metrics.jsonl"
+    assert lines.of(log) == []
+    log.write_bytes(logged(1) + logged(2)[:9])
+    assert steps(lines, log) == [1]
+    before = lines.of(log)
+    assert before is lines.of(log)  # nothing new
+    with log.open("ab") as file:
+        file.write(logged(2)[9:] + b"broken\n" + logged(3))
+    assert steps(lines, log) == [1, 2, 3] and len(before) == 1
+    place = lines._place
+    lines._records = []  # what was read is not read again
+    with log.open("ab") as file:
+        file.write(logged(4))
+    assert steps(lines, log) == [4] and lines._place == place + len(logged(4))
+
+
+@pytest.mark.parametrize("how", ["shorter", "replaced", "written anew", "gone and back", "another run"])
+def test_a_log_that_was_cut_or_replaced_is_read_from_its_beginning(tmp_path: Path, how: str) -> None:
+    lines, log = LogLines(), tmp_path / "metrics.jsonl"
+    log.write_bytes(b"".join(map(logged, range(1, 6))))
+    assert len(lines.of(log)) == 5
+    other = logged(1) + logged(7)
+    if how == "shorter":  # as when a run is resumed from a checkpoint
+        log.write_bytes(other)
+    elif how == "replaced":
+        (tmp_path / "new").write_bytes(other)
+        (tmp_path / "new").replace(log)
+    elif how == "written anew":  # and longer than before by now
+        other += b"".join(map(logged, range(8, 20)))
+        log.write_bytes(other)
+    elif how == "gone and back":
+        log.unlink()
+        assert lines.of(log) == []
+        log.write_bytes(other)
+    else:
+        log = tmp_path / "other.jsonl"
+        log.write_bytes(other)
+    assert steps(lines, log)[:2] == [1, 7] and len(lines.of(log)) == other.count(b"\n")
+
+
+def test_the_state_of_a_training_names_its_stage_and_whether_it_can_be_resumed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(project, Listening())
+    training.close()
+    run = project.folder / "runs" / "round-1"
+    run.mkdir(parents=True)
+    (run / "metrics.jsonl").write_bytes(logged(1) + logged(2))
+    (run / "stage.json").write_text('{"stage": "learning to find the objects"}')
+    job = SimpleNamespace(facts={"run": "round-1"}, running=True, problem=lambda: None)
+    monkeypatch.setattr(training, "_train", job)
+    state = training.state()
+    assert (state["state"], state["stage"], state["can_resume"]) == ("running", "learning to find the objects", False)
+    assert state["curve"] == {"loss": [[1, 0.5], [2, 0.5]]} and training.state()["curve"] is state["curve"]
+    job.running = False  # killed: the file is still there
+    state = training.state()
+    assert (state["state"], state["stage"], state["can_resume"]) == ("stopped", None, False)
+    with pytest.raises(ConfigError, match="no checkpoint yet"):
+        training.resume()
+    (run / CHECKPOINT).touch()
+    assert training.state()["can_resume"]
+
+
+def test_names_of_files_are_those_of_training() -> None:
+    from brule.training import run
+
+    assert run.CHECKPOINT == CHECKPOINT

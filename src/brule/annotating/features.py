@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brule.annotating.guessing import Example, mirrored
+from brule.annotating.examples import Example, mirrored
 from brule.annotating.statistics import Pose, ShapeStatistics, similarity
 from brule.coordinates import from_corner, to_corner
 
@@ -216,7 +216,7 @@ def most_probable(places: np.ndarray, sure: np.ndarray, statistics: ShapeStatist
     Returns:
         ``(N, 2)`` in pixels.
     """
-    pose = weighted_similarity(statistics.mean, places, sure)
+    pose = similarity(statistics.mean, places, weights=sure)
     if pose is None:
         return places
     covariance = statistics.covariance()
@@ -224,26 +224,6 @@ def most_probable(places: np.ndarray, sure: np.ndarray, statistics: ShapeStatist
     left = (pose.back(places) - statistics.mean).ravel()
     moved = covariance @ np.linalg.solve(covariance + np.diag(noise), left)
     return pose(statistics.mean + moved.reshape(-1, 2))
-
-
-def weighted_similarity(source: np.ndarray, target: np.ndarray, weights: np.ndarray) -> Pose | None:
-    """The similarity that minimises the weighted sum of squared distances; None where the shape has no extent.
-
-    Args:
-        source: ``(N, 2)``.
-        target: ``(N, 2)``.
-        weights: ``(N,)``, positive.
-    """
-    share = (weights / weights.sum())[:, None]
-    middle, other = (share * source).sum(0), (share * target).sum(0)
-    a, b = source - middle, target - other
-    size = float((share * a**2).sum())
-    along = float((share * a * b).sum())
-    across = float((share[:, 0] * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])).sum())
-    if not (size > 0 and np.hypot(along, across) > 0):
-        return None
-    matrix = np.array([[along, across], [-across, along]]) / size
-    return Pose(matrix, other - middle @ matrix)
 
 
 def blobs(cells: np.ndarray, sd: float = _BLOB) -> np.ndarray:

@@ -36,6 +36,17 @@ class ImageFolder:
             inside = file[len(root) :] if file.startswith(root) else os.path.relpath(path, self.path)
             yield prefix + (inside if os.sep == "/" else inside.replace(os.sep, "/")), path
 
+    @property
+    def id(self) -> str:
+        """Of the page's addresses."""
+        return image_id(f"{self.prefix}\0{self.path}")
+
+    def inside(self, name: str) -> str | None:
+        """An image's path below the folder; None if its name can't be that of an image of this folder."""
+        start = f"{self.prefix}/" if self.prefix else ""
+        rest = name[len(start) :] if name.startswith(start) else None
+        return rest if not self.files or rest in self.files else None
+
     def to_json(self, project: Path) -> dict[str, object]:
         """As it is kept in the project's file: relative to the project, so that both can be moved together."""
         found: dict[str, object] = {"path": relative_name(self.path, project)}
@@ -56,6 +67,39 @@ class ImageFolder:
             raise DataError(f"{project}: the files of {content['path']} are damaged; expected a list of names")
         path = Path(os.path.normpath(project / content["path"]))
         return cls(path, str(content.get("prefix", "")), tuple(files))
+
+
+@dataclass(frozen=True)
+class RemovedFolder:
+    """A folder of images that was removed from a project. Its prefix stays its own, and its annotations are kept.
+
+    Args:
+        folder: the folder.
+        names: of its images that are annotated.
+        version: of the template, when it was removed.
+    """
+
+    folder: ImageFolder
+    names: tuple[str, ...] = ()
+    version: int = 0
+
+    def to_json(self, project: Path) -> dict[str, object]:
+        """As it is kept in the project's file."""
+        return {**self.folder.to_json(project), "annotated": list(self.names), "version": self.version}
+
+    @classmethod
+    def from_json(cls, content: object, project: Path) -> RemovedFolder:
+        """The folder that :meth:`to_json` describes.
+
+        Raises:
+            DataError: the description is damaged.
+        """
+        folder = ImageFolder.from_json(content, project)
+        assert isinstance(content, Mapping)
+        names, version = content.get("annotated", []), content.get("version", 0)
+        if not isinstance(names, list) or not isinstance(version, int):
+            raise DataError(f"{project}: the removed folder {content['path']} is damaged; restore the project's file")
+        return cls(folder, tuple(map(str, names)), version)
 
 
 @dataclass(frozen=True)
@@ -94,12 +138,28 @@ def indexed(folders: Iterable[ImageFolder]) -> dict[str, ImageEntry]:
     return {entry.id: entry for entry in entries}
 
 
-def folders_for(paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFolder] = ()) -> list[ImageFolder]:
+def owner(name: str, folders: Iterable[ImageFolder], path: Path | None = None) -> ImageFolder | None:
+    """The folder that an image's name belongs to; None if none does.
+
+    Args:
+        name: of the image.
+        folders: of the project.
+        path: of the image's file, where it is there: a subfolder may be called like another folder's prefix.
+    """
+    fitting = [(folder, inside) for folder in folders if (inside := folder.inside(name)) is not None]
+    there = (folder for folder, inside in fitting if path is not None and folder.path / inside == path)
+    return next(there, max((folder for folder, _ in fitting), key=lambda folder: len(folder.prefix), default=None))
+
+
+def folders_for(
+    paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFolder] = (), removed: Sequence[RemovedFolder] = ()
+) -> list[ImageFolder]:
     """The folders to add to a project for given paths: folders, files or globs.
 
     Args:
         paths: as for :func:`brule.data.find_images`.
         known: the folders that the project has.
+        removed: those that it had; one that is given again gets its prefix back.
 
     Returns:
         The folders that are new, with prefixes that are free.
@@ -116,13 +176,16 @@ def folders_for(paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFo
             folder = Path(os.path.abspath(file.parent))
             if folder not in wanted or wanted[folder]:
                 wanted.setdefault(folder, []).append(file.name)
-    taken = {folder.prefix for folder in known}
+    before = {(one.folder.path, one.folder.files): one.folder.prefix for one in removed}
+    taken = {folder.prefix for folder in known} | set(before.values())
     existing = {(folder.path, folder.files) for folder in known}
     added: list[ImageFolder] = []
     for folder, files in wanted.items():
         if (folder, tuple(files)) in existing or (folder, ()) in existing:
             continue
-        prefix = "" if not taken else _free(folder.name or "images", taken)
+        prefix = before.get((folder, tuple(files)))
+        if prefix is None:
+            prefix = "" if not taken else _free(folder.name or "images", taken)
         taken.add(prefix)
         added.append(ImageFolder(folder, prefix, tuple(files)))
     return added

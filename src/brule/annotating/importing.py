@@ -14,13 +14,13 @@ from brule.annotating.marks import GONE, Mark, Marks
 from brule.annotating.outlines import keep_outlines
 from brule.annotating.predictions import keep_predictions
 from brule.annotating.project import Project
-from brule.annotating.renaming import by_name_or_place
 from brule.annotating.template import Template, numbered, shortened
 from brule.data.conversion import collect
 from brule.data.discovery import find_annotations, is_project
 from brule.data.formats import Annotation, Annotations
 from brule.data.formats.record import Outline
 from brule.data.predictions import prediction_table
+from brule.data.renaming import by_name_or_place
 from brule.data.samples import BadFiles
 from brule.errors import DataError
 

@@ -64,13 +64,13 @@ class Job:
             OutputError: nothing can be written.
         """
         with self._guard:
-            if self._runs():
-                raise ConfigError("training or prediction is already running")
             make_folder(self._file.parent)
-            write_text(self._file, json.dumps({**facts, "command": ["brule", *words], "stopping": False}) + "\n")
-            with self._lock.open("ab") as lock, self._log.open("wb") as log:
-                _hold(lock)
-                self._process = _started([sys.executable, "-m", "brule", *words], lock, log)
+            with self._lock.open("ab") as lock:
+                if self._runs() or not _hold(lock):  # first: what is noted of a command that runs stays
+                    raise ConfigError("training or prediction is already running")
+                write_text(self._file, json.dumps({**facts, "command": ["brule", *words], "stopping": False}) + "\n")
+                with self._log.open("wb") as log:
+                    self._process = _started([sys.executable, "-m", "brule", *words], lock, log)
             write_text(self._file, json.dumps({**self.facts, "pid": self._process.pid}) + "\n")
 
     def stop(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from brule.annotating.project import Project
-from brule.data.discovery import PROJECT_FILE
 
 
 def missing_folders(project: Project) -> list[str]:
@@ -24,8 +23,9 @@ def missing_notes(project: Project) -> list[str]:
     found = []
     gone = missing_folders(project)
     if gone:
+        it, be = ("it", "it is") if len(gone) == 1 else ("them", "they are")
         are = "the folder of images {} isn't there" if len(gone) == 1 else "the folders of images {} aren't there"
-        found.append(f"{are.format(', '.join(gone))}: move it back, or change its path in {project.folder / PROJECT_FILE}")
+        found.append(f"{are.format(', '.join(gone))}: move {it} back, or say in the page (Set up) where {be} now")
     if lost := kept_without_images(project):
         found.append(f"{lost} whose images aren't there")
     return found

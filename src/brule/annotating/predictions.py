@@ -13,12 +13,13 @@ import numpy as np
 
 from brule.annotating.missing import with_missing
 from brule.annotating.project import PREDICTIONS, RUNS, Project
-from brule.annotating.renaming import by_name_or_place, columns, names_of, order_since
 from brule.annotating.template import shortened
 from brule.data.formats.record import Annotation
 from brule.data.formats.values import load_json
+from brule.data.renaming import names_of, order_of_detector, order_since, round_note
 from brule.errors import DataError
 from brule.files import atomic_write, parse_json, write_text
+from brule.tracking.run_files import DESCRIPTION
 
 FORMAT = "brule-predictions-1"
 _MAX_BATCH, _MIN_BATCH, _STEPS = 32, 4, 16  # images; in how many steps the progress of a small project is shown at least
@@ -32,7 +33,7 @@ class Prediction:
         points: ``(N, 2)`` in pixels, NaN where it found nothing.
         spread: ``(N,)`` in pixels, how far off each point may be.
         uncertainty: of the whole; the higher, the sooner it should be looked at.
-        expected: error in pixels; None where the detector isn't calibrated, and of flagged answers.
+        expected: error in pixels; None where the detector isn't calibrated, and of flagged predictions.
         flagged: whether the detector itself holds it to be wrong.
     """
 
@@ -210,6 +211,19 @@ def predictions_file(project: Project, name: str) -> Path:
     return project.folder / PREDICTIONS / f"{name}.jsonl"
 
 
+def order_of(project: Project, run: Path, *, names: Sequence[str] | None, count: int) -> Sequence[int | None] | None:
+    """For each landmark of a project its index in what a detector finds; None altogether if it finds other landmarks.
+
+    Args:
+        project: whose landmarks.
+        run: the folder of the detector; a round's landmarks are those of the project when it was trained.
+        names: of the detector's landmarks as its folder has them, if they have any.
+        count: of them.
+    """
+    settings, since = project.settings, trained_for(project, run)
+    return order_of_detector(names, count, since=since, renamings=settings.renamings, present=project.template.names)
+
+
 def _order(detector: Any, project: Project, run: Path) -> Sequence[int | None]:
     """For each landmark of a project its index in what a detector finds: a round's as they were when it was trained.
 
@@ -218,13 +232,8 @@ def _order(detector: Any, project: Project, run: Path) -> Sequence[int | None]:
     Raises:
         DataError: it finds other landmarks.
     """
-    own, renamings, count = project.template.names, project.settings.renamings, len(detector.barycenter_)
-    names = detector.landmark_names_
-    since = trained_for(project, run)
-    if since is not None and count == len(names_of(since, renamings, own)):
-        found: Sequence[int | None] | None = order_since(since, renamings, own)
-    else:
-        found = columns(names, renamings, own) if names else by_name_or_place((), count, own)
+    own, count, names = project.template.names, len(detector.barycenter_), detector.landmark_names_
+    found = order_of(project, run, names=_stored_names(run) or names, count=count)
     if found is None or all(index is None for index in found):
         which = f" ({shortened(names)})" if names else ""
         raise DataError(
@@ -232,6 +241,15 @@ def _order(detector: Any, project: Project, run: Path) -> Sequence[int | None]:
             "use a detector of these landmarks"
         )
     return found
+
+
+def _stored_names(run: Path) -> list[str] | None:
+    """The landmarks' names in the file of a detector; once it is loaded, a round's are those that the project has now."""
+    try:
+        names = parse_json((run / DESCRIPTION).read_text(encoding="utf-8"))["names"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return list(map(str, names)) if isinstance(names, list) else None
 
 
 def trained_for(project: Project, run: Path) -> int | None:
@@ -242,15 +260,10 @@ def trained_for(project: Project, run: Path) -> int | None:
     return version if isinstance(version, int) else None
 
 
-def round_note(project: Project, run: str) -> Path:
-    """Where it is noted what a round was trained on."""
-    return project.own / "rounds" / f"{run}.json"
-
-
 def noted(project: Project, run: str) -> dict[str, Any]:
     """What a round was trained on: the names of the annotated images, the version of the landmarks; empty if unknown."""
     try:
-        content = parse_json(round_note(project, run).read_text(encoding="utf-8"))
+        content = parse_json(round_note(project.folder, run).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -268,7 +281,7 @@ def _found(detector: Any, project: Project, batch_size: int) -> Iterator[tuple[s
 
 
 def _content(found: Prediction, calibrated: bool) -> dict[str, Any]:
-    # An expected error holds where the object was found, so a flagged answer has none.
+    # An expected error holds where the object was found, so a flagged prediction has none.
     known = calibrated and not found.flagged and np.isfinite(found.spread).any()
     expected = float(np.nanmean(found.spread)) if known else None
     return {

@@ -13,20 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from brule.annotating.folders import ImageEntry, folders_for, indexed
+from brule.annotating.aside import set_aside, take_back
+from brule.annotating.folders import ImageEntry, ImageFolder, folders_for, image_id, indexed
 from brule.annotating.marks import Marks
 from brule.annotating.measuring import remapped
 from brule.annotating.records import Conflict, Record
-from brule.annotating.renaming import Renaming, names_of, new_names
 from brule.annotating.settings import Settings
 from brule.annotating.summaries import LAYERS, Summaries, annotated_images
 from brule.annotating.template import Template
-from brule.data.discovery import PROJECT_FILE
+from brule.data.discovery import PROJECT_FILE, PROJECT_OWN, PROJECT_RUNS
+from brule.data.renaming import Renaming, names_of, new_names
 from brule.errors import BruleError, ConfigError, DataError
 from brule.files import make_folder, write_text
 
-RUNS, EXPORTS, UPLOADS, PREDICTIONS = "runs", "exports", "images", "predictions"
-OWN = ".brule"  # what other commands pass over: histories, caches, the lock
+RUNS, EXPORTS, UPLOADS, PREDICTIONS = PROJECT_RUNS, "exports", "images", "predictions"
+OWN = PROJECT_OWN  # what other commands pass over: histories, caches, the lock
 MAX_LOADED = 512  # records in memory
 
 
@@ -66,14 +67,15 @@ class Project:
         if new and self.folder.exists() and any(self.folder.iterdir()):
             raise DataError(f"{folder}: holds files, but is no annotation project; choose a new folder for the project")
         self.settings = Settings(self.folder.name) if new else Settings.read(self.folder)
-        folders = (*self.settings.folders, *folders_for(images, self.settings.folders))
+        added = folders_for(images, self.settings.folders, self.settings.removed)
         if template is not None and not new and template.names != self.settings.template.names:
             raise ConfigError("--template: this project has landmarks already; change them in the page")
-        if new or folders != self.settings.folders:
+        if new or added:
             start = self.settings.template if template is None else template
-            self._keep(replace(self.settings, folders=folders, template=start))
+            self._keep(replace(self._with(added), template=start))
+        self._set_aside()  # what couldn't be moved before
         self._ignore()
-        self.entries = indexed(folders)
+        self.entries = indexed(self.settings.folders)
         self.summaries = Summaries(self.folder, self.entries)
         self._rename_all()  # what couldn't be read or written before
 
@@ -225,21 +227,44 @@ class Project:
             DataError: a path leads nowhere, or there is no image.
         """
         with self._guard:
-            added = folders_for(paths, self.settings.folders)
+            added = folders_for(paths, self.settings.folders, self.settings.removed)
             if added:
-                self._keep(replace(self.settings, folders=(*self.settings.folders, *added)))
+                self._keep(self._with(added))
         return self.refresh()
+
+    def rearrange(self, change: Callable[[Settings], Settings]) -> None:
+        """Change the folders of images: :mod:`brule.annotating.moving` knows how. Annotations of removed ones are set aside.
+
+        Args:
+            change: gives the new settings for those of now.
+
+        Raises:
+            OutputError: something can't be written or moved; moving is completed when the project is opened again.
+        """
+        try:
+            with self._guard:
+                self._keep(change(self.settings))
+                self._records.clear()  # they know where their images were
+                try:
+                    self._set_aside()
+                finally:
+                    self._look()  # before anyone asks for an annotation that is gone, which its history would bring back
+        finally:
+            self._notify("project", {})
 
     def refresh(self) -> int:
         """Look for images again; returns how many are new."""
         with self._guard:
             before = len(self.entries)
-            self.entries = indexed(self.settings.folders)
-            self.summaries.use(self.entries)
-            self._rename_all()  # images that were missing when landmarks were renamed may be back
+            self._look()
             found = len(self.entries) - before
         self._notify("project", {})
         return found
+
+    def _look(self) -> None:
+        self.entries = indexed(self.settings.folders)
+        self.summaries.use(self.entries)
+        self._rename_all()  # images that were missing when landmarks were renamed may be back
 
     def include(self, entry: ImageEntry) -> None:
         """Take a new file of one of the folders in, without looking at all others."""
@@ -276,7 +301,7 @@ class Project:
         for image in accepted:
             try:
                 marks = self.record(image).marks
-            except DataError:
+            except (DataError, KeyError):  # damaged, or removed meanwhile
                 continue
             if marks.status == "accepted" and marks.placed:
                 ids.append(image)
@@ -339,6 +364,20 @@ class Project:
             added = set(present) - set(names.values())
             record.rename(unknown | names, self.template, version=settings.version, added=added)
         return names is not None
+
+    def _with(self, added: Collection[ImageFolder]) -> Settings:
+        """The settings with more folders; the annotations of those that were removed are back in their place."""
+        settings = self.settings
+        back = [one for one in settings.removed if one.folder in added]
+        for one in back:
+            take_back(self.folder, one)
+        waiting = {image_id(name): one.version for one in back for name in one.names if one.version < settings.version}
+        removed = tuple(one for one in settings.removed if one not in back)
+        return replace(settings, folders=(*settings.folders, *added), removed=removed, waiting=waiting | settings.waiting)
+
+    def _set_aside(self) -> None:
+        for removed in self.settings.removed:
+            set_aside(self.folder, removed)
 
     def _keep(self, settings: Settings) -> None:
         make_folder(self.folder)

@@ -17,16 +17,16 @@ import numpy as np
 from brule.annotating.folders import ImageFolder
 from brule.annotating.guessing import PosePrior, mean_guess, point_error
 from brule.annotating.missing import with_missing
-from brule.annotating.predictions import Predictions, noted, round_note, trained_for
+from brule.annotating.predictions import Predictions, noted, order_of
 from brule.annotating.project import RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
+from brule.data.renaming import round_note
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
 from brule.files import parse_json
-from brule.tracking.run_state import DESCRIPTION, RunState
+from brule.tracking.run_files import DESCRIPTION, RECORD
 
 ROUND = re.compile(r"round-([0-9]{1,6})")
-RECORD = "data.json"  # of a run, as :mod:`brule.detector.run_record` keeps it: what was read to train on
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,7 @@ def next_round(project: Project) -> Path:
 
 def finished(run: Path) -> bool:
     """Whether a run has finished."""
-    try:
-        return RunState.read(run).finished
-    except DataError:
-        return False
+    return _json(run / DESCRIPTION).get("finished") is True
 
 
 def has_detector(run: Path) -> bool:
@@ -76,18 +73,13 @@ def has_detector(run: Path) -> bool:
 
 
 def detects(run: Path, project: Project) -> bool:
-    """Whether a run holds a detector of a project's landmarks, in their order."""
-    since, template = trained_for(project, run), project.template
-    if since is not None and since != project.settings.landmarks_version:
+    """Whether a run holds a detector of a project's landmarks, in their order, whatever they were called at that time."""
+    content, own = _json(run / DESCRIPTION), project.template.names
+    names, count = content.get("names"), content.get("landmarks")
+    if count != len(own):
         return False
-    try:
-        content = parse_json((run / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if not isinstance(content, dict):
-        return False
-    names = content.get("names")
-    return names == list(template.names) if names else content.get("landmarks") == len(template.names)
+    order = order_of(project, run, names=names if isinstance(names, list) else None, count=count)
+    return order is not None and list(order) == list(range(count))
 
 
 def training_words(
@@ -104,7 +96,7 @@ def training_words(
     Args:
         project: its images are the unlabelled ones, its finished annotations the labelled ones.
         run: the folder of the new run.
-        minutes: time limit.
+        minutes: time limit; None for that of the preset, which may have none. The setting ``time_limit`` takes precedence.
         preset: of the settings.
         settings: as ``--set`` takes them.
         start_from: an earlier run.
@@ -116,7 +108,8 @@ def training_words(
         raise ConfigError(with_missing(project, "no image is finished yet: annotate some (ten are usual), then train"))
     words = ["train", "--images", *_paths(project.settings.folders), "--labelled", str(project.folder), "-o", str(run)]
     words += ["--preset", preset] if preset else []
-    words += ["--time-limit", f"{minutes:g}"] if minutes is not None else []
+    limited = any(one.partition("=")[0].strip() == "time_limit" for one in settings)
+    words += ["--time-limit", f"{minutes:g}"] if minutes is not None and not limited else []
     template = project.template
     if template.lines:
         words += ["--edges", ", ".join(f"{a}:{b}" for a, b in template.lines)]
@@ -126,25 +119,59 @@ def training_words(
     return [*words, "--skip-bad", "--quiet", *(["--set", *settings] if settings else [])]
 
 
-def note_round(project: Project, run: Path) -> None:
-    """Note which images a run is to be trained on, and for which landmarks, before it begins."""
+def note_round(project: Project, run: Path, *, start_from: Path | None = None) -> None:
+    """Note which images a run is to be trained on, and for which landmarks, before it begins.
+
+    Args:
+        project: whose images they are.
+        run: the folder of the new run.
+        start_from: an earlier run that it begins with.
+    """
     from brule.files import make_folder, write_text
 
     names = [project.entry(image).name for image in project.accepted()]
-    content = {"trained_on": names, "landmarks": project.settings.landmarks_version}
-    make_folder(project.own / "rounds")
-    write_text(round_note(project, run.name), json.dumps(content) + "\n")
+    content: dict[str, Any] = {"trained_on": names, "landmarks": project.settings.landmarks_version}
+    if start_from is not None:
+        content["start_from"] = str(start_from)
+    note = round_note(project.folder, run.name)
+    make_folder(note.parent)
+    write_text(note, json.dumps(content) + "\n")
 
 
 def trained_on(project: Project, run: str) -> set[str]:
-    """The names of the annotated images that a run was trained on.
+    """The names of the annotated images that a run was trained on, or one of the runs whose detectors it started from.
 
     It reads them itself, later than they are noted, so its own record decides once that exists. The record names images without
     folder and suffix: where several are called so, the note decides, and all of them count where it doesn't know enough.
     """
-    names = noted(project, run).get("trained_on")
+    found: set[str] = set()
+    seen: set[Path] = set()
+    folder: Path | None = project.folder / RUNS / run
+    while folder is not None and folder not in seen:
+        seen.add(folder)
+        own = folder.parent == project.folder / RUNS
+        note = noted(project, folder.name) if own else {}
+        found |= _learnt(project, folder, note)
+        folder = _before(project, folder, note)
+    return found
+
+
+def _before(project: Project, run: Path, note: dict[str, Any]) -> Path | None:
+    """The run or detector that a run started from; one of the project's rounds wherever the project is by now."""
+    record = _json(run / RECORD)
+    named = record.get("start_from", note.get("start_from"))
+    if not isinstance(named, str) or not named:
+        return None
+    path = Path(os.path.normpath(os.path.join(str(record.get("working_directory", "")), named)))
+    moved = project.folder / RUNS / path.name
+    return moved if not path.is_dir() and path.parent.name == RUNS and moved.is_dir() else path
+
+
+def _learnt(project: Project, run: Path, note: dict[str, Any]) -> set[str]:
+    """The names of the annotated images that a run itself was trained on."""
+    names = note.get("trained_on")
     known = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
-    read = _read_by(project.folder / RUNS / run)
+    read = _read_by(run)
     if read is None:
         return known
     found: set[str] = set()
@@ -156,11 +183,17 @@ def trained_on(project: Project, run: str) -> set[str]:
 
 def _read_by(run: Path) -> Counter[str] | None:
     """How many annotated images of each name, without folder and suffix, a run has read; None where it hasn't noted that."""
+    names = _json(run / RECORD).get("shapes")
+    return Counter(map(str, names)) if isinstance(names, list) else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file; empty where it can't be read."""
     try:
-        names = parse_json((run / RECORD).read_text(encoding="utf-8"))["shapes"]
-        return Counter(map(str, names))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _by_stem(names: Iterable[str], wanted: Container[str]) -> dict[str, list[str]]:

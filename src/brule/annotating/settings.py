@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from brule.annotating.folders import ImageFolder
-from brule.annotating.renaming import Renaming
+from brule.annotating.folders import ImageFolder, RemovedFolder
 from brule.annotating.summaries import annotated_images
 from brule.annotating.template import Template, template_from
 from brule.data.discovery import PROJECT_FILE, PROJECT_FORMAT
+from brule.data.renaming import Renaming
 from brule.errors import DataError
 from brule.files import read_json, write_text
 
@@ -31,6 +31,7 @@ class Settings:
         renamings: the changes of the landmarks' names, number and order, oldest first.
         waiting: the images, by id, whose annotations weren't brought to the present landmarks yet, since they couldn't be read
             or weren't there; with the version of the template that they are of.
+        removed: the folders that were removed, whose annotations are kept.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Settings:
     scale: float | None = None
     renamings: tuple[Renaming, ...] = ()
     waiting: dict[str, int] = field(default_factory=dict)
+    removed: tuple[RemovedFolder, ...] = ()
 
     @property
     def landmarks_version(self) -> int:
@@ -69,6 +71,8 @@ class Settings:
             content["renamings"] = [one.to_json() for one in self.renamings]
         if self.waiting:
             content["waiting"] = self.waiting
+        if self.removed:
+            content["removed"] = [one.to_json(project) for one in self.removed]
         write_text(project / PROJECT_FILE, json.dumps(content, ensure_ascii=True, indent=1) + "\n", flush=True)
 
     @classmethod
@@ -82,9 +86,9 @@ class Settings:
         content = read_json(path, "the file of an annotation project; restore it")
         if not isinstance(content, dict) or content.get("format") != PROJECT_FORMAT:
             raise DataError(f"{path}: expected an annotation project ({PROJECT_FORMAT}), this is something else")
-        folders = content.get("images")
-        if not isinstance(folders, list):
-            raise DataError(f"{path}: damaged: expected a list of folders as 'images'; restore it")
+        folders, removed = content.get("images"), content.get("removed", [])
+        if not isinstance(folders, list) or not isinstance(removed, list):
+            raise DataError(f"{path}: damaged: expected lists of folders as 'images' and 'removed'; restore it")
         measurements, template = content.get("measurements"), template_from(content.get("template", {}), f"{path}: template")
         annotator, version, scale = content.get("annotator"), content.get("version"), content.get("scale")
         return cls(
@@ -96,6 +100,7 @@ class Settings:
             measurements if isinstance(measurements, dict) else {},
             float(scale) if isinstance(scale, int | float) and 0 < scale < float("inf") else None,
             *_renamed(path, content, template),
+            tuple(RemovedFolder.from_json(folder, project) for folder in removed),
         )
 
 

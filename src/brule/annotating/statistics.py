@@ -41,12 +41,13 @@ class Pose:
         return (points - self.offset) @ np.linalg.inv(self.matrix)
 
 
-def similarity(source: np.ndarray, target: np.ndarray) -> Pose | None:
+def similarity(source: np.ndarray, target: np.ndarray, *, weights: np.ndarray | None = None) -> Pose | None:
     """The least-squares similarity (no reflection) from one shape to another.
 
     Args:
         source: ``(N, 2)``, NaN where a point is missing.
         target: of the same shape.
+        weights: ``(N,)`` of the squared distances, positive; by default all the same.
 
     Returns:
         The pose, or None where they share fewer than two different points.
@@ -54,16 +55,19 @@ def similarity(source: np.ndarray, target: np.ndarray) -> Pose | None:
     shared = np.isfinite(source).all(1) & np.isfinite(target).all(1)
     if shared.sum() < 2:
         return None
+    weight = np.ones(int(shared.sum())) if weights is None else weights[shared]
+    share = (weight / weight.sum())[:, None]
     a, b = source[shared], target[shared]
-    mean_a, mean_b = a.mean(0), b.mean(0)
+    mean_a, mean_b = (share * a).sum(0), (share * b).sum(0)
     a, b = a - mean_a, b - mean_b
-    size = (a**2).sum()
+    size = (share * a**2).sum()
     if not size > 0:
         return None
-    along, across = (a * b).sum() / size, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / size
-    matrix = np.array([[along, across], [-across, along]])
+    along = (share * a * b).sum() / size
+    across = (share[:, 0] * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])).sum() / size
     if not np.hypot(along, across) > 0:
         return None
+    matrix = np.array([[along, across], [-across, along]])
     return Pose(matrix, mean_b - mean_a @ matrix)
 
 

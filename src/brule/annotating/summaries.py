@@ -112,6 +112,16 @@ def annotated_images(project: Path) -> list[str]:
     return sorted({image for layer in LAYERS.values() for image in _annotation_files(project / layer)})
 
 
+def annotated_names(project: Path) -> list[str]:
+    """The names of the images that have an annotation, whether they are there or not, sorted."""
+    roots = [project / layer for layer in LAYERS.values()]
+    return sorted({_name(path, root) for root in roots for path, _ in _annotation_files(root).values()})
+
+
+def _name(path: str | os.PathLike[str], root: Path) -> str:
+    return Path(os.path.relpath(path, root)).as_posix().removesuffix(".json")
+
+
 def _annotation_files(root: Path) -> dict[str, tuple[Path, _Stamp]]:
     """The annotation files below a folder by their image's id, with time and size."""
     found: dict[str, tuple[Path, _Stamp]] = {}
@@ -122,7 +132,6 @@ def _annotation_files(root: Path) -> dict[str, tuple[Path, _Stamp]]:
                 if file.is_dir(follow_symlinks=False):
                     waiting.append(Path(file.path))
                 elif file.name.endswith(".json") and not file.name.startswith("."):
-                    name = Path(os.path.relpath(file.path, root)).as_posix().removesuffix(".json")
                     status = file.stat()
-                    found[image_id(name)] = (Path(file.path), (status.st_mtime_ns, status.st_size))
+                    found[image_id(_name(file.path, root))] = (Path(file.path), (status.st_mtime_ns, status.st_size))
     return found

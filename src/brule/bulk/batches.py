@@ -56,8 +56,8 @@ class PredictBatches:
         if column is None:
             raise DataError(f"PredictBatches: expected one of the columns {', '.join(COLUMNS)}, got {', '.join(batch)}")
         found = self._detector.predict(_images(batch[column]), **self._options)
-        answers = {name: getattr(found, name).cpu().numpy() for name in ("points", "spread", "box", "score", "flagged")}
-        return {**batch, **answers}
+        columns = {name: getattr(found, name).cpu().numpy() for name in ("points", "spread", "box", "score", "flagged")}
+        return {**batch, **columns}
 
 
 def _images(values: np.ndarray | Sequence[object]) -> list:

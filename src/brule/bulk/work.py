@@ -41,7 +41,8 @@ def fingerprint(folder: Path, options: PredictOptions) -> str:
 
 def detector_files(folder: Path) -> dict[str, bytes]:
     """The files that a detector is loaded from, by name."""
-    from brule.detector import CALIBRATION, DESCRIPTION, LOCATOR, WEIGHTS, LandmarkDetector
+    from brule.detector import LandmarkDetector
+    from brule.tracking.run_files import CALIBRATION, DESCRIPTION, LOCATOR, WEIGHTS
 
     LandmarkDetector.load(folder, device="cpu")  # says what is wrong with it, if anything
     names = (WEIGHTS, DESCRIPTION, LOCATOR, CALIBRATION)
@@ -51,7 +52,8 @@ def detector_files(folder: Path) -> dict[str, bytes]:
 def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, options: PredictOptions) -> dict[str, int]:
     """Predict a part and write its file, whole or not at all.
 
-    An image that can't be read gives a row with the reason in ``error``, so that each image has its row.
+    An image that can't be read gives a row with the reason in ``error``, one in which nothing is found a row without landmarks
+    (``found`` is false), so that each image has its row.
 
     Returns:
         How many ``images``, ``objects`` and ``errors`` there were.
@@ -61,6 +63,8 @@ def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, optio
         OutputError: the file can't be written.
     """
     import pyarrow.parquet
+
+    from brule.detector.landmarks import nothing_found
 
     rows = Rows(len(detector.barycenter_))
     for batch in _batches(part):
@@ -75,6 +79,9 @@ def predict_part(detector: LandmarkDetector, part: Part, output: Place, *, optio
             rows.add([names[sample.path] for sample in found], [sample.path for sample in found], landmarks)
         for bad in detector.bad_files_:
             rows.add_error(names[bad.path], bad.reason)
+        unread = {bad.path for bad in detector.bad_files_}
+        if gone := [path for path in names if path not in unread and not rows.has(path)]:
+            rows.add([names[path] for path in gone], gone, nothing_found(range(len(gone)), rows.landmarks))
     sink = io.BytesIO()
     pyarrow.parquet.write_table(rows.table(), sink, compression="zstd")
     output.write(part.file, sink.getvalue())
@@ -89,10 +96,14 @@ class Rows:
     """
 
     def __init__(self, landmarks: int) -> None:
-        self._n = landmarks
+        self.landmarks = landmarks
         self._rows: list[dict[str, Any]] = []
         self._objects: dict[Path, int] = {}  # by path: a shard may hold two images of one name
         self.counts = {"images": 0, "objects": 0, "errors": 0}
+
+    def has(self, path: Path) -> bool:
+        """Whether an image has a row."""
+        return path in self._objects
 
     def add(self, names: Sequence[str], paths: Sequence[Path], landmarks: Landmarks) -> None:
         """The objects of some images, each with the name and the path of its image."""
@@ -140,8 +151,8 @@ class Rows:
                 ("score", number),
                 ("flagged", pa.bool_()),
                 ("uncertainty", number),
-                ("points", pa.list_(number, 2 * self._n)),
-                ("spread", pa.list_(number, self._n)),
+                ("points", pa.list_(number, 2 * self.landmarks)),
+                ("spread", pa.list_(number, self.landmarks)),
                 ("box", pa.list_(number, 4)),
                 ("angle", number),
                 ("error", pa.string()),

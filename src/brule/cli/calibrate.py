@@ -37,7 +37,7 @@ def calibrate(
     unlikely the shape is). Writes it to `RUN/calibration.json`; `brule predict` and `brule evaluate` use it from then on. Ten
     images are enough, fifty are plenty; their landmarks must not have been trained on.
 
-    The error model learns inside the true boxes: an expected error holds on condition that the object was found. Answers
+    The error model learns inside the true boxes: an expected error holds on condition that the object was found. Predictions
     that `brule predict` flags as probably wrong have none.
 
     Prints, by cross-validation, how well expected and true errors agree: their rank correlation, the error of the remaining
@@ -53,7 +53,7 @@ def calibrate(
     Args:
         run: The folder of a run, or of a saved detector; its calibration is replaced.
         paths: Annotated images, as for `brule evaluate`.
-        only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
+        only_validation: Take only the validation tenth of the images; see `brule train --exclude-validation`.
         tta: The largest number of views, 1 to 6, that `brule predict --tta` can be asked for afterwards.
         seed: Random seed of the folds of the cross-validation; the error model doesn't depend on it.
         batch_size: Images at a time.
@@ -131,7 +131,7 @@ def _say(report: CalibrationReport) -> None:
 
 def _on_whole_images(whole: WholeImages) -> str:
     count = whole.images - whole.flagged
-    flagged = "1 answer is flagged and has" if whole.flagged == 1 else f"{whole.flagged} answers are flagged and have"
+    flagged = "1 prediction is flagged and has" if whole.flagged == 1 else f"{whole.flagged} predictions are flagged and have"
     text = f"On {whole.images} whole images, without boxes, {flagged} no expected error."
     if not count:
         return text

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from brule.cli.films import apart, extract_frames
 from brule.cli.options import Device, Images, Many, Output, SkipBad, checked_device, images_of
 from brule.cli.output import note_bad, progress_bar, say, say_text
+from brule.cli.videos import apart, extract_frames
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write, check_name, make_folder, write_text
 
@@ -64,32 +64,33 @@ def choose(
         brule choose trainset/ -n 10 -o chosen/ --measure
 
     Args:
-        paths: Images: files, folders, globs, films, or data sets as `NAME:SPLIT:ROOT`.
+        paths: Images: files, folders, globs, videos, or data sets as `NAME:SPLIT:ROOT`.
         count: How many to choose.
         output: A text file for the list, `chosen.txt`, with the picture beside it, `chosen.png`; or a folder for both.
         run: The folder of a run, or of a saved detector, whose encoder compares the images. It also finds the objects in images
             without a box.
-        labelled: Folders, files or globs of images that are annotated already, or projects. They may be among the images, also
-            as copies with the same names.
-        copy: Copy the chosen images to the folder's `images`.
+        labelled: Images whose landmarks you have placed already (folders, files, globs, projects of `brule annotate`). They
+            aren't chosen again, and images unlike them are preferred. They may be among PATHS, also as copies with the same
+            names.
+        copy: Also copy the chosen images, to the sub-folder `images` of the output.
         measure: Compare the chosen images' true shapes, too, with those of random choices; needs annotated images. The choice
             doesn't use them.
         seed: Random seed of the clustering and of the random choices.
-        frames: For films: about how many frames, evenly spread, to choose among; the chosen ones are copied.
+        frames: For videos: about how many frames, evenly spread, to choose among; the chosen ones are copied.
     """
     paths = images_of(paths, images, example="brule choose photos/ -n 10 -o chosen.txt")
-    films, paths = apart(paths)
+    videos, paths = apart(paths)
     as_list = output.suffix.lower() == ".txt"
-    if as_list and (copy or films):
-        why = "--copy needs a folder to copy to" if copy else "frames of films need a folder to be written to"
+    if as_list and (copy or videos):
+        why = "--copy needs a folder to copy to" if copy else "frames of videos need a folder to be written to"
         raise ConfigError(f"-o {output}: {why}; leave the .txt out")
     options: dict[str, Any] = {
         "count": count, "output": output, "run": run, "labelled": labelled, "measure": measure, "seed": seed,
     }  # fmt: skip
-    if not films:
+    if not videos:
         return _choose(paths, **options, copy=copy, device=device, skip_bad=skip_bad)
     with TemporaryDirectory() as folder:
-        extract_frames(films, Path(folder), most=frames)
+        extract_frames(videos, Path(folder), most=frames)
         return _choose([*paths, folder], **options, copy=True, device=device, skip_bad=skip_bad)
 
 
@@ -129,10 +130,11 @@ def _choose(
     copies = _copy(chosen, output / COPIES) if copy else [sample.path for sample in chosen]
     write_text(listed, "".join(f"{path}\n" for path in copies))
     _draw(chosen, sheet, detector)
-    say(f"{count} of {candidates.free} images, by {'their thumbnails' if run is None else f'features of the encoder of {run}'}")
+    by = "their thumbnails" if run is None else f"features of the encoder of {run}"
+    say(f"chosen: {count} of {candidates.free} images, by {by}")
     if labelled:
         images = "1 image is" if len(annotated) == 1 else f"{len(annotated)} images are"
-        say_text(f"{images} annotated already; chosen where these represent least")
+        say_text(f"{images} annotated already; chosen are images that differ from these")
     _print_choice(choice, score, annotated=len(annotated))
     note_bad(cache.bad)
     say(f"list: {listed}")
@@ -189,9 +191,9 @@ def _draw(chosen: list[Sample], path: Path, detector: LandmarkDetector | None) -
 
 def _print_choice(choice: Choice, score: ChoiceScore, *, annotated: int) -> None:
     sizes = [str(size) for size in choice.sizes]
-    say_text(f"each represents {', '.join(sizes)} image{'s' if set(sizes) != {'1'} else ''}")
+    say_text(f"images that each of them represents: {', '.join(sizes)}")
     nearest = "the nearest annotated or chosen one" if annotated else "the nearest chosen one"
-    say_text(f"distance of an image to {nearest}: {_beside(score.coverage)}")
+    say_text(f"mean distance of an image to {nearest} (smaller is better): {_beside(score.coverage)}")
     if score.shape_coverage is not None and score.mean_shape is not None:
         say_text(f"the same for true shapes, % of the crop's side: {_beside(score.shape_coverage)}")
         say_text(f"their mean shape is off by, % of the crop's side: {_beside(score.mean_shape)}")

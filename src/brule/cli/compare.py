@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from brule.cli.evaluate import Boxes, Normaliser, evaluate_detector
 from brule.cli.options import Device, Output, SkipBad, checked_device
-from brule.cli.output import note, note_bad, say, say_rows, write_json
+from brule.cli.output import note, note_bad, say, say_rows, say_text, write_json
 from brule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def compare(
     """Measure several detectors on the same images, and test whether they differ.
 
     Prints the figures of each side by side, and for every two of them the mean difference of their errors with its 95 %
-    interval (a paired bootstrap over images) and the p-value of the Wilcoxon signed-rank test.
+    interval (a paired bootstrap over images) and the p-value of the Wilcoxon signed-rank test: how often chance alone would
+    make so one-sided a difference.
 
     Instead of a run you can give the folder of a finished evaluation (`metrics.json` and `per_image.csv`, from `brule
     evaluate`), which is read and not repeated. With `-o`, writes `index.html`, a page that opens from disk, `comparison.json`
@@ -51,23 +52,23 @@ def compare(
         data: Folders, files or globs of annotated images; needed unless all evaluations are finished.
         output: The folder to write to; without it, the figures are printed and nothing is written.
         json: Write all figures to this file.
-        only_validation: Take only the validation tenth of the images, as `brule evaluate` does.
+        only_validation: Take only the validation tenth of the images; see `brule train --exclude-validation`.
         boxes: Compare on whole images (`none`), inside the true boxes (`given`), or on whole images with the figure inside the
             true boxes beside it (`both`).
         normaliser: The distance that errors are divided by, as for `brule evaluate`.
         batch_size: Images at a time.
     """
     from brule.data.training_data import annotated_samples
-    from brule.evaluation.reports import METRICS_FILE, PAGE_FILE, ComparisonReport, read_evaluation, write_comparison
-    from brule.tracking.run_state import DESCRIPTION
+    from brule.evaluation.reports import ComparisonReport, read_evaluation, write_comparison
+    from brule.tracking.run_files import DESCRIPTION, METRICS, PAGE
 
     if len(runs) < 2:
         raise ConfigError(f"compare: expected two or more runs or finished evaluations, got {len(runs)}")
-    finished = [(run / METRICS_FILE).is_file() and not (run / DESCRIPTION).is_file() for run in runs]
+    finished = [(run / METRICS).is_file() and not (run / DESCRIPTION).is_file() for run in runs]
     if data is None and not all(finished):
         unfinished = ", ".join(str(run) for run, done in zip(runs, finished, strict=True) if not done)
         raise ConfigError(
-            f"compare: {unfinished}: no {METRICS_FILE} of a finished evaluation there; for runs, say on which images "
+            f"compare: {unfinished}: no {METRICS} of a finished evaluation there; for runs, say on which images "
             "to measure them (--data)"
         )
     if all(finished):
@@ -90,7 +91,7 @@ def compare(
         say(f"figures: {json}")
     if output is not None:
         write_comparison(output, report, facts=[("evaluated", ", ".join(data) if samples is not None and data else "earlier")])
-        say(f"page: {output / PAGE_FILE}")
+        say(f"page: {output / PAGE}")
     return 0
 
 
@@ -117,24 +118,37 @@ def _say_report(report: ComparisonReport) -> None:
     from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 
     if report.left_out:
-        note(f"{report.left_out} images were evaluated for some of them only and are left out")
+        note(f"{report.left_out} objects were evaluated for some of the detectors only and are left out")
     figures = [(LABELS[name], *("  ".join(shown(one.scores, name)) for one in report.candidates)) for name in report.figures]
     if report.given:
         figures.append(("NME, given boxes", *("  ".join(estimate_text("nme", one)) for one in report.given.values())))
     figures.append(("constant prediction (floor), NME", *(f"{one.scores.floor_nme:.2f} %" for one in report.candidates)))
-    tests = []
+    if report.worst:
+        figures.append(("most often the worst landmark", *report.worst.values()))
+    tests, several = [], len(report.candidates) > 2
     for name, pairs in report.differences.items():
         for one in pairs:
             value, low, high = (signed(v, plus=True) for v in (one.difference, one.low, one.high))
             tests.append(
                 (
                     f"{one.second} − {one.first}", LABELS[name].split(",")[0], f"{value}  ({low} to {high})",
-                    p_text(one.p_value), p_text(one.p_adjusted), f"{100 * one.second_better:.0f} % of {one.n}",
+                    p_text(one.p_value), *([p_text(one.p_adjusted)] if several else []),
+                    f"{100 * one.second_better:.0f} % of {one.n}",
                 )
             )  # fmt: skip
     say_rows(("(95 % interval)", *(one.name for one in report.candidates)), figures)
     say()
-    say_rows(("difference", "of", "mean (95 % interval)", "Wilcoxon p", "corrected p", "second better on"), tests, keys=2)
+    header = (
+        "difference",
+        "of",
+        "mean (95 % interval)",
+        "Wilcoxon p",
+        *(["corrected p"] if several else []),
+        "second better on",
+    )
+    say_rows(header, tests, keys=2)
     say()
-    say(verdict(report))
+    say_text("In percent points; negative: the second one is better. A small p: chance alone hardly explains the difference.")
+    say()
+    say_text(verdict(report))
     say()

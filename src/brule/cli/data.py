@@ -21,7 +21,7 @@ data = App(
     help=(
         "Convert annotations and check data before you train on it.\n\n"
         "`brule data convert` converts between the formats of annotation tools; `brule data inspect` lists what is in a "
-        "folder and which files have problems; `brule data frames` saves the labelled frames of films as images; "
+        "folder and which files have problems; `brule data frames` saves the labelled frames of videos as images; "
         "`brule data cache` lists the disk space of decoded images, and frees it."
     ),
     result_action="return_value",
@@ -139,10 +139,10 @@ def frames(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    film: Annotated[list[Path] | None, Many] = None,
+    video: Annotated[list[Path] | None, Many] = None,
     force: bool = False,
 ) -> int:
-    """Save the labelled frames of films as images, with their labels beside them.
+    """Save the labelled frames of videos as images, with their labels beside them.
 
     Reads labels of SLEAP (`.slp`) on videos, and tracks of CVAT for video (`.xml`). Needs the package av:
     `pip install 'brule-landmarks[video]'`.
@@ -151,18 +151,18 @@ def frames(
 
         brule data frames labels.slp -o frames/
 
-        brule data frames annotations.xml -o frames/ --film videos/mouse.mp4
+        brule data frames annotations.xml -o frames/ --video videos/mouse.mp4
 
     Args:
         labels: The file with the labels.
         output: The folder to write to: the images, and `labels.json` (COCO keypoints). Every command reads it.
-        film: The films, or folders of them; by default they are looked for below the folder of LABELS, by their name.
+        video: The videos, or folders of them; by default they are looked for below the folder of LABELS, by their name.
         force: Replace files that are there.
     """
-    from brule.data.filmed import extract_labelled_frames
+    from brule.data.video_annotations import extract_labelled_frames
 
     with progress_bar("reading frames") as progress:
-        done = extract_labelled_frames(labels, output, films=film or (), force=force, progress=progress)
+        done = extract_labelled_frames(labels, output, videos=video or (), force=force, progress=progress)
     from brule.data.formats.values import counted
 
     objects, images = counted(done.n_objects, "annotated object"), counted(len(done.images), "frame")

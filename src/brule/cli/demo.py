@@ -78,7 +78,7 @@ def demo(
     from brule.data.training_data import TrainingData, labelled_images, training_images
     from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord
-    from brule.training.run import CHECKPOINT
+    from brule.tracking.run_files import CHECKPOINT
 
     where = checked_device(device)
     if seed < 0 or iterations < 1 or images < MIN_IMAGES or (minutes is not None and minutes <= 0):
@@ -173,6 +173,7 @@ def _measure(output: Path, detector: LandmarkDetector, record: RunRecord) -> Non
     from brule.data.training_data import annotated_samples
     from brule.detector.facts import report_dict, report_facts
     from brule.evaluation.reports import evaluation_page
+    from brule.tracking.run_files import PAGE
 
     samples = annotated_samples([str(output / "held-out")])
     measured = evaluate_detector(detector, samples)
@@ -198,11 +199,11 @@ def _measure(output: Path, detector: LandmarkDetector, record: RunRecord) -> Non
         pictures=_shown_pictures(output),
         commands=steps,
     )
-    write_text(output / "index.html", text)
+    write_text(output / PAGE, text)
     say()
     say_table(measured, facts)
     say(f"\n{verdict}")
-    say(f"\nlook at {output / 'index.html'} or {output / 'predictions.png'}")
+    say(f"\nlook at {output / PAGE} or {output / 'predictions.png'}")
     say_commands(steps)
 
 

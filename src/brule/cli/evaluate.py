@@ -55,15 +55,16 @@ def evaluate(
     """Measure a detector on annotated images, and write a page about it.
 
     The first figures are those of `brule predict` on whole images without boxes; beside them are those inside the true boxes
-    ("given boxes"), which new images don't have. Prints the normalised mean error (NME) with its 95 % interval and in
-    pixels, the median, the share of objects found, and the permutation-free error W₁; for faces, too, the area under the
-    cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is a constant prediction (a baseline) that
-    ignores the image: the mean of the annotated shapes, placed in the true box. A detector that is no better has learnt
-    nothing.
+    ("given boxes"), which new images don't have. Prints the normalised mean error (NME: the mean distance of a landmark from
+    its true place, in percent of the object's size) with its 95 % interval, the same in pixels, the median, the share of
+    objects found, the landmarks with the largest errors, and W₁, the error if it didn't matter which landmark is which; for
+    faces, too, the area under the cumulative error curve (AUC) and the share of failures at 8 % and 10 %. The floor is a
+    constant prediction (a baseline) that ignores the image: the mean of the annotated shapes, placed in the true box. A
+    detector that is no better has learnt nothing.
 
     Writes `index.html`, a page that opens from disk: figures, where the errors are, whether the detector's uncertainty predicts
     its errors, the best and the worst images; `metrics.json`, all figures with their intervals; `per_image.csv`, a row for each
-    image. docs/evaluation.md defines every figure.
+    object. docs/evaluation.md defines every figure.
 
     **Examples**
 
@@ -80,9 +81,9 @@ def evaluate(
         output: The folder to write to; by default `RUN/evaluation/NAME`, where NAME is that of the data's folder (and
             `-validation` with --only-validation). An earlier evaluation there is replaced.
         json: Also write all figures, and the error of every image, to this file.
-        pictures: Write 24 predictions to this picture, coloured by index, with the truth as crosses.
-        only_validation: Take only the validation tenth of the images, chosen by name; see `brule train
-            --exclude-validation`.
+        pictures: Write 24 predictions to this picture, each landmark in its own colour, with the truth as crosses.
+        only_validation: Take only the tenth of the images that `brule train --exclude-validation` leaves out (the validation
+            tenth, chosen by the names of the files).
         boxes: `none`: predict on whole images; `given`: inside the true boxes; `both` (the first figures are those of `none`).
         normaliser: The distance that errors are divided by. `auto`: outer eye corners for 68 points, the eyes for 5,
             the diagonal of the box otherwise.
@@ -154,7 +155,9 @@ def _with_pixel_size(samples: SampleList, pixel_size: float | None) -> SampleLis
 def _default_folder(run: Path, data: list[str], only_validation: bool) -> Path | None:
     """A folder in the run with the data's name; ``None``, and a remark, if the run can't be written to."""
     names = [re.sub(r"[^\w.-]+", "-", Path(path).resolve().name).strip("-.") or "data" for path in data]
-    folder = run / "evaluation" / ("+".join(names)[:MAX_NAME_LENGTH] + ("-validation" if only_validation else ""))
+    from brule.tracking.run_files import EVALUATIONS
+
+    folder = run / EVALUATIONS / ("+".join(names)[:MAX_NAME_LENGTH] + ("-validation" if only_validation else ""))
     try:
         make_folder(folder)
     except OutputError as error:
@@ -174,7 +177,8 @@ def _write_report(
     run: Path,
     words: list[str],
 ) -> None:
-    from brule.evaluation.reports import PAGE_FILE, write_evaluation
+    from brule.evaluation.reports import write_evaluation
+    from brule.tracking.run_files import PAGE
 
     write_evaluation(
         folder,
@@ -187,12 +191,13 @@ def _write_report(
         commands=commands([("These figures again", words)]),
         course=_course(run),
     )
-    say(f"page: {folder / PAGE_FILE}")
+    say(f"page: {folder / PAGE}")
 
 
 def _course(run: Path) -> list[tuple[int, float, float]]:
     """What was measured during training; nothing of a detector without a log."""
-    from brule.tracking.run_state import LOG, RunState
+    from brule.tracking.run_files import LOG
+    from brule.tracking.run_state import RunState
 
     return RunState.read(run).validation if (run / LOG).is_file() else []
 
@@ -215,7 +220,7 @@ def picture_reader(detector: LandmarkDetector, samples: SampleList, measured: Me
     by_name: dict[str, list[Sample]] = defaultdict(list)
     for sample in check_annotation(detector, samples):
         by_name[str(sample.path)].append(sample)
-    scored = [by_name[name].pop(0) for name in result.names]
+    scored = [by_name[name][number - 1] for name, number in zip(result.names, result.object_numbers, strict=True)]
 
     def read(i: int) -> Shown:
         left, top, right, _ = scored[i].crop(scale) or (0.0, 0.0, 1.0, 1.0)
@@ -247,7 +252,8 @@ def evaluate_detector(detector: LandmarkDetector, samples: SampleList, **options
     from brule.detector import measure_detector
 
     with progress_bar("reading images") as reading, progress_bar("predicting") as predicting:
-        return measure_detector(detector, samples, progress=(reading, predicting), **options)
+        measured = measure_detector(detector, samples, progress=(reading, predicting), **options)
+    return measured.with_landmark_names(detector.landmark_names_ or samples.layout.names)
 
 
 def draw_predictions(detector: LandmarkDetector, samples: SampleList, measured: Measurement, *, path: Path) -> None:

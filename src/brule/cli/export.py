@@ -38,8 +38,8 @@ def export(
     Pre- and postprocessing are included. The file takes `images`, a batch of crops as bytes `(B, S, S, 3)`, RGB,
     and gives `points` `(B, N, 2)` and `spread` `(B, N)` in the unit square of each crop. With `--whole-image` it takes one
     `image` of any size `(H, W, 3)` and the `box` of the object `(left, top, right, bottom)` in pixels, cuts the object out
-    itself, and answers in pixels of the image; a box of zeros means the whole image. A detector with a locator gets a second
-    file, `NAME-locator.onnx`, that finds the boxes; docs/export.md has a short program that runs both.
+    itself, and gives points in pixels of the image; a box of zeros means the whole image. A detector with a locator gets a
+    second file, `NAME-locator.onnx`, that finds the boxes; docs/export.md has a short program that runs both.
 
     The file is kept only if onnxruntime and PyTorch agree to within 1e-4 of the crop's side, on random and on drawn images.
     A JSON file beside it holds size, crop rule, order, inputs and outputs. Needs

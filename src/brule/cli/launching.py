@@ -123,7 +123,9 @@ def launch_plan(
     if (nodes or 1) == 1:
         return None if count == 1 else LaunchPlan(count, cpu=cpu)
     host, port = _address(main_address)
-    return LaunchPlan(count, nodes or 1, _node_rank(node_rank, nodes or 1), host, port, cpu)
+    return LaunchPlan(
+        devices=count, nodes=nodes or 1, node_rank=_node_rank(node_rank, nodes or 1), host=host, port=port, cpu=cpu
+    )
 
 
 def _silence_launcher() -> None:

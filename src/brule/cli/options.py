@@ -14,14 +14,14 @@ from brule.cli.output import is_distributed
 Many = Parameter(consume_multiple=True)
 Images = Annotated[
     list[str] | None,
-    Parameter(name="--images", consume_multiple=True, help="The same as naming them without an option.", show_default=False),
+    Parameter(name="--images", consume_multiple=True, help="Another way to give PATHS, the images.", show_default=False),
 ]
 Data = Annotated[
     list[str] | None,
     Parameter(
         name=["--data", "--images"],
         consume_multiple=True,
-        help="The same as naming them without an option.",
+        help="Another way to give PATHS, the annotated images.",
         show_default=False,
     ),
 ]
@@ -46,8 +46,8 @@ Tta = Annotated[
 Refine = Annotated[
     int | None,
     Parameter(
-        help="Refinement passes: how many times to crop again around the answer (place, size, angle). By default 2 if the box "
-        "was found, 0 if it was given.",
+        help="Refinement passes: how many times to crop the image again around the landmarks just found, and predict again. By "
+        "default 2 if the box was found, 0 if it was given.",
         show_default=False,
     ),
 ]

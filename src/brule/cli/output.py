@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 MAX_LISTED_BAD_FILES = 10
+WORST_LANDMARKS = 3
+LABEL_WIDTH = 20  # characters: columns of labels are wrapped to no less
 BAR_TITLE = 24  # characters: percent and time left keep their place on narrow terminals
 LAUNCHED = "brule"  # how the run ids of our own launcher begin
 
@@ -133,14 +135,18 @@ def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
     from brule.evaluation.reports import figure_rows
 
     table = PlainTable(padding=(0, 2, 0, 0), header_style="bold")
-    for index, column in enumerate(["", *measured.evaluations, "constant\nprediction\n(floor)"]):
-        table.add_column(Text(column), no_wrap=True, vertical="bottom", style="bold" if index == 1 else "")
+    for index, column in enumerate(
+        ["", *measured.evaluations, "constant\nprediction\n(floor)"]
+    ):  # a narrow terminal wraps labels
+        table.add_column(Text(column), no_wrap=index > 0, vertical="bottom", style="bold" if index == 1 else "")
     for row in figure_rows(measured):
         first, *others = row.values
         table.add_row(row.label, "  ".join(first), *(value for value, _ in others), row.floor)
     Console().print(table, highlight=False)
     say()
     say_text(measured.verdict())
+    if len(measured.detail.centre) > 1:
+        say_text(_worst_landmarks(measured))
     if measured.repeat:
         again = measured.repeat
         twice = "1 image is" if again["n"] == 1 else f"{again['n']:.0f} images are"
@@ -153,8 +159,19 @@ def say_table(measured: Measurement, facts: Sequence[tuple[str, str]]) -> None:
         say_text(value, begin=f"{name:<{width}}  ")
 
 
+def _worst_landmarks(measured: Measurement) -> str:
+    """The landmarks with the largest errors, as a sentence."""
+    from brule.evaluation.reports.rows import estimate_text
+
+    one = measured.detail
+    figures = {i: estimate_text("nme", one.by_landmark[i])[0] for i in one.worst_landmarks(WORST_LANDMARKS)}
+    listed = ", ".join(f"{one.landmark_labels[i]} {text}".replace(" ", "\u00a0") for i, text in figures.items())
+    where = " inside the true boxes" if one.boxes == "given" and measured.whole is not None else ""
+    return f"Landmarks with the largest mean errors{where}: {listed}."
+
+
 def say_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int = 1) -> None:
-    """Print a table that fits the terminal: headings of two lines if need be, else a block for each row.
+    """Print a table that fits the terminal: headings and labels of two lines if need be, else a block for each row.
 
     Args:
         header: of the columns.
@@ -163,11 +180,12 @@ def say_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int 
     """
     console, content = Console(), [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
     for headings in (tuple(header), tuple(_in_two_lines(one) for one in header)):
-        if sum(_widths(headings, content)) > console.width:
+        widths = _widths(headings, content)
+        if sum(widths) - max(widths[0] - LABEL_WIDTH, 0) > console.width:
             continue
         table = PlainTable(padding=(0, 2, 0, 0), header_style="bold")
-        for heading in headings:
-            table.add_column(Text(heading), no_wrap=True)
+        for index, heading in enumerate(headings):
+            table.add_column(Text(heading), no_wrap=index > 0)
         for row in content:
             table.add_row(*row)
         console.print(table, highlight=False, markup=False)
@@ -201,11 +219,12 @@ def note_bad(bad: BadFiles) -> None:
     """Say which files were left out, and why."""
     if not bad:
         return
-    note(f"left out {len(bad)} file{'s' if len(bad) > 1 else ''}:")
-    for one in bad[:MAX_LISTED_BAD_FILES]:
+    files = list({one.path: one for one in reversed(bad)}.values())[::-1]  # one with several boxes may be listed several times
+    note(f"left out {len(files)} file{'s' if len(files) > 1 else ''}:")
+    for one in files[:MAX_LISTED_BAD_FILES]:
         note(f"  {printable(str(one), one_line=True)}")
-    if len(bad) > MAX_LISTED_BAD_FILES:
-        note(f"  … and {len(bad) - MAX_LISTED_BAD_FILES} more")
+    if len(files) > MAX_LISTED_BAD_FILES:
+        note(f"  … and {len(files) - MAX_LISTED_BAD_FILES} more")
 
 
 @contextmanager

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from brule.cli.bulk import Bulk, predict_bulk
-from brule.cli.films import Written, apart, predict_films
+from brule.cli.image_predictions import ImageFiles, numbered, write_all
 from brule.cli.options import Device, Images, Many, Output, Reading, SkipBad, checked_device, images_of
-from brule.cli.output import note, note_bad, progress_bar, say
-from brule.cli.predicted_files import Answer, Counts, Described, LandmarkList, LandmarkTable
-from brule.cli.prediction_pictures import Overlays, draw_heatmap
+from brule.cli.output import note, note_bad, say
 from brule.cli.ranking import Ranking
+from brule.cli.videos import Written, apart, predict_videos
 from brule.errors import ConfigError, DataError
 from brule.files import check_name
 
 if TYPE_CHECKING:
-    from brule.data import Annotation, SampleList
     from brule.data import Format as AnnotationFormat
+    from brule.data import SampleList
     from brule.detector import LandmarkDetector
 
 DEFAULT_FORMATS = ("pts", "csv", "json")
@@ -55,13 +54,13 @@ def predict(
 
     Sub-folders are kept: `photos/a/1.jpg` becomes `OUTPUT/a/1.pts` if `photos` was given. An annotation beside an image
     (or a file of `--boxes`) gives the object's box. Without one the detector's locator finds the object; a detector
-    that has no locator expects it where its annotated images had it. Answers that are probably wrong are marked as
-    *flagged*. Where one image has several objects, the second becomes `1-object2.pts`.
+    that has no locator expects it where it was in the annotated images. Predictions that are probably wrong are marked as
+    *flagged*. If an image has several objects, the landmarks of the second are in `1-object2.pts`, and so on.
 
-    Coordinates are pixels of the upright image; in the `.pts` files the first pixel is 1, elsewhere 0. *Spread* shows
-    how sure each landmark is, in pixels: once the detector is calibrated (`brule calibrate`), its expected error, on condition
-    that the object was found (flagged answers have none); before, the standard deviation of a heatmap, which only orders
-    landmarks. See docs/confidence.md.
+    Coordinates are pixels of the upright image; in the `.pts` files the first pixel is 1, elsewhere 0. Landmarks without names
+    are numbered from 0 (`x0`, `y0`, `x1`, …). *Spread* shows how sure each landmark is, in pixels. Once the detector is
+    calibrated (`brule calibrate`), it is the expected error, provided that the object was found (flagged predictions have
+    none). Before, it only ranks: the larger, the less certain. See docs/confidence.md.
 
     **Examples**
 
@@ -73,53 +72,54 @@ def predict(
 
         brule predict runs/first herds/ -o landmarks --objects all
 
-        brule predict runs/first film.mp4 -o landmarks
+        brule predict runs/first video.mp4 -o landmarks
 
     Args:
         run: The folder of a run, or of a saved detector.
-        paths: Images: files, folders, globs (in quotes, `**` reaches any depth). Films (`.mp4`, `.mov`, `.avi`, …) give
+        paths: Images: files, folders, globs (in quotes, `**` reaches any depth). Videos (`.mp4`, `.mov`, `.avi`, …) give
             `NAME.csv` with a row per frame and object, and `overlays/NAME.mp4`; they need `pip install
             'brule-landmarks[video]'`.
         output: The folder to write to: `NAME.pts`, `landmarks.csv`, `landmarks.json`, `overlays/NAME.jpg`.
         format: What to write: `pts`, `csv`, `json`, or any format of `brule data convert` (`coco`, `cvat`, `labelme`, …: files
             `landmarks-coco.json` and so on, or a folder for formats with one file per image); repeat the option for several.
-        overlays: Draw the landmarks on every image, coloured by index, joined along their contours; a red frame marks answers
-            that are probably wrong.
-        heatmaps: Draw the crop of every object beside its skeleton heatmap, as the losses and the decoder see it:
-            `heatmaps/NAME.png`.
+        overlays: Draw the landmarks on every image, each in its own colour and joined by lines, as `overlays/NAME.jpg`; a red
+            frame marks predictions that are probably wrong.
+        heatmaps: Draw the crop of every object beside a picture of the lines between its landmarks, as training sees them (a
+            skeleton heatmap): `heatmaps/NAME.png`.
         boxes: Files with the object's box in each image: a CSV with the columns `image,left,top,right,bottom` (pixels), or any
             annotation format that holds boxes.
-        objects: `best`: the surest object of each image; `all`: every object.
+        objects: `best`: the surest object of each image; `all`: every object. Either way, an image in which nothing was found
+            has a row without coordinates in `landmarks.csv` and `landmarks.json`.
         most: With `--objects all`: the largest number of objects per image, the surest ones.
-        flagged: Answers that are probably wrong: `keep` marks them as flagged, `drop` leaves them out. By default those of
+        flagged: Predictions that are probably wrong: `keep` marks them as flagged, `drop` leaves them out. By default those of
             `--objects best` are kept, those of `--objects all` dropped.
-        rank: List the images that a person should check first, the highest expected error first: ten on the terminal, all of
-            them in `rank.csv`.
-        every: For films: use every Nth frame.
+        rank: List the predictions that a person should check first: those where nothing was found, then flagged ones, then
+            the least certain. Ten are printed, all of them are in `rank.csv` (docs/confidence.md explains its columns).
+        every: For videos: use every Nth frame.
     """
     from brule.detector import LandmarkDetector
 
     named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
     where, options = checked_device(device), {"objects": objects, "most": most, "flagged": flagged, **asdict(reading)}
     for_images = [name for name, given in (("--boxes", boxes), ("--rank", rank), ("--heatmaps", heatmaps)) if given]
-    films, others = apart(named)
+    videos, others = apart(named)
     bulk.check()
     if bulk.engine != "local":
         for_files = [*(["--format"] if tuple(format) != DEFAULT_FORMATS else []), *(["--every"] if every != 1 else [])]
         if unfit := for_images + for_files:
             raise ConfigError(f"{unfit[0]}: --engine {bulk.engine} writes Parquet files alone; predict without {unfit[0]}")
-        if films:
+        if videos:
             raise ConfigError(
-                f"{films[0]}: --engine {bulk.engine} reads images; films are for the local engine: leave --engine out"
+                f"{videos[0]}: --engine {bulk.engine} reads images; videos are for the local engine: leave --engine out"
             )
         return predict_bulk(run, named, output, options=options, bulk=bulk, device=where)
     written = Written(Path(output), tuple(format), overlays)
     detector = LandmarkDetector.load(run, device=where)
     short: list[str] = []
-    if films:
-        short = predict_films(
+    if videos:
+        short = predict_videos(
             detector,
-            films,
+            videos,
             written,
             every=every,
             options=options,
@@ -162,45 +162,36 @@ def _predict_images(
     names = output_names(found, common_folder(paths, found))
     if "pts" in format:
         _refuse_overwriting(names, output)
-    _note_films(paths, before)
+    _note_videos(paths, before)
     annotations = [path for path in find_annotations(paths) if not _is_under(path, *before)]
     also = [*annotations, *box_files(boxes)]
     samples: SampleList = read_folder(list(found), also=also, check_images=False, skip_bad=skip_bad)
     own = [*([".pts"] if "pts" in format else []), *([".jpg"] if written.overlays else [])]
     _refuse_long_names(samples, names, own, further=further, most=MAX_OBJECTS if options["objects"] == "all" else 1)
     log_missing_boxes(samples, detector.whereabouts_.describe())
-    ranking = Ranking(detector.calibration_ is not None, wanted=rank)
-    count = _write_all(
-        detector,
-        samples,
-        names,
-        output=output,
-        ranking=ranking,
-        formats=set(format),
-        further=further,
-        overlays=written.overlays,
-        heatmaps=heatmaps,
-        options=options,
+    ranking = Ranking(detector.calibration_ is not None, wanted=rank, names=detector.landmark_names_)
+    files = ImageFiles(
+        output=output, names=names, formats=frozenset(format), further=further, overlays=written.overlays, heatmaps=heatmaps
     )
+    count = write_all(detector, samples, files, ranking=ranking, options=options)
     note_bad(detector.bad_files_)
-    if len(detector.bad_files_) >= len(samples):
+    if not count.images:
         raise DataError(f"none of the {len(found)} images could be read")
-    read = len(samples) - len(detector.bad_files_)
-    say(f"{count.text(read)}, {len(detector.barycenter_)} landmarks each: written to {output}")
+    say(f"{count.text()}, {len(detector.barycenter_)} landmarks each: written to {output}")
     if rank:
         ranking.print_first()
         say(f"all of them: {ranking.write(output)}")
 
 
-def _note_films(paths: Sequence[str], before: Sequence[str]) -> None:
-    """Say which films in folders are passed over: those are predicted only where they are named."""
+def _note_videos(paths: Sequence[str], before: Sequence[str]) -> None:
+    """Say which videos in folders are passed over: those are predicted only where they are named."""
     from brule.data.discovery import find_files
     from brule.data.video import VIDEO_SUFFIXES
 
     inside = find_files([path for path in paths if os.path.isdir(path)], VIDEO_SUFFIXES)
-    if films := [film for film in inside if not _is_under(film, *before)]:
-        more = f" and {len(films) - 1} more films" if len(films) > 1 else ""
-        note(f"{films[0]}{more}: passed over; in a folder only images are predicted, so name films one by one or with a glob")
+    if videos := [video for video in inside if not _is_under(video, *before)]:
+        more = f" and {len(videos) - 1} more videos" if len(videos) > 1 else ""
+        note(f"{videos[0]}{more}: passed over; in a folder only images are predicted, so name videos one by one or with a glob")
 
 
 def common_folder(paths: Sequence[str], found: Sequence[Path]) -> str:
@@ -232,73 +223,6 @@ def output_names(found: Sequence[Path], base: str) -> dict[Path, Path]:
         used.add(str(chosen).lower())
         names[path] = chosen
     return names
-
-
-def numbered(name: Path, number: int) -> Path:
-    """Where the results of the second and further objects of an image go: ``a``, ``a-object2`` and so on."""
-    return name if number == 1 else name.with_name(f"{name.name}-object{number}")
-
-
-def _write_all(
-    detector: LandmarkDetector,
-    samples: SampleList,
-    names: dict[Path, Path],
-    *,
-    output: Path,
-    ranking: Ranking,
-    formats: set[str],
-    further: list[AnnotationFormat],
-    overlays: bool,
-    heatmaps: bool,
-    options: dict[str, Any],
-) -> Counts:
-    """Predict a batch at a time and write it at once."""
-    from brule.data import write_pts
-    from brule.data.conversion import predicted, write_predictions
-
-    items: list[Annotation] = []
-    done = Counts()
-    known = Described(
-        len(detector.barycenter_),
-        detector.landmark_names_,
-        calibrated=ranking.calibrated,
-        measured=any(sample.spacing is not None for sample in samples),
-    )
-    objects: Counter[Path] = Counter()
-    with (
-        LandmarkTable(output / "landmarks.csv", "csv" in formats, known) as table,
-        LandmarkList(output / "landmarks.json", "json" in formats, known) as listing,
-        Overlays(output / "overlays", names, detector.edges_) as pictures,
-        progress_bar("predicting") as progress,
-    ):
-        found = detector.iter_predict(samples, skip_bad=samples.bad.skip, **options)
-        for batch, landmarks in found:
-            numbers = []
-            for k, sample in enumerate(batch):
-                points, spread = landmarks.points[k].numpy(), landmarks.spread[k].numpy()
-                score, flagged = float(landmarks.score[k]), bool(landmarks.flagged[k])
-                answer = Answer(points, spread, score, flagged, sample.spacing)
-                objects[sample.path] += 1
-                numbers.append(objects[sample.path])
-                name = numbered(names[sample.path], objects[sample.path])
-                if "pts" in formats and answer.found:
-                    write_pts(output / f"{name}.pts", points)
-                table.add(sample.path, answer)
-                listing.add(sample.path, answer)
-                done.count(sample.path, answer)
-                if further and answer.found:
-                    items.append(predicted(sample, points))
-                if overlays and answer.found:
-                    pictures.add(sample.path, points, flagged=flagged)
-                if heatmaps and answer.found:
-                    target = output / "heatmaps" / f"{name}.png"
-                    draw_heatmap(sample.path, points, target=target, edges=detector.edges_, config=detector.config_)
-            ranking.add(batch, landmarks, numbers)
-            progress(int(landmarks.image.max()) + 1 if len(landmarks) else 0, len(samples))
-    for one in further if items else ():
-        for what in write_predictions(items, output, format=one, names=detector.landmark_names_, edges=detector.edges_):
-            note(f"{one.title} can't hold {what}")
-    return done
 
 
 def _further_formats(names: Sequence[str]) -> list[AnnotationFormat]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +20,14 @@ SPACING = ("pixel_width_mm", "pixel_height_mm")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What is written of one object: landmarks and spreads in pixels, and how sure the detector is.
 
     Attributes:
         points: ``(N, 2)``, NaN where nothing was found.
         spread: ``(N,)``.
         score: how sure the detector is.
-        flagged: whether the answer is probably wrong.
+        flagged: whether the prediction is probably wrong.
         spacing: millimetres per pixel along x and y, where the image has a scale.
     """
 
@@ -58,33 +59,46 @@ class Described:
     calibrated: bool = False
     measured: bool = False
 
-    def spread(self, answer: Answer) -> np.ndarray | None:
-        """The spreads of an answer; ``None`` where nothing was found.
+    def spread(self, prediction: Prediction) -> np.ndarray | None:
+        """The spreads of a prediction; ``None`` where nothing was found.
 
-        An expected error holds on condition that the object was found, so a flagged answer has none.
+        An expected error holds on condition that the object was found, so a flagged prediction has none.
         """
-        return None if not answer.found or (self.calibrated and answer.flagged) else answer.spread
+        return None if not prediction.found or (self.calibrated and prediction.flagged) else prediction.spread
 
 
 @dataclass
 class Counts:
-    """How many objects were written, and of how many images."""
+    """What was written: how many objects, and of how many images.
 
-    images: set[Path] = field(default_factory=set)
-    objects: int = 0
+    Attributes:
+        what: what one image is called.
+        flagged: how many objects are probably wrong.
+    """
+
+    what: str = "image"
     flagged: int = 0
+    _objects: Counter[Hashable] = field(default_factory=Counter)  # of each image, also of one without any
 
-    def count(self, path: Path, answer: Answer) -> None:
-        """Take one object in."""
-        self.objects += answer.found
-        self.flagged += answer.flagged
-        if answer.found:
-            self.images.add(path)
+    @property
+    def images(self) -> int:
+        """How many images there are, each counted once."""
+        return len(self._objects)
 
-    def text(self, images: int) -> str:
+    def count(self, image: Hashable, prediction: Prediction) -> None:
+        """Take in one object of an image, or the row of an image in which nothing was found."""
+        self._objects[image] += prediction.found
+        self.flagged += prediction.found and prediction.flagged
+
+    def text(self) -> str:
         """The counts in words."""
-        text = f"{images} images" if self.objects == images else f"{self.objects} objects in {images} images"
-        return text + (f" ({self.flagged} flagged as probably wrong)" if self.flagged else "")
+        text = f"{self.images:,} {self.what}{'s' if self.images != 1 else ''}"
+        if any(count > 1 for count in self._objects.values()):
+            text = f"{self._objects.total():,} objects in {text}"
+        empty = sum(not count for count in self._objects.values())
+        remarks = [f"{self.flagged:,} flagged as probably wrong"] if self.flagged else []
+        remarks += [f"nothing found in {empty:,}"] if empty else []
+        return f"{text} ({', '.join(remarks)})" if remarks else text
 
 
 class _Stream:
@@ -120,15 +134,15 @@ class _Stream:
             self._whole.__exit__(type(error), error, error.__traceback__)  # which says it in words of ours
             raise
 
-    def add(self, path: Any, answer: Answer) -> None:
+    def add(self, path: Any, prediction: Prediction) -> None:
         """Write one object's landmarks, pixels."""
         if self._file is not None:
-            self._file.write(self._entry(path, answer))
+            self._file.write(self._entry(path, prediction))
 
     def _head(self) -> str:
         raise NotImplementedError
 
-    def _entry(self, path: Any, answer: Answer) -> str:
+    def _entry(self, path: Any, prediction: Prediction) -> str:
         raise NotImplementedError
 
     def _foot(self) -> str:
@@ -137,6 +151,8 @@ class _Stream:
 
 class LandmarkTable(_Stream):
     """``path, x0, y0, …, spread, score, flagged``: one line per object; the spread is the mean over its landmarks.
+
+    An image in which nothing was found has one line, without coordinates. Landmarks are counted from 0.
 
     Landmarks that have names are ``nose_x, nose_y, …``.
 
@@ -151,12 +167,12 @@ class LandmarkTable(_Stream):
         axes = plain if names is None else [f"{name}_{axis}" for name in names for axis in "xy"]
         return csv_line([*self._place_names, *axes, "spread", "score", "flagged", *(SPACING if self._known.measured else ())])
 
-    def _entry(self, path: Any, answer: Answer) -> str:
-        spread = self._known.spread(answer)
-        figures = [*answer.points.ravel().tolist(), math.nan if spread is None else float(spread.mean()), answer.score]
+    def _entry(self, path: Any, prediction: Prediction) -> str:
+        spread = self._known.spread(prediction)
+        figures = [*prediction.points.ravel().tolist(), math.nan if spread is None else float(spread.mean()), prediction.score]
         texts = [f"{value:.3f}" if math.isfinite(value) else "" for value in figures]
-        spacing = (repr(float(value)) for value in answer.spacing) if answer.spacing is not None else ("", "")
-        return csv_line([*self._place(path), *texts, str(int(answer.flagged)), *(spacing if self._known.measured else ())])
+        spacing = (repr(float(value)) for value in prediction.spacing) if prediction.spacing is not None else ("", "")
+        return csv_line([*self._place(path), *texts, str(int(prediction.flagged)), *(spacing if self._known.measured else ())])
 
     def _place(self, path: Any) -> list[str]:
         return [str(path)]
@@ -173,7 +189,7 @@ class LandmarkList(_Stream):
         frame = "pixels of the upright image, the centre of the first pixel at (0, 0)"
         calibrated = self._known.calibrated
         spread = (
-            "expected distance from the truth where the object was found, none for flagged answers"
+            "expected distance from the truth where the object was found, none for flagged predictions"
             if calibrated
             else "standard deviation of the heatmap along one axis"
         )
@@ -181,19 +197,19 @@ class LandmarkList(_Stream):
         facts = {"landmarks": self._known.n_points, **names, "frame": frame, "spread": f"{spread}, pixels"}
         return json.dumps(facts)[:-1] + ', "images": ['
 
-    def _entry(self, path: Any, answer: Answer) -> str:
+    def _entry(self, path: Any, prediction: Prediction) -> str:
         import json
 
-        spread = self._known.spread(answer)
+        spread = self._known.spread(prediction)
         entry = {
             **self._place(path),
-            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in answer.points] if answer.found else None,
+            "points": [[round(float(x), 3), round(float(y), 3)] for x, y in prediction.points] if prediction.found else None,
             "spread": None if spread is None else [round(float(value), 3) for value in spread],
-            "score": round(answer.score, 4) if math.isfinite(answer.score) else None,
-            "flagged": answer.flagged,
+            "score": round(prediction.score, 4) if math.isfinite(prediction.score) else None,
+            "flagged": prediction.flagged,
         }
-        if answer.spacing is not None:
-            entry["mm_per_pixel"] = list(answer.spacing)
+        if prediction.spacing is not None:
+            entry["mm_per_pixel"] = list(prediction.spacing)
         before, self._separator = self._separator, ",\n"
         return before + json.dumps(entry)
 

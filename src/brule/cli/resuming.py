@@ -64,14 +64,16 @@ def plan_resume(
         CheckpointError: there is no run to continue, or it doesn't record its images.
         ConfigError: an option can't apply to a run that has already started.
     """
-    from brule.detector import CHECKPOINT, LandmarkDetector
+    from brule.detector import LandmarkDetector
     from brule.detector.run_record import RunRecord, absolute
+    from brule.detector.starting import last_part
+    from brule.tracking.run_files import CHECKPOINT
     from brule.training.config import lengthened
 
     if not (run / CHECKPOINT).is_file():
         raise CheckpointError(f"{run}: expected a run to continue, found no {CHECKPOINT}; start it without --resume")
     detector = LandmarkDetector.load(run)
-    if preset is not None and preset != detector.config_.preset:
+    if preset is not None and last_part(preset) != last_part(detector.config_.preset):
         started = detector.config_.preset
         raise ConfigError(f"--resume: the run was started with the preset {started!r}; leave --preset {preset} out")
     config = lengthened(detector.config_, overrides)  # refuses whatever else would change
@@ -81,11 +83,17 @@ def plan_resume(
     if record is None and not (given["--images"] or given["--labelled"]):
         raise CheckpointError(f"{run}: does not record its training images; give them again with --images")
     record = replace(
-        record or RunRecord([], False, 0, [], ""), **{key: given[one] for one, key in _PLACES.items() if given[one]}
+        record or RunRecord(images=[], exclude_validation=False, n_images=0, shapes=[], device=""),
+        **{key: given[one] for one, key in _PLACES.items() if given[one]},
     )
     training_data = _training_data(record, config, skip_bad=skip_bad)
     kept = _to_keep(stored, record, training_data)
-    return ResumePlan(detector, config, replace(kept, data=[absolute(one) for one in data]) if data else kept, training_data)
+    return ResumePlan(
+        detector=detector,
+        config=config,
+        record=replace(kept, data=[absolute(one) for one in data]) if data else kept,
+        training_data=training_data,
+    )
 
 
 def _refuse_others(given: Mapping[str, Any], run: Path, record: RunRecord | None) -> None:

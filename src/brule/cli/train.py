@@ -40,9 +40,9 @@ def train(
 ) -> int:
     """Train a landmark detector on unlabelled images and about ten annotated shapes, or annotated images.
 
-    Images need no annotation. If an image has one, only its box is used, to crop the object. Without a box,
-    brule finds the object itself if three annotated images or more show where it is; with shapes alone, the whole image is
-    used, so the object should fill most of the frame. Stop training with Ctrl-C and continue it with
+    The images of `--images` need no landmarks. If there are any beside them, only their box is used, to crop the object.
+    Without a box, brule finds the object itself if three annotated images or more show where it is; with shapes alone, the
+    whole image is used, so the object should fill most of the frame. Stop training with Ctrl-C and continue it with
     `--resume`. The run's folder holds the detector, the settings, the log `metrics.jsonl` and previews.
 
     **Examples**
@@ -58,11 +58,13 @@ def train(
         brule train -o runs/first --resume
 
     Args:
-        paths: The same as `--images`.
+        paths: The images without landmarks: another way to give `--images`.
         output: The run's folder: the detector is there when training ends, and after every checkpoint.
-        resume: Continue the run in OUTPUT with its own settings, shapes and images, from any working directory. Only its
-            length may change (`--time-limit`, `--set iterations=…`), and where it is computed. `--images`, `--labelled` and
-            `--boxes` are for data that has moved.
+        resume: Continue a training that was stopped, or make a finished one longer: `brule train -o RUN --resume`, from any
+            working directory. It starts from the last checkpoint, with the run's own images and settings, so leave those out.
+            Only its length (`--time-limit`, `--set iterations=…`), the device, and what it is measured on (`--data`,
+            `--measure-every`) may change. If the files were moved, give their new place with `--images`, `--labelled` or
+            `--boxes`.
         start_from: Folder of another run, or of a saved detector, of the same landmarks: training begins with its weights,
             with a new schedule, on these images. Without `--shapes`, the shapes of that detector are used.
         edges: Which landmarks pictures join by lines: `"0-43 closed, 44-93, 12:60"` (a closed curve, an open one, a single

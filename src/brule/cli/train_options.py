@@ -32,15 +32,16 @@ class Sources:
     """What a run learns from, and what it is measured on.
 
     Args:
-        images: Folders, files or globs of the unlabelled images to learn from, or data sets as `NAME:SPLIT:ROOT`, such as
-            `wflw:train:downloads/wflw`. Without any, only `--labelled` is learnt from.
+        images: Images without landmarks to learn from: folders, files or globs, or data sets as `NAME:SPLIT:ROOT`, such as
+            `wflw:train:downloads/wflw`. Landmarks beside them are ignored. Without any, only `--labelled` is learnt from.
         shapes: The annotated shapes: annotations of any format, folders of them, data sets, or a JSON file (`brule
             barycenter` writes one; its shapes are read, and their barycenter is computed again). By default those of
             `--labelled`.
         n_shapes: Number of shapes to draw with the seed; by default all are used. Ten are enough.
-        labelled: Folders, files or globs of annotated images, or data sets, to learn from directly. Five already help, and
-            any number does.
-        n_labelled: Number of annotated images to draw with the seed; by default all are used.
+        labelled: Images on which you have placed the landmarks, which the detector is to learn: folders, files or globs,
+            projects of `brule annotate`, or data sets. The landmarks are read from the files beside the images or in their
+            folder. Five such images already help; the more, the better.
+        n_labelled: How many images of `--labelled` to use, drawn at random with the seed; by default all.
         boxes: Files with the object's box in each of `--images`: a CSV with the columns `image,left,top,right,bottom`
             (pixels), or any annotation format that holds boxes.
         data: Annotated images to measure the detector on when training ends, as `brule evaluate` does; the run gets its report
@@ -83,9 +84,13 @@ class Sources:
         reading = {"exclude_validation": self.exclude_validation, "skip_bad": self.skip_bad}
         drawn: dict[str, Any] = {"n_shapes": self.n_shapes, "seed": config.seed, "scale": config.crop.scale}
         training_data = TrainingData(
-            training_images(self.images, boxes=self.boxes, check_images=check_images, **reading) if self.images else None,
-            labelled_images(self.labelled, n_labelled=self.n_labelled, seed=config.seed, **reading) if self.labelled else None,
-            annotated_shapes(self.shapes, **drawn, **reading) if self.shapes else None,
+            images=training_images(self.images, boxes=self.boxes, check_images=check_images, **reading)
+            if self.images
+            else None,
+            labelled=labelled_images(self.labelled, n_labelled=self.n_labelled, seed=config.seed, **reading)
+            if self.labelled
+            else None,
+            shapes=annotated_shapes(self.shapes, **drawn, **reading) if self.shapes else None,
         )
         if start_from is not None and not self.shapes and not self.labelled:
             from brule.detector import read_detector, shapes_of_detector

@@ -21,6 +21,7 @@ from brule.errors import DataError
 from brule.files import parse_json
 
 PROJECT_FILE, PROJECT_FORMAT, PROJECT_ANNOTATIONS = "project.json", "brule-project-1", "annotations"
+PROJECT_RUNS, PROJECT_OWN = "runs", ".brule"  # a project's rounds of training, and its histories, caches and locks
 CHOSEN = ("chosen.txt", "chosen.png")  # the list and the picture that `brule choose` writes into a folder
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # of the web or of a bucket; a drive has one letter

@@ -1,4 +1,4 @@
-"""Films: frames one after the other, and frames written as a film. Needs PyAV, the extra ``video``."""
+"""Videos: frames one after the other, and frames written as a video. Needs PyAV, the extra ``video``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _CODECS = ("libx264", "mpeg4")  # the first that PyAV was built with
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A frame of a film.
+    """A frame of a video.
 
     Attributes:
         number: counted from 0.
-        seconds: since the beginning; NaN where the film doesn't state it.
+        seconds: since the beginning; NaN where the video doesn't state it.
         image: upright RGB.
     """
 
@@ -43,11 +43,11 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class FilmInfo:
-    """The facts in a film's header.
+class VideoInfo:
+    """The facts in a video's header.
 
     Attributes:
-        frames: about how many there are; 0 where the film doesn't state it.
+        frames: about how many there are; 0 where the video doesn't state it.
         rate: frames per second.
     """
 
@@ -56,34 +56,34 @@ class FilmInfo:
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a path's suffix is that of a film."""
+    """Whether a path's suffix is that of a video."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
-def film_info(path: Path | str) -> FilmInfo:
-    """Number and rate of the frames, from the head of a film.
+def video_info(path: Path | str) -> VideoInfo:
+    """Number and rate of the frames, from the head of a video.
 
     Raises:
         ConfigError: PyAV isn't installed.
-        DataError: it is no film.
+        DataError: it is no video.
     """
     with _opened(Path(path)) as (container, stream):
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         seconds = float(container.duration / 1_000_000) if container.duration else 0.0
-        return FilmInfo(stream.frames or round(seconds * rate), rate)
+        return VideoInfo(stream.frames or round(seconds * rate), rate)
 
 
 def read_frames(path: Path | str, *, every: int = 1, cut_off: Callable[[str], object] = _log.warning) -> Iterator[Frame]:
-    """The frames of a film, one after the other; one at a time is in memory.
+    """The frames of a video, one after the other; one at a time is in memory.
 
     Args:
-        path: the film.
+        path: the video.
         every: use every Nth frame, starting with the first.
-        cut_off: called after the last frame with a message that names the film, if its head states more frames.
+        cut_off: called after the last frame with a message that names the video, if its head states more frames.
 
     Raises:
         ConfigError: PyAV isn't installed, or ``every`` isn't positive.
-        DataError: it is no film, or damaged.
+        DataError: it is no video, or damaged.
     """
     if every < 1:
         raise ConfigError(f"every: expected at least 1, got {every}")
@@ -99,8 +99,8 @@ def read_frames(path: Path | str, *, every: int = 1, cut_off: Callable[[str], ob
             cut_off(f"{path}: states {stream.frames} frames, {number + 1} could be read: cut off?")
 
 
-def write_film(path: Path, images: Iterable[Image.Image], *, rate: float) -> int:
-    """Write pictures as a film, all or nothing.
+def write_video(path: Path, images: Iterable[Image.Image], *, rate: float) -> int:
+    """Write pictures as a video, all or nothing.
 
     Args:
         path: the MP4 file.
@@ -130,23 +130,23 @@ def write_film(path: Path, images: Iterable[Image.Image], *, rate: float) -> int
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A film and its picture stream; any error inside is raised as a DataError that names the file."""
+    """A video and its picture stream; any error inside is raised as a DataError that names the file."""
     av = _pyav()
     if not path.is_file():
-        raise DataError(f"{path}: expected a film, but there is no such file")
+        raise DataError(f"{path}: expected a video, but there is no such file")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError(f"{path}: expected a film, found no pictures in it")
+                raise DataError(f"{path}: expected a video, found no pictures in it")
             yield container, container.streams.video[0]
     except av.error.FFmpegError as error:
-        raise DataError(f"{path}: no film, or a damaged one ({error.strerror})") from error
+        raise DataError(f"{path}: no video, or a damaged one ({error.strerror})") from error
 
 
 def _ends_early(stream: Any, begin: float | None, last: Any) -> bool:
-    """Whether a film's last frame is before the end that its head states, counted from the time of the first.
+    """Whether a video's last frame is before the end that its head states, counted from the time of the first.
 
-    A phone that trims a film leaves the frames outside in the file, and in their number, but shortens the duration.
+    A phone that trims a video leaves the frames outside in the file, and in their number, but shortens the duration.
     """
     if stream.duration is None or begin is None or last.time is None:
         return True
@@ -159,7 +159,7 @@ def _pyav() -> Any:
     try:
         import av
     except ImportError:
-        raise ConfigError("films need the package av: pip install 'brule-landmarks[video]'") from None
+        raise ConfigError("videos need the package av: pip install 'brule-landmarks[video]'") from None
     return av
 
 
@@ -168,6 +168,6 @@ def _codec(av: Any) -> str:
 
 
 def _upright(image: Image.Image, rotation: int) -> Image.Image:
-    """Turned as the film's head asks for: phones film sideways and note it."""
+    """Turned as the video's head asks for: phones video sideways and note it."""
     turn = _QUARTER_TURNS.get(rotation % 360)
     return image if turn is None else image.transpose(turn)

@@ -16,19 +16,11 @@ if TYPE_CHECKING:
     from brule.detector.measuring import measure_detector, repeat_error
     from brule.detector.predicting import Finder, PredictOptions
     from brule.detector.starting import Origin, shapes_of_detector
-    from brule.detector.storage import CONFIG, DECODER, DESCRIPTION, LOCATOR, WEIGHTS, check_vacant, read_detector
-    from brule.detector.uncertainty import CALIBRATION, MAX_TTA, Calibration, write_calibration
-    from brule.training.run import CHECKPOINT
+    from brule.detector.storage import check_vacant, read_detector
+    from brule.detector.uncertainty import MAX_TTA, Calibration, write_calibration
 
 __all__ = [
-    "CALIBRATION",
-    "CHECKPOINT",
-    "CONFIG",
-    "DECODER",
-    "DESCRIPTION",
-    "LOCATOR",
     "MAX_TTA",
-    "WEIGHTS",
     "Calibration",
     "CalibrationReport",
     "Finder",
@@ -65,16 +57,7 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
             "measuring": ("measure_detector", "repeat_error"),
             "predicting": ("Finder", "PredictOptions"),
             "starting": ("Origin", "shapes_of_detector"),
-            "storage": (
-                "CHECKPOINT",
-                "CONFIG",
-                "DECODER",
-                "DESCRIPTION",
-                "LOCATOR",
-                "WEIGHTS",
-                "check_vacant",
-                "read_detector",
-            ),
-            "uncertainty": ("CALIBRATION", "Calibration", "MAX_TTA", "write_calibration"),
+            "storage": ("check_vacant", "read_detector"),
+            "uncertainty": ("Calibration", "MAX_TTA", "write_calibration"),
         },
     )

@@ -17,8 +17,8 @@ from brule.arrays import Array
 from brule.data import as_image, load_picture
 from brule.errors import BruleError, CheckpointError
 from brule.files import parse_json, write_text
+from brule.tracking.run_files import APPEARANCE
 
-APPEARANCE = "appearance.json"
 FORMAT = "brule-appearance-1"
 MAX_IMAGES = 400  # of training: more hardly move mean and covariance
 MIN_IMAGES = 20  # of training: fewer show nothing of what else is usual
@@ -26,8 +26,9 @@ MIN_CHECKED = 5  # images of a folder: fewer are too few to speak of a folder
 MAX_CHECKED = 200
 _SIDE = 64  # pixels of the thumbnail
 _QUANTILE = 0.95  # of the training images lie within the threshold
+_MIN_THRESHOLD = 1.5  # about this quantile of d² where a Gaussian is right: χ² of 24 degrees of freedom, divided by 24
 _FOLDS = 5
-_MIN_STD = 0.02  # of a descriptor: grey images have no colour that could vary
+_DARK = 0.02  # added to the contrast: flat images have none
 _BANDS = ((1, 3), (3, 6), (6, 12), (12, 20), (20, 32))  # cycles per image
 _DIRECTIONS = 4
 _BLOCKS = 3
@@ -45,8 +46,11 @@ class Appearance:
 
     Attributes:
         mean: ``μ``, ``(D,)``.
-        precision: ``C⁻¹``, ``(D, D)``; the covariance is shrunk towards its diagonal the more, the fewer images there are.
-        threshold: 95 % of the training images have a smaller ``d²``, each under a Gaussian that was fitted without it.
+        precision: ``C⁻¹``, ``(D, D)``; the covariance is shrunk towards its diagonal the more, the fewer images there are, and
+            no number varies less than among images of one kind in general: images of a single afternoon don't show what else
+            is usual.
+        threshold: 95 % of the training images have a smaller ``d²``, each under a Gaussian that was fitted without it and its
+            neighbours in the order of the files, such as other frames of the same video. It is at least 1.5.
         count: how many images it was fitted to.
     """
 
@@ -56,14 +60,13 @@ class Appearance:
     count: int
 
     @classmethod
-    def fit(cls, descriptors: Array, *, seed: int = 0) -> Appearance:
-        """Fit to descriptors ``(M, D)`` of training images; the seed draws the folds of the threshold."""
-        order = np.random.default_rng(seed).permutation(len(descriptors))
+    def fit(cls, descriptors: Array) -> Appearance:
+        """Fit to descriptors ``(M, D)`` of training images, similar ones next to each other."""
         held_out = np.empty(len(descriptors))
-        for k in range(_FOLDS):
-            own = order[k::_FOLDS]
+        for own in np.array_split(np.arange(len(descriptors)), _FOLDS):
             held_out[own] = _distances(descriptors[own], *_gaussian(np.delete(descriptors, own, axis=0)))
-        return cls(*_gaussian(descriptors), float(np.quantile(held_out, _QUANTILE)), len(descriptors))
+        threshold = max(float(np.quantile(held_out, _QUANTILE)), _MIN_THRESHOLD)
+        return cls(*_gaussian(descriptors), threshold, len(descriptors))
 
     @classmethod
     def of(cls, sources: Sequence[Any], *, seed: int = 0) -> Appearance | None:
@@ -75,7 +78,7 @@ class Appearance:
         chosen = np.random.default_rng(seed).permutation(len(different))[:MAX_IMAGES]
         read = (_thumbnail_of(different[k]) for k in sorted(chosen.tolist()))
         found = [descriptor(image) for image in read if image is not None]
-        return cls.fit(np.stack(found), seed=seed) if len(found) >= MIN_IMAGES else None
+        return cls.fit(np.stack(found)) if len(found) >= MIN_IMAGES else None
 
     def unfamiliar(self, descriptors: Array) -> Array:
         """``(M,)`` booleans: images whose distance is exceeded by fewer than one in twenty training images."""
@@ -103,7 +106,9 @@ class Appearance:
                 raise ValueError(f"expected format {FORMAT} with {_LENGTH} numbers per image")
             if not (np.isfinite(mean).all() and np.isfinite(precision).all()):
                 raise ValueError("numbers that aren't finite")
-            return cls(mean, precision, float(content["threshold"]), int(content["count"]))
+            # Earlier versions of brule took what the training images had in common for what all of their kind have.
+            precision = np.linalg.inv(_widened(np.linalg.inv(precision)))
+            return cls(mean, precision, max(float(content["threshold"]), _MIN_THRESHOLD), int(content["count"]))
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{path}: damaged ({error}); without this file, brule can't warn of unusual images: remove it to continue"
@@ -150,7 +155,7 @@ def descriptor(image: Image.Image) -> Array:
     small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     rgb = np.asarray(small, dtype=np.float64) / 255
     grey = rgb @ np.array([0.299, 0.587, 0.114])
-    contrast = grey.std() + _MIN_STD
+    contrast = grey.std() + _DARK
     standard = (grey - grey.mean()) / contrast
     red_green, yellow_blue = rgb[..., 0] - rgb[..., 1], (rgb[..., 0] + rgb[..., 1]) / 2 - rgb[..., 2]
     colour = [red_green.mean(), yellow_blue.mean(), np.log(red_green.std() + 0.01), np.log(yellow_blue.std() + 0.01)]
@@ -161,6 +166,8 @@ def descriptor(image: Image.Image) -> Array:
 
 
 _LENGTH = 2 + 4 + len(_BANDS) + _DIRECTIONS + _BLOCKS**2
+# How much each number of a descriptor varies among images of one kind at least: light, camera, background.
+_USUAL_STD = np.repeat([0.1, 0.3, 0.05, 0.5, 0.5, 0.25, 0.35], [1, 1, 2, 2, len(_BANDS), _DIRECTIONS, _BLOCKS**2])
 
 
 def _spectrum(standard: Array) -> Array:
@@ -179,12 +186,18 @@ def _spectrum(standard: Array) -> Array:
 
 def _gaussian(descriptors: Array) -> tuple[Array, Array]:
     """Mean and inverse covariance; the correlations shrink by ``D / (D + M)``."""
-    mean, std = descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), _MIN_STD)
-    standard = (descriptors - mean) / std
-    count, length = standard.shape
+    mean = descriptors.mean(axis=0)
+    away = descriptors - mean
+    count, length = away.shape
     share = length / (length + count)
-    correlation = (1 - share) * standard.T @ standard / count + share * np.eye(length)
-    return mean, np.linalg.inv(correlation) / np.outer(std, std)
+    covariance = away.T @ away / count
+    shrunk = (1 - share) * covariance + share * np.diag(np.diag(covariance))
+    return mean, np.linalg.inv(_widened(shrunk))
+
+
+def _widened(covariance: Array) -> Array:
+    """The same with variances that are at least the usual ones."""
+    return covariance + np.diag(np.maximum(_USUAL_STD**2 - np.diag(covariance), 0.0))
 
 
 def _distances(descriptors: Array, mean: Array, precision: Array) -> Array:

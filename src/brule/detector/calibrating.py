@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
@@ -14,11 +14,10 @@ from brule.arrays import Array, mean_of_present
 from brule.data import BadFiles, Sample, SampleList, build_cache
 from brule.detector.fitted import FittedDetector
 from brule.detector.measuring import check_annotation
+from brule.detector.progress import Progress, in_stages
 from brule.detector.uncertainty import Calibration, ErrorModel, TtaPredictions, UncertaintyFeatures, one_tta, tta_transforms
 from brule.errors import DataError
 from brule.evaluation import Estimate, RiskCoverage, rank_correlation, risk_coverage
-
-Progress = Callable[[int, int], object]
 
 FOLDS = 5
 MIN_IMAGES = 10
@@ -73,8 +72,8 @@ class WholeImages:
 
     Attributes:
         images: how many there are.
-        flagged: how many answers are flagged as probably wrong, or missing.
-        expected: mean expected error of the other answers, in percent of the crop's side; NaN without any.
+        flagged: how many predictions are flagged as probably wrong, or missing.
+        expected: mean expected error of the other predictions, in percent of the crop's side; NaN without any.
         true: their mean true error.
     """
 
@@ -137,7 +136,7 @@ def calibrate_detector(
     """Calibrate a detector: from now on the spread that it predicts is an expected error.
 
     The errors are those inside the true boxes, so an expected error holds on condition that the object was found. Where it
-    wasn't, the true error is larger: there, the detector flags its answer. Where it has a locator, both errors are compared
+    wasn't, the true error is larger: there, the detector flags its prediction. Where it has a locator, both errors are compared
     on whole images, too.
 
     Keep it with :meth:`LandmarkDetector.save`, or with :func:`brule.detector.write_calibration` in its folder.
@@ -172,7 +171,9 @@ def calibrate_detector(
     bare = np.flatnonzero(missing.all(axis=1))
     if len(bare):
         raise DataError(f"{cache.samples[bare[0]].path}: expected annotated landmarks, all of them are missing; leave it out")
-    predictions = _predict_all_views(detector, cache.images, most, batch_size=batch_size, progress=predicting)
+    n_whole = len(_alone(cache.samples)) if detector.whereabouts_.locator is not None else 0
+    first, second = in_stages(predicting, len(cache), n_whole)
+    predictions = _predict_all_views(detector, cache.images, most, batch_size=batch_size, progress=first)
     reader = detector.reader()
     folds = _folds(len(truth), seed)
     maps, quality, before = {}, [], None
@@ -188,17 +189,22 @@ def calibrate_detector(
     detector.calibration_ = Calibration(maps, len(truth), facts)
     bad, whole = BadFiles([*samples.bad, *cache.bad], skip=True), None
     if detector.whereabouts_.locator is not None:
-        whole = _on_whole_images(detector, cache.samples, batch_size=batch_size, progress=predicting)
+        whole = _on_whole_images(detector, cache.samples, batch_size=batch_size, progress=second)
         detector.calibration_ = replace(detector.calibration_, facts={**facts, "whole_images": whole.to_dict()})
     return CalibrationReport(detector.calibration_, before, quality, bad, whole)
+
+
+def _alone(samples: Sequence[Sample]) -> list[Sample]:
+    """Those whose image has no other annotated object."""
+    counts = Counter(sample.path for sample in samples)
+    return [sample for sample in samples if counts[sample.path] == 1]
 
 
 def _on_whole_images(
     detector: FittedDetector, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None
 ) -> WholeImages:
     """Expected and true errors of a calibrated detector, without boxes."""
-    counts = Counter(sample.path for sample in samples)
-    truths = {one.path: np.asarray(one.points, dtype=np.float64) for one in samples if counts[one.path] == 1}
+    truths = {one.path: np.asarray(one.points, dtype=np.float64) for one in _alone(samples)}
     errors, flagged, done = [], 0, 0
     shown = SampleList([Sample(path) for path in truths], bad=BadFiles(skip=True))
     for batch, found in detector.iter_predict(shown, skip_bad=True, flagged="keep", batch_size=batch_size):
@@ -218,15 +224,14 @@ def _on_whole_images(
 
 
 def _predict_all_views(
-    detector: FittedDetector, images: Array, views: int, *, batch_size: int, progress: Progress | None
+    detector: FittedDetector, images: Array, views: int, *, batch_size: int, progress: Progress
 ) -> TtaPredictions:
     reader = detector.reader(batch_size)
     parts = []
     for start in range(0, len(images), batch_size):
         crops = np.array(images[start : start + batch_size])  # a copy: PyTorch warns of read-only memory
         parts.append(reader.read_views(crops, views=views))
-        if progress is not None:
-            progress(min(start + batch_size, len(images)), len(images))
+        progress(min(start + batch_size, len(images)), len(images))
     return TtaPredictions(torch.cat([part.points for part in parts], 1), torch.cat([part.heatmap_spread for part in parts], 1))
 
 

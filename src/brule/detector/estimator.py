@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from brule import __version__
@@ -25,6 +24,7 @@ from brule.detector.inputs import (
     Annotated,
     Unlabelled,
     as_annotated,
+    as_labels,
     as_shapes,
     labelled_crops,
     ready_shapes,
@@ -32,9 +32,10 @@ from brule.detector.inputs import (
     unlabelled_crops,
 )
 from brule.detector.predicting import PredictOptions
+from brule.detector.progress import in_stages
 from brule.detector.provenance import Provenance
 from brule.detector.starting import Earlier
-from brule.detector.storage import CONFIG, Stored, check_vacant
+from brule.detector.storage import Stored, check_vacant
 from brule.detector.training_images import TrainingImages, image_keys
 from brule.detector.types import AnnotatedInput, Boxes, Images, ShapesInput
 from brule.detector.upright import are_turned, upright_annotated, upright_shapes
@@ -42,13 +43,14 @@ from brule.detector.whereabouts import Whereabouts, learn_whereabouts, plan_wher
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
 from brule.tracking.callbacks import Callback, checked_callbacks
+from brule.tracking.run_files import CHECKPOINT, SETTINGS
 from brule.training.distributed import check_shares, join_distributed
-from brule.training.run import CHECKPOINT, build_shape_model
+from brule.training.run import build_shape_model
+from brule.training.stages import run_stage
 from brule.transport import free_support_barycenter
 
 if TYPE_CHECKING:
     from brule.detector.validation import Validation
-    from brule.training.batches import LabelledImages
     from brule.training.state import TrainingResult
 
 _log = logging.getLogger("brule")  # the command line prints it
@@ -179,16 +181,18 @@ class LandmarkDetector(FittedDetector):
         self.edges_ = self.edges_ if edges is None else checked_edges(edges, len(self.barycenter_))
         check_shares(self.config_, processes)
         measure = self._validation(validation, measure_every) if processes.main else None
+        kept = run if processes.main else None
         with processes.local_main_first():
-            unlabelled = self._unlabelled(given, own, learn=not resume, earlier=earlier)
+            with run_stage("looking for the objects in the images", kept):
+                unlabelled = self._unlabelled(given, own, learn=not resume, earlier=earlier)
             cache, taught = self._crops(unlabelled, annotated, skip_bad, progress=progress if processes.main else None)
         if cache is not None and not resume:
             self.config_ = with_batch_for(self.config_, len(cache), processes=processes.count)
-        if run is not None and processes.main:
-            write_text(run / CONFIG, self.config_.to_json())
+        if kept is not None:
+            write_text(kept / SETTINGS, self.config_.to_json())
         trained = train(
             None if cache is None else cache.images, self.barycenter_, self.config_,
-            labelled=None if taught is None else self._as_labels(taught), shapes=self.shapes_,
+            labelled=None if taught is None else as_labels(taught, len(self.barycenter_)), shapes=self.shapes_,
             directory=run, resume=resume, quiet=self.quiet, device=self._device(),
             start_from=None if earlier is None else earlier.take_weights,
             on_checkpoint=lambda trained: self._at_checkpoint(run, trained, on_checkpoint),
@@ -196,8 +200,7 @@ class LandmarkDetector(FittedDetector):
             measure=measure, measure_every=measure_every, callbacks=callbacks, run=self.provenance_.run,
         )  # fmt: skip
         self._take(trained)
-        if self._learn_scorer(own, unlabelled) and run is not None and processes.main:
-            self._write(run, trained)
+        self._learn_scorer(own, unlabelled, trained, run=kept)
         return self
 
     def _at_checkpoint(
@@ -289,7 +292,10 @@ class LandmarkDetector(FittedDetector):
         from brule.training.config import lengthened
 
         if run is None or not (run / CHECKPOINT).exists():
-            raise CheckpointError(f"{run}: expected a run to continue, found no {CHECKPOINT}; start it without resume")
+            raise CheckpointError(
+                f"{run}: expected a run to continue, found no {CHECKPOINT}: none was started here, or it ended before its "
+                "first checkpoint; start it anew, without resume"
+            )
         stored = LandmarkDetector.load(run)
         self.config_ = lengthened(stored.config_, self.overrides)
         self.shapes_, self.barycenter_, self.edges_ = stored.shapes_, stored.barycenter_, stored.edges_
@@ -303,22 +309,28 @@ class LandmarkDetector(FittedDetector):
     ) -> tuple[CropCache | None, CropCache | None]:
         """The crops of unlabelled and of annotated images, as far as there are any."""
         crop = self.config_.crop
-        cache = None if unlabelled is None else unlabelled_crops(unlabelled, crop, skip_bad=skip_bad, progress=progress)
-        taught = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=progress)
+        sizes = (0 if some is None else len(some.images) for some in (unlabelled, annotated))
+        first, second = in_stages(progress, *sizes)
+        cache = None if unlabelled is None else unlabelled_crops(unlabelled, crop, skip_bad=skip_bad, progress=first)
+        taught = None if annotated is None else labelled_crops(annotated, crop, skip_bad=skip_bad, progress=second)
         self.bad_files_.extend(bad for store in (cache, taught) if store is not None for bad in store.bad)
         return cache, taught
 
-    def _learn_scorer(self, examples: Annotated | None, unlabelled: Unlabelled | None) -> bool:
-        """Learn from training images which answers are right; whether there is a locator to do so with."""
+    def _learn_scorer(
+        self, examples: Annotated | None, unlabelled: Unlabelled | None, trained: TrainingResult, *, run: Path | None
+    ) -> None:
+        """Learn from training images which detections are right, if there is a locator to do so with."""
         if not self.finished_ or self.whereabouts_.locator is None or examples is None:
-            return False
+            return
         options = PredictOptions()
         finder = self.finder()
-        self.whereabouts_ = with_scorer(
-            self.whereabouts_, examples, unlabelled, answer=lambda images: finder.answers(images, options),
-            seed=self.config_.seed, report=self._report,
-        )  # fmt: skip
-        return True
+        with run_stage("learning which detections are right", run, say=self._report):
+            self.whereabouts_ = with_scorer(
+                self.whereabouts_, examples, unlabelled, detect=lambda images: finder.detections(images, options),
+                seed=self.config_.seed, report=self._report,
+            )  # fmt: skip
+        if run is not None:
+            self._write(run, trained)
 
     def _unlabelled(
         self, given: Unlabelled | None, examples: Annotated | None, *, learn: bool, earlier: Earlier | None
@@ -349,7 +361,7 @@ class LandmarkDetector(FittedDetector):
     def _learn_where(self, examples: Annotated | None, unlabelled: Unlabelled | None, start: Stored | None) -> None:
         settings, seed = self.config_.locator, self.config_.seed
         if examples is None and start is not None:
-            self.whereabouts_ = replace(start.whereabouts, scorer=None)  # other answers need another scorer
+            self.whereabouts_ = replace(start.whereabouts, scorer=None)  # other predictions need another scorer
         else:
             self.whereabouts_ = learn_whereabouts(
                 examples, unlabelled, settings, seed=seed, device=self._device(), report=self._report
@@ -378,17 +390,6 @@ class LandmarkDetector(FittedDetector):
     def _report(self, text: str) -> None:
         if not self.quiet:
             _log.warning(text)
-
-    def _as_labels(self, cache: CropCache) -> LabelledImages:
-        from brule.training.batches import LabelledImages
-
-        points = torch.from_numpy(np.asarray(cache.points)).float()
-        if points.shape[1] != len(self.barycenter_):
-            raise DataError(
-                f"labelled: expected {len(self.barycenter_)} landmarks per image, as many as the shapes have, "
-                f"got {points.shape[1]}"
-            )
-        return LabelledImages(cache.images, points)
 
 
 def _preview(crops: np.ndarray, points: np.ndarray, redrawn: np.ndarray | None, *, edges: Edges) -> Image.Image:

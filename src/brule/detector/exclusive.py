@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from brule.errors import CheckpointError
-from brule.files import make_folder
+from brule.errors import CheckpointError, OutputError
+from brule.files import file_lock, make_folder, wrap_oserror
 
 LOCK = ".lock"
 Arguments = ParamSpec("Arguments")
 Fitted = TypeVar("Fitted")
 
+_log = logging.getLogger("brule")  # the command line prints it
 _held: dict[Path, int] = {}  # folders of this process, and the threads that hold them
 _guard = threading.Lock()
 
@@ -44,6 +46,7 @@ def sole_use(directory: Path) -> Iterator[None]:
     if holder == own:
         yield
         return
+    again = False
     try:
         made = [path for path in (place, *place.parents) if not path.exists()]
         make_folder(place)
@@ -51,35 +54,50 @@ def sole_use(directory: Path) -> Iterator[None]:
             try:
                 yield
             finally:
-                _remove_if_unused(place, made)
+                again = not _removed_if_unused(place, made)
     finally:
+        if again:  # Windows keeps an open file; if somebody else has opened it meanwhile, it stays
+            _removed_if_unused(place, made)
         with _guard:
             del _held[place]
 
 
 @contextmanager
 def _locked(directory: Path, file: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
+    """Hold the lock, or go on with a warning where there can be none.
 
-    lock = FileLock(file, timeout=0)
-    with contextlib.suppress(OSError, NotImplementedError):  # some network file systems know no locks, some folders no writing
+    Raises:
+        CheckpointError: another process holds it.
+        OutputError: its file can't be made.
+    """
+
+    def refuse() -> None:
+        raise _taken(directory) from None
+
+    with contextlib.ExitStack() as stack:
         try:
-            lock.acquire()
-        except Timeout:
-            raise _taken(directory) from None
-    try:
+            with wrap_oserror(file):
+                held = stack.enter_context(file_lock(file, waiting=refuse))
+        except OutputError as error:
+            if not (isinstance(error.__cause__, PermissionError) and file.exists()):  # it is another user's
+                raise
+            held = False
+        if not held:
+            _log.warning(f"{directory}: can't be locked here; make sure that no other training writes into this folder")
         yield
-    finally:
-        lock.release()
 
 
-def _remove_if_unused(place: Path, made: list[Path]) -> None:
-    """Remove the folders that were made for a run that never began."""
+def _removed_if_unused(place: Path, made: list[Path]) -> bool:
+    """Remove the folders that were made for a run that never began; false if the system doesn't let go of its lock yet."""
     if place in made and place.is_dir() and all(path.name == LOCK for path in place.iterdir()):
-        (place / LOCK).unlink(missing_ok=True)
+        try:
+            (place / LOCK).unlink(missing_ok=True)
+        except PermissionError:
+            return False
         with contextlib.suppress(OSError):  # somebody else has put something there
             for folder in made:
                 folder.rmdir()
+    return True
 
 
 def _taken(directory: Path) -> CheckpointError:

@@ -95,14 +95,14 @@ class FittedDetector(Parameters):
             objects: ``"best"``: one row per image, in input order (one per annotated box where a file has several); where
                 nothing is found, it is NaN and flagged. ``"all"``: every object that is found, any number per image.
             most: of ``"all"``: the largest number of objects per image, the surest ones.
-            flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out (of ``"best"`` a row of
-                NaN stays in their place); ``"auto"`` keeps them of ``"best"`` and drops them of ``"all"``.
-            refine: refinement passes: how often to crop again by the answer, at most; they end once it moves by less than
+            flagged: predictions that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out (of ``"best"`` a row
+                of NaN stays in their place); ``"auto"`` keeps them of ``"best"`` and drops them of ``"all"``.
+            refine: refinement passes: how often to crop again by the prediction, at most; they end once it moves by less than
                 1 % of the crop. By default 2 where the box was found, and 0 where it was given, or where the detector
                 learnt from whole images.
             tta: test-time augmentation: how many views of each crop to average, 1 … 6: as it is, mirrored, turned a little,
                 …. It takes as many times as long.
-            batch_size: images at a time; memory grows with the answers, but not with the images.
+            batch_size: images at a time; memory grows with the predictions, but not with the images.
             views: another name of ``tta``.
             skip_bad: leave out files that can't be read.
 
@@ -176,15 +176,23 @@ class FittedDetector(Parameters):
     def evaluate(self, data: AnnotatedInput, **options: Unpack[MeasureKeywords]) -> Measurement:
         """Measure the detector on annotated images; see :func:`brule.detector.measure_detector` for the options.
 
+        The detector isn't changed; :meth:`add_figures` adds the result to its model card.
+
         Args:
             data: a folder, files, globs, what :func:`brule.data.read_samples` returns, annotated as the detector's shapes were.
         """
         from brule.detector.measuring import measure_detector
 
-        measured = measure_detector(self, data, **options)
-        name = Path(data).name if isinstance(data, (str, Path)) else "images given in Python"
-        self.provenance_ = self.provenance_.measured(Figures.of(name, measured.to_dict()))  # for the model card
-        return measured
+        return measure_detector(self, data, **options)
+
+    def add_figures(self, measured: Measurement, name: str) -> None:
+        """Add a measurement to the detector's model card, which :meth:`save` writes.
+
+        Args:
+            measured: what :meth:`evaluate` returned.
+            name: of the annotated images; earlier figures of the same name are replaced.
+        """
+        self.provenance_ = self.provenance_.measured(Figures.of(name, measured.to_dict()))
 
     def score(
         self, images: AnnotatedInput | Images, points: PointSets | None = None, *, normaliser: str | float = "auto"
@@ -217,9 +225,12 @@ class FittedDetector(Parameters):
         self, crops: np.ndarray, *, batch_size: int = 64, tta: int = 1, views: int | None = None
     ) -> CropLandmarks:
         """Landmarks of ready crops ``(B, S, S, 3)`` uint8, in the unit square of each crop; ``tta`` as in :meth:`predict`."""
-        reader = self.reader(batch_size)
+        reader, count = self.reader(batch_size), one_tta(tta, views)
         parts = range(0, len(crops), batch_size)
-        count = one_tta(tta, views)
+        if not parts:
+            reader.check_views(count)
+            none = torch.zeros(0, len(self.barycenter_))
+            return CropLandmarks(torch.zeros(0, len(self.barycenter_), 2), none, none.mean(1))
         return joined_crops([reader.read(np.asarray(crops[start : start + batch_size]), views=count) for start in parts])
 
     def reader(self, batch_size: int = 1) -> Reader:
@@ -246,7 +257,7 @@ class FittedDetector(Parameters):
         Args:
             directory: the folder; it is made if it doesn't exist.
             shapes: keep the annotated shapes, which are landmarks of single training images. Without them a calibration is
-                left out, as it needs to know how usual a shape is, and answers are flagged without looking at their shape.
+                left out, as it needs to know how usual a shape is, and predictions are flagged without looking at their shape.
         """
         trained = TrainingResult(self._fitted(), self.progress_, self.finished_, self.decoder_)
         self._write(Path(directory), trained, calibration=self.calibration_, shapes=shapes)

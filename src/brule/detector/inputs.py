@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,14 @@ from brule import data  # the readers of annotation files are imported when file
 from brule.data import CROP_SCALE, BadFiles, Box, CropCache, SampleList, build_cache, cache_from_arrays, turn_about
 from brule.data.names import samples_in_order
 from brule.detector.items import as_boxes, in_memory, kept_in_memory, recognised, samples_of
+from brule.detector.progress import Progress
 from brule.errors import BruleError, DataError
 from brule.geometry import complete_shapes
 
 if TYPE_CHECKING:
     from brule.data import Shapes
+    from brule.training.batches import LabelledImages
     from brule.training.sections import Crop
-
-Progress = Callable[[int, int], object]
 
 _WHOLE_SHAPES = 10  # of annotated images: with this many complete ones, those that lack points aren't needed
 
@@ -255,6 +255,22 @@ def labelled_crops(annotated: Annotated, crop: Crop, *, skip_bad: bool, progress
     )
     assert cache.points is not None
     return replace(cache, points=(cache.points - 0.5) * context + 0.5)
+
+
+def as_labels(cache: CropCache, landmarks: int) -> LabelledImages:
+    """Crops of annotated images as training takes them.
+
+    Raises:
+        DataError: they have another number of landmarks than the shapes.
+    """
+    from brule.training.batches import LabelledImages
+
+    points = torch.from_numpy(np.asarray(cache.points)).float()
+    if points.shape[1] != landmarks:
+        raise DataError(
+            f"labelled: expected {landmarks} landmarks per image, as many as the shapes have, got {points.shape[1]}"
+        )
+    return LabelledImages(cache.images, points)
 
 
 def _stored(crop: Crop) -> tuple[int, float]:

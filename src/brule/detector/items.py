@@ -59,7 +59,7 @@ def items_one_by_one(images: Images, boxes: Boxes | None, bad: BadFiles, *, fact
         bad: takes files that can't be read.
         factor: how small JPEG files may be decoded.
     """
-    kind, given = _with_film(*recognised(images))
+    kind, given = _with_video(*recognised(images))
     known = None if boxes is None else as_boxes(boxes, single=isinstance(given, list) and len(given) == 1)
     if known is not None and isinstance(given, Sized) and isinstance(known, Sized) and len(known) != len(given):
         raise ConfigError(f"boxes: expected one for each of {len(given)} images (None where unknown), got {len(known)}")
@@ -91,7 +91,7 @@ def predicted_files(images: Images) -> dict[int, Sample]:
     Raises:
         DataError: they are in memory.
     """
-    kind, given = _with_film(*recognised(images))
+    kind, given = _with_video(*recognised(images))
     if kind == "pictures":
         raise DataError("expected image files, got pictures in memory, which have no names; save them first")
     samples = given if kind == "samples" else _in_input_order(samples_of(given, None, BadFiles(skip=True)), given)
@@ -177,14 +177,14 @@ def recognised(images: Any) -> tuple[Kind, Any]:
     raise DataError(f"{_EXPECTED} {type(images).__name__!r}")
 
 
-def _with_film(kind: Kind, given: Any) -> tuple[Kind, Any]:
-    """The frames of a film as pictures, one after the other; anything else as it is."""
+def _with_video(kind: Kind, given: Any) -> tuple[Kind, Any]:
+    """The frames of a video as pictures, one after the other; anything else as it is."""
     from brule.data.video import is_video, read_frames
 
     if kind != "files" or not any(is_video(path) for path in given):
         return kind, given
     if len(given) > 1:
-        raise DataError("images: expected one film at a time, so that the index of an image is the number of its frame")
+        raise DataError("images: expected one video at a time, so that the index of an image is the number of its frame")
     return "pictures", (frame.image for frame in read_frames(given[0]))
 
 

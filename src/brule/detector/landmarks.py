@@ -36,7 +36,7 @@ class ObjectLandmarks:
         points: ``(N, 2)`` pixels; NaN where nothing was found.
         image: index of its image in the input.
         score: how sure the detector is, 0 to 1; NaN where nothing was found.
-        flagged: whether the answer is probably wrong, or there is no object.
+        flagged: whether the prediction is probably wrong, or there is no object.
         spread: ``(N,)`` pixels.
         uncertainty: the higher, the sooner a person should look.
         box: ``(4,)`` left, top, right, bottom.
@@ -76,12 +76,12 @@ class Landmarks:
     Attributes:
         points: ``(M, N, 2)``; NaN where nothing was found.
         image: ``(M,)`` which image each object is in: its index in the input, from 0.
-        score: ``(M,)`` how sure the detector is that the answer is right, 0 to 1. A probability where the object was found by
-            a locator; inside given boxes only its order counts. NaN where nothing was found.
-        flagged: ``(M,)`` whether the answer is probably wrong, or there is no object.
+        score: ``(M,)`` how sure the detector is that the prediction is right, 0 to 1. A probability where the object was found
+            by a locator; inside given boxes only its order counts. NaN where nothing was found.
+        flagged: ``(M,)`` whether the prediction is probably wrong, or there is no object.
         spread: ``(M, N)``, how far off each landmark may be. Of a calibrated detector the expected distance from the truth;
             otherwise a standard deviation along one axis, whose size means little (``docs/confidence.md``).
-        uncertainty: ``(M,)``, which answers most need a person's look: the higher, the sooner. Of a calibrated detector the
+        uncertainty: ``(M,)``, which predictions most need a person's look: the higher, the sooner. Of a calibrated detector the
             expected error in sides of the crop; otherwise only its order counts.
         box: ``(M, 4)`` the object's box that the landmarks were found in: left, top, right, bottom, in the object's upright
             frame. Turn it about its centre by ``angle`` to align it with the object.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -20,15 +19,16 @@ from brule.detector.fitted import FittedDetector
 from brule.detector.inputs import as_annotated
 from brule.detector.items import predicted_files, recognised
 from brule.detector.landmarks import Landmarks, joined
+from brule.detector.pairing import annotated_again, annotated_objects, matched_rows
+from brule.detector.progress import Progress, in_stages
 from brule.detector.training_images import image_keys
 from brule.detector.types import AnnotatedInput, Images, PointSets
 from brule.detector.upright import upright_samples
 from brule.errors import ConfigError, DataError
-from brule.evaluation import Answers, Evaluation, Measurement, evaluate, evaluate_points, normaliser, normalized_mean_error
+from brule.evaluation import CropPredictions, Evaluation, Measurement, evaluate, evaluate_points, normalized_mean_error
 from brule.evaluation import normaliser as distance_of
 from brule.evaluation.measurement import FEW_IMAGES
 
-Progress = Callable[[int, int], object]
 Boxes = Literal["none", "given", "both"]
 
 _EARLY = 0.95  # share of the schedule below which training stopped early
@@ -106,10 +106,12 @@ def measure_detector(
     options = MeasureOptions(normaliser, regions, batch_size, tta, refine)
     crop, (decoding, predicting) = detector.config_.crop, progress
     cache = build_cache(samples, crop.image_size, scale=crop.scale, progress=decoding, skip_bad=skip_bad)
-    whole, objects = (None, {}) if boxes == "given" else _on_whole_images(detector, cache, options, progress=predicting)
+    n_paths = 0 if boxes == "given" else len({sample.path for sample in cache.samples})
+    first, second = in_stages(predicting, n_paths, 0 if boxes == "none" else len(cache))
+    whole, objects = (None, {}) if boxes == "given" else _on_whole_images(detector, cache, options, progress=first)
     return Measurement(
         whole=whole,
-        given=None if boxes == "none" else _inside_boxes(detector, cache, options, progress=predicting),
+        given=None if boxes == "none" else _inside_boxes(detector, cache, options, progress=second),
         objects=objects,
         repeat=repeat_error(samples, normaliser),
         warnings=tuple(_warnings(detector, cache.samples)),
@@ -147,15 +149,15 @@ def mean_error(detector: FittedDetector, images: Images, points: PointSets, *, n
     if truth.shape != (len(shown), len(detector.barycenter_), 2) or not len(shown):
         expected = f"({len(shown)}, {len(detector.barycenter_)}, 2)"
         raise DataError(f"score: expected points of shape {expected}, one set for each image, got {truth.shape}")
-    answers = detector.predict(shown).points.double().cpu().numpy()
+    predictions = detector.predict(shown).points.double().cpu().numpy()
     mean = detector.mean_shape().double().cpu().numpy()
-    for k in np.flatnonzero(~np.isfinite(answers).all(axis=(1, 2))):
+    for k in np.flatnonzero(~np.isfinite(predictions).all(axis=(1, 2))):
         one = shown[k]
         size = image_size(one.path) if isinstance(one, Sample) else as_image(one).size
         left, top, right, _ = whole_image_crop(*size)
-        answers[k] = mean * (right - left) + np.array([left, top])
+        predictions[k] = mean * (right - left) + np.array([left, top])
     distance = distance_of(truth, normaliser)[1]
-    return float(normalized_mean_error(answers, truth, distance=distance).mean())
+    return float(normalized_mean_error(predictions, truth, distance=distance).mean())
 
 
 def check_annotation(detector: FittedDetector, samples: SampleList) -> SampleList:
@@ -192,9 +194,9 @@ def repeat_error(samples: SampleList, kind: str | float = "auto") -> dict[str, f
     annotated = [sample for sample in samples if sample.points is not None]
     by_object: dict[int, list[Sample]] = defaultdict(list)
     image = np.unique(image_keys(sample.path for sample in annotated), return_inverse=True)[1]
-    for sample, shown in zip(annotated, _objects(annotated, image).tolist(), strict=True):
+    for sample, shown in zip(annotated, annotated_objects(annotated, image).tolist(), strict=True):
         by_object[shown].append(sample)
-    pairs = [pair for own in by_object.values() for pair in pairwise(own) if _repeats(*pair)]
+    pairs = [pair for own in by_object.values() for pair in pairwise(own) if annotated_again(*pair)]
     if not pairs:
         return {}
     first = np.array([one.points for one, _ in pairs], dtype=np.float64)
@@ -202,38 +204,16 @@ def repeat_error(samples: SampleList, kind: str | float = "auto") -> dict[str, f
     lengths = np.linalg.norm(first - second, axis=2)
     mean = np.nanmean(lengths, axis=1)
     try:
-        nme = 100 * float(np.nanmean(mean / normaliser(first, kind)[1]))
+        nme = 100 * float(np.nanmean(mean / distance_of(first, kind)[1]))
     except DataError:  # an annotation lacks what gives the distance
         return {}
     return {"nme": nme, "nme_px": float(np.nanmean(mean)), "n": float(len(pairs))}
 
 
-def _repeats(one: Sample, other: Sample) -> bool:
-    """Whether an object was annotated a second time, rather than its annotation read twice."""
-    a, b, shared = _side_by_side(one, other)
-    return bool(shared.any()) and not (one.path == other.path and np.array_equal(a, b, equal_nan=True))
-
-
-def _same_object(one: Sample, other: Sample) -> bool:
-    """Whether two annotations of an image mean the same object: their centres lie within a quarter of its size."""
-    a, b, shared = _side_by_side(one, other)
-    if not shared.any():
-        return False
-    side = float(np.ptp(a[shared], axis=0).max())
-    return bool(np.linalg.norm(a[shared].mean(axis=0) - b[shared].mean(axis=0)) < 0.25 * max(side, 1.0))
-
-
-def _side_by_side(one: Sample, other: Sample) -> tuple[Array, Array, Array]:
-    """The landmarks of two annotations, and which of them both have."""
-    a, b = np.asarray(one.points), np.asarray(other.points)
-    return a, b, np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
-
-
-def _inside_boxes(
-    detector: FittedDetector, cache: CropCache, options: MeasureOptions, *, progress: Progress | None
-) -> Evaluation:
+def _inside_boxes(detector: FittedDetector, cache: CropCache, options: MeasureOptions, *, progress: Progress) -> Evaluation:
     if options.refine:
         found = detector.predict(cache.samples, tta=options.tta, refine=options.refine, batch_size=options.batch_size)
+        progress(len(cache), len(cache))
         return evaluate_points(_in_true_crops(found, np.arange(len(cache)), cache), cache, **_scoring(detector, cache, options))
     return evaluate(
         partial(detector.predict_crops, tta=options.tta),
@@ -245,15 +225,15 @@ def _inside_boxes(
 
 
 def _on_whole_images(
-    detector: FittedDetector, cache: CropCache, options: MeasureOptions, *, progress: Progress | None
+    detector: FittedDetector, cache: CropCache, options: MeasureOptions, *, progress: Progress
 ) -> tuple[Evaluation, dict[str, float]]:
     """The evaluation on whole images, and precision and recall where images hold several objects."""
     paths = list(dict.fromkeys(sample.path for sample in cache.samples))
     place = {path: k for k, path in enumerate(paths)}
     image = np.array([place[sample.path] for sample in cache.samples])
-    shown = _objects(cache.samples, image)
+    shown = annotated_objects(cache.samples, image)
     several = len(paths) < shown.max() + 1
-    parts = []
+    parts, done = [], 0
     for _, found in detector.iter_predict(
         SampleList([Sample(path) for path in paths]),
         objects="all" if several else "best",
@@ -262,53 +242,22 @@ def _on_whole_images(
         batch_size=options.batch_size,
     ):
         parts.append(found)
-        if progress is not None:
-            progress(int(found.image.max()) + 1 if len(found) else 0, len(paths))
-    rows, found = _matched(parts, cache, image=image, objects=shown)
-    answers = _in_true_crops(found, rows, cache)
+        if len(found):  # a batch in which nothing is found doesn't say how far it reaches
+            done = max(done, int(found.image.max()) + 1)
+        progress(done, len(paths))
+    progress(len(paths), len(paths))
+    found = joined(parts)
+    points, owner = found.points.double().numpy(), found.image.numpy()
+    rows = matched_rows(points, owner, cache.samples, image=image, objects=shown)
+    predictions = _in_true_crops(found, rows, cache)
     scoring = _scoring(detector, cache, options)
     stand_in = _stand_in(detector, cache)
-    result = evaluate_points(answers, cache, boxes="none", stand_in=stand_in, **scoring)
+    result = evaluate_points(predictions, cache, boxes="none", stand_in=stand_in, **scoring)
     return result, _precision_recall(result, found, shown) if several else {}
 
 
-def _objects(samples: Sequence[Sample], image: Array) -> Array:
-    """``(n,)``: the object that each annotation is of, counted from 0; those of one image that lie in one place share it."""
-    objects: list[int] = []
-    firsts: dict[int, list[tuple[int, Sample]]] = defaultdict(list)  # of each image: its objects, by their first annotation
-    count = 0
-    for sample, own in zip(samples, image.tolist(), strict=True):
-        shown = next((number for number, first in firsts[own] if _same_object(first, sample)), count)
-        if shown == count:
-            firsts[own].append((count, sample))
-            count += 1
-        objects.append(shown)
-    return np.array(objects)
-
-
-def _matched(parts: list[Landmarks], cache: CropCache, *, image: Array, objects: Array) -> tuple[Array, Landmarks]:
-    """For each annotation the row of its object's answer, -1 without one: the pairing of least total distance in each image."""
-    from scipy.optimize import linear_sum_assignment  # takes its time
-
-    found = joined(parts)
-    points, owner = found.points.double().numpy(), found.image.numpy()
-    rows = np.full(len(image), -1)
-    for k in np.unique(image):
-        truths, answers = np.flatnonzero(image == k), np.flatnonzero(owner == k)
-        shown, member = np.unique(objects[truths], return_inverse=True)
-        answers = answers[np.isfinite(points[answers]).all(axis=(1, 2))]
-        if not len(answers):
-            continue
-        own = np.array([cache.samples[t].points for t in truths], dtype=np.float64)
-        distance = np.nanmean(np.linalg.norm(own[:, None] - points[answers][None], axis=3), axis=2)
-        cost = np.array([distance[member == one].mean(axis=0) for one in range(len(shown))])
-        for one, a in zip(*linear_sum_assignment(cost), strict=True):
-            rows[truths[member == one]] = answers[a]
-    return rows, found
-
-
-def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> Answers:
-    """Answers in pixels → in the unit square of each object's true crop; NaN where there is none (row -1)."""
+def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> CropPredictions:
+    """Predictions in pixels → in the unit square of each object's true crop; NaN where there is none (row -1)."""
     here = rows >= 0
     boxes = np.asarray(cache.boxes, dtype=np.float64)
     points = np.full(cache.points.shape if cache.points is not None else (0,), np.nan)
@@ -322,7 +271,7 @@ def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> Answers:
     # What wasn't found is the least sure of all.
     worst = np.nanmax(uncertainty, initial=-np.inf) if here.any() else 0.0
     widest = np.nanmax(spread) if here.any() else 0.0
-    return Answers(points, np.nan_to_num(spread, nan=widest), np.nan_to_num(uncertainty, nan=worst))
+    return CropPredictions(points, np.nan_to_num(spread, nan=widest), np.nan_to_num(uncertainty, nan=worst))
 
 
 def _in_crop(points: Array, sample: Sample, box: Box) -> Array:
@@ -332,7 +281,7 @@ def _in_crop(points: Array, sample: Sample, box: Box) -> Array:
 
 
 def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
-    """The answer that counts where nothing is found: the mean shape placed on the whole image."""
+    """The prediction that counts where nothing is found: the mean shape placed on the whole image."""
     mean = detector.mean_shape().double().cpu().numpy()
     shown = []
     for sample, box in zip(cache.samples, cache.boxes.tolist(), strict=True):
@@ -343,7 +292,7 @@ def _stand_in(detector: FittedDetector, cache: CropCache) -> Array:
 
 
 def _precision_recall(result: Evaluation, found: Landmarks, objects: Array) -> dict[str, float]:
-    """Recall over annotated objects, precision over answers that aren't flagged; right is an error below the floor.
+    """Recall over annotated objects, precision over predictions that aren't flagged; right is an error below the floor.
 
     An object that was annotated several times counts once, by its first annotation.
     """
@@ -351,12 +300,12 @@ def _precision_recall(result: Evaluation, found: Landmarks, objects: Array) -> d
     right = result.errors < result.scores.floor_nme
     right = right if missed is None else right & ~missed
     right = right[np.unique(objects, return_index=True)[1]]
-    answers = int((~found.flagged).sum())
+    predictions = int((~found.flagged).sum())
     return {
         "objects": float(len(right)),
-        "answers": float(answers),
+        "answers": float(predictions),
         "recall": float(right.mean()),
-        "precision": float(right.sum() / answers) if answers else 0.0,
+        "precision": float(right.sum() / predictions) if predictions else 0.0,
     }
 
 
@@ -369,6 +318,7 @@ def _scoring(detector: FittedDetector, cache: CropCache, options: MeasureOptions
         "normaliser": kind if isinstance(kind, str) else kind / sides,
         "regions": options.regions,
         "edges": detector.edges_,
+        "landmark_names": detector.landmark_names_,
     }
 
 

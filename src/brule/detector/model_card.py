@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from brule.detector.provenance import Provenance
-from brule.detector.run_record import RECORD, RunRecord
-from brule.detector.storage import WEIGHTS, Stored, read_detector
-from brule.detector.training_images import TRAINING_IMAGES
+from brule.detector.run_record import RunRecord
+from brule.detector.starting import last_part
+from brule.detector.storage import Stored, read_detector
 from brule.errors import ConfigError
 from brule.files import write_text
+from brule.tracking.run_files import CARD, RECORD, TRAINING_IMAGES, WEIGHTS
 from brule.training.config import TrainingConfig, load_config
 
-CARD = "README.md"
 PREVIEWS = "previews"
 _MARK = "<!-- written by brule; remove this line to keep a text of your own -->"
 _NOT_RECORDED = "not recorded"
@@ -76,7 +76,7 @@ class ModelCard:
             "iterations": stored.trained.progress.iteration,
             "training_seconds": stored.trained.progress.elapsed,
             "finished": stored.trained.finished,
-            "preset": stored.config.preset,
+            "preset": last_part(stored.config.preset),
             "seed": stored.config.seed,
             "changed_settings": _changed(stored.config),
             "trained_on": known.to_dict(),
@@ -169,7 +169,7 @@ def _training_rows(stored: Stored, known: Provenance) -> Rows:
         ("annotated images", _count(known.labelled)),
         ("annotated shapes", _count(known.shapes)),
         ("training", trained + ("" if stored.trained.finished else "; NOT finished")),
-        ("preset, seed", f"{stored.config.preset}, {stored.config.seed}"),
+        ("preset, seed", f"{last_part(stored.config.preset)}, {stored.config.seed}"),
         ("changed settings", changed or "none"),
         ("brule", known.version or _NOT_RECORDED),
     ]

@@ -1,4 +1,4 @@
-"""From whole images to landmarks: candidate places, their answers, refinement passes, and the choice of the best answer."""
+"""From whole images to landmarks: candidate places, predictions there, refinement passes, and the choice of the best one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from brule.arrays import Array
 from brule.data import Box, Picture, Sample, as_image, load_picture, whole_image_crop
 from brule.detector.items import Item
 from brule.detector.landmarks import Landmarks, joined, nothing_found
-from brule.detector.refinement import CropFrame, PassAnswers, Read, read_crops, refinement_pass, square_of
+from brule.detector.refinement import CropFrame, PassPredictions, Read, read_crops, refinement_pass, square_of
 from brule.detector.uncertainty import Reader, joined_crops, one_tta
 from brule.errors import ConfigError
-from brule.locating import AnswerFeatures, Answers, AnswerScorer, Framing, Locator, from_boxes, overlap, suppress
-from brule.locating.choice import joined as joined_features
+from brule.locating import DetectionFeatures, Detections, DetectionScorer, Framing, Locator, from_boxes, overlap, suppress
 from brule.locating.framing import CERTAIN
 from brule.locating.pyramid import ImageLike
 from brule.model import CropLandmarks
@@ -28,14 +27,14 @@ from brule.model import CropLandmarks
 Objects = Literal["best", "all"]
 Flagged = Literal["auto", "keep", "drop"]
 FOUND_PASSES = 2  # refinement passes where the box was found rather than given
-CANDIDATES = 5  # places of an image that are read where the answer at the surest of them is probably wrong
+CANDIDATES = 5  # places of an image that are read where the prediction at the surest of them is probably wrong
 _SCORED_CANDIDATES = 3  # places of a training image that the scorer learns from
 MAX_OBJECTS = 100  # of an image, where all are asked for
-MIN_SCORE = 0.5  # of the locator, where all objects are asked for and no scorer judges the answers
-MIN_CANDIDATE_SCORE = 0.01  # of the locator, where all objects are asked for and a scorer judges the answers
-_SHARED = 0.4  # intersection over union from which two answers are one object
+MIN_SCORE = 0.5  # of the locator, where all objects are asked for and no scorer judges the predictions
+MIN_CANDIDATE_SCORE = 0.01  # of the locator, where all objects are asked for and a scorer judges the predictions
+_SHARED = 0.4  # intersection over union from which two predictions are one object
 _DECODED = 1.25  # pixels of the decoded image for one of the smallest crop that is expected
-_MIN_MOVEMENT = 0.01  # of the crop: an answer that moved by less in a refinement pass won't move further
+_MIN_MOVEMENT = 0.01  # of the crop: a prediction that moved by less in a refinement pass won't move further
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class PredictOptions:
     """How to predict.
 
     Attributes:
-        objects: ``"best"``: one answer per image; ``"all"``: every object that is found.
+        objects: ``"best"``: one prediction per image; ``"all"``: every object that is found.
         most: of ``"all"``: the largest number of objects per image, the surest ones.
-        flagged: answers that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out (of ``"best"`` a row of NaN
-            stays in their place); ``"auto"`` keeps them of ``"best"`` and drops them of ``"all"``.
-        refine: refinement passes, at most: they end once an answer moves by less than 1 % of the crop. ``None``: two where
+        flagged: predictions that are probably wrong: ``"keep"`` marks them, ``"drop"`` leaves them out (of ``"best"`` a row of
+            NaN stays in their place); ``"auto"`` keeps them of ``"best"`` and drops them of ``"all"``.
+        refine: refinement passes, at most: they end once a prediction moves by less than 1 % of the crop. ``None``: two where
             the box was found, none where it was given.
         tta: test-time augmentation: how many views of each crop are averaged.
         batch_size: crops at a time.
@@ -75,7 +74,7 @@ class PredictOptions:
 
     @property
     def drops(self) -> bool:
-        """Whether answers that are probably wrong are left out."""
+        """Whether predictions that are probably wrong are left out."""
         return self.flagged == "drop" or (self.flagged == "auto" and self.objects == "all")
 
 
@@ -142,7 +141,7 @@ class Finder:
         scale: side of a crop over the longer side of a given box.
         frame: how a crop is placed about the landmarks.
         locator: finds objects; ``None`` if the detector has none.
-        scorer: separates right answers from wrong ones; ``None`` if the detector has none.
+        scorer: separates right predictions from wrong ones; ``None`` if the detector has none.
         framing: size and place of objects in images without a locator; ``None`` if nothing is known.
         passes: refinement passes where the box is found and nothing else is asked for.
         upright: ``(N, 2)``, the mean shape, if crops are to be turned upright.
@@ -153,7 +152,7 @@ class Finder:
     scale: float
     frame: CropFrame
     locator: Locator | None = None
-    scorer: AnswerScorer | None = None
+    scorer: DetectionScorer | None = None
     framing: Framing | None = None
     passes: int = FOUND_PASSES
     upright: Array | None = None
@@ -186,7 +185,7 @@ class Finder:
         order = np.argsort(rows, kind="stable")
         return [items[k] for k in rows[order]], joined([found for _, found in parts]).chosen(order)
 
-    def _read_given(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, PassAnswers | None]:
+    def _read_given(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, PassPredictions | None]:
         angles = self._angles(items, rows)
         squares = [square_of(_crop(items[k].sample, self.scale), angle) for k, angle in zip(rows, angles.tolist(), strict=True)]
         boxes = [_box(items[k].sample) for k in rows]
@@ -209,38 +208,38 @@ class Finder:
             angles[place] = placed.squares[near[0], 3] if len(near) else 0.0
         return angles
 
-    def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, PassAnswers | None]:
+    def _search(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> tuple[Starts, PassPredictions | None]:
         starts = self._starts(items, rows, options)
         passes = self.passes if options.refine is None else options.refine
         if options.objects == "best":
-            starts, answers = self._surest(items, starts, passes, options=options)
+            starts, predictions = self._surest(items, starts, passes, options=options)
         else:
-            answers = self._passes(items, starts, passes, options=options)
-        if answers is None:
+            predictions = self._passes(items, starts, passes, options=options)
+        if predictions is None:
             return starts, None
         if options.drops:
-            good = ~self._flags(starts, answers)
-            starts, answers = starts.chosen(good), answers.chosen(good)
-        return (starts, answers) if options.objects == "best" else self._distinct(starts, answers, options)
+            good = ~self._flags(starts, predictions)
+            starts, predictions = starts.chosen(good), predictions.chosen(good)
+        return (starts, predictions) if options.objects == "best" else self._distinct(starts, predictions, options.most)
 
     def _surest(
         self, items: Sequence[Item], candidates: Starts, passes: int, *, options: PredictOptions
-    ) -> tuple[Starts, PassAnswers | None]:
-        """One answer per image: that at the likeliest place or, if it is probably wrong, the likeliest of all answers."""
+    ) -> tuple[Starts, PassPredictions | None]:
+        """One prediction per image: that at the likeliest place or, if it is probably wrong, the likeliest of all."""
         first = self._likeliest(items, candidates, boxes=candidates.boxes, scores=candidates.score)
         starts = candidates.chosen(first)
-        answers = self._passes(items, starts, passes, options=options)
-        if answers is None:
+        predictions = self._passes(items, starts, passes, options=options)
+        if predictions is None:
             return starts, None
-        uncertain = np.isin(candidates.item, starts.item[self._flags(starts, answers)])
+        uncertain = np.isin(candidates.item, starts.item[self._flags(starts, predictions)])
         uncertain[first] = False
         others = candidates.chosen(uncertain)
         more = self._passes(items, others, passes, options=options)
         if more is None:
-            return starts, answers
-        starts, answers = starts.joined(others), answers.joined(more)
-        best = self._likeliest(items, starts, boxes=answers.boxes, scores=self._scores(starts, answers))
-        return starts.chosen(best), answers.chosen(best)
+            return starts, predictions
+        starts, predictions = starts.joined(others), predictions.joined(more)
+        best = self._likeliest(items, starts, boxes=predictions.boxes, scores=self._scores(starts, predictions))
+        return starts.chosen(best), predictions.chosen(best)
 
     def _starts(self, items: Sequence[Item], rows: Array, options: PredictOptions) -> Starts:
         """First crops of images without a box: the locator's candidates, else the usual framing, else the whole image."""
@@ -271,27 +270,28 @@ class Finder:
         squares = self.frame.squares(from_boxes(boxes, found.angle))
         return Starts(rows[found.image], squares, boxes, found.score)
 
-    def _passes(self, items: Sequence[Item], starts: Starts, passes: int, *, options: PredictOptions) -> PassAnswers | None:
-        """A first pass, then refinement passes while answers move; the last one uses test-time augmentation."""
+    def _passes(self, items: Sequence[Item], starts: Starts, passes: int, *, options: PredictOptions) -> PassPredictions | None:
+        """A first pass, then refinement passes while predictions move; the last one uses test-time augmentation."""
         if not len(starts):
             return None
         pictures = [items[k].picture for k in starts.item]
         read = self._reading(1 if passes else options.tta, options)
-        answers = read_crops(pictures, starts.squares, starts.boxes, read=read, size=self.size)
+        predictions = read_crops(pictures, starts.squares, starts.boxes, read=read, size=self.size)
         for done in range(1, passes + 1):
             # With test-time augmentation the last pass differs from those before, so none ends early.
-            moving = np.flatnonzero(~(answers.moved < _MIN_MOVEMENT) | (options.tta > 1))
+            moving = np.flatnonzero(~(predictions.moved < _MIN_MOVEMENT) | (options.tta > 1))
             if not len(moving):
                 break
             read, own = self._reading(options.tta if done == passes else 1, options), [pictures[k] for k in moving]
-            again = refinement_pass(own, answers.chosen(moving), read, size=self.size, frame=self.frame, upright=self.upright)
-            answers = answers.replaced(moving, again)
-        return answers
+            last, upright = predictions.chosen(moving), self.upright
+            again = refinement_pass(own, last, read, size=self.size, frame=self.frame, upright=upright)
+            predictions = predictions.replaced(moving, again)
+        return predictions
 
     def _reading(self, views: int, options: PredictOptions) -> Read:
         return partial(_in_batches, self.reader, views=views, batch_size=options.batch_size)
 
-    def answers(self, images: Sequence[ImageLike], options: PredictOptions) -> Answers:
+    def detections(self, images: Sequence[ImageLike], options: PredictOptions) -> Detections:
         """The refined candidates of whole images, to learn the scorer from; the locator's surest of each image first.
 
         Args:
@@ -299,19 +299,19 @@ class Finder:
             options: only the batch size counts.
         """
         assert self.locator is not None
-        features = [AnswerFeatures(*(np.empty(0) for _ in fields(AnswerFeatures)))]
+        features = [DetectionFeatures(*(np.empty(0) for _ in fields(DetectionFeatures)))]
         points, owner = [np.empty((0, len(self.reader.model.barycenter), 2))], [np.empty(0, np.int64)]
         for start in range(0, len(images), options.batch_size):
             part = images[start : start + options.batch_size]
             items = [Item(start + k, Sample(Path(f"image {k}")), self._picture(image)) for k, image in enumerate(part)]
             starts = self._located(items, np.arange(len(items)), self.locator, options=PredictOptions())
             starts = starts.chosen(starts.rank < _SCORED_CANDIDATES)
-            answers = self._passes(items, starts, self.passes, options=options)
-            if answers is not None:
-                features.append(self._features(starts, answers))
-                points.append(answers.points)
+            predictions = self._passes(items, starts, self.passes, options=options)
+            if predictions is not None:
+                features.append(self._features(starts, predictions))
+                points.append(predictions.points)
                 owner.append(start + starts.item)
-        return Answers(joined_features(features), np.concatenate(points), np.concatenate(owner))
+        return Detections(DetectionFeatures.joined(features), np.concatenate(points), np.concatenate(owner))
 
     def _picture(self, image: ImageLike) -> Picture:
         if isinstance(image, (str, Path)):
@@ -319,30 +319,30 @@ class Finder:
         rgb = as_image(image)
         return Picture(rgb, rgb.size)
 
-    def _features(self, starts: Starts, answers: PassAnswers) -> AnswerFeatures:
-        longer = np.maximum((answers.boxes[:, 2:] - answers.boxes[:, :2]).max(axis=1), 1e-6)
-        ratio = answers.squares[:, 2] / longer
+    def _features(self, starts: Starts, predictions: PassPredictions) -> DetectionFeatures:
+        longer = np.maximum((predictions.boxes[:, 2:] - predictions.boxes[:, :2]).max(axis=1), 1e-6)
+        ratio = predictions.squares[:, 2] / longer
         prior = self.reader.shapes.prior
-        energy = np.ones(len(answers)) if prior is None else prior.energy(answers.found.points).double().numpy()
-        spread = answers.found.spread.double().numpy().mean(axis=1)
-        shift = answers.moved * ratio
+        energy = np.ones(len(predictions)) if prior is None else prior.energy(predictions.found.points).double().numpy()
+        spread = predictions.found.spread.double().numpy().mean(axis=1)
+        shift = predictions.moved * ratio
         if self.scorer is not None and np.isnan(shift).all():  # there was no refinement pass
-            shift = np.full(len(answers), self.scorer.usual_shift)
-        return AnswerFeatures(starts.score, shift, energy, spread * ratio)
+            shift = np.full(len(predictions), self.scorer.usual_shift)
+        return DetectionFeatures(starts.score, shift, energy, spread * ratio)
 
-    def _scores(self, starts: Starts, answers: PassAnswers) -> Array:
-        """How sure each answer is, 0 to 1: by the scorer, else by the locator, else by its uncertainty."""
-        uncertainty = answers.found.uncertainty
+    def _scores(self, starts: Starts, predictions: PassPredictions) -> Array:
+        """How sure each prediction is, 0 to 1: by the scorer, else by the locator, else by its uncertainty."""
+        uncertainty = predictions.found.uncertainty
         assert uncertainty is not None
         located = ~np.isnan(starts.score)
-        sure = starts.score if self.scorer is None else self.scorer.probability(self._features(starts, answers))
+        sure = starts.score if self.scorer is None else self.scorer.probability(self._features(starts, predictions))
         return np.where(located, sure, 1 / (1 + uncertainty.double().numpy()))
 
-    def _flags(self, starts: Starts, answers: PassAnswers) -> Array:
-        """Which answers are probably wrong: of those that were searched for."""
+    def _flags(self, starts: Starts, predictions: PassPredictions) -> Array:
+        """Which predictions are probably wrong: of those that were searched for."""
         if self.scorer is None:
-            return np.zeros(len(answers), dtype=bool)
-        return ~np.isnan(starts.score) & self.scorer.flagged(self._features(starts, answers))
+            return np.zeros(len(predictions), dtype=bool)
+        return ~np.isnan(starts.score) & self.scorer.flagged(self._features(starts, predictions))
 
     def _likeliest(self, items: Sequence[Item], starts: Starts, *, boxes: Array, scores: Array) -> Array:
         """One row per image: where an object is almost certain, and place and size are usual for the annotated ones."""
@@ -354,31 +354,31 @@ class Finder:
         order = np.lexsort((-scores, -value, starts.item))
         return order[np.unique(starts.item[order], return_index=True)[1]]
 
-    def _distinct(self, starts: Starts, answers: PassAnswers, options: PredictOptions) -> tuple[Starts, PassAnswers]:
-        """Without answers on the same object as a surer one; the surest of each image first."""
-        places, scores, kept = from_boxes(answers.boxes), self._scores(starts, answers), []
+    def _distinct(self, starts: Starts, predictions: PassPredictions, most: int) -> tuple[Starts, PassPredictions]:
+        """Without predictions on the same object as a surer one; the surest of each image first."""
+        places, scores, kept = from_boxes(predictions.boxes), self._scores(starts, predictions), []
         for k in np.unique(starts.item):
             own = np.flatnonzero(starts.item == k)
-            kept.append(own[suppress(places[own], scores[own], most=options.most, share=_SHARED)])
+            kept.append(own[suppress(places[own], scores[own], most=most, share=_SHARED)])
         rows = np.concatenate(kept) if kept else np.empty(0, np.int64)
-        return starts.chosen(rows), answers.chosen(rows)
+        return starts.chosen(rows), predictions.chosen(rows)
 
-    def _landmarks(self, items: Sequence[Item], starts: Starts, answers: PassAnswers | None) -> tuple[Array, Landmarks]:
+    def _landmarks(self, items: Sequence[Item], starts: Starts, predictions: PassPredictions | None) -> tuple[Array, Landmarks]:
         """The image of each row, and the result."""
-        if answers is None:
+        if predictions is None:
             return starts.item, nothing_found([], len(self.reader.model.barycenter))
-        found = answers.found
+        found = predictions.found
         assert found.uncertainty is not None
-        sides = torch.from_numpy(answers.squares[:, 2]).float()
+        sides = torch.from_numpy(predictions.squares[:, 2]).float()
         return starts.item, Landmarks(
-            points=torch.from_numpy(answers.points).float(),
+            points=torch.from_numpy(predictions.points).float(),
             image=torch.tensor([items[k].index for k in starts.item], dtype=torch.int64),
-            score=torch.from_numpy(self._scores(starts, answers)).float(),
-            flagged=torch.from_numpy(self._flags(starts, answers) | ~np.isfinite(answers.points).all((1, 2))),
+            score=torch.from_numpy(self._scores(starts, predictions)).float(),
+            flagged=torch.from_numpy(self._flags(starts, predictions) | ~np.isfinite(predictions.points).all((1, 2))),
             spread=found.spread * sides[:, None],
             uncertainty=found.uncertainty,
-            box=torch.from_numpy(answers.boxes).float(),
-            angle=torch.from_numpy(answers.squares[:, 3]).float(),
+            box=torch.from_numpy(predictions.boxes).float(),
+            angle=torch.from_numpy(predictions.squares[:, 3]).float(),
         )
 
 

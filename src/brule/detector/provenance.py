@@ -9,9 +9,8 @@ from typing import Any
 
 from brule.errors import CheckpointError, DataError
 from brule.files import read_json
+from brule.tracking.run_files import EVALUATIONS, METRICS
 
-EVALUATIONS = "evaluation"
-METRICS = "metrics.json"
 _FIGURES = ("nme", "nme_px", "median_nme", "found", "w1", "floor_nme")
 
 
@@ -44,6 +43,8 @@ class Figures:
             KeyError, TypeError, ValueError: it is another dictionary.
         """
         values = {name: float(metrics[name]) for name in _FIGURES if metrics.get(name) is not None}
+        if "nme" not in values:
+            raise KeyError("nme")
         given = metrics.get("given_boxes") if metrics["boxes"] == "none" else None
         return cls(
             data,
@@ -55,10 +56,11 @@ class Figures:
         )
 
     def text(self) -> str:
-        """The figures in a sentence, the floor beside them."""
+        """The figures in a sentence, the floor beside them, as far as they are known."""
         where = "whole images" if self.boxes == "none" else "inside the true boxes"
         values = self.values
-        text = f"NME {values['nme']:.2f} % on {self.n:,} objects ({where})"
+        text = f"NME {values['nme']:.2f} %" if "nme" in values else "NME not recorded"
+        text += f" on {self.n:,} objects ({where})"
         if "median_nme" in values:
             text += f", median {values['median_nme']:.2f} %"
         if "found" in values:
@@ -67,7 +69,8 @@ class Figures:
             text += f", W₁ {values['w1']:.2f} %"
         if "nme_px" in values:
             text += f", {values['nme_px']:.1f} px"
-        text += f"; constant prediction (floor) {values['floor_nme']:.2f} %; in % of: {self.normaliser}"
+        floor = f"{values['floor_nme']:.2f} %" if "floor_nme" in values else "not recorded"
+        text += f"; constant prediction (floor) {floor}; in % of: {self.normaliser}"
         return text + (f"; inside the true boxes {self.given_nme:.2f} %" if self.given_nme is not None else "")
 
 
@@ -112,8 +115,12 @@ class Provenance:
             return cls()
         try:
             figures = tuple(Figures(**one) for one in content.get("figures", ()))
+            for one in figures:
+                if not isinstance(one.values, dict):
+                    raise TypeError("values are no table")
+                one.text()  # what can't be shown is damaged
             return cls(**{**content, "figures": figures})
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, ValueError) as error:
             raise CheckpointError(f"{path}: trained_on: damaged ({error}); train again, or use another copy") from None
 
     def with_evaluations(self, folder: Path) -> Provenance:

@@ -1,4 +1,4 @@
-"""Refinement passes: a crop is cut again around the answer of the last pass, and its landmarks are detected again."""
+"""Refinement passes: a crop is cut again around the prediction of the last pass, and its landmarks are detected again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from brule.model import CropLandmarks
 
 Read = Callable[[Array], CropLandmarks]  # crops (M, S, S, 3) uint8 → landmarks in the unit square of each
 
-_MAX_CHANGE = 2.0  # of the side in one pass: an answer that changes it by more is wrong
+_MAX_CHANGE = 2.0  # of the side in one pass: a prediction that changes it by more is wrong
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class CropFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class PassAnswers:
-    """The answers of one pass.
+class PassPredictions:
+    """The predictions of one pass.
 
     Attributes:
         squares: ``(M, 4)`` the crops: centre x and y and side in pixels, angle in degrees.
         boxes: ``(M, 4)`` the object's boxes that they were cut by, in the object's upright frame.
         found: landmarks in the unit square of each crop.
-        moved: ``(M,)`` mean distance to the answer of the pass before, in sides of the crop; NaN on the first pass.
+        moved: ``(M,)`` mean distance to the prediction of the pass before, in sides of the crop; NaN on the first pass.
     """
 
     squares: Array
@@ -75,7 +75,7 @@ class PassAnswers:
         """``(M, N, 2)`` in pixels of the image."""
         return to_pixels(self.found.points.double().numpy(), self.squares)
 
-    def chosen(self, rows: Array) -> PassAnswers:
+    def chosen(self, rows: Array) -> PassPredictions:
         """Some of them: booleans ``(M,)`` or indices."""
         index, found = torch.as_tensor(rows), self.found
         some = CropLandmarks(
@@ -83,23 +83,23 @@ class PassAnswers:
         )
         return replace(self, squares=self.squares[rows], boxes=self.boxes[rows], found=some, moved=self.moved[rows])
 
-    def replaced(self, rows: Array, newer: PassAnswers) -> PassAnswers:
-        """The same with newer answers in some rows.
+    def replaced(self, rows: Array, newer: PassPredictions) -> PassPredictions:
+        """The same with newer predictions in some rows.
 
         Args:
             rows: ``(K,)`` indices.
-            newer: K answers.
+            newer: K predictions.
         """
         place = np.arange(len(self))
         place[rows] = len(self) + np.arange(len(newer))
         return self.joined(newer).chosen(place)
 
-    def joined(self, others: PassAnswers) -> PassAnswers:
+    def joined(self, others: PassPredictions) -> PassPredictions:
         """These, then others."""
         squares, boxes, moved = (
             np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("squares", "boxes", "moved")
         )
-        return PassAnswers(squares, boxes, joined_crops([self.found, others.found]), moved)
+        return PassPredictions(squares, boxes, joined_crops([self.found, others.found]), moved)
 
 
 def square_of(box: Box, angle: float = 0.0) -> Array:
@@ -114,23 +114,23 @@ def to_pixels(points: Array, squares: Array) -> Array:
     return squares[:, None, :2] + offset
 
 
-def read_crops(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Read, size: int) -> PassAnswers:
+def read_crops(pictures: Sequence[Picture], squares: Array, boxes: Array, *, read: Read, size: int) -> PassPredictions:
     """Cut crops out and detect their landmarks.
 
     Args:
         pictures: one for each crop.
         squares: ``(M, 4)`` what to cut out.
-        boxes: ``(M, 4)`` the boxes of the objects, kept beside the answers.
+        boxes: ``(M, 4)`` the boxes of the objects, kept beside the predictions.
         read: the landmark detector.
         size: side of the crops in pixels.
     """
     crops = np.stack([_cut(picture, square, size) for picture, square in zip(pictures, squares, strict=True)])
-    return PassAnswers(squares, boxes, read(crops), np.full(len(squares), np.nan))
+    return PassPredictions(squares, boxes, read(crops), np.full(len(squares), np.nan))
 
 
 def refinement_pass(
-    pictures: Sequence[Picture], last: PassAnswers, read: Read, *, size: int, frame: CropFrame, upright: Array | None = None
-) -> PassAnswers:
+    pictures: Sequence[Picture], last: PassPredictions, read: Read, *, size: int, frame: CropFrame, upright: Array | None = None
+) -> PassPredictions:
     """Cut crops around the landmarks of the last pass, and detect the landmarks again.
 
     Args:
@@ -139,11 +139,11 @@ def refinement_pass(
         read: the landmark detector.
         size: side of the crops in pixels.
         frame: how a crop is placed around the landmarks.
-        upright: ``(N, 2)``, the mean shape: crops are turned so that the last answer has its orientation. ``None`` keeps
+        upright: ``(N, 2)``, the mean shape: crops are turned so that the last prediction has its orientation. ``None`` keeps
             angles.
 
     Returns:
-        The answers of this pass. A crop with an impossible last answer stays where it was.
+        The predictions of this pass. A crop with an impossible last prediction stays where it was.
     """
     angles = last.squares[:, 3]
     if upright is not None:

@@ -14,11 +14,10 @@ from typing import Any
 from brule.data.sources import dataset_of
 from brule.data.training_data import TrainingData
 from brule.detector.exclusive import LOCK, sole_use
-from brule.detector.storage import CONFIG
 from brule.errors import CheckpointError
 from brule.files import parse_json, write_text
+from brule.tracking.run_files import RECORD, SETTINGS
 
-RECORD = "data.json"
 EVERY_CHECKPOINT = -1
 
 
@@ -70,8 +69,8 @@ class RunRecord:
             try:
                 yield
             except BaseException:
-                if new and run.is_dir() and {path.name for path in run.iterdir()} <= {RECORD, CONFIG, LOCK}:
-                    for name in (RECORD, CONFIG):
+                if new and run.is_dir() and {path.name for path in run.iterdir()} <= {RECORD, SETTINGS, LOCK}:
+                    for name in (RECORD, SETTINGS):
                         (run / name).unlink(missing_ok=True)
                 raise
 

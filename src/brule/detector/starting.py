@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import brule.data as data
 from brule.errors import CheckpointError, DataError
+from brule.tracking.run_files import WEIGHTS
 
 if TYPE_CHECKING:
     from brule.data import Shapes
     from brule.detector.storage import Stored
     from brule.training.state import TrainingState
 
-WEIGHTS = "model.safetensors"
+
+def last_part(path: str) -> str:
+    """The last part of a path of any system; its other parts may reveal whose computer it is from."""
+    return PureWindowsPath(path).name or path
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The origin of a detector's first weights.
+    """The origin of a detector's first weights. It is saved with the detector, so it holds names, never the paths of folders.
 
     Attributes:
-        folder: of the earlier run or detector, as it was given.
-        preset: that its settings started from.
+        folder: the name of the folder of the earlier run or detector.
+        preset: that its settings started from; the file's name if it was a file.
         iterations: of training that were behind those weights.
         sha256: of the file with the weights, which distinguishes two states of one folder.
     """
@@ -38,7 +42,8 @@ class Origin:
     def of(cls, folder: Path, stored: Stored) -> Origin:
         """That of a training that begins with the detector in a folder."""
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-        return cls(str(folder), stored.config.preset, stored.trained.progress.iteration, digest)
+        name, preset = folder.resolve().name or "detector", last_part(stored.config.preset)
+        return cls(name, preset, stored.trained.progress.iteration, digest)
 
     def facts(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -46,13 +51,14 @@ class Origin:
 
     @classmethod
     def from_facts(cls, facts: Any) -> Origin:
-        """What :meth:`facts` gave.
+        """What :meth:`facts` gave, now or in an earlier version, which also kept paths: these are cut down to names.
 
         Raises:
             CheckpointError: it is damaged.
         """
         try:
-            return cls(str(facts["folder"]), str(facts["preset"]), int(facts["iterations"]), str(facts["sha256"]))
+            folder, preset = (last_part(str(facts[key])) for key in ("folder", "preset"))
+            return cls(folder, preset, int(facts["iterations"]), str(facts["sha256"]))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"started_from: damaged ({error!r})") from None
 

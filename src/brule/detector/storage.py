@@ -12,29 +12,37 @@ from torch import Tensor
 
 from brule.data import Edges, checked_edges
 from brule.data.names import checked_name
-from brule.detector.appearance import APPEARANCE, Appearance
+from brule.detector.appearance import Appearance
 from brule.detector.provenance import Provenance
 from brule.detector.refinement import CropFrame
-from brule.detector.starting import Origin
-from brule.detector.training_images import TRAINING_IMAGES, TrainingImages
-from brule.detector.uncertainty import CALIBRATION, FEATURES, Calibration, read_calibration, write_calibration
+from brule.detector.starting import Origin, last_part
+from brule.detector.training_images import TrainingImages
+from brule.detector.uncertainty import FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, has_final, read_json
 from brule.detector.whereabouts import Whereabouts
 from brule.errors import CheckpointError, ConfigError, DataError, OutputError
 from brule.files import sync, temporary_folder, wrap_oserror, write_text
-from brule.locating import AnswerScorer, Framing, Locator
+from brule.locating import DetectionScorer, Framing, Locator
 from brule.model import BruleModel, Decoder
 from brule.tensors import load_module, read_safetensors, write_safetensors
+from brule.tracking.run_files import (
+    APPEARANCE,
+    CALIBRATION,
+    CHECKPOINT,
+    DECODER,
+    DESCRIPTION,
+    LOCATOR,
+    TRAINING_IMAGES,
+    WEIGHTS,
+)  # fmt: skip
 from brule.training.migration import current_settings
-from brule.training.run import CHECKPOINT, build_decoder, build_model
+from brule.training.run import build_decoder, build_model
 from brule.training.state import Progress, TrainingResult
 
 if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
 
 FORMAT = "brule-detector-1"
-WEIGHTS, DECODER, DESCRIPTION, CONFIG = "model.safetensors", "decoder.safetensors", "detector.json", "config.json"
-LOCATOR = "locator.safetensors"
 _FILES = (DECODER, WEIGHTS, LOCATOR, TRAINING_IMAGES, APPEARANCE, DESCRIPTION, CALIBRATION)  # in the order of replacement
 
 
@@ -137,7 +145,7 @@ def _description(stored: Stored, locator: dict[str, Any] | None) -> dict[str, An
         "progress": {"iteration": trained.progress.iteration, "elapsed": trained.progress.elapsed},
         "finished": trained.finished,
         "trained_on": stored.provenance.to_dict(),
-        "config": stored.config.model_dump(),
+        "config": stored.config.model_dump() | {"preset": last_part(stored.config.preset)},
     }
     optional = {
         "edges": stored.edges,
@@ -170,6 +178,10 @@ def read_detector(folder: Path) -> Stored:
     trained = TrainingResult(model, progress, finished, _read_decoder(folder, config))
     count, path = len(model.barycenter), folder / DESCRIPTION
     edges, names = _checked(description.get("edges"), count, path), _checked_names(description.get("names"), count, path)
+    if names is not None:
+        from brule.data.renaming import present_names  # it imports every format
+
+        names = present_names(folder, names)
     known, origin = _read_whereabouts(folder, description), _read_origin(description.get("started_from"), path)
     return Stored(
         config, trained, shapes, calibration, edges, names, known, TrainingImages.read(folder), origin, Appearance.read(folder),
@@ -205,7 +217,7 @@ def _read_whereabouts(folder: Path, description: dict[str, Any]) -> Whereabouts:
     facts = description.get("scorer")
     tensors, _ = read_safetensors(folder / LOCATOR)
     try:
-        scorer = None if facts is None else AnswerScorer.from_facts(facts)
+        scorer = None if facts is None else DetectionScorer.from_facts(facts)
         return Whereabouts(framing, Locator.from_state(tensors, description["locator"]), scorer, boxed)
     except CheckpointError as error:
         raise CheckpointError(f"{folder / LOCATOR}: {error}") from None
@@ -255,5 +267,5 @@ def _read_description(folder: Path) -> tuple[TrainingConfig, Progress, bool, dic
         progress = Progress(int(description["progress"]["iteration"]), float(description["progress"]["elapsed"]))
         config = config_from_dict(current_settings(description["config"], stored=True))
         return config, progress, bool(description["finished"]), description
-    except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
         raise CheckpointError(f"{path}: can't be understood ({error}); it was changed, or written by another version") from None

@@ -13,8 +13,8 @@ import numpy as np
 
 from brule.errors import CheckpointError
 from brule.files import parse_json, write_text
+from brule.tracking.run_files import TRAINING_IMAGES
 
-TRAINING_IMAGES = "training_images.json"
 FORMAT = "brule-training-images-1"
 
 

@@ -16,7 +16,8 @@ from brule.detector.refinement import CropFrame
 from brule.detector.upright import ANY_ROTATION
 from brule.errors import ConfigError, DataError
 from brule.locating import (
-    AnswerScorer,
+    Detect,
+    DetectionScorer,
     Framing,
     Locator,
     from_boxes,
@@ -26,7 +27,6 @@ from brule.locating import (
     place_of,
     to_boxes,
 )
-from brule.locating.choice import Answer
 
 if TYPE_CHECKING:
     from brule.training.sections import Locating
@@ -46,18 +46,18 @@ class Whereabouts:
     Attributes:
         framing: how large objects are and where, as the annotated images show; ``None`` without annotated images.
         locator: finds them; ``None`` where it wasn't needed, or couldn't be learnt.
-        scorer: separates right answers from wrong ones; ``None`` where that couldn't be learnt.
+        scorer: separates right detections from wrong ones; ``None`` where that couldn't be learnt.
         boxed: whether the landmarks were learnt from crops about the object, rather than from whole images.
     """
 
     framing: Framing | None = None
     locator: Locator | None = None
-    scorer: AnswerScorer | None = None
+    scorer: DetectionScorer | None = None
     boxed: bool = False
 
     @property
     def refines(self) -> bool:
-        """Whether cropping again by the answer brings an image closer to what the landmarks were learnt from."""
+        """Whether cropping again by the prediction brings an image closer to what the landmarks were learnt from."""
         return self.boxed or self.framing is not None
 
     @property
@@ -190,15 +190,15 @@ def with_boxes(
 
 
 def with_scorer(
-    known: Whereabouts, examples: Annotated, unlabelled: Unlabelled | None, *, answer: Answer, seed: int, report: Reporter
+    known: Whereabouts, examples: Annotated, unlabelled: Unlabelled | None, *, detect: Detect, seed: int, report: Reporter
 ) -> Whereabouts:
-    """The same with a scorer, which chooses among answers and flags those that are probably wrong.
+    """The same with a scorer, which chooses among detections and flags those that are probably wrong.
 
     Args:
         known: with a locator.
         examples: annotated images.
         unlabelled: unlabelled images of training.
-        answer: from images to the refined answers of the trained detector.
+        detect: from images to the refined detections of the trained detector.
         seed: of the choice of unlabelled images.
         report: called with a remark where nothing can be learnt.
     """
@@ -207,9 +207,9 @@ def with_scorer(
     chosen = np.random.default_rng(seed).permutation(len(sources))[:SCORED]
     images, shapes = [source for source, _ in named.values()], [np.stack(own) for _, own in named.values()]
     try:
-        return replace(known, scorer=learn_scorer(answer, images, shapes, unlabelled=[sources[k] for k in chosen], seed=seed))
+        return replace(known, scorer=learn_scorer(detect, images, shapes, unlabelled=[sources[k] for k in chosen], seed=seed))
     except DataError as error:
-        report(f"answers aren't scored, so none is flagged: {error}")
+        report(f"detections aren't scored, so none is flagged: {error}")
         return known
 
 

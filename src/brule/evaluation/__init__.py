@@ -3,7 +3,7 @@
 from brule.evaluation.comparison import PairedDifference, compare_errors, holm
 from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_coverage
 from brule.evaluation.distances import fitting_kinds, normaliser
-from brule.evaluation.evaluate import Answers, Evaluation, evaluate, evaluate_points
+from brule.evaluation.evaluate import CropPredictions, evaluate, evaluate_points
 from brule.evaluation.intervals import Estimate, bootstrap_interval, estimate, mean_estimates
 from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import (
@@ -16,10 +16,11 @@ from brule.evaluation.metrics import (
     wasserstein1_error,
 )
 from brule.evaluation.regions import contours, landmark_regions, read_regions
+from brule.evaluation.result import Evaluation
 from brule.evaluation.scores import ImageErrors, Scores, measure, score, summarise
 
 __all__ = [
-    "Answers",
+    "CropPredictions",
     "Estimate",
     "Evaluation",
     "ImageErrors",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -56,8 +58,15 @@ def check_errors(errors: ArrayLike) -> Array:
     return array
 
 
+def check_names(names: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
+    """Names of landmarks, one for each of ``count``; ``None`` if they have none."""
+    if names is not None and len(names) != count:
+        raise DataError(f"landmark_names: expected a name for each of {count} landmarks, got {len(names)}.")
+    return None if names is None else tuple(names)
+
+
 def listed(indices: Array) -> str:
-    """Images by number, for a message: the first five, and how many more."""
+    """Images by index, for a message: the first five, and how many more."""
     shown = ", ".join(str(i) for i in indices[:5])
     more = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
-    return f"image{'s' if len(indices) > 1 else ''} {shown}{more}"
+    return f"image{'s' if len(indices) > 1 else ''} {shown}{more} (counted from 0)"

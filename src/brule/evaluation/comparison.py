@@ -70,9 +70,12 @@ def compare_errors(errors: Mapping[str, ArrayLike]) -> list[PairedDifference]:
     raw = [_wilcoxon(gap) for gap in gaps]
     adjusted = holm(raw)
     return [
-        PairedDifference(*pair, *figure, p, q, float((gap < 0).mean()), len(gap))
-        for pair, figure, p, q, gap in zip(pairs, found, raw, adjusted, gaps, strict=True)
-    ]
+        PairedDifference(
+            first=first, second=second, difference=mean, low=low, high=high, p_value=p, p_adjusted=q,
+            second_better=float((gap < 0).mean()), n=len(gap),
+        )
+        for (first, second), (mean, low, high), p, q, gap in zip(pairs, found, raw, adjusted, gaps, strict=True)
+    ]  # fmt: skip
 
 
 def holm(p_values: ArrayLike) -> list[float]:

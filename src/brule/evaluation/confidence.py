@@ -59,7 +59,9 @@ def risk_coverage(spread: ArrayLike, errors: ArrayLike) -> RiskCoverage:
     kept = np.arange(1, len(y) + 1)
     risk = np.cumsum(y[np.argsort(x, kind="stable")]) / kept
     oracle = np.cumsum(np.sort(y)) / kept
-    return RiskCoverage(kept / len(y), risk, oracle, float(risk.mean()), float(oracle.mean()))
+    return RiskCoverage(
+        coverage=kept / len(y), risk=risk, oracle=oracle, area=float(risk.mean()), oracle_area=float(oracle.mean())
+    )
 
 
 def _paired(spread: ArrayLike, errors: ArrayLike) -> tuple[Array, Array]:

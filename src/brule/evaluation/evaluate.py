@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brule.arrays import Array, mean_of_present
+from brule.arrays import Array
 from brule.data import CropCache
 from brule.errors import DataError
-from brule.evaluation.confidence import RiskCoverage, rank_correlation, risk_coverage
-from brule.evaluation.distances import fitting_kinds, normaliser
-from brule.evaluation.intervals import Estimate, mean_estimates
-from brule.evaluation.metrics import landmark_errors, region_errors
+from brule.evaluation.checks import check_names
+from brule.evaluation.distances import normaliser
 from brule.evaluation.regions import Regions, contours, landmark_regions
-from brule.evaluation.scores import ImageErrors, Scores, measure, summarise
-
-FLOOR_NAMES = ("barycenter", "mean shape")
-Boxes = Literal["none", "given"]
+from brule.evaluation.result import Boxes, Evaluation
+from brule.evaluation.scores import ImageErrors, measure, summarise
 
 
 class HasPoints(Protocol):
@@ -31,174 +27,6 @@ class HasPoints(Protocol):
     def points(self) -> Any:
         """``(B, N, 2)`` in the unit square of each crop."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The result of an evaluation. Points are in the unit square of each object's true crop, errors in percent of ``distance``.
-
-    Attributes:
-        boxes: ``"none"``: the predictions were made on whole images; ``"given"``: inside the true boxes.
-        scores: of the predictor.
-        barycenter: scores of the constant prediction of the barycenter.
-        mean_shape: scores of the constant prediction of the annotated shapes' mean; ``None`` where they have no mean.
-        names: the path of each image.
-        per_image: the errors of each image.
-        barycenter_errors: those of the constant barycenter.
-        mean_errors: those of the constant mean shape, or ``None``.
-        predictions: ``(B, N, 2)``.
-        truth: ``(B, N, 2)``, NaN = missing.
-        spread: ``(B, N)``, how far off the predictor thinks each landmark may be, in sides of the crop; or ``None``.
-        uncertainty: ``(B,)``: the higher, the sooner a person should look; or ``None``.
-        distance: ``(B,)``, what errors are divided by, in sides of the crop.
-        sides: ``(B,)``, the side of each crop in pixels of its image.
-        baseline: ``(N, 2)``, the constant prediction that is the floor: the mean shape, or the barycenter where there is none.
-        centre: ``(N, 2)``, the barycenter.
-        regions: name → 0-based indices of its landmarks.
-        edges: pairs of landmarks that pictures join by lines.
-    """
-
-    boxes: Boxes
-    scores: Scores
-    barycenter: Scores
-    mean_shape: Scores | None
-    names: list[str]
-    per_image: ImageErrors
-    barycenter_errors: ImageErrors
-    mean_errors: ImageErrors | None
-    predictions: Array
-    truth: Array
-    spread: Array | None
-    uncertainty: Array | None
-    distance: Array
-    sides: Array
-    baseline: Array
-    centre: Array
-    regions: dict[str, tuple[int, ...]]
-    edges: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def errors(self) -> Array:
-        """``(B,)``, the NME of each image in percent."""
-        return self.per_image.nme
-
-    @property
-    def floor(self) -> ImageErrors:
-        """The errors of the floor: the constant mean shape, or the constant barycenter if there is no mean."""
-        return self.mean_errors or self.barycenter_errors
-
-    @property
-    def floor_scores(self) -> Scores:
-        """The scores of the floor."""
-        return self.mean_shape or self.barycenter
-
-    @property
-    def floor_name(self) -> str:
-        """Which constant prediction the floor is."""
-        return FLOOR_NAMES[0 if self.mean_shape is None else 1]
-
-    @property
-    def floor_errors(self) -> Array:
-        """``(B,)``, the NME of the floor."""
-        return self.floor.nme
-
-    @property
-    def beats_floor(self) -> bool:
-        """Whether the detector is better than the constant prediction on most images; a few lost objects don't decide."""
-        return self.scores.median_nme < self.floor_scores.median_nme and self.scores.found > 0.5
-
-    @cached_property
-    def landmark_errors(self) -> Array:
-        """``(B, N)`` in percent, NaN where the truth is missing."""
-        return landmark_errors(self.predictions, self.truth, distance=self.distance)
-
-    @cached_property
-    def by_landmark(self) -> list[Estimate]:
-        """The mean error of each landmark over the images where it is present."""
-        return mean_estimates(self.landmark_errors)
-
-    @cached_property
-    def landmark_lengths(self) -> Array:
-        """The mean error of each landmark in sides of the crop, ``(N,)``."""
-        return mean_of_present(np.linalg.norm(self.predictions - self.truth, axis=2), axis=0)
-
-    @cached_property
-    def by_region(self) -> dict[str, Estimate]:
-        """The mean error of each region over the images where any of it is present."""
-        return self._regional(self.landmark_errors)
-
-    @cached_property
-    def floor_by_region(self) -> dict[str, Estimate]:
-        """The same of the floor."""
-        constant = np.broadcast_to(self.baseline, self.truth.shape)
-        return self._regional(landmark_errors(constant, self.truth, distance=self.distance))
-
-    @cached_property
-    def by_distance(self) -> dict[str, tuple[Estimate, Estimate]]:
-        """NME of the predictor and of the floor, divided by every distance that all images have."""
-        kinds = fitting_kinds(self.truth)
-        factors = [self.distance / distance for distance in kinds.values()]
-        columns = [errors.nme * factor for factor in factors for errors in (self.per_image, self.floor)]
-        found = iter(mean_estimates(np.stack(columns, axis=1))) if columns else iter(())
-        return {name: (next(found), next(found)) for name in kinds}
-
-    @cached_property
-    def mean_spread(self) -> Array | None:
-        """``(B,)``, the mean spread of each image's landmarks in percent of the crop's side, or ``None``."""
-        return None if self.spread is None else 100.0 * self.spread.mean(axis=1)
-
-    @cached_property
-    def uncertainty_order(self) -> Array | None:
-        """``(B,)``, what orders the images by how sure the predictor is: the uncertainty, else the mean spread, or ``None``."""
-        return self.mean_spread if self.uncertainty is None else self.uncertainty
-
-    @cached_property
-    def rank_correlation(self) -> Estimate | None:
-        """Spearman's ρ of :attr:`uncertainty_order` and NME over images; ``None`` if the predictor doesn't rate its answers."""
-        return None if self.uncertainty_order is None else rank_correlation(self.uncertainty_order, self.errors)
-
-    @cached_property
-    def risk_coverage(self) -> RiskCoverage | None:
-        """The mean NME of the remaining images if the least certain ones are set aside, or ``None`` for the same reason."""
-        return None if self.uncertainty_order is None else risk_coverage(self.uncertainty_order, self.errors)
-
-    def _regional(self, errors: Array) -> dict[str, Estimate]:
-        found = mean_estimates(np.stack(list(region_errors(errors, self.regions).values()), axis=1))
-        return dict(zip(self.regions, found, strict=True))
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures, ready for JSON: those of :class:`Scores`, the floors', by region and so on, and each image's error."""
-        mean = self.mean_shape
-        curve = self.risk_coverage
-        floor = self.floor_scores
-        return {
-            **self.scores.to_dict(),
-            "boxes": self.boxes,
-            "floor": self.floor_name,
-            "beats_floor": self.beats_floor,
-            **{f"floor_{name}": getattr(floor, name) for name in ("auc_8", "fr_8", "auc_10", "fr_10")},
-            "floor_barycenter_nme": self.barycenter.nme,
-            "floor_barycenter_w1": self.barycenter.w1,
-            "floor_mean_nme": mean.nme if mean else None,
-            "floor_mean_w1": mean.w1 if mean else None,
-            "limits": list(self.scores.limits),
-            "unit": "percent of the normalising distance",
-            "interval": "95 % percentile bootstrap over images, 2000 resamples, seed 0",
-            "floors": {
-                name: scores.to_dict() for name, scores in zip(FLOOR_NAMES, (self.barycenter, mean), strict=True) if scores
-            },
-            "by_region": {name: _triple(one) for name, one in self.by_region.items()},
-            "floor_by_region": {name: _triple(one) for name, one in self.floor_by_region.items()},
-            "regions": {name: list(indices) for name, indices in self.regions.items()},
-            "by_landmark": [_triple(one) for one in self.by_landmark],
-            "by_distance": {name: _triple(own) for name, (own, _) in self.by_distance.items()},
-            "floor_by_distance": {name: _triple(floor) for name, (_, floor) in self.by_distance.items()},
-            "missing_landmarks": int(np.isnan(self.truth).any(axis=2).sum()),
-            "spread_error_correlation": _triple(self.rank_correlation) if self.rank_correlation else None,
-            "risk_coverage_area": curve.area if curve else None,
-            "risk_coverage_oracle_area": curve.oracle_area if curve else None,
-            "images": [{"name": n, "nme": float(e)} for n, e in zip(self.names, self.errors, strict=True)],
-        }
 
 
 def evaluate(
@@ -212,6 +40,7 @@ def evaluate(
     edges: Sequence[tuple[int, int]] | None = None,
     batch_size: int = 64,
     progress: Callable[[int, int], object] | None = None,
+    landmark_names: Sequence[str] | None = None,
 ) -> Evaluation:
     """Predict every crop and compare with the annotation.
 
@@ -226,6 +55,7 @@ def evaluate(
         edges: pairs of landmarks that pictures join by lines; by default :func:`contours`.
         batch_size: crops at a time.
         progress: called as ``progress(done, total)``.
+        landmark_names: of the landmarks, in their order, for reports and tables.
 
     Returns:
         The figures with the floors beside them, and what they were computed from.
@@ -237,12 +67,13 @@ def evaluate(
     _truth(cache, len(np.asarray(barycenter)))  # before predicting
     found = _predict_all(predict_crops, cache.images, batch_size, progress=progress)
     return evaluate_points(
-        found, cache, barycenter=barycenter, shapes=shapes, normaliser=normaliser, regions=regions, edges=edges
+        found, cache, barycenter=barycenter, shapes=shapes, normaliser=normaliser, regions=regions, edges=edges,
+        landmark_names=landmark_names,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class CropPredictions:
     """Predictions of annotated objects, in the unit square of each object's true crop.
 
     Attributes:
@@ -257,7 +88,7 @@ class Answers:
 
 
 def evaluate_points(
-    answers: Answers,
+    predictions: CropPredictions,
     cache: CropCache,
     *,
     boxes: Boxes = "given",
@@ -267,11 +98,12 @@ def evaluate_points(
     normaliser: str | ArrayLike = "auto",
     regions: Regions | None = None,
     edges: Sequence[tuple[int, int]] | None = None,
+    landmark_names: Sequence[str] | None = None,
 ) -> Evaluation:
     """Compare predictions with the annotation.
 
     Args:
-        answers: one for each object of ``cache``.
+        predictions: one for each object of ``cache``, in its order.
         cache: the annotated objects; only their truth and the places of their crops count.
         boxes: whether the predictor had the true boxes.
         stand_in: ``(B, N, 2)``: the errors of objects that weren't found are those of these points; they never count as found.
@@ -280,23 +112,25 @@ def evaluate_points(
         normaliser: as ``kind`` of :func:`brule.evaluation.normaliser`; a number counts in sides of the crop.
         regions: as for :func:`brule.evaluation.landmark_regions`.
         edges: pairs of landmarks that pictures join by lines; by default :func:`contours`.
+        landmark_names: of the landmarks, in their order, for reports and tables.
 
     Raises:
-        DataError: as :func:`evaluate`.
+        DataError: as :func:`evaluate`; or there isn't one prediction for each object of ``cache``.
     """
     centre = np.asarray(barycenter, dtype=np.float64)
     truth = _truth(cache, len(centre))
+    _check_one_each(predictions, truth, stand_in)
     names = [str(sample.path) for sample in cache.samples]
     distance_name, distance = _distance(truth, normaliser, names)
     sides = np.asarray(cache.boxes[:, 2] - cache.boxes[:, 0], dtype=np.float64)
     mean = None if shapes is None else np.asarray(shapes, dtype=np.float64).mean(axis=0)
     spacing = _spacing(cache)
-    predictions, missed = _without_gaps(answers.points, stand_in)
+    points, missed = _without_gaps(predictions.points, stand_in)
 
     def measured(points: Array, gone: Array | None = None) -> ImageErrors:
         return measure(points, truth, distance=distance, sides=sides, missed=gone, spacing=spacing)
 
-    mine, constant = measured(predictions, missed), measured(_repeated(centre, len(truth)))
+    mine, constant = measured(points, missed), measured(_repeated(centre, len(truth)))
     constant_mean = None if mean is None else measured(_repeated(mean, len(truth)))
     scored = partial(summarise, floor=constant_mean or constant, normaliser=distance_name)
     return Evaluation(
@@ -308,25 +142,21 @@ def evaluate_points(
         per_image=mine,
         barycenter_errors=constant,
         mean_errors=constant_mean,
-        predictions=predictions,
+        predictions=points,
         truth=truth,
-        spread=answers.spread,
-        uncertainty=answers.uncertainty,
+        spread=predictions.spread,
+        uncertainty=predictions.uncertainty,
         distance=distance,
         sides=sides,
         baseline=centre if mean is None else mean,
         centre=centre,
         regions=landmark_regions(len(centre), regions),
         edges=tuple(contours(len(centre)) if edges is None else edges),
+        landmark_names=check_names(landmark_names, len(centre)),
     )
 
 
 _find_distance = normaliser  # `evaluate` has an argument of the same name
-
-
-def _triple(figure: Estimate) -> list[float | None]:
-    """Value and interval; JSON has no NaN."""
-    return [value if np.isfinite(value) else None for value in figure]
 
 
 def _distance(truth: Array, kind: str | ArrayLike, names: list[str]) -> tuple[str, Array]:
@@ -353,6 +183,27 @@ def _truth(cache: CropCache, expected: int) -> Array:
     return truth
 
 
+def _check_one_each(predictions: CropPredictions, truth: Array, stand_in: ArrayLike | None) -> None:
+    """Refuse predictions that can't be paired with the annotated objects.
+
+    Raises:
+        DataError: a table has another shape than the objects.
+    """
+    count, landmarks = truth.shape[:2]
+    tables: dict[str, tuple[ArrayLike | None, tuple[int, ...]]] = {
+        "points": (predictions.points, (count, landmarks, 2)),
+        "spread": (predictions.spread, (count, landmarks)),
+        "uncertainty": (predictions.uncertainty, (count,)),
+        "stand_in": (stand_in, (count, landmarks, 2)),
+    }
+    for name, (table, shape) in tables.items():
+        if table is not None and np.shape(table) != shape:
+            raise DataError(
+                f"evaluate: expected {name} of shape {shape}, one row for each of the {count} annotated objects (an image "
+                f"with several objects has several rows), got {np.shape(table)}"
+            )
+
+
 def _spacing(cache: CropCache) -> Array | None:
     """``(B, 2)`` millimetres per pixel, NaN where an image has no scale; ``None`` where none has one."""
     known = [sample.spacing or (np.nan, np.nan) for sample in cache.samples]
@@ -373,17 +224,17 @@ def _predict_all(
     batch_size: int,
     *,
     progress: Callable[[int, int], object] | None,
-) -> Answers:
+) -> CropPredictions:
     found: dict[str, list[Array]] = {"points": [], "spread": [], "uncertainty": []}
     for start in range(0, len(images), batch_size):
         batch = np.array(images[start : start + batch_size])  # a copy: PyTorch warns of read-only memory
-        answers = predict_crops(batch)
+        predicted = predict_crops(batch)
         for name, parts in found.items():
-            if getattr(answers, name, None) is not None:
-                parts.append(np.asarray(getattr(answers, name), dtype=np.float64))
+            if getattr(predicted, name, None) is not None:
+                parts.append(np.asarray(getattr(predicted, name), dtype=np.float64))
         if progress is not None:
             progress(min(start + batch_size, len(images)), len(images))
-    return Answers(**{name: np.concatenate(parts) for name, parts in found.items() if parts})
+    return CropPredictions(**{name: np.concatenate(parts) for name, parts in found.items() if parts})
 
 
 def _repeated(points: Array, count: int) -> Array:

@@ -15,6 +15,7 @@ from brule.evaluation.checks import check_errors
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+INTERVAL = f"{100 * CONFIDENCE:g} % percentile bootstrap over images, {RESAMPLES} resamples, seed 0"  # in words, for files
 _CHUNK = 2_000_000  # numbers at a time: all resamples of a large data set at once would take gigabytes
 
 

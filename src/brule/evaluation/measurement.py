@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brule.data import BadFiles
 from brule.errors import DataError
-from brule.evaluation.evaluate import Evaluation
+from brule.evaluation.checks import check_names
 from brule.evaluation.intervals import Estimate
+from brule.evaluation.result import Evaluation
 
 FEW_IMAGES = 20  # annotated images below which a figure isn't reliable
 COLUMNS = {"none": "whole images", "given": "given boxes"}
@@ -62,6 +63,18 @@ class Measurement:
     def evaluations(self) -> dict[str, Evaluation]:
         """Column heading → evaluation, the first one first."""
         return {COLUMNS[one.boxes]: one for one in (self.whole, self.given) if one is not None}
+
+    def with_landmark_names(self, names: Sequence[str] | None) -> Measurement:
+        """The same, with the names of the landmarks, in their order; unchanged if there are none.
+
+        Raises:
+            DataError: there are more or fewer names than landmarks.
+        """
+        known = check_names(names, len(self.first.centre))
+        if known is None:
+            return self
+        whole, given = (None if one is None else replace(one, landmark_names=known) for one in (self.whole, self.given))
+        return replace(self, whole=whole, given=given)
 
     @property
     def nme(self) -> float:

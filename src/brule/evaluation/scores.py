@@ -29,7 +29,7 @@ class ImageErrors:
         w1: ``(B,)`` in percent.
         px: ``(B,)`` mean distance of a landmark from its true place, in pixels.
         mm: the same in millimetres, NaN where an image has no scale; ``None`` where none has one.
-        missed: ``(B,)``: nothing was found; the errors are those of a stand-in. ``None`` if there is an answer everywhere.
+        missed: ``(B,)``: nothing was found; the errors are those of a stand-in. ``None`` if something was found everywhere.
     """
 
     nme: Array
@@ -41,7 +41,7 @@ class ImageErrors:
     def some(self, rows: Array) -> ImageErrors:
         """Those of the chosen images, by index or by a mask."""
         missed, mm = (None if values is None else values[rows] for values in (self.missed, self.mm))
-        return ImageErrors(self.nme[rows], self.w1[rows], self.px[rows], missed, mm)
+        return ImageErrors(nme=self.nme[rows], w1=self.w1[rows], px=self.px[rows], missed=missed, mm=mm)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def measure(
         offsets = np.asarray(prediction, dtype=np.float64) - np.asarray(truth, dtype=np.float64)
         per_unit = np.asarray(sides, dtype=np.float64).reshape(-1, 1) * spacing
         mm = mean_of_present(np.linalg.norm(offsets * per_unit[:, None], axis=2), axis=1)
-    return ImageErrors(nme, wasserstein1_error(prediction, truth, distance), px, missed, mm)
+    return ImageErrors(nme=nme, w1=wasserstein1_error(prediction, truth, distance), px=px, missed=missed, mm=mm)
 
 
 def summarise(errors: ImageErrors, *, floor: ImageErrors, normaliser: str) -> Scores:

@@ -69,7 +69,13 @@ def quantise(source: Path, target: Path, wanted: nn.Module, *, crops: np.ndarray
     _quantise_static(source, target, crops[::2])
     found, truth = _points(target, wanted, crops[1::2])
     away = np.linalg.norm(found - truth, axis=-1)
-    report = Int8Report(len(crops[::2]), len(away), float(away.mean()), float(np.quantile(away, 0.99)), float(away.max()))
+    report = Int8Report(
+        calibration=len(crops[::2]),
+        images=len(away),
+        mean=float(away.mean()),
+        p99=float(np.quantile(away, 0.99)),
+        largest=float(away.max()),
+    )
     if not report.mean <= LIMIT:
         raise ExportError(
             f"{name}: not written: int8 moves the landmarks by {100 * report.mean:.2f} % of the crop's side on average, more "

@@ -89,7 +89,7 @@ def export_locator(detector: LandmarkDetector, path: Path | str) -> ExportedLoca
         checked = {"difference_to_pytorch": boxes, "difference_to_predict": from_brule}
         write_text(description, json.dumps({**facts, **checked}, indent=1) + "\n")  # first, since a rename hardly fails
         os.replace(written, path)
-    return ExportedLocator(path, description, boxes, from_brule)
+    return ExportedLocator(path=path, description=description, difference=boxes, from_brule=from_brule)
 
 
 def _facts(detector: LandmarkDetector, locator: Locator) -> dict[str, Any]:

@@ -23,7 +23,7 @@ CANDIDATES = 5  # places of an image that the file gives
 _GREY = (0.299, 0.587, 0.114)
 
 
-class _Answers(NamedTuple):
+class _Peaks(NamedTuple):
     """Local maxima of all levels and filters: places ``(T, 5)`` in pixels of the canvas, and margins ``(T,)``."""
 
     places: Tensor
@@ -63,7 +63,7 @@ class LocatorGraph(nn.Module):
             degrees; scores ``(K,)`` from 0 to 1.
         """
         canvas, extent, scale = self._canvas(image)
-        found = self._answers(canvas, extent)
+        found = self._responses(canvas, extent)
         places, margins = self._distinct(found)
         slope, offset = self.locator.calibration
         centre = (places[:, :2] + 0.5) / scale - 0.5
@@ -94,7 +94,7 @@ class LocatorGraph(nn.Module):
         small = (down @ (grey @ across.T).round()).round().clamp(0, 255)
         return small / 255, extent, extent / size
 
-    def _answers(self, canvas: Tensor, extent: Tensor) -> _Answers:
+    def _responses(self, canvas: Tensor, extent: Tensor) -> _Peaks:
         """The local maxima of every filter at every level."""
         parts, full = [], self.sides[0]
         for level, side in enumerate(self.sides):
@@ -108,27 +108,27 @@ class LocatorGraph(nn.Module):
             for number, one in enumerate(self.locator.filters):
                 weights: Any = getattr(self, f"filter{number}")
                 (h, w), bias = one.shape, one.bias
-                answers = F.conv2d(maps, weights, padding=(h - 1, w - 1))[0, 0] + bias
-                parts.append(self._peaks(answers, (h, w), scale, angle=one.angle, extent=extent, there=there))
-        return _Answers(torch.cat([part.places for part in parts]), torch.cat([part.margins for part in parts]))
+                responses = F.conv2d(maps, weights, padding=(h - 1, w - 1))[0, 0] + bias
+                parts.append(self._peaks(responses, (h, w), scale, angle=one.angle, extent=extent, there=there))
+        return _Peaks(torch.cat([part.places for part in parts]), torch.cat([part.margins for part in parts]))
 
     def _peaks(
-        self, answers: Tensor, shape: tuple[int, int], scale: float, *, angle: float, extent: Tensor, there: Tensor
-    ) -> _Answers:
+        self, responses: Tensor, shape: tuple[int, int], scale: float, *, angle: float, extent: Tensor, there: Tensor
+    ) -> _Peaks:
         """The strongest local maxima of one filter at one level."""
         (h, w), cell = shape, self.locator.settings.cell
-        around = F.max_pool2d(answers[None, None], 3, stride=1, padding=1)[0, 0]
-        local = torch.where(answers == around, answers, torch.full_like(answers, -torch.inf))
+        around = F.max_pool2d(responses[None, None], 3, stride=1, padding=1)[0, 0]
+        local = torch.where(responses == around, responses, torch.full_like(responses, -torch.inf))
         margins, index = local.flatten().topk(min(PEAKS, local.numel()))
         row, column = index // local.shape[1], index % local.shape[1]
         x = (column - (w - 1) + w / 2) * cell / scale - 0.5
         y = (row - (h - 1) + h / 2) * cell / scale - 0.5
         inside = (x >= -0.5) & (y >= -0.5) & (x <= extent[0] - 0.5) & (y <= extent[1] - 0.5) & (there > 0)
         size = [torch.full_like(x, value) for value in (*(side / scale for side in self.locator.box), angle)]
-        return _Answers(torch.stack([x, y, *size], 1), torch.where(inside, margins, torch.full_like(margins, -torch.inf)))
+        return _Peaks(torch.stack([x, y, *size], 1), torch.where(inside, margins, torch.full_like(margins, -torch.inf)))
 
-    def _distinct(self, found: _Answers) -> tuple[Tensor, Tensor]:
-        """Non-maximum suppression, and the vote of the answers around each that is kept."""
+    def _distinct(self, found: _Peaks) -> tuple[Tensor, Tensor]:
+        """Non-maximum suppression, and the vote of the responses around each that is kept."""
         left, places, margins = found.margins, [], []
         for _ in range(self.most):
             best = left.argmax(0)

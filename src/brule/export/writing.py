@@ -116,7 +116,7 @@ def export_detector(
         content = _description(written, facts, detector, checked=checked, report=report)
         write_text(description, json.dumps(content, indent=1) + "\n")  # first, since a rename hardly fails
         os.replace(written, path)
-    return Exported(path, description, difference, report, to_predict)
+    return Exported(path=path, description=description, difference=difference, int8=report, to_predict=to_predict)
 
 
 def _check(path: Path, opset: int | None, whole_image: bool, *, calibration: np.ndarray | None) -> None:

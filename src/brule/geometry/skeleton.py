@@ -77,12 +77,14 @@ def nearest_neighbour_edges(points: Tensor, k: int = 2) -> tuple[Tensor, Tensor]
 
     Returns:
         Edges ``(B, N·k, 2)`` from every point to its neighbours, and a mask ``(B, N·k)`` that holds each edge only once:
-        of two points that choose each other, the edge counts from the lower index.
+        of two points that choose each other, the edge counts from the lower index. A single point has one edge ``(B, 1, 2)``,
+        to itself: it is drawn as a dot.
     """
     batch, n = points.shape[:2]
     k = min(k, n - 1)
     if k < 1:
-        return points.new_zeros((batch, 0, 2), dtype=torch.long), points.new_zeros((batch, 0), dtype=torch.bool)
+        own = int(n == 1)  # from the single point to itself
+        return points.new_zeros((batch, own, 2), dtype=torch.long), points.new_ones((batch, own), dtype=torch.bool)
     # Near neighbours lose their digits in the matrix form that cdist takes for larger sets.
     distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     distance.diagonal(dim1=1, dim2=2).fill_(math.inf)

@@ -1,4 +1,4 @@
-"""Locating: where the objects are in whole images, learnt from about ten annotated images and from unlabelled ones.
+"""Locating: object detection in whole images, learnt from about ten annotated images and from unlabelled ones.
 
 >>> from brule.data.synthetic import synthetic_scenes
 >>> from brule.locating import Locator, learn_locator
@@ -11,24 +11,25 @@
 >>> locator = Locator.from_state(tensors, facts)
 
 Boxes are in pixels of the image, in the object's upright frame; ``angle`` turns them about their centre. ``locator.framing``
-is how large the annotated objects are in their images, and where.
+describes the sizes and positions of the annotated objects in their images.
 """
 
 from __future__ import annotations
 
-from brule.locating.choice import AnswerFeatures, Answers, AnswerScorer, floor_error, learn_scorer
 from brule.locating.examples import object_angles
 from brule.locating.framing import Framing, learn_framing
 from brule.locating.learning import learn_locator
 from brule.locating.locator import Located, Locator, LocatorSettings
-from brule.locating.matching import Detections, count_detections, match_objects, object_similarity
+from brule.locating.matching import DetectionCounts, count_detections, match_objects, object_similarity
 from brule.locating.painting import painted_over
 from brule.locating.places import agrees, from_boxes, orientations, overlap, place_of, suppress, to_boxes
+from brule.locating.scoring import Detect, DetectionFeatures, Detections, DetectionScorer, floor_error, learn_scorer
 
 __all__ = [
-    "AnswerFeatures",
-    "AnswerScorer",
-    "Answers",
+    "Detect",
+    "DetectionCounts",
+    "DetectionFeatures",
+    "DetectionScorer",
     "Detections",
     "Framing",
     "Located",

@@ -1,4 +1,4 @@
-"""Annotated objects as examples: their places, and their features at a filter's resolution and angle."""
+"""Annotated objects as training examples: their places, and their features at a filter's resolution and angle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from brule.locating.pyramid import GreyImage
 
 _MARGIN = 2  # cells around the window, for the normalisation by neighbouring blocks
 _JITTER = np.array([0.03, 0.03, 0.06, 6.0])  # shift along x and y and scale, in units of the size; degrees
-TURNED = 20.0  # degrees: objects that are turned further than this ask for filters at several angles
+TURNED = 20.0  # degrees: if an object is turned further than this, filters at several angles are learnt
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +37,22 @@ def annotated_places(annotations: Sequence[Array], *, any_rotation: bool | None)
 
     Args:
         annotations: one per image: landmarks ``(N, 2)`` or ``(O, N, 2)`` of one or several objects, or boxes ``(4,)`` or
-            ``(O, 4)``; pixels.
-        any_rotation: read angles off the landmarks (True), take all objects as upright (False), or decide by how far the
+            ``(O, 4)``: left, top, right, bottom; pixels. NaN where a landmark or a box is missing.
+        any_rotation: compute angles from the landmarks (True), take all objects as upright (False), or decide by how far the
             objects are turned (None).
 
     Returns:
-        ``(O, 5)`` per image; O is 0 where nothing finite is annotated.
+        ``(O, 5)`` per image, without objects of fewer than two landmarks.
+
+    Raises:
+        DataError: an annotation has another shape, there are both landmarks and boxes, or a box has no area.
     """
     shaped = [np.asarray(one, dtype=np.float64) for one in annotations]
     for one in shaped:
-        if one.ndim not in (1, 2, 3) or one.shape[-1] not in (2, 4) or (one.ndim == 3 and one.shape[-1] != 2):
+        if not one.ndim or (one.ndim, one.shape[-1]) not in ((1, 4), (2, 2), (2, 4), (3, 2)):
             raise DataError(f"locator: expected landmarks (N, 2) or (O, N, 2), or boxes (4,) or (O, 4), got {one.shape}")
     if all(one.shape[-1] == 4 for one in shaped):
-        return [from_boxes(one) for one in shaped]
+        return [_box_places(one.reshape(-1, 4)) for one in shaped]
     if any(one.shape[-1] == 4 for one in shaped):
         raise DataError("locator: expected either landmarks or boxes of all annotated images, got both")
     groups = [[shape for shape in one.reshape(-1, *one.shape[-2:]) if usable(shape)] for one in shaped]
@@ -63,16 +66,29 @@ def annotated_places(annotations: Sequence[Array], *, any_rotation: bool | None)
     return result
 
 
+def _box_places(boxes: Array) -> Array:
+    """Places of the boxes ``(O, 4)`` that aren't missing."""
+    present = boxes[np.isfinite(boxes).all(axis=1)]
+    if (present[:, 2:] <= present[:, :2]).any():
+        raise DataError(
+            f"locator: expected boxes of left, top, right, bottom with right > left and bottom > top, got {present.tolist()}"
+        )
+    return from_boxes(present)
+
+
 def object_angles(shapes: Sequence[Array | None], *, any_rotation: bool | None) -> Array:
     """By how much each of several objects is turned.
 
     Args:
         shapes: ``(N, 2)`` landmarks of each in one index order; ``None`` or too few landmarks: taken as upright.
-        any_rotation: read angles off the landmarks (True), take all objects as upright (False), or read angles where one is
-            turned by more than 20° (None).
+        any_rotation: compute angles from the landmarks (True), take all objects as upright (False), or compute angles only if
+            an object is turned by more than 20° (None).
 
     Returns:
         ``(K,)`` degrees, clockwise on the screen.
+
+    Raises:
+        DataError: angles are computed, and the shapes don't have the same number of landmarks.
     """
     known = [k for k, shape in enumerate(shapes) if shape is not None and usable(shape)]
     angles = np.zeros(len(shapes))
@@ -83,13 +99,21 @@ def object_angles(shapes: Sequence[Array | None], *, any_rotation: bool | None) 
 
 
 def usable(shape: Array) -> bool:
-    """Whether landmarks ``(N, 2)`` give a box: two of them are there, in different places."""
+    """Whether landmarks ``(N, 2)`` give a box: two of them are present, in different places."""
+    shape = np.asarray(shape, dtype=np.float64)
     present = shape[np.isfinite(shape).all(axis=1)]
     return len(present) >= 2 and bool((present != present[0]).any())
 
 
 def typical_box(aspect: float, *, cells: int, cell: int, context: float) -> tuple[float, float]:
-    """Width and height in pixels of an object whose window has an area of ``cells``; no side is under a third of the other."""
+    """Width and height of an object at the filters' resolution, in pixels.
+
+    Args:
+        aspect: width over height; bounded to 1/3 … 3.
+        cells: area of the window, in cells.
+        cell: side of a cell in pixels.
+        context: side of the window over that of the object.
+    """
     aspect = min(max(aspect, 1 / 3), 3.0)
     side = math.sqrt(cells) * cell / context
     return side * math.sqrt(aspect), side / math.sqrt(aspect)
@@ -98,7 +122,7 @@ def typical_box(aspect: float, *, cells: int, cell: int, context: float) -> tupl
 def filter_shape(box: tuple[float, float], angle: float, *, cell: int, context: float) -> tuple[int, int]:
     """Rows and columns of the window around the ellipse in a box ``(width, height)`` that is turned by ``angle`` degrees.
 
-    The corners of the box itself would ask for windows twice as large at 45°, and show little of the object.
+    A window around the corners of the box would be twice as large at 45°, and show little of the object.
     """
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     width, height = math.hypot(box[0] * c, box[1] * s), math.hypot(box[0] * s, box[1] * c)
@@ -112,7 +136,7 @@ class ExampleMaker:
     Attributes:
         box: width and height of an object at the filters' resolution, in pixels.
         cell: side of a cell in pixels.
-        mirror: whether each example counts mirrored too.
+        mirror: whether the mirror image of each object is an example, too.
     """
 
     box: tuple[float, float]
@@ -122,14 +146,17 @@ class ExampleMaker:
     def examples(
         self, image: GreyImage, places: Array, one: Filter, *, copies: int, generator: np.random.Generator
     ) -> list[Tensor]:
-        """Features ``(D,)`` of objects as the window of a filter at its angle sees them.
+        """Features of objects in the window of a filter, turned by the filter's angle.
 
         Args:
             image: the grey image.
             places: ``(O, 5)`` in its pixels.
-            one: the filter; only its shape and angle count.
+            one: the filter; only its shape and angle are used.
             copies: of each object (and of its mirror image): the first as it is, the others jittered.
             generator: of the jitter.
+
+        Returns:
+            One ``(D,)`` per copy, D = 31 · h · w.
         """
         rows = []
         for place in places:

@@ -1,9 +1,10 @@
-"""Framing: how large objects are in their images, and where, as the annotated images show it."""
+"""Framing: the sizes and positions of the annotated objects in their images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,9 @@ from brule.errors import DataError
 from brule.locating.places import from_boxes
 
 _ASSUMED = np.array([0.15, 0.15, 0.4])  # standard deviation of x, y and log size before any annotated image is seen
-_WEIGHT = 3.0  # annotated objects that the assumption counts for
-CERTAIN = 2.0  # log odds from which an answer counts as an object: among several, their places decide
-ANYWHERE = 0.02  # share of objects that lie anywhere, whatever the annotated ones show
+_PRIOR_WEIGHT = 3.0  # annotated objects that the assumption counts for
+CERTAIN = 2.0  # log odds from which a detection counts as an object: among several, their places decide
+ANYWHERE = 0.02  # share of objects that are anywhere, whatever the annotated ones show
 
 
 class Density(NamedTuple):
@@ -38,9 +39,12 @@ class Framing:
         x: median horizontal position of the centre, 0 at the left edge of the image, 1 at the right.
         y: the same from top to bottom.
         aspect: median width over height of the boxes.
-        images: how many objects this was learnt from.
+        images: how many annotated objects this was learnt from (the name is that of the stored key).
         variance: variance of x, of y, and of the logarithm of the size, about the medians; empty where unknown, as in
             detectors of earlier versions.
+
+    Raises:
+        ValueError: a value is no finite number or out of range.
     """
 
     smallest: float
@@ -53,16 +57,21 @@ class Framing:
     variance: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        variance = tuple(map(float, self.variance))  # JSON knows lists alone
+        plain = (self.smallest, self.typical, self.largest, self.x, self.y, self.aspect, self.images)
+        if not all(isinstance(one, Real) and abs(one) < np.inf for one in plain):
+            raise ValueError(f"framing: expected finite numbers, got {plain}")
+        if min(self.smallest, self.typical, self.largest, self.aspect) <= 0 or self.images < 1:
+            raise ValueError(f"framing: expected sizes and an aspect ratio above 0, and 1 object or more, got {self}")
+        variance = tuple(map(float, self.variance))  # JSON has only lists
         if len(variance) not in (0, 3) or not all(0 <= one < np.inf for one in variance):
             raise ValueError(f"framing: expected three variances of 0 or more, or none, got {list(self.variance)}")
         object.__setattr__(self, "variance", variance)
 
     def describe(self) -> str:
-        """One plain sentence for the user."""
+        """How large the objects are, in words."""
         low, high = round(100 * self.smallest), round(100 * self.largest)
         span = f"{low}" if low == high else f"{low}–{high}"
-        return f"in your {self.images} annotated images the object fills {span} % of the longer side"
+        return f"your {self.images} annotated objects fill {span} % of the longer side of their images"
 
     def box(self, width: int, height: int) -> Box:
         """The likeliest box in an image of which nothing else is known: typical size at the typical position, in pixels."""
@@ -72,7 +81,7 @@ class Framing:
         return (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
 
     def usualness(self, boxes: Array, sizes: Array) -> Array:
-        """How usual places and sizes of objects are: log density over its maximum; 0 at most, and about -4 at least.
+        """How usual places and sizes of objects are: log density minus its maximum; 0 at most, and about -4 at least.
 
         With little to learn from, the variances are uncertain: a Student t density for each of x, y and log size, the
         posterior predictive of a normal one with a scaled inverse chi-squared prior (Gelman et al., Bayesian Data Analysis,
@@ -98,8 +107,8 @@ class Framing:
         """The density of :meth:`usualness`, if the variances are known."""
         if not self.variance:
             return None
-        degrees = _WEIGHT + self.images - 1
-        scale = (_WEIGHT * _ASSUMED**2 + self.images * np.array(self.variance)) / degrees * (1 + 1 / self.images)
+        degrees = _PRIOR_WEIGHT + self.images - 1
+        scale = (_PRIOR_WEIGHT * _ASSUMED**2 + self.images * np.array(self.variance)) / degrees * (1 + 1 / self.images)
         return Density(np.array([self.x, self.y, np.log(self.typical)]), scale, degrees)
 
     @property
@@ -108,23 +117,25 @@ class Framing:
         return self.smallest >= 0.6
 
     def facts(self) -> dict[str, Any]:
-        """The same as JSON values; ``Framing(**facts)`` reads them."""
+        """The framing as JSON values; ``Framing(**facts)`` reads them."""
         return asdict(self)
 
 
 def learn_framing(boxes: Array | Sequence[Box], sizes: Array | Sequence[tuple[int, int]]) -> Framing:
-    """Read the framing off annotated boxes.
+    """Learn the framing from annotated boxes.
 
     Args:
-        boxes: ``(K, 4)`` in pixels.
+        boxes: ``(K, 4)`` in pixels: left, top, right, bottom.
         sizes: ``(K, 2)``: width and height of the image of each.
 
     Raises:
-        DataError: no box, or as many sizes as boxes are not given.
+        DataError: there is no box, a box isn't finite, or the numbers of boxes and sizes differ.
     """
     places, extent = from_boxes(np.asarray(boxes)), np.asarray(sizes, dtype=np.float64).reshape(-1, 2)
     if len(places) == 0 or len(places) != len(extent):
         raise DataError(f"framing: expected one image size for each of one or more boxes, got {len(extent)} for {len(places)}")
+    if not np.isfinite(places).all():
+        raise DataError("framing: expected boxes of finite numbers, got NaN or infinity")
     measured = _measured(places, extent)
     relative, (x, y) = measured[:, 2], np.median(measured[:, :2], axis=0)
     away = np.column_stack([measured[:, :2] - (x, y), np.log(relative / np.median(relative))])

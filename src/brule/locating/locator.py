@@ -1,4 +1,4 @@
-"""The locator: filters, what they were learnt with, and the search for objects in whole images."""
+"""The locator: its filters and settings, and the search for objects in whole images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brule.arrays import Array
-from brule.errors import CheckpointError, ConfigError
-from brule.locating.filters import Filter, all_answers
+from brule.errors import ConfigError
+from brule.locating.filters import Filter, filter_responses
 from brule.locating.framing import Framing
 from brule.locating.places import suppress, to_boxes, voted
 from brule.locating.pyramid import GreyImage, ImageLike, Level, batches, grey_image, pyramid
+from brule.locating.stored import damage_reported, finite_numbers, named_values, stored_filters
 
 PEAKS = 40  # kept of each filter at each level, before those that overlap are suppressed
-_READ_AT_ONCE = 64  # images: bounds the memory
+_IMAGES_IN_MEMORY = 64  # read at a time
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,18 @@ class LocatorSettings:
         cells: area of the filter for upright objects, in cells.
         context: side of the filter's window over that of the object's box.
         step: ratio of successive pyramid levels.
-        reach: the smallest object that is looked for, over the smallest annotated one.
-        longest: largest longer side of the shrunk images in pixels; small objects ask for large images.
-        share: intersection over union from which the worse of two answers is suppressed.
+        reach: the smallest object that is searched for, over the smallest annotated one.
+        longest: largest longer side of the shrunk images in pixels; small objects need large images.
+        share: intersection over union from which the worse of two detections is suppressed.
         regularization: ``λ`` of :func:`brule.locating.filters.max_margin`.
-        copies: examples made of each annotated object (twice as many if it is mirrored), jittered but for the first.
-        rounds: rounds of self-training.
+        copies: examples made of each annotated object (twice as many if it is mirrored); all but the first are jittered.
+        rounds: rounds of self-training: 0, 1 or 2; a larger number counts as 2.
         annotated: largest number of annotated images that are used, drawn with the seed.
         unlabelled: largest number of unlabelled images that are used.
         angle_step: degrees between the filters for turned objects.
+
+    Raises:
+        ConfigError: a value isn't a finite number, or is out of range.
     """
 
     cell: int = 6
@@ -59,19 +64,28 @@ class LocatorSettings:
     angle_step: float = 20.0
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            value, whole = getattr(self, one.name), isinstance(one.default, int)
+            number = isinstance(value, Real)
+            if not number or not abs(value) < math.inf or (whole and value != int(value)):
+                kind = "whole" if whole else "finite"
+                raise ConfigError(f"locator: expected {one.name} to be a {kind} number, got {value!r:.60}")
         if self.cell < 2 or self.cell % 2:
             raise ConfigError(f"locator: expected cell to be an even number of pixels, got {self.cell}")
-        if not (self.step > 1 and self.context > 0 and self.cells > 0 and self.copies > 0 and self.rounds >= 0):
-            raise ConfigError(f"locator: expected step > 1, context, cells and copies > 0, rounds ≥ 0, got {self}")
+        positive = ("cells", "context", "reach", "longest", "copies", "annotated", "angle_step")
+        if self.step <= 1 or not 0 < self.share <= 1 or any(getattr(self, name) <= 0 for name in positive):
+            raise ConfigError(f"locator: expected step > 1, 0 < share ≤ 1, and {', '.join(positive)} > 0, got {self}")
+        if min(self.regularization, self.rounds, self.unlabelled) < 0:
+            raise ConfigError(f"locator: expected regularization, rounds and unlabelled ≥ 0, got {self}")
 
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """What was found: M answers over all images, by image, the surest first.
+    """M located objects (bounding boxes with scores), ordered by image and falling score.
 
     Attributes:
-        boxes: ``(M, 4)``: left, top, right, bottom in pixels of the image, in the object's upright frame: turn the box
-            about its centre by ``angle`` to lay it on the object.
+        boxes: ``(M, 4)``: left, top, right, bottom in pixels of the image, in the object's upright frame: rotated about its
+            centre by ``angle``, the box covers the object.
         angle: ``(M,)`` degrees, clockwise on the screen; 0 for an upright object.
         score: ``(M,)`` between 0 and 1: how likely it is that the box is about right.
         image: ``(M,)``: index of the image.
@@ -83,31 +97,31 @@ class Located:
     image: Array
 
     def __len__(self) -> int:
-        """The number of answers."""
+        """The number of located objects."""
         return len(self.boxes)
 
     def of(self, image: int) -> Located:
-        """The answers of one image."""
+        """Those of one image."""
         return self.chosen(self.image == image)
 
     def chosen(self, rows: Array) -> Located:
-        """Some answers: booleans ``(M,)`` or indices."""
+        """Some of them: booleans ``(M,)`` or indices."""
         return Located(self.boxes[rows], self.angle[rows], self.score[rows], self.image[rows])
 
     def best(self) -> Located:
-        """The surest answer of each image that has any."""
+        """The one with the highest score in each image that has any."""
         return self.chosen(np.unique(self.image, return_index=True)[1])
 
 
 @dataclass(frozen=True, eq=False)
 class Peak:
-    """One local maximum of a filter's answers.
+    """One local maximum of a filter's response map.
 
     Attributes:
         place: ``(5,)`` in pixels of the grey image.
         score: margin of the filter: at least 1 for examples, at most -1 for background.
         filter: index of the filter.
-        window: ``(D,)`` its features; None if they weren't asked for.
+        window: ``(D,)`` the features under the filter, D = 31 · h · w; None if they weren't asked for.
     """
 
     place: Array
@@ -124,7 +138,7 @@ class Locator:
         filters: one, or one per angle.
         settings: how the images are seen.
         framing: size and position of the annotated objects.
-        box: width and height of an object in pixels of the level where a filter answers to it.
+        box: width and height of an object at the filters' resolution, in pixels.
         calibration: slope and offset from margin to log odds.
     """
 
@@ -151,20 +165,20 @@ class Locator:
 
         Args:
             images: files, Pillow images or arrays; a generator is read a few at a time.
-            most: the largest number of answers per image.
-            least: smallest score of an answer.
+            most: largest number of objects per image.
+            least: smallest score of an object, from 0 to 1.
             batch_size: images that are searched at once.
             device: where to compute.
 
         Returns:
-            The answers by image, the surest first. None may be left of an image.
+            The objects by image and falling score; an image may have none.
 
         Raises:
             DataError: an image can't be read.
         """
         rest = iter(enumerate(images))
         found: list[tuple[int, Peak]] = []
-        while some := list(islice(rest, _READ_AT_ONCE)):
+        while some := list(islice(rest, _IMAGES_IN_MEMORY)):
             grey = [grey_image(image, self.longest, f"image {k}") for k, image in some]
             for (k, _), one, peaks in zip(some, grey, self.search(grey, most, batch_size, device=device), strict=True):
                 found += [(k, Peak(one.outer(peak.place[None])[0], peak.score, peak.filter, None)) for peak in peaks]
@@ -174,14 +188,25 @@ class Locator:
         return located.chosen(score >= least)
 
     def calibrated(self, margins: Array) -> Array:
-        """Margins of filters → probabilities."""
+        """Margins of filters ``(M,)`` → probabilities ``(M,)``."""
         slope, offset = self.calibration
         return 1 / (1 + np.exp(-np.clip(slope * margins + offset, -50, 50)))
 
     def search(
         self, images: Sequence[GreyImage], most: int, batch_size: int, *, device: str | torch.device, windows: bool = False
     ) -> list[list[Peak]]:
-        """The best peaks of each grey image that don't overlap, the best first; with their features if ``windows``."""
+        """The strongest peaks of each grey image, after non-maximum suppression.
+
+        Args:
+            images: grey images of any shapes.
+            most: largest number of peaks per image.
+            batch_size: images that are searched at once.
+            device: where to compute.
+            windows: whether the features under each peak are returned, too.
+
+        Returns:
+            One list per image, by falling score.
+        """
         result: list[list[Peak]] = [[] for _ in images]
         for part in batches(images, batch_size):
             chosen = [images[i] for i in part]
@@ -193,8 +218,8 @@ class Locator:
         levels: list[Level] = []
         tables: list[Array] = []
         for level in self._levels(images, device):
-            for f, answers in enumerate(all_answers(self.filters, level.maps)):
-                tables.append(self._table(images, level, answers, origin=np.array([len(levels), f])))
+            for f, responses in enumerate(filter_responses(self.filters, level.maps)):
+                tables.append(self._table(images, level, responses, origin=np.array([len(levels), f])))
             levels.append(level)
         result = []
         for k in range(len(images)):
@@ -211,14 +236,14 @@ class Locator:
         smallest = math.floor(0.8 * min(self.box))
         yield from pyramid(images, cell=self.settings.cell, step=self.settings.step, smallest=smallest, device=device)
 
-    def _table(self, images: list[GreyImage], level: Level, answers: Tensor, *, origin: Array) -> Array:
+    def _table(self, images: list[GreyImage], level: Level, responses: Tensor, *, origin: Array) -> Array:
         """Local maxima of a filter: ``(B, K, 10)``, columns place (5), score, level, filter, row, column."""
         one = self.filters[int(origin[1])]
-        local = answers == F.max_pool2d(answers, 3, stride=1, padding=1)
-        answers = torch.where(local, answers, -torch.inf)
-        best, where = answers.flatten(1).topk(min(PEAKS, answers[0].numel()))
+        local = responses == F.max_pool2d(responses, 3, stride=1, padding=1)
+        maxima = torch.where(local, responses, -torch.inf)
+        best, where = maxima.flatten(1).topk(min(PEAKS, maxima[0].numel()))
         score, index = best.cpu().numpy().astype(np.float64), where.cpu().numpy()
-        row, column = np.divmod(index, answers.shape[2])
+        row, column = np.divmod(index, responses.shape[2])
         (h, w), cell, scale = one.shape, self.settings.cell, np.array(level.scale)
         x = (column - (w - 1) + w / 2) * cell / scale[0] - 0.5
         y = (row - (h - 1) + h / 2) * cell / scale[1] - 0.5
@@ -235,7 +260,7 @@ class Locator:
         return Peak(row[:5], float(row[5]), int(f), window)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors for a safetensors file, and everything else as JSON values; :meth:`from_state` reads them."""
+        """The weights for a safetensors file, and everything else as JSON values; :meth:`from_state` reads them."""
         tensors = {f"filter/{k}": one.weights.detach().cpu() for k, one in enumerate(self.filters)}
         return tensors, {
             "filters": [{"bias": one.bias, "angle": one.angle} for one in self.filters],
@@ -250,20 +275,23 @@ class Locator:
         """The locator that :meth:`state` described.
 
         Raises:
-            CheckpointError: something is missing or of another kind.
+            CheckpointError: something is missing, of another kind or shape, not finite, or out of range.
         """
-        try:
-            filters = tuple(Filter(tensors[f"filter/{k}"], **about) for k, about in enumerate(facts["filters"]))
+        with damage_reported("locator"):
+            facts = dict(named_values(facts, "description"))
+            filters = stored_filters(tensors, facts["filters"])
             known = {one.name for one in fields(LocatorSettings)}
-            settings = LocatorSettings(**{name: value for name, value in facts["settings"].items() if name in known})
-            width, height = facts["box"]
-            slope, offset = facts["calibration"]
-            return cls(filters, settings, Framing(**facts["framing"]), (width, height), (slope, offset))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"locator: damaged or incomplete ({error!r}); train again") from error
+            stored = named_values(facts["settings"], "settings")
+            settings = LocatorSettings(**{name: value for name, value in stored.items() if name in known})
+            framing = Framing(**named_values(facts["framing"], "framing"))
+            width, height = finite_numbers(facts["box"], "box", shape=(2,)).tolist()
+            if min(width, height) <= 0:
+                raise ValueError(f"box: expected a width and a height above 0, got {[width, height]}")
+            slope, offset = finite_numbers(facts["calibration"], "calibration", shape=(2,)).tolist()
+            return cls(filters, settings, framing, (width, height), (slope, offset))
 
 
 def search_size(framing: Framing, box: tuple[float, float], settings: LocatorSettings) -> int:
-    """Longer side of the grey images in which the smallest object that is looked for just fills a filter."""
+    """Longer side, in pixels, of the grey images in which the smallest object that is searched for just fills a filter."""
     wanted = max(box) / (settings.reach * max(framing.smallest, 1e-3))
     return int(min(max(wanted, 3 * max(box) / 2), settings.longest))

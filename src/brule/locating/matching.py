@@ -17,8 +17,8 @@ def object_similarity(points: Array, truth: Array, *, kappa: float = KAPPA) -> A
 
     .. math:: \mathrm{OKS} = \frac{1}{|V|} \sum_{i \in V} \exp\Bigl(-\frac{d_i^2}{2 s^2 \kappa^2}\Bigr)
 
-    with the distance ``d_i`` of landmark ``i`` and the annotated landmarks ``V``, as COCO has it. ``s`` is the longer side of
-    the annotated landmark box where COCO takes the root of the object's area: landmarks on a line span no area.
+    with the distance ``d_i`` of landmark ``i`` and the annotated landmarks ``V``, as defined by COCO. ``s`` is the longer side
+    of the annotated landmark box, instead of the square root of the object's area: landmarks on a line span no area.
 
     Args:
         points: ``(P, N, 2)``, found.
@@ -45,11 +45,11 @@ def object_similarity(points: Array, truth: Array, *, kappa: float = KAPPA) -> A
 
 
 def match_objects(similarity: Array, *, scores: Array | None = None, least: float = 0.5) -> Array:
-    """Pair found objects with annotated ones, each at most once: the surest first chooses the most similar that is left.
+    """Pair found objects with annotated ones, each at most once: by falling score, each takes the most similar that is left.
 
     Args:
         similarity: ``(P, T)``.
-        scores: ``(P,)``: how sure each found object is; by default they are in falling order already.
+        scores: ``(P,)`` of the found objects; by default these are in falling order already.
         least: smallest similarity of a pair.
 
     Returns:
@@ -69,8 +69,8 @@ def match_objects(similarity: Array, *, scores: Array | None = None, least: floa
 
 
 @dataclass(frozen=True)
-class Detections:
-    """How many objects were found, summed over images; add two to join them.
+class DetectionCounts:
+    """How many objects were found, summed over images; the sum of two counts both.
 
     Attributes:
         matched: found objects that are paired with an annotated one.
@@ -82,9 +82,9 @@ class Detections:
     found: int = 0
     annotated: int = 0
 
-    def __add__(self, other: Detections) -> Detections:
+    def __add__(self, other: DetectionCounts) -> DetectionCounts:
         """The counts of both."""
-        return Detections(self.matched + other.matched, self.found + other.found, self.annotated + other.annotated)
+        return DetectionCounts(self.matched + other.matched, self.found + other.found, self.annotated + other.annotated)
 
     @property
     def precision(self) -> float:
@@ -97,16 +97,19 @@ class Detections:
         return self.matched / self.annotated if self.annotated else float("nan")
 
 
-def count_detections(points: Array, truth: Array, *, scores: Array | None = None, least: float = 0.5) -> Detections:
+def count_detections(points: Array, truth: Array, *, scores: Array | None = None, least: float = 0.5) -> DetectionCounts:
     """Match the objects of one image by :func:`object_similarity`, and count.
 
     Args:
         points: ``(P, N, 2)``, found.
         truth: ``(T, N, 2)``, annotated.
-        scores: ``(P,)``; by default in falling order already.
+        scores: ``(P,)``; by default the objects are in falling order already.
         least: smallest similarity of a pair.
+
+    Raises:
+        DataError: the numbers of landmarks differ.
     """
     if not len(points) or not len(truth):
-        return Detections(0, len(points), len(truth))
+        return DetectionCounts(0, len(points), len(truth))
     pairs = match_objects(object_similarity(points, truth), scores=scores, least=least)
-    return Detections(len(pairs), len(points), len(truth))
+    return DetectionCounts(len(pairs), len(points), len(truth))

@@ -1,4 +1,4 @@
-"""Pictures with their objects painted over, to learn what answers look like where there is no object."""
+"""Pictures with their objects painted over, to learn what detections look like where there is no object."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from PIL import Image, ImageFilter
 from brule.arrays import Array
 from brule.locating.pyramid import ImageLike, opened, shrunk
 
-_MAX_SIDE = 640
-_AROUND = 1.5  # side of what is painted, over the box: heads reach beyond their landmarks
-_FEATHER = 0.06
+_MAX_SIDE = 640  # pixels
+_ATTEMPTS = 20  # to find another part of the image without an object
+_AROUND = 1.5  # diameter of the painted disc, over the longer side of the box: heads reach beyond their landmarks
+_FEATHER = 0.06  # width of the disc's soft edge, over its radius
 
 
 def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Image:
@@ -18,14 +19,20 @@ def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Ima
 
     Args:
         image: a file, a Pillow image or an array; larger ones than 640 pixels come out shrunk to that.
-        places: ``(O, 5)`` in its pixels.
+        places: ``(O, 5)`` in its pixels; those that aren't finite are left out.
         seed: of how each is covered.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        DataError: the image can't be read.
     """
     picture = opened(image, _MAX_SIDE)
     factor = min(1.0, _MAX_SIDE / max(picture.size))
     whole = picture.image if factor == 1 else shrunk(picture, picture.image, factor)
     generator = np.random.default_rng(seed)
-    covers = [_mask(whole.size, place, factor) for place in places]
+    covers = [_mask(whole.size, place, factor) for place in places if np.isfinite(place).all()]
     hidden = np.max([np.zeros(whole.size[::-1], np.uint8), *(np.asarray(cover) for cover in covers)], axis=0)
     for cover in covers:
         patch = _elsewhere(whole, cover, hidden, generator=generator) if generator.random() < 0.5 else None
@@ -34,7 +41,7 @@ def painted_over(image: ImageLike, places: Array, *, seed: int = 0) -> Image.Ima
 
 
 def _mask(size: tuple[int, int], place: Array, factor: float) -> Image.Image:
-    """White over a place, with soft edges: an ellipse around it."""
+    """A white disc around a place, with soft edges."""
     x, y = (place[:2] + 0.5) * factor
     radius = 0.5 * _AROUND * place[2:4].max() * factor
     rows, columns = np.ogrid[: size[1], : size[0]]
@@ -47,7 +54,7 @@ def _elsewhere(whole: Image.Image, cover: Image.Image, hidden: Array, *, generat
     height, width = whole.size[::-1]
     covered = np.asarray(cover) > 0
     pixels = np.asarray(whole)
-    for _ in range(20):
+    for _ in range(_ATTEMPTS):
         shift = (int(generator.integers(height)), int(generator.integers(width)))
         moved = np.roll(np.asarray(hidden) > 0, shift, (0, 1))
         if not (moved & covered).any():

@@ -1,4 +1,4 @@
-"""Places of objects: where an object is, how large, and how it is turned; their overlap; how to read them off landmarks.
+"""Places of objects (oriented bounding boxes): from boxes and landmarks, their overlap, non-maximum suppression.
 
 A place is a row ``(x, y, width, height, angle)``: the centre in pixels, the size of the box in the object's own upright
 frame, and the angle in degrees by which the object is turned (clockwise on the screen). An upright object has angle 0, and
@@ -15,8 +15,8 @@ from brule.arrays import Array
 from brule.data import landmark_box
 from brule.errors import DataError
 
-VOTE, NEAR = 4.0, 0.5  # how fast a vote falls with the margin; the least overlap of answers that vote
-_ROUNDS = 5
+VOTE, NEAR = 4.0, 0.5  # how fast a vote falls with the margin; the least overlap of detections that vote
+_ROUNDS = 5  # of generalised Procrustes analysis
 
 
 def to_boxes(places: Array) -> Array:
@@ -46,7 +46,7 @@ def place_of(points: Array, angle: float = 0.0) -> Array:
 
 
 def turned(points: Array, degrees: float | Array) -> Array:
-    """Points ``(..., 2)`` turned about the origin, clockwise on the screen."""
+    """Points ``(..., 2)`` turned about the origin by ``degrees``, a number or ``(...)``, clockwise on the screen."""
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     x, y = points[..., 0], points[..., 1]
     return np.stack([c * x - s * y, s * x + c * y], axis=-1)
@@ -59,11 +59,13 @@ def orientations(shapes: Sequence[Array]) -> Array:
         shapes: K arrays ``(N, 2)`` in pixels, in one index order, NaN where a landmark is missing.
 
     Returns:
-        ``(K,)`` degrees in ``(-180, 180]``; their circular mean is 0.
+        ``(K,)`` degrees in ``(-180, 180]``, clockwise on the screen; their circular mean is 0.
 
     Raises:
         DataError: the shapes don't have the same number of landmarks.
     """
+    if not len(shapes):
+        return np.empty(0)
     if len({len(shape) for shape in shapes}) > 1:
         raise DataError(f"expected shapes with one number of landmarks, got {sorted({len(shape) for shape in shapes})}")
     complex_shapes = np.array([_unit_complex(np.asarray(shape, dtype=np.float64)) for shape in shapes])
@@ -76,6 +78,8 @@ def orientations(shapes: Sequence[Array]) -> Array:
 
 
 def _unit_complex(shape: Array) -> Array:
+    """``(N,)`` landmarks as complex numbers about their mean, of norm 1; NaN where one is missing."""
+    shape = np.where(np.isfinite(shape).all(axis=1, keepdims=True), shape, np.nan)
     centred = shape - np.nanmean(shape, axis=0)
     size = np.sqrt(np.nansum(centred**2))
     return (centred[:, 0] + 1j * centred[:, 1]) / max(size, 1e-12)
@@ -84,16 +88,17 @@ def _unit_complex(shape: Array) -> Array:
 def overlap(places: Array, other: Array) -> Array:
     """Intersection over union of the upright boxes of places ``(M, 5)`` with that of one place ``(5,)``: ``(M,)``.
 
-    Angles are passed over: objects that lie on top of each other do so at any angle.
+    Angles are ignored: objects that overlap do so at any angle. Boxes without an area don't overlap.
     """
     low = np.maximum(places[:, :2] - places[:, 2:4] / 2, other[:2] - other[2:4] / 2)
     high = np.minimum(places[:, :2] + places[:, 2:4] / 2, other[:2] + other[2:4] / 2)
     shared = np.clip(high - low, 0, None).prod(axis=1)
-    return shared / (places[:, 2:4].prod(axis=1) + other[2:4].prod() - shared)
+    union = places[:, 2:4].prod(axis=1) + other[2:4].prod() - shared
+    return np.divide(shared, union, out=np.zeros(len(places)), where=union > 0)
 
 
 def suppress(places: Array, scores: Array, *, most: int, share: float) -> Array:
-    """Non-maximum suppression: indices of the best places, none of which overlaps a better one by ``share`` or more.
+    """Non-maximum suppression: the best places, none of which overlaps a better one by ``share`` or more.
 
     Args:
         places: ``(M, 5)``.
@@ -102,7 +107,7 @@ def suppress(places: Array, scores: Array, *, most: int, share: float) -> Array:
         share: intersection over union from which the worse of two is removed.
 
     Returns:
-        Indices in falling order of score.
+        Indices of at most ``most`` places, in falling order of score.
     """
     kept: list[int] = []
     left = np.argsort(-scores, kind="stable")
@@ -113,12 +118,15 @@ def suppress(places: Array, scores: Array, *, most: int, share: float) -> Array:
 
 
 def voted(places: Array, scores: Array, best: int) -> Array:
-    """The place ``(5,)`` that the answers around the best one vote for: finer than the pyramid's levels and cells.
+    """The weighted mean of the detections around one of them: finer than the pyramid's levels and cells.
 
     Args:
         places: ``(M, 5)``.
-        scores: ``(M,)`` margins; a vote counts by their exponential.
-        best: index of the answer around which votes are counted: those that overlap it by half or more.
+        scores: ``(M,)`` margins; a detection's weight is ``exp(4 · margin)``.
+        best: index of the detection in question; those with an intersection over union of 0.5 or more with it count.
+
+    Returns:
+        ``(5,)``: mean centre and size (the size by its logarithm); aspect ratio and angle of the detection in question.
     """
     near = overlap(places, places[best]) >= NEAR
     weights = np.exp(VOTE * (scores[near] - scores[best]))
@@ -134,7 +142,10 @@ def moved(places: Array, offset: Array) -> Array:
 
     Args:
         places: ``(M, 5)``.
-        offset: ``(3,)``: along the object's own axes, in units of its longer side; and the logarithm of the scale.
+        offset: ``(3,)``: shift along the object's own two axes, over its longer side; logarithm of the scale.
+
+    Returns:
+        ``(M, 5)``; the angles are the same.
     """
     side = places[:, 2:4].max(axis=1, keepdims=True)
     centre = places[:, :2] + side * turned(np.broadcast_to(offset[:2], (len(places), 2)), places[:, 4])
@@ -142,14 +153,16 @@ def moved(places: Array, offset: Array) -> Array:
 
 
 def agrees(places: Array, truth: Array, *, shift: float = 0.25, scale: float = 1.3) -> Array:
-    """Whether places are about right: the centre off by ``shift`` of the true longer side at most, the size by ``scale``.
+    """Whether places are about right.
 
     Args:
         places: ``(M, 5)``.
         truth: ``(5,)`` or ``(M, 5)``.
+        shift: largest distance of the centres, over the true longer side.
+        scale: largest ratio of the longer sides, in either direction; the shorter sides are ignored, as by the crop rule.
 
     Returns:
-        ``(M,)`` booleans; the size is that of the longer side, which the crop rule takes.
+        ``(M,)`` booleans.
     """
     side, true_side = places[:, 2:4].max(axis=-1), truth[..., 2:4].max(axis=-1)
     off = np.hypot(*(places[:, :2] - truth[..., :2]).T) / true_side
@@ -158,5 +171,5 @@ def agrees(places: Array, truth: Array, *, shift: float = 0.25, scale: float = 1
 
 
 def landmark_sides(shapes: Array) -> Array:
-    """The longer sides ``(M,)`` of the boxes around landmarks ``(M, N, 2)``; NaN rows are passed over."""
+    """The longer sides ``(M,)`` of the boxes around landmarks ``(M, N, 2)``, of which missing ones are NaN."""
     return np.maximum((np.nanmax(shapes, axis=1) - np.nanmin(shapes, axis=1)).max(axis=1), 1e-9)

@@ -53,7 +53,7 @@ def _rescaled(places: Array, scale: Array) -> Array:
 
 
 def grey_image(image: ImageLike, longest: int, name: str = "image") -> GreyImage:
-    """Read an image, as grey values and with ``longest`` pixels along its longer side.
+    """Read an image as grey values, resized to ``longest`` pixels along its longer side.
 
     Args:
         image: a file, a Pillow image or an array, as :func:`brule.data.as_image` takes them.
@@ -86,7 +86,13 @@ def opened(image: ImageLike, longest: int, name: str = "image") -> Picture:
 
 
 def shrunk(picture: Picture, image: Image.Image, factor: float) -> Image.Image:
-    """The image of a picture, in any mode, at a share of the picture's own size; antialiased."""
+    """An image resized to ``factor`` times the size of its picture, antialiased.
+
+    Args:
+        picture: a decoded image.
+        image: the picture's image, possibly converted to another mode.
+        factor: of the width and height of the picture's file, not of what was decoded.
+    """
     width, height = (max(1, round(side * factor)) for side in picture.size)
     # The last decoded pixel may cover fewer than the others.
     box = (0.0, 0.0, picture.size[0] / picture.shrunk, picture.size[1] / picture.shrunk)
@@ -128,7 +134,7 @@ def pyramid(images: Sequence[GreyImage], *, cell: int, step: float, smallest: in
         images: of about one size.
         cell: side of a cell in pixels.
         step: ratio of successive levels.
-        smallest: the last level's shorter side is at least this many pixels; a first level that is smaller is there alone.
+        smallest: lower bound of a level's shorter side in pixels; the first level is yielded whatever its size.
         device: where to compute.
     """
     extents = np.array([image.pixels.shape for image in images])

@@ -25,7 +25,7 @@ class EncoderOutput:
     """The encoder's output for a batch.
 
     Attributes:
-        stages: landmarks after each hourglass, ``(B, N, 2)`` in the unit square; the last one is the answer.
+        stages: landmarks after each hourglass, ``(B, N, 2)`` in the unit square; the last one is the prediction.
         spread: ``(B, N)``, standard deviation of the last heatmap about each landmark's place along one axis, unit square.
     """
 
@@ -34,7 +34,7 @@ class EncoderOutput:
 
     @property
     def points(self) -> Tensor:
-        """The answer: landmarks of the last stage, ``(B, N, 2)``."""
+        """The prediction: landmarks of the last stage, ``(B, N, 2)``."""
         return self.stages[-1]
 
 
@@ -111,8 +111,8 @@ class LandmarkEncoder(nn.Module):
         # Coordinates need more than bfloat16's eight bits, also where the convolutions run in it.
         with torch.autocast(images.device.type, enabled=False):
             # Contiguous: a softmax over the pixels of channels-last maps takes five times as long.
-            answers = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
-        return EncoderOutput(tuple(points for points, _ in answers), answers[-1][1])
+            predictions = [head(maps.contiguous().float()) for head, maps in zip(self.heads, scores, strict=True)]
+        return EncoderOutput(tuple(points for points, _ in predictions), predictions[-1][1])
 
     @torch.no_grad()
     def reorder(self, order: Tensor) -> None:

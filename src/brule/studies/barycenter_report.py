@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from brule.evaluation import Estimate
+from brule.evaluation.intervals import RESAMPLES
 from brule.files import write_text
 from brule.plots import save_picture
 from brule.plots.svg import sample_size_chart, two_shapes_chart
 from brule.studies.barycenter_size import SizeStudy
 
 DRAWN = 10  # the paper's number of shapes: the barycenter that the picture shows beside that of all
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def fit_power_law(errors: Sequence[tuple[int, float]], total: int, *, seed: int 
     means = np.stack([np.mean(values) for values in by_size.values()])
     drawn = np.stack(
         [
-            np.array(values)[generator.integers(len(values), size=(_RESAMPLES, len(values)))].mean(1)
+            np.array(values)[generator.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
             for values in by_size.values()
         ]
     )  # (sizes, resamples)

@@ -109,7 +109,15 @@ def run_barycenter_size(
         report(done := done + (n if n < total else 0), work)
     spread = 100 * float(_squared(cloud, reference).mean()) ** 0.5 / float(distance[0])
     found = [known[one] for one in wanted]
-    return SizeStudy(reference.tolist(), spread, total, name, float(distance[0]), seed, found)
+    return SizeStudy(
+        reference=reference.tolist(),
+        spread=spread,
+        n_shapes=total,
+        normaliser=name,
+        distance=float(distance[0]),
+        seed=seed,
+        draws=found,
+    )
 
 
 def drawn_barycenter(shapes: np.ndarray, n: int, number: int, *, seed: int) -> np.ndarray:
@@ -174,7 +182,7 @@ def _squared(clouds: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def _compared(points: np.ndarray, reference: np.ndarray, distance: float, *, n: int, number: int) -> Draw:
     squared = float(_squared(points[None], reference)[0]) * (100 / distance) ** 2
     nme = float(normalized_mean_error(points[None], reference[None], distance=distance)[0])
-    return Draw(n, number, squared, nme, points.tolist())
+    return Draw(n=n, number=number, w2_squared=squared, nme=nme, points=points.tolist())
 
 
 def _append(path: Path, draw: Draw) -> None:

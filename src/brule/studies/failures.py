@@ -71,7 +71,7 @@ class Results(list[_T]):
             raise
         except (TrainingError, ConfigError) as error:
             reason = str(error).removeprefix("training stopped: ").split("; the last checkpoint")[0]
-            failure = Failure(arm, seed, _last_iteration(folder), reason)
+            failure = Failure(arm=arm, seed=seed, iteration=_last_iteration(folder), reason=reason)
             write_text(folder / FAILURE, json.dumps(asdict(failure), indent=1) + "\n")
             self.failed.append(failure)
             say(failure.line())

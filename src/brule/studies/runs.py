@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from brule.detector import CHECKPOINT, LandmarkDetector, measure_detector
+from brule.detector import LandmarkDetector, measure_detector
 from brule.errors import CheckpointError
 from brule.evaluation import compare_errors
 from brule.files import parse_json, write_text
 from brule.studies.failures import Results, check_readable
 from brule.studies.study_data import PRESET, StudyData, asked_for
+from brule.tracking.run_files import CHECKPOINT
 from brule.training.config import load_config
 
 SCORE = "score.json"
@@ -128,7 +129,16 @@ class Protocol:
         settings = {key: str(value) for key, value in overrides.items()}
         size = load_config(preset, overrides).crop.image_size
         start = None if data.start_from is None else str(data.start_from)
-        return cls(preset, settings, len(data.images or ()), labelled, shapes, len(data.measured), size, start)
+        return cls(
+            preset=preset,
+            settings=settings,
+            images=len(data.images or ()),
+            labelled=labelled,
+            shapes=shapes,
+            measured=len(data.measured),
+            image_size=size,
+            start_from=start,
+        )
 
     def describe(self, scores: Sequence[Score]) -> str:
         """In words, with the seeds and iterations of the runs that were made."""
@@ -200,19 +210,19 @@ def run_arm(
     measured = measure_detector(detector, data.measured, boxes="both" if located else "given")
     found, whole = measured.detail, measured.whole
     score = Score(
-        arm.name,
-        seed,
-        found.scores.nme,
-        found.scores.w1,
-        found.scores.floor_nme,
-        [float(error) for error in found.errors],
-        detector.progress_.iteration,
-        detector.progress_.elapsed,
-        {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in known.items()},
-        None if whole is None else whole.scores.nme,
-        None if whole is None else whole.scores.found,
-        str(preset),
-        data.facts(),
+        arm=arm.name,
+        seed=seed,
+        nme=found.scores.nme,
+        w1=found.scores.w1,
+        floor_nme=found.scores.floor_nme,
+        errors=[float(error) for error in found.errors],
+        iterations=detector.progress_.iteration,
+        seconds=detector.progress_.elapsed,
+        settings={key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in known.items()},
+        whole_nme=None if whole is None else whole.scores.nme,
+        found=None if whole is None else whole.scores.found,
+        preset=str(preset),
+        data=data.facts(),
     )
     write_text(folder / SCORE, json.dumps(asdict(score), indent=1) + "\n")
     return score

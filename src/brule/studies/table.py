@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from brule.detector.run_record import RECORD
 from brule.errors import DataError
-from brule.evaluation.reports import METRICS_FILE
 from brule.files import read_json, write_text
+from brule.tracking.run_files import EVALUATIONS, METRICS, RECORD
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,25 @@ _PAPER = "Bespalov, Buzun, Dylov 2020, arXiv 2006.11643, §6.2 and Fig. 3"
 _PROTOCOL = "stacked hourglass (HG2) trained on labels{}; crop and test part: see there"
 # Of the paper's twelve rows, those at hand; docs/results.md says how far they were checked.
 QUOTED = (
-    QuotedRow("BRULÈ, unsupervised", "300-W", 12.4, "IOD (%)", "no labels; which eye points and test part: see there", _TABLE),
-    QuotedRow("HG2, supervised", "300-W", 4.2, "IOD (%)", _PROTOCOL.format(" alone"), _PAPER),
-    QuotedRow("HG2 + BRULÈ, semi-supervised", "300-W", 3.9, "IOD (%)", _PROTOCOL.format(" and unlabelled images"), _PAPER),
+    QuotedRow(
+        method="BRULÈ, unsupervised",
+        data="300-W",
+        error=12.4,
+        unit="IOD (%)",
+        protocol="no labels; which eye points and test part: see there",
+        source=_TABLE,
+    ),
+    QuotedRow(
+        method="HG2, supervised", data="300-W", error=4.2, unit="IOD (%)", protocol=_PROTOCOL.format(" alone"), source=_PAPER
+    ),
+    QuotedRow(
+        method="HG2 + BRULÈ, semi-supervised",
+        data="300-W",
+        error=3.9,
+        unit="IOD (%)",
+        protocol=_PROTOCOL.format(" and unlabelled images"),
+        source=_PAPER,
+    ),
 )
 
 
@@ -158,9 +173,9 @@ def quoted_table() -> str:
 def _metrics_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    if (path / METRICS_FILE).is_file():
-        return [path / METRICS_FILE]
-    found = sorted(path.glob(f"evaluation/*/{METRICS_FILE}"))
+    if (path / METRICS).is_file():
+        return [path / METRICS]
+    found = sorted(path.glob(f"{EVALUATIONS}/*/{METRICS}"))
     if not found:
         raise DataError(f"{path}: expected a finished evaluation, or a run that holds some; `brule evaluate` makes one")
     return found
@@ -193,7 +208,7 @@ _AS_THEY_ARE = ("n_shapes", "n_training_images", "preset", "seed", "image_size",
 
 def _record_of(path: Path) -> dict[str, Any]:
     """What the run was trained on, if the evaluation is inside its run: ``RUN/evaluation/NAME/metrics.json``."""
-    inside = path.parent.parent.name == "evaluation"
+    inside = path.parent.parent.name == EVALUATIONS
     record = path.parent.parent.parent / RECORD
     return _read_figures(record) if inside and record.is_file() else {}
 

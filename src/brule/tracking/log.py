@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from brule.errors import ConfigError
 from brule.files import parse_json, wrap_oserror, write_text
 from brule.tracking.callbacks import Callback, Report, TensorBoard
 from brule.tracking.progress import display_for
+from brule.tracking.run_files import LOG
 from brule.tracking.term_labels import TERM_LABELS, term_label
 
 
@@ -48,7 +50,7 @@ class RunLog:
         self._file = None
         self._callbacks = list(callbacks)
         if directory is not None:
-            path = directory / "metrics.jsonl"
+            path = directory / LOG
             _drop_after(path, start)
             with wrap_oserror(path):
                 self._file = path.open("a", encoding="utf-8")
@@ -67,11 +69,12 @@ class RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._display.stop()
-        if self._file:
-            self._file.close()
-        for one in self._callbacks:
-            one.on_end()
+        with ExitStack() as ending:  # what fails keeps nothing else from ending; its error is raised then
+            for one in reversed(self._callbacks):
+                ending.callback(one.on_end)
+            if self._file:
+                ending.callback(self._file.close)
+            ending.callback(self._display.stop)
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Notify the callbacks that training begins, with its settings by their dotted names."""

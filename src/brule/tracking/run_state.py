@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, TypeGuard
 
 from brule.errors import DataError
 from brule.files import parse_json
+from brule.tracking.run_files import DESCRIPTION, LOG, PREVIEWS, SETTINGS
 
-LOG, SETTINGS, DESCRIPTION, PREVIEWS = "metrics.jsonl", "config.json", "detector.json", "previews"
 VALIDATION_NME, VALIDATION_W1 = "validation NME", "validation W1"  # terms of the log, in %: lines of their own
 _RECENT = 20  # lines of the log that the speed is measured over
+_COMPARED = 1000  # bytes before the place where reading continues: other ones mean that the file was written anew
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,12 @@ class RunState:
     age: float = 0.0
 
     @classmethod
-    def read(cls, run: Path) -> RunState:
+    def read(cls, run: Path, lines: LogLines | None = None) -> RunState:
         """Read a run's folder; a line that is being written, or is damaged, is ignored.
+
+        Args:
+            run: the folder.
+            lines: what was read of its log before, so that only what was added is read now.
 
         Raises:
             DataError: there is no run in the folder.
@@ -53,7 +60,7 @@ class RunState:
         previews = sorted(run.glob(f"{PREVIEWS}/*.png"))
         return cls(
             run,
-            _records(log),
+            _records(log) if lines is None else lines.of(log),
             _number(settings.get("iterations"), int),
             _number(settings.get("time_limit"), float),
             _json(run / DESCRIPTION).get("finished") is True,
@@ -115,13 +122,55 @@ class RunState:
         return [(int(one["iteration"]), nme, w1) for one, nme, w1 in pairs if _is_finite(nme) and _is_finite(w1)]
 
 
+class LogLines:
+    """The records of a log that grows: whole lines that were read once aren't read again. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._which: tuple[Path, int, int] | None = None
+        self._place, self._end = 0, b""  # bytes that were read, and the last of them
+        self._records: list[dict[str, Any]] = []
+
+    def of(self, log: Path) -> list[dict[str, Any]]:
+        """The records of a log so far; all are read again where it isn't the one that was read before, or was cut short."""
+        with self._guard:
+            try:
+                with log.open("rb") as file:
+                    status = os.fstat(file.fileno())
+                    which = (log, status.st_dev, status.st_ino)
+                    if which != self._which or not self._continues(file):
+                        self._forget(which)
+                    file.seek(self._place)
+                    added = file.read()
+            except FileNotFoundError:
+                self._forget(None)
+                return []
+            whole = added[: added.rfind(b"\n") + 1]
+            if whole:
+                self._place += len(whole)
+                self._end = whole[-_COMPARED:]
+                self._records = [*self._records, *_parsed(whole)]  # another list: the one that was given out stays as it is
+            return self._records
+
+    def _continues(self, file: BinaryIO) -> bool:
+        """Whether a file still holds what was read last, at its place."""
+        file.seek(self._place - len(self._end))
+        return file.read(len(self._end)) == self._end
+
+    def _forget(self, which: tuple[Path, int, int] | None) -> None:
+        self._which, self._place, self._end, self._records = which, 0, b"", []
+
+
 def _records(log: Path) -> list[dict[str, Any]]:
     try:
-        text = log.read_text(encoding="utf-8", errors="replace")
+        return _parsed(log.read_bytes())
     except FileNotFoundError:
         return []
+
+
+def _parsed(lines: bytes) -> list[dict[str, Any]]:
     found = []
-    for line in text.splitlines():
+    for line in lines.decode("utf-8", "replace").splitlines():
         try:
             record = parse_json(line)
         except ValueError:

@@ -17,10 +17,11 @@ from brule.model import BruleModel, Decoder
 from brule.networks import FinalRegression
 from brule.tensors import Images, resized, to_bytes, to_input
 from brule.tracking.log import RunLog
+from brule.tracking.run_files import CHECKPOINT
 from brule.training.checkpoint import save_checkpoint
 from brule.training.config import TrainingConfig
 from brule.training.prediction import predict_crops
-from brule.training.run import CHECKPOINT
+from brule.training.stages import run_stage
 from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps.context import not_finite
 from brule.transport import transport_plan
@@ -79,7 +80,7 @@ class Checkpointer:
             self._expect_folder()
         last = last or self.state.progress.fraction(config) >= 1
         # Before the checkpoint: a run that is killed in between measures again, and no measurement is ever left out.
-        spent = self._measure() if iteration % self.measure_every == 0 or last else 0.0
+        spent = self._measure(last=last) if iteration % self.measure_every == 0 or last else 0.0
         # A run that is killed in between draws the preview again; the other way round it would never be drawn.
         if config.preview_every and iteration % config.preview_every == 0:
             self._draw()
@@ -138,15 +139,20 @@ class Checkpointer:
         model = state.ema if self.final is None else state.ema.ending_with(self.final)
         return TrainingResult(model, state.progress, self.finished, state.decoder_ema)
 
-    def _measure(self) -> float:
+    def _measure(self, *, last: bool) -> float:
         if self.measure is None:
             return 0.0
+        if last:  # a bar that shows 100 % is no reason to wait
+            with run_stage("measuring the detector on validation images", self.directory, say=self.log.say):
+                return self._measure(last=False)
         began, state = time.monotonic(), self.state
         before = state.ema.order.clone()
-        if not state.shape_model.indexed:
-            state.ema.set_order(_barycenter_order(state.ema, self.images, state.config).to(before.device))
-        figures = self.measure(state.ema)
-        state.ema.set_order(before)  # training continues as if nothing had been measured
+        try:
+            if not state.shape_model.indexed:
+                state.ema.set_order(_barycenter_order(state.ema, self.images, state.config).to(before.device))
+            figures = self.measure(state.ema)
+        finally:
+            state.ema.set_order(before)  # training continues as if nothing had been measured
         self.log.measured(state.progress.iteration, figures, seconds=round(state.progress.elapsed, 1))
         return time.monotonic() - began
 

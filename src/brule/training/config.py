@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from brule.errors import ConfigError
 from brule.files import parse_toml, read_text
-from brule.training.migration import current_overrides, current_settings
+from brule.training.migration import current_overrides, current_settings, not_a_section
 from brule.training.sections import (
     Augmentation,
     Crop,
@@ -226,7 +226,7 @@ def _assign(settings: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
-            raise ConfigError(f"setting: {section!r} is a section with settings of its own, got {place!r} for it")
+            raise not_a_section(section, place)
     if key == weight:
         place[last] = {**as_table(place.get(last, setting(TrainingConfig(), key))), part: value}
     elif isinstance(place.get(last), Mapping) and not isinstance(value, Mapping):
@@ -248,6 +248,8 @@ def _explained(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"]).removesuffix(".value")  # of a weight
     if problem["type"] == "extra_forbidden":
         return f"setting: {key!r} is unknown{_nearest(key, list(dotted_keys()))} `brule train --list-settings` shows all"
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        return str(not_a_section(key, problem["input"]))
     return f"setting {key}: {problem['msg'].lower().removeprefix('value error, ')}, got {problem['input']!r}"
 
 

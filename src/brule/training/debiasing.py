@@ -73,5 +73,5 @@ def mean_of_all(truth: Tensor, found: Tensor, everywhere: Tensor) -> Tensor:
     follows = ((truth - mean) * (found - found_mean)).nanmean(0) / variance
     follows = follows.where(variance > _MIN_DEVIATION**2, 1).clamp(
         0, 1
-    )  # a single image, or one answer to all: plain inference
+    )  # a single image, or one prediction to all: plain inference
     return torch.where(mean.isfinite(), mean + follows * (everywhere - found_mean), everywhere)

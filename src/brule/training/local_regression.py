@@ -65,6 +65,11 @@ def learn_regression(
     regression.fit(batches, mean=prior.mean, smoothing=prior.smoothing(_NOISE), generator=generator)
 
 
+def learns_final(images: Images, config: TrainingConfig) -> bool:
+    """Whether the last step of predictions is wanted, and can be learnt from so many images."""
+    return bool(config.teacher.regress_final) and len(images) >= _MIN_IMAGES
+
+
 def learn_final_regression(
     model: BruleModel, images: Images, *, prior: ShapePrior, config: TrainingConfig, generator: torch.Generator
 ) -> FinalRegression | None:
@@ -77,7 +82,7 @@ def learn_final_regression(
         config: its section ``crop`` and ``teacher.regress_final`` are read.
         generator: the source of randomness, on the CPU.
     """
-    if not config.teacher.regress_final or len(images) < _MIN_IMAGES:
+    if not learns_final(images, config):
         return None
     found = predict_crops(model, images, config, chosen=evenly_spread(len(images), _MAX_FINAL_IMAGES))
     batches = [(FinalRegression.slopes(crops), points) for crops, points in found]

@@ -27,9 +27,10 @@ from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
 from brule.training.edge_alignment import align_with_edges
 from brule.training.ema import accumulate_weights, warmed_decay
-from brule.training.local_regression import learn_final_regression, learn_regression
+from brule.training.local_regression import learn_final_regression, learn_regression, learns_final
 from brule.training.run import build_shape_model, start_run
 from brule.training.schedule import is_finetuning, lr_scale
+from brule.training.stages import run_stage
 from brule.training.state import TrainingResult, TrainingState
 from brule.training.steps import Step, encoder_step, gan_step, supervised_step
 
@@ -147,7 +148,7 @@ def _run(source: BatchSource, checkpointer: Checkpointer) -> TrainingResult:
             began += checkpointer.after_iteration(last=enough)
         checkpointer.ended = state.distributed.any(enough)  # a callback's wish is an end like that of the schedule
         if checkpointer.finished:
-            checkpointer.final = _final_regression(state, source)
+            checkpointer.final = _final_regression(checkpointer, source)
         checkpointer.save()
         if progress < 1 and not checkpointer.ended:
             kept = (
@@ -231,13 +232,15 @@ def _regress_when_due(state: TrainingState, source: BatchSource, progress: float
     return True
 
 
-def _final_regression(state: TrainingState, source: BatchSource) -> FinalRegression | None:
+def _final_regression(checkpointer: Checkpointer, source: BatchSource) -> FinalRegression | None:
     """The regressions that end each prediction, learnt when training has ended, where the teacher's were learnt."""
-    prior = state.shape_model.prior
-    if state.regression is None or source.images is None or prior is None:
+    state, images = checkpointer.state, source.images
+    config, prior = state.config, state.shape_model.prior
+    if state.regression is None or images is None or prior is None or not learns_final(images, config):
         return None
-    generator = torch.Generator().manual_seed(mixed_seed(state.config.seed, state.progress.iteration, _FIT_STREAM))
-    final = learn_final_regression(state.ema, source.images, prior=prior, config=state.config, generator=generator)
+    generator = torch.Generator().manual_seed(mixed_seed(config.seed, state.progress.iteration, _FIT_STREAM))
+    with run_stage("learning the last correction of the landmarks", checkpointer.directory, say=checkpointer.log.say):
+        final = learn_final_regression(state.ema, images, prior=prior, config=config, generator=generator)
     if final is not None:
         state.distributed.share([final])
     return final
@@ -334,8 +337,9 @@ def _stop_signal() -> Iterator[Event]:
     try:
         for name in _STOP_SIGNALS:
             number = getattr(signal, name, None)
-            kept = name == "SIGHUP" and number and signal.getsignal(number) is signal.SIG_IGN  # nohup wants the run to go on
-            if number and not kept:
+            if not number or (own := signal.getsignal(number)) is None:  # a handler in C couldn't be put back
+                continue
+            if name != "SIGHUP" or own is not signal.SIG_IGN:  # nohup wants the run to go on
                 before[number] = signal.signal(number, handle)
     except ValueError:  # not the main thread: there signals aren't ours
         yield stop

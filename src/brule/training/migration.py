@@ -68,14 +68,16 @@ def current_settings(settings: Mapping[str, Any], *, stored: bool = False) -> di
             warning; and a run that was trained with a cut setting is read, with one line about that.
 
     Raises:
-        ConfigError: an old and a new name of one setting are both there, or a cut setting has a value that would change
-            something.
+        ConfigError: an old and a new name of one setting are both there, a cut setting has a value that would change
+            something, or a section is no table.
     """
     current: dict[str, Any] = {}
     renamed, cut = [], []
     for name, value in settings.items():
         is_section = isinstance(value, Mapping)
         section: dict[str, Any] = current.setdefault(RENAMED_SECTIONS.get(name, name), {}) if is_section else current
+        if not isinstance(section, dict):
+            raise not_a_section(RENAMED_SECTIONS.get(name, name), section)
         for key, one in value.items() if is_section else [(name, value)]:
             old = f"{name}.{key}" if is_section else key
             if old in CUT:
@@ -92,7 +94,7 @@ def current_settings(settings: Mapping[str, Any], *, stored: bool = False) -> di
             if new != old:
                 renamed.append((old, new))
     renamed += _with_schedules(current)
-    if stored and "crop" in current:
+    if stored and isinstance(current.get("crop"), dict):
         current["crop"].setdefault("fit_boxes", "never")  # what runs did before there was a choice
     _warn(
         [] if stored else renamed,
@@ -105,11 +107,18 @@ def current_settings(settings: Mapping[str, Any], *, stored: bool = False) -> di
 def _with_schedules(settings: dict[str, Any]) -> list[tuple[str, str]]:
     """Move the old, common schedule into the weights; the names that were replaced."""
     loss = settings.get("loss", {})
+    if not isinstance(loss, dict):
+        raise not_a_section("loss", loss)
     schedule = {key.removeprefix("loss."): loss.pop(key.removeprefix("loss.")) for key in ANNEALING if key[5:] in loss}
     for term, default in ANNEALED.items() if schedule else ():
         weight = loss.get(term[5:], default)
         loss[term[5:]] = schedule | (dict(weight) if isinstance(weight, Mapping) else {"value": weight})
     return [(f"loss.{key}", " and ".join(f"{term}.{key}" for term in ANNEALED)) for key in schedule]
+
+
+def not_a_section(name: str, value: Any) -> ConfigError:
+    """The error about a single value in the place of a table of settings."""
+    return ConfigError(f"setting: {name!r} is a section with settings of its own, got {value!r} for it")
 
 
 def _check_cut(key: str, value: Any) -> None:

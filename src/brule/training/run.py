@@ -17,6 +17,7 @@ from brule.geometry import ShapeModel, ShapePrior
 from brule.model import BruleModel, Decoder
 from brule.networks import Discriminator, FinalRegression, LandmarkEncoder, LocalRegression
 from brule.tensors import load_module
+from brule.tracking.run_files import CHECKPOINT
 from brule.training.checkpoint import load_checkpoint
 from brule.training.ema import MeanPredictions
 from brule.training.mirror import mirror_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from brule.training.config import TrainingConfig
     from brule.training.sections import Optimizer
 
-CHECKPOINT = "checkpoint.safetensors"
 _OWN_STREAM = 1  # of the seed: the decoder's weights must not depend on how many numbers the encoder's took
 
 _drawing = threading.Lock()  # PyTorch initialises weights from one generator for all threads
@@ -36,9 +36,12 @@ _drawing = threading.Lock()  # PyTorch initialises weights from one generator fo
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draw initial weights from a seed, in one thread at a time; the generator is left as it was."""
+    """Draw initial weights on the CPU from a seed, in one thread at a time; all generators are left as they were.
+
+    ``torch.manual_seed`` would also seed those of the GPUs.
+    """
     with _drawing, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -60,11 +61,12 @@ class Weight(float):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> schema.CoreSchema:
+        finite = partial(schema.float_schema, allow_inf_nan=False)  # what the section forbids doesn't reach in here
         table = schema.typed_dict_schema(
             {
-                "value": schema.typed_dict_field(schema.float_schema(ge=0)),
-                "anneal_from": schema.typed_dict_field(schema.float_schema(gt=0), required=False),
-                "anneal_until": schema.typed_dict_field(schema.float_schema(ge=0, le=1), required=False),
+                "value": schema.typed_dict_field(finite(ge=0)),
+                "anneal_from": schema.typed_dict_field(finite(gt=0), required=False),
+                "anneal_until": schema.typed_dict_field(finite(ge=0, le=1), required=False),
             },
             extra_behavior="forbid",
         )

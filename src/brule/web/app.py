@@ -18,7 +18,7 @@ from brule.web import errors
 from brule.web.assets import Assets
 from brule.web.calls import endpoint
 from brule.web.guard import Guard
-from brule.web.handlers import help, images, project, results, training
+from brule.web.handlers import folders, help, images, project, results, training
 from brule.web.page import Page
 
 
@@ -65,10 +65,11 @@ def routes(page: Page) -> list[Route]:
         Route("/api/project/template", endpoint(project.set_template), methods=["PUT"]),
         Route("/api/project/settings", endpoint(project.set_settings), methods=["PUT"]),
         Route("/api/project/folders", endpoint(project.add_folders), methods=["POST"]),
+        Route("/api/project/folders/{folder}/remove", endpoint(folders.remove), methods=["POST"]),
+        Route("/api/project/folders/{folder}/locate", endpoint(folders.locate), methods=["POST"]),
         Route("/api/project/pairs", endpoint(help.pairs), methods=["POST"]),
         Route("/api/project/contours", endpoint(project.place_outlines), methods=["POST"]),
         Route("/api/shape", endpoint(help.shape)),
-        Route("/api/curve", endpoint(help.curve), methods=["POST"]),
         Route("/api/landmarks/{index:int}", endpoint(help.landmark)),
         Route("/api/templates", endpoint(project.templates)),
         Route("/api/upload", endpoint(project.upload), methods=["POST"]),
@@ -76,6 +77,7 @@ def routes(page: Page) -> list[Route]:
         Route("/api/train", endpoint(training.start), methods=["POST"]),
         Route("/api/train/stop", endpoint(training.stop), methods=["POST"]),
         Route("/api/train/resume", endpoint(training.resume), methods=["POST"]),
+        Route("/api/train/presets", endpoint(training.presets)),
         Route("/api/train/preview", endpoint(training.preview)),
         Route("/api/predict", endpoint(training.predicting)),
         Route("/api/predict", endpoint(training.predict), methods=["POST"]),

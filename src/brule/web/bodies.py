@@ -104,12 +104,17 @@ class FoldersBody(Strict):
     paths: Annotated[tuple[PathText, ...], Field(min_length=1, max_length=100)]
 
 
-class CurveBody(Strict):
-    """A drawn line."""
+class RemoveBody(Strict):
+    """A folder that is to be removed; with ``check`` the answer alone is wanted."""
 
-    points: Annotated[tuple[Place, ...], Field(min_length=2, max_length=100_000)]
-    n: Annotated[int, Field(ge=1, le=MAX_LANDMARKS)]
-    closed: bool = False
+    check: bool = False
+
+
+class LocateBody(Strict):
+    """The new place of a folder that was moved; with ``check`` the answer alone is wanted."""
+
+    path: PathText
+    check: bool = False
 
 
 class OutlinesBody(Strict):

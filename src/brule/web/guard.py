@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
-from brule.web.errors import refusal
+from brule.web.errors import Refused, refusal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -51,8 +51,15 @@ HEADERS = [
 ]
 
 
-class TooLarge(Exception):
-    """A request body is too large."""
+class TooLarge(Refused):
+    """A request body is too large; handlers let it pass, so that it is answered as any other refusal.
+
+    Args:
+        limit: bytes that a body may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("too_large", f"the request is too large: expected at most {limit / 2**20:g} MiB")
 
 
 class Guard:
@@ -88,10 +95,9 @@ class Guard:
             await safely(message)
 
         try:
-            await self._app(scope, _limited(receive, limit), noted)
-        except TooLarge:
-            if not started:
-                await _large(limit)(scope, receive, safely)
+            await self._app(scope, _limited(receive, limit, lambda: started), noted)
+        except TooLarge as error:  # outside of the application's own handlers
+            await refusal(error.code, error.message)(scope, receive, safely)
 
     def _limit(self, path: str) -> int:
         return MAX_UPLOAD if path == UPLOAD else MAX_BODY
@@ -163,14 +169,14 @@ def _too_large(headers: dict[str, str], limit: int) -> Response | None:
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
         return refusal("bad_request", "expected a number as Content-Length")
-    return _large(limit) if len(length) > 18 or int(length) > limit else None
+    if len(length) <= 18 and int(length) <= limit:
+        return None
+    error = TooLarge(limit)
+    return refusal(error.code, error.message)
 
 
-def _large(limit: int) -> Response:
-    return refusal("too_large", f"a request may hold {limit >> 20} MiB at most here")
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
+def _limited(receive: Receive, limit: int, answering: Callable[[], bool]) -> Receive:
+    """Bodies of at most ``limit`` bytes; where the answer has begun, a longer one ends the connection."""
     received = 0
 
     async def counted() -> Message:
@@ -178,7 +184,9 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise TooLarge
+            if answering():
+                return {"type": "http.disconnect"}
+            raise TooLarge(limit)
         return message
 
     return counted

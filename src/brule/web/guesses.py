@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from brule.annotating import Project
+from brule.annotating.examples import Example
 from brule.annotating.features import FeatureModel, LearntFeatures
-from brule.annotating.guessing import MAX_IMAGES, Example, GuessModel, PosePrior, held_out_errors, mean_guess
+from brule.annotating.guessing import MAX_IMAGES, GuessModel, PosePrior, held_out_errors, mean_guess
 from brule.annotating.project import StaleTemplate
 from brule.annotating.statistics import ShapeStatistics, conditioned
 from brule.annotating.symmetry import project_pairs

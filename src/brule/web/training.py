@@ -30,7 +30,9 @@ from brule.annotating.rounds import (
 )
 from brule.arrays import evenly_spread
 from brule.errors import BruleError, ConfigError, DataError
-from brule.tracking.run_state import DESCRIPTION, RunState
+from brule.files import parse_json
+from brule.tracking.run_files import CHECKPOINT, DESCRIPTION, STAGE
+from brule.tracking.run_state import LogLines, RunState
 from brule.tracking.term_labels import term_label
 from brule.web.events import Hub
 
@@ -59,6 +61,8 @@ class Training:
         self._guard = threading.Lock()
         self._tried: dict[str, int] = {}  # by round: of which detector all images were predicted last
         self._lines = _Lines()
+        self._log = LogLines()
+        self._curves: tuple[list[dict[str, Any]], dict[str, list[list[float]]]] = ([], {})
         self._last = time.monotonic()
         self._ending = threading.Event()
         threading.Thread(target=self._watch, name="training", daemon=True).start()
@@ -81,7 +85,7 @@ class Training:
             settings=settings,
             start_from=last if start_from else None,
         )
-        note_round(self._project, run)
+        note_round(self._project, run, start_from=last if start_from else None)
         self._last = time.monotonic()
         self._train.start(words, run=run.name)
         return self.state()
@@ -99,6 +103,8 @@ class Training:
         state = self.state()
         if state["state"] not in ("stopped", "failed") or state["run"] is None:
             raise ConfigError("no training was stopped that could be continued")
+        if not state["can_resume"]:
+            raise ConfigError(f"{state['run']} has no checkpoint yet that it could be continued from; train again")
         run = self._project.folder / RUNS / state["run"]
         self._train.start(["train", "-o", str(run), "--resume", "--skip-bad", "--quiet"], run=run.name)
         return self.state()
@@ -108,45 +114,55 @@ class Training:
         self._train.stop()
         return self.state()
 
+    @property
+    def busy_with(self) -> str | None:
+        """What is running, in words; None if nothing is."""
+        return "training" if self._train.running else "prediction of all images" if self._predict.running else None
+
     def state(self) -> dict[str, Any]:
         """What the page shows of the training."""
         facts = self._train.facts
         found: dict[str, Any] = {
             "state": "idle", "run": facts.get("run"), "share": None, "seconds": 0, "seconds_left": None, "iteration": 0,
             "curve": {}, "term_labels": {}, "preview": None, "message": None, "command": shlex.join(facts.get("command", [])),
+            "stage": None, "can_resume": False,
         }  # fmt: skip
         if not facts.get("run"):
             return found
         running = self._train.running
         run = self._project.folder / RUNS / str(facts["run"])
         try:
-            state = RunState.read(run)
+            state = RunState.read(run, self._log)
         except DataError:
             state = None
         if state is not None:
+            if self._curves[0] is not state.records:
+                self._curves = (state.records, curves(state))
             found |= {
                 "share": state.share,
                 "seconds": round(state.seconds, 1),
                 "seconds_left": None if state.seconds_left is None else round(state.seconds_left, 1),
                 "iteration": state.iteration,
-                "curve": curves(state),
+                "curve": self._curves[1],
                 "term_labels": {name: term_label(name) for name in state.terms},
                 "preview": f"/api/train/preview?v={state.preview.stem}" if state.preview else None,
             }
         if running:
             found["state"] = "stopping" if facts.get("stopping") else "running"
+            found["stage"] = _stage(run)
         elif state is not None and state.finished:
             found["state"] = "finished"
         else:
             found["message"] = self._train.problem()
             found["state"] = "failed" if found["message"] else "stopped"
+            found["can_resume"] = (run / CHECKPOINT).is_file()
         return found
 
     def preview(self) -> Path | None:
         """The newest preview picture."""
         run = self._train.facts.get("run")
         try:
-            return RunState.read(self._project.folder / RUNS / str(run)).preview if run else None
+            return RunState.read(self._project.folder / RUNS / str(run), self._log).preview if run else None
         except DataError:
             return None
 
@@ -293,6 +309,15 @@ def curves(state: RunState) -> dict[str, list[list[float]]]:
             if name not in ("iteration", "seconds") and isinstance(value, int | float) and np.isfinite(value):
                 found.setdefault(name, []).append([record["iteration"], value])
     return {name: _thinned(points) for name, points in found.items()}
+
+
+def _stage(run: Path) -> str | None:
+    """What a run is busy with outside its iterations, in words; None during these."""
+    try:
+        stage = parse_json((run / STAGE).read_text(encoding="utf-8"))["stage"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return stage if isinstance(stage, str) else None
 
 
 def _stamp(path: Path) -> int | None:

@@ -235,3 +235,37 @@ def test_nothing_is_cut_off(
               && (box.right > innerWidth + 1 || box.left < -1);
         }).map((one) => one.outerHTML.slice(0, 120))"""
         assert person.ask(outside) == [], place
+
+
+def test_another_preset_has_its_own_time(
+    draw: Callable, serve: Callable, visit: Callable, twelve: Template, tmp_path: Path
+) -> None:
+    faces = draw(3, size=64)
+    project = Project(tmp_path / "project", [faces.folder], template=twelve)
+    for image, points in zip(project.entries, faces.points.tolist(), strict=True):
+        project.change(image, 0, Marks({name: Mark(*at) for name, at in zip(twelve.names, points, strict=True)}, "accepted"))
+    person = visit(serve(project)).goto("train")
+    sent: list[Any] = []
+
+    def heard(route: Any) -> None:
+        if route.request.method == "POST":
+            sent.append(json.loads(route.request.post_data))
+        route.fulfill(status=400, json={"error": {"code": "bad_request", "message": "not now"}})
+
+    person.page.route("**/api/train", heard)
+    person.page.click("summary:has-text('More settings')")
+    time_, preset = person.page.get_by_label("Train for"), person.page.get_by_label("Preset")
+    preset.locator("option[value=paper]").wait_for(state="attached")
+
+    def started() -> Any:
+        with person.page.expect_response("**/api/train"):
+            person.page.click("button:has-text('Start training')")
+        return sent[-1]
+
+    assert started()["minutes"] == 20
+    preset.select_option("paper")  # which has no limit: its iterations end it
+    assert "minutes" not in started() and sent[-1]["preset"] == "paper"
+    time_.select_option("60")
+    assert started()["minutes"] == 60
+    preset.select_option("cpu")
+    assert started()["minutes"] == 20

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from brule.annotating import Project, Template, named_template
+from brule.annotating import Mark, Marks, Project, Template, named_template
 
 
 def names(project: Project) -> set[str]:
@@ -113,3 +113,54 @@ def test_many_landmarks_are_listed_in_groups(draw: Callable, serve: Callable, vi
     person.page.locator(".stage-points").focus()
     person.press("6", "Enter")  # a closed group opens when one of its landmarks is selected
     assert person.page.locator("#landmark-5").is_visible()
+
+
+def accepted(project: Project, count: int) -> None:
+    for image in list(project.entries)[:count]:
+        project.change(image, 0, Marks({"a": Mark(1.0, 2.0)}, "accepted"))
+
+
+def test_a_folder_is_removed_and_comes_back_with_its_annotations(
+    draw: Callable, serve: Callable, visit: Callable, tmp_path: Path
+) -> None:
+    faces = draw(3, size=64)
+    project = Project(tmp_path / "project", [faces.folder], template=Template(names=("a",)))
+    accepted(project, 2)
+    person = visit(serve(project)).goto("setup")
+    person.page.get_by_role("button", name=f"Remove {faces.folder}").click()
+    asked = person.page.inner_text(".dialog")
+    assert "3 images" in asked and "2 annotations (2 accepted)" in asked and "Nothing is deleted" in asked
+    person.page.click(".dialog button:has-text('Cancel')")
+    assert len(project.settings.folders) == 1
+    person.page.get_by_role("button", name=f"Remove {faces.folder}").click()
+    person.page.click(".dialog button:has-text('Remove the folder')")
+    person.page.wait_for_selector(".toast:has-text('Add it again to get its 2 annotations back')")
+    person.page.wait_for_selector(".card:has-text('No images yet.')")
+    assert not project.entries and not person.page.get_by_role("button", name=f"Remove {faces.folder}").count()
+    person.page.fill("input[placeholder='/home/me/photos']", str(faces.folder))
+    person.page.keyboard.press("Enter")
+    person.page.wait_for_selector(".card:has-text('3 images · 2 accepted')")
+
+
+def test_a_folder_that_was_moved_is_located(draw: Callable, serve: Callable, visit: Callable, tmp_path: Path) -> None:
+    faces, others = draw(3, size=64), draw(1, size=96, folder="others")
+    project = Project(tmp_path / "project", [faces.folder], template=Template(names=("a",)))
+    accepted(project, 2)
+    project.close()
+    faces.folder.rename(tmp_path / "moved")
+    person = visit(serve(Project(project.folder))).goto("setup")
+    place = person.page.get_by_label("Where the folder is now")
+    person.page.get_by_role("button", name="Locate").click()
+    assert place.input_value() == str(faces.folder)
+    place.fill(str(others.folder))
+    person.page.keyboard.press("Enter")
+    person.page.wait_for_selector(".toast-error:has-text('isn’t the folder'), .toast-error:has-text(\"isn't the folder\")")
+    person.page.get_by_role("button", name="Locate").click()
+    assert place.input_value() == str(others.folder)  # what was tried last
+    place.fill(str(tmp_path / "moved"))
+    person.page.click(".dialog button:has-text('Look there')")
+    person.page.wait_for_selector(".dialog:has-text('3 images. All 2 annotated images are there.')")
+    person.page.click(".dialog button:has-text('Use it')")
+    person.page.wait_for_selector(".toast:has-text('The folder is found, with 2 annotations.')")
+    person.page.wait_for_selector(".card:has-text('3 images · 2 accepted')")
+    assert not person.page.get_by_role("button", name="Locate").count()

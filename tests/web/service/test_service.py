@@ -157,7 +157,10 @@ def test_bytes_pixels_and_images_have_limits(small: TestClient) -> None:
         {"files": [("i", ("a", fine))] * 3},
         {"json": {"images": [{"data": base64.b64encode(fine).decode()}] * 3}},
     ):
-        assert small.post("/predict", **request).status_code == 413  # type: ignore[arg-type]
+        answer = small.post("/predict", **request)  # type: ignore[arg-type]
+        assert answer.status_code == 413 and answer.json()["error"]["code"] == "too_large"
+    # All but the first, whose length alone is too much: that is refused before it is a request for landmarks.
+    assert 'brule_requests_total{code="413"} 4.0' in small.get("/metrics").text
 
 
 def test_pixels_are_counted_over_the_whole_request(detector: LandmarkDetector) -> None:

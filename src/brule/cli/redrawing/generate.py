@@ -62,7 +62,7 @@ class Changes:
 
     def edits(self) -> Edits:
         """The same, checked."""
-        return Edits(self.move or (0.0, 0.0), self.turn, self.scale, _indices(self.points))
+        return Edits(move=self.move or (0.0, 0.0), turn=self.turn, scale=self.scale, points=_indices(self.points))
 
 
 def generate(
@@ -131,7 +131,9 @@ def generate(
     _clear(output)
     _write_pictures(output, drawn, rows, columns=columns, each=each)
     facts: dict[str, Any] = {"run": str(run), "seed": chosen.seed, "edits": asdict(edits), "image_size": redrawer.image_size}
-    Recipe(rows.points.numpy(), rows.names, columns.styles, columns.names).write(output / RECORD, **facts)
+    Recipe(points=rows.points.numpy(), names=rows.names, styles=columns.styles, style_names=columns.names).write(
+        output / RECORD, **facts
+    )
     say(f"{len(rows)} landmark sets under {len(columns)} styles, {redrawer.image_size} px: written to {output}")
     return 0
 

@@ -81,7 +81,7 @@ class LabelRuns(Runs):
     """The runs of a study that learn from annotated images, alone and beside unlabelled ones.
 
     Args:
-        labelled: Annotated images to learn from.
+        labelled: Images with their landmarks, annotated by a person, to learn from: folders, files, globs or projects.
         shapes: The annotated shapes; by default those of the annotated images that a run gets.
         n_shapes: Shapes a run gets, drawn with its seed.
         start_from: An earlier run, or a saved detector, that all runs begin with: fine-tuning.
@@ -110,8 +110,14 @@ class LabelRuns(Runs):
             outlines = annotated_shapes(self.shapes, n_shapes=None, seed=0, warn=self.n_shapes is None, **reading)
         learnt = labelled_images(self.labelled, n_labelled=None, seed=0, **reading)
         return StudyData(
-            self.unlabelled(), outlines, self.n_shapes, self.measured(), learnt, n_labelled, self.start_from
-        )  # fmt: skip
+            images=self.unlabelled(),
+            shapes=outlines,
+            n_shapes=self.n_shapes,
+            measured=self.measured(),
+            labelled=learnt,
+            n_labelled=n_labelled,
+            start_from=self.start_from,
+        )
 
 
 @Parameter(name="*")
@@ -140,7 +146,7 @@ class ShapeRuns(Runs):
         shapes = annotated_shapes(self.shapes, n_shapes=None, seed=0, **own)
         if self.n_shapes is not None and self.n_shapes > len(shapes):
             raise DataError(f"--n-shapes: expected at most {len(shapes)}, as many as there are, got {self.n_shapes}")
-        return StudyData(self.unlabelled(), shapes, self.n_shapes, self.measured())
+        return StudyData(images=self.unlabelled(), shapes=shapes, n_shapes=self.n_shapes, measured=self.measured())
 
     def run(self, arms: Sequence[Arm], study_data: StudyData) -> Results[Score] | None:
         """Run every arm with every seed; ``None`` if Ctrl-C ended the study."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from brule.coordinates import box_edges, box_from_edges, from_corner, to_corner
-from brule.data.formats.cvat_tracks import filmed_of, images_of_tracks, way_to_frames
+from brule.data.formats.cvat_tracks import frame_annotations_of, images_of_tracks, way_to_frames
 from brule.data.formats.format import FEATURES, Format, SizeOf
 from brule.data.formats.grouping import Grouping, LooseBox, Mark, outside_notes
 from brule.data.formats.outlines import OtherShapes, outline_notes
@@ -60,8 +60,10 @@ def _parse(path: Path, root: ET.Element, size_of: SizeOf) -> Annotations:
     notes += outline_notes(objects, others, "points, skeletons, boxes, polygons nor polylines")
     notes += [*grouping.notes(), *contours.notes()]
     notes += outside_notes((item.image, item.points, item.box) for item in items)
-    filmed = filmed_of(root, items) if tracks else []
-    return Annotations(items, layout, problems, notes, way=way_to_frames(path) if tracks else "", filmed=filmed)
+    frame_annotations = frame_annotations_of(root, items) if tracks else []
+    return Annotations(
+        items, layout, problems, notes, way=way_to_frames(path) if tracks else "", frame_annotations=frame_annotations
+    )
 
 
 def _with_images(root: ET.Element, images: Sequence[ET.Element]) -> ET.Element:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from brule.data.formats.record import Annotation, Filmed
+from brule.data.formats.record import Annotation, FrameAnnotation
 from brule.data.formats.values import counted, shown
 from brule.errors import DataError
 
@@ -67,12 +67,12 @@ def images_of_tracks(path: Path, root: ET.Element) -> tuple[list[ET.Element], li
     return images, notes
 
 
-def filmed_of(root: ET.Element, items: Iterable[Annotation]) -> list[Filmed]:
-    """The objects of frames, with the film that the file names."""
-    film = root.findtext("meta/source") or root.findtext("meta//source") or ""
+def frame_annotations_of(root: ET.Element, items: Iterable[Annotation]) -> list[FrameAnnotation]:
+    """The objects of frames, with the video that the file names."""
+    video = root.findtext("meta/source") or root.findtext("meta//source") or ""
     start, digits = _NAME.split("{")[0], slice(len(_NAME.split("{")[0]), None)
     return [
-        Filmed(replace(item, image=""), film, int(item.image[digits]))
+        FrameAnnotation(replace(item, image=""), video, int(item.image[digits]))
         for item in items
         if item.labelled and item.image.startswith(start) and item.image[digits].isdigit()
     ]

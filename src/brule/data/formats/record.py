@@ -84,17 +84,17 @@ def square(scale: float | None) -> tuple[float, float] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Filmed:
-    """One object on a frame of a film.
+class FrameAnnotation:
+    """One object on a frame of a video.
 
     Args:
         annotation: the object; its image has no name.
-        film: the film as the file names it; "" where it doesn't.
+        video: the video as the file names it; "" where it doesn't.
         frame: counted from 0.
     """
 
     annotation: Annotation
-    film: str
+    video: str
     frame: int
 
 
@@ -110,7 +110,7 @@ class Annotations:
         predicted: the points are predictions of a program. They are read where the file is asked for, and never become
             labels by being in a folder.
         way: what to do if the images aren't found, where the format knows it.
-        filmed: objects on frames of films (:mod:`brule.data.filmed`), in the same layout.
+        frame_annotations: objects on frames of videos (:mod:`brule.data.video_annotations`), in the same layout.
     """
 
     items: list[Annotation] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Annotations:
     notes: list[str] = field(default_factory=list)
     predicted: bool = False
     way: str = ""
-    filmed: list[Filmed] = field(default_factory=list)
+    frame_annotations: list[FrameAnnotation] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.items)

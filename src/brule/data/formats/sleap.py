@@ -17,7 +17,7 @@ import numpy as np
 from brule.coordinates import from_corner
 from brule.data.formats.format import Format, SizeOf
 from brule.data.formats.hdf5 import SleapLabels, load_hdf5
-from brule.data.formats.record import Annotation, Annotations, Filmed, Problems
+from brule.data.formats.record import Annotation, Annotations, FrameAnnotation, Problems
 from brule.data.formats.values import MAX_NUMBER, as_dict, as_list, counted, shown, text
 from brule.data.images import IMAGE_SUFFIXES
 from brule.data.samples import Layout
@@ -47,8 +47,10 @@ def _parse(path: Path, content: Any, size_of: SizeOf) -> Annotations:
     items = [item for row in range(len(content.tables["frames"])) for item in frames.objects(row)]
     notes = frames.notes()
     if not items and not frames.problems and notes:  # frames of videos alone: named in a folder, refused if given by name
-        return Annotations([], layout, notes, notes, predicted=True, filmed=frames.filmed)
-    return Annotations(items, layout, frames.problems, notes, predicted=frames.predicted, filmed=frames.filmed)
+        return Annotations([], layout, notes, notes, predicted=True, frame_annotations=frames.frame_annotations)
+    return Annotations(
+        items, layout, frames.problems, notes, predicted=frames.predicted, frame_annotations=frames.frame_annotations
+    )
 
 
 def _layout(where: str, metadata: dict[str, Any], number: int) -> Layout:
@@ -117,7 +119,7 @@ class _Frames:
     def __init__(self, path: Path, content: SleapLabels, count: int, *, predicted: bool) -> None:
         self.problems, self.predicted = Problems(path), predicted
         self._path, self._content, self._count = path, content, count
-        self.filmed: list[Filmed] = []
+        self.frame_annotations: list[FrameAnnotation] = []
         self._files = [_files(video) for video in content.videos]
         self._passed = _Passed()
         self._twice: Counter[str] = Counter()
@@ -138,8 +140,10 @@ class _Frames:
             found = [self._points(one, f"{where} ({image})") for one in rows[rows["instance_type"] == wanted]]
             items = [Annotation(image or "", points) for points in found if np.isfinite(points).any()]
             if image is None:
-                film = _name(self._content.videos[int(frame["video"])])
-                self.filmed += [Filmed(item, film, int(frame["frame_idx"])) for item in items if not self.predicted]
+                video = _name(self._content.videos[int(frame["video"])])
+                self.frame_annotations += [
+                    FrameAnnotation(item, video, int(frame["frame_idx"])) for item in items if not self.predicted
+                ]
                 return []
             return items or [Annotation(image)]
         return []

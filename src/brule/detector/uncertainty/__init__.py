@@ -1,6 +1,6 @@
 """Uncertainty: features from several views, and the model that predicts an error from them."""
 
-from brule.detector.uncertainty.calibration import CALIBRATION, Calibration, ErrorModel, read_calibration, write_calibration
+from brule.detector.uncertainty.calibration import Calibration, ErrorModel, read_calibration, write_calibration
 from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
 from brule.detector.uncertainty.predictor import Reader, joined_crops
 from brule.detector.uncertainty.tta import MAX_TTA, TtaPredictions, View, one_tta, predict_views, tta_transforms

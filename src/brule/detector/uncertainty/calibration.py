@@ -23,8 +23,8 @@ from brule.detector.uncertainty.features import FEATURES, UncertaintyFeatures
 from brule.detector.verification import read_json
 from brule.errors import CheckpointError, ConfigError, DataError
 from brule.files import write_text
+from brule.tracking.run_files import CALIBRATION
 
-CALIBRATION = "calibration.json"
 FORMAT = "brule-calibration-1"
 UNIT = "expected distance from the truth, in sides of the crop"
 

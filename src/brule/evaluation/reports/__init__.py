@@ -2,14 +2,11 @@
 
 from brule.evaluation.reports.comparison import COMPARISON_FILE, Candidate, ComparisonReport, comparison_page, write_comparison
 from brule.evaluation.reports.evaluation import Shown, evaluation_page, write_evaluation
-from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, read_evaluation
+from brule.evaluation.reports.files import StoredEvaluation, read_evaluation
 from brule.evaluation.reports.rows import Row, figure_rows
 
 __all__ = [
     "COMPARISON_FILE",
-    "METRICS_FILE",
-    "PAGE_FILE",
-    "PER_IMAGE_FILE",
     "Candidate",
     "ComparisonReport",
     "Row",

@@ -13,14 +13,15 @@ from markupsafe import Markup
 
 from brule.errors import DataError
 from brule.evaluation.comparison import PairedDifference, compare_errors
-from brule.evaluation.intervals import Estimate, mean_estimates
+from brule.evaluation.intervals import CONFIDENCE, RESAMPLES, Estimate, mean_estimates
 from brule.evaluation.measurement import COLUMNS, FEW_IMAGES
 from brule.evaluation.reports import html
-from brule.evaluation.reports.files import PAGE_FILE, PER_IMAGE_FILE, StoredEvaluation, columns_text, metrics_json
+from brule.evaluation.reports.files import StoredEvaluation, columns_text, metrics_json
 from brule.evaluation.reports.rows import LABELS, estimate_text, shown, signed
 from brule.evaluation.scores import Scores, summarise
 from brule.files import write_text
 from brule.plots.svg import ced_chart, difference_chart
+from brule.tracking.run_files import PAGE, PER_IMAGE
 
 COMPARISON_FILE = "comparison.json"
 MIN_IMAGES = 10  # to call a difference certain: a bootstrap over fewer has intervals that are too narrow
@@ -78,6 +79,21 @@ class ComparisonReport:
             return {}
         return {name: mean_estimates(np.asarray(errors)[:, None])[0] for name, errors in found.items()}
 
+    @property
+    def counted(self) -> str:
+        """What was measured on, in words: images, or objects where an image has several."""
+        objects, images = len(self.names), len(set(self.names))
+        shown = f"{images:,} image{'s' if images != 1 else ''}"
+        return shown if objects == images else f"{objects:,} objects in {shown}"
+
+    @property
+    def worst(self) -> dict[str, str]:
+        """Candidate → the landmark that most often has the largest error, and how often; empty unless all are known."""
+        if not all(one.found.worst for one in self.candidates):
+            return {}
+        common = {one.name: Counter(one.found.worst).most_common(1)[0] for one in self.candidates}
+        return {name: f"{landmark} ({count:,} of {len(self.names):,})" for name, (landmark, count) in common.items()}
+
     @classmethod
     def of(cls, evaluations: Sequence[StoredEvaluation]) -> ComparisonReport:
         """Compare evaluations on the images that all of them have.
@@ -99,14 +115,17 @@ class ComparisonReport:
         chosen, left_out = _in_common(evaluations)
         names = short_names([one.run for one in evaluations])
         candidates = [
-            Candidate(name, summarise(one.errors, floor=one.floor, normaliser=one.normaliser), one)
+            Candidate(name=name, scores=summarise(one.errors, floor=one.floor, normaliser=one.normaliser), found=one)
             for name, one in zip(names, chosen, strict=True)
         ]
         differences = {
             "nme": compare_errors({one.name: one.found.errors.nme for one in candidates}),
             "w1": compare_errors({one.name: one.found.errors.w1 for one in candidates}),
         }
-        return cls(candidates, chosen[0].names, left_out, differences, _by_region(candidates))
+        return cls(
+            candidates=candidates, names=chosen[0].names, left_out=left_out, differences=differences,
+            by_region=_by_region(candidates),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, ready for JSON."""
@@ -115,6 +134,7 @@ class ComparisonReport:
             "differences": {figure: [one.to_dict() for one in pairs] for figure, pairs in self.differences.items()},
             "by_region": {name: {region: list(v) for region, v in found.items()} for name, found in self.by_region.items()},
             "given_boxes": {name: list(one) for name, one in self.given.items()} or None,
+            "worst_landmark": self.worst or None,
             "boxes": self.candidates[0].found.boxes,
             "n": len(self.names),
             "left_out": self.left_out,
@@ -139,7 +159,10 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def write_comparison(directory: Path | str, report: ComparisonReport, *, facts: Sequence[tuple[str, str]] = ()) -> list[Path]:
-    """Write ``comparison.json``, ``per_image.csv`` (NME and W₁ of every candidate) and the page ``index.html``.
+    """Write ``comparison.json``, ``per_image.csv`` and the page ``index.html``.
+
+    The columns of ``per_image.csv`` are ``image``, ``RUN nme`` and ``RUN w1`` of every candidate, ``RUN worst_landmark_name``
+    if it is known, and ``object`` (its number in the image, counted from 1).
 
     Args:
         directory: where to; it is made. An existing comparison is replaced.
@@ -153,11 +176,13 @@ def write_comparison(directory: Path | str, report: ComparisonReport, *, facts: 
     for one in report.candidates:
         columns[f"{one.name} nme"] = [f"{v:.6f}" for v in one.found.errors.nme]
         columns[f"{one.name} w1"] = [f"{v:.6f}" for v in one.found.errors.w1]
+        columns |= {f"{one.name} worst_landmark_name": one.found.worst} if one.found.worst else {}
+    columns["object"] = [1 + k for _, k in _numbered(report.names)]
     folder = Path(directory)
     content = {
         COMPARISON_FILE: metrics_json(report.to_dict()),
-        PER_IMAGE_FILE: columns_text(columns),
-        PAGE_FILE: comparison_page(report, facts=facts),
+        PER_IMAGE: columns_text(columns),
+        PAGE: comparison_page(report, facts=facts),
     }
     for name, text in content.items():
         write_text(folder / name, text)
@@ -173,10 +198,10 @@ def comparison_page(report: ComparisonReport, *, facts: Sequence[tuple[str, str]
     """
     names = [one.name for one in report.candidates]
     known = [
-        ("images", f"{len(report.names):,} that all have" + (f", {report.left_out:,} left out" if report.left_out else "")),
+        ("images", f"{report.counted} that all have" + (f", {report.left_out:,} left out" if report.left_out else "")),
         ("measured", f"on {report.measured}" if report.measured == "whole images" else "inside given boxes"),
         ("errors in % of", report.candidates[0].scores.normaliser),
-        ("intervals", "95 %, bootstrap over images, 2000 resamples"),
+        ("intervals", f"{100 * CONFIDENCE:g} %, bootstrap over images, {RESAMPLES} resamples"),
         ("test", "Wilcoxon signed-rank, two-sided; Holm's correction where there are several pairs"),
         *facts,
     ]
@@ -191,7 +216,7 @@ def verdict(report: ComparisonReport) -> str:
     """The result of the comparison, in a sentence or two."""
     best = min(report.candidates, key=lambda one: one.scores.nme)
     count = len(report.names)
-    images = "1 image" if count == 1 else f"{count:,} images"
+    images = report.counted
     best_of = f"On {images}, {best.name} has the smallest mean error, {best.scores.nme:.2f} %."
     if count < MIN_IMAGES:
         needed = f"that takes {MIN_IMAGES}, and {FEW_IMAGES} or more are better"
@@ -350,6 +375,8 @@ def _regions(report: ComparisonReport) -> list[Markup]:
         found = [report.by_region[one.name][region] for one in report.candidates]
         least = min((one.value for one in found if np.isfinite(one.value)), default=np.nan)
         rows.append([region, *(html.with_interval(*estimate_text("nme", one), strong=one.value == least) for one in found)])
+    if report.worst:
+        rows.append(["most often the worst landmark", *report.worst.values()])
     table = html.table(
         ["NME by region", *(one.name for one in report.candidates)], rows, label="Mean error by region", compact=True
     )

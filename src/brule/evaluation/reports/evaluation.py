@@ -11,13 +11,13 @@ import numpy as np
 from markupsafe import Markup
 
 from brule.arrays import Array
-from brule.evaluation.evaluate import Evaluation
 from brule.evaluation.intervals import Estimate, ced_band
 from brule.evaluation.measurement import COLUMNS, Measurement
 from brule.evaluation.reports import html
-from brule.evaluation.reports.files import METRICS_FILE, PAGE_FILE, PER_IMAGE_FILE, metrics_json, per_image_csv
+from brule.evaluation.reports.files import metrics_json, per_image_csv
 from brule.evaluation.reports.html import Tile
 from brule.evaluation.reports.rows import estimate_text, figure_rows, shown, signed
+from brule.evaluation.result import Evaluation
 from brule.files import write_text
 from brule.plots.svg import (
     ced_chart,
@@ -29,6 +29,7 @@ from brule.plots.svg import (
     risk_coverage_chart,
 )
 from brule.plots.svg.curves import ced_end
+from brule.tracking.run_files import METRICS, PAGE, PER_IMAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ class Shown:
 Crop = Callable[[int], "Shown | Array"]
 PICTURE_SIDE = 288  # pixels: a tile of the page on a screen with two pixels to the point
 _PICTURES_PER_GROUP = 6
+_WORST_LANDMARKS = 5
 _BAND_POINTS = 80
 
 
@@ -89,9 +91,9 @@ def write_evaluation(
         measured, title=title, summary=summary, crop=crop, facts=facts, commands=commands, course=course, files=True
     )  # fmt: skip
     content = {
-        METRICS_FILE: metrics_json({**measured.to_dict(), **details}),
-        PER_IMAGE_FILE: per_image_csv(measured),
-        PAGE_FILE: text,
+        METRICS: metrics_json({**measured.to_dict(), **details}),
+        PER_IMAGE: per_image_csv(measured),
+        PAGE: text,
     }
     for name, one in content.items():
         write_text(folder / name, one)
@@ -172,7 +174,7 @@ def _tiles(measured: Measurement) -> Markup:
             f"Constant prediction: the {first.floor_name} (floor)", f"{floor:.2f} %",
             f"inside the true box; the detector's error is {_ratio(mine.nme, floor)} of it",
         ),
-        Tile("Images", f"{mine.n:,}", f"errors in % of: {mine.normaliser}"),
+        Tile(*_counted(first), f"errors in % of: {mine.normaliser}"),
     ]  # fmt: skip
     if measured.whole is not None and measured.given is not None:
         inside = measured.given.scores
@@ -181,6 +183,12 @@ def _tiles(measured: Measurement) -> Markup:
     if known is not None and known.low > 0:
         items.insert(-1, Tile("Uncertainty and error, ρ", signed(known.value), _interval(known)))
     return html.tiles(items)
+
+
+def _counted(evaluation: Evaluation) -> tuple[str, str]:
+    """What was measured on: images, or objects where an image has several."""
+    objects, images = len(evaluation.names), evaluation.n_images
+    return ("Images", f"{images:,}") if objects == images else ("Objects", f"{objects:,} in {images:,} images")
 
 
 def _figures(measured: Measurement) -> Markup:
@@ -230,7 +238,7 @@ def _remarks(measured: Measurement) -> list[str]:
         found = measured.objects
         remarks.append(
             f"Of {found['objects']:.0f} objects, {100 * found['recall']:.1f} % are found (recall); of {found['answers']:.0f} "
-            f"answers that aren't flagged, {100 * found['precision']:.1f} % are objects (precision)."
+            f"predictions that aren't flagged, {100 * found['precision']:.1f} % are objects (precision)."
         )
     return remarks
 
@@ -248,7 +256,7 @@ def _ced(measured: Measurement) -> str:
 def _where(evaluation: Evaluation) -> Markup:
     values = [one.value for one in evaluation.by_landmark]
     owner = {i: name for name, indices in evaluation.regions.items() for i in indices}
-    names = [f"landmark {i + 1}" + (f", {owner[i]}" if i in owner else "") for i in range(len(values))]
+    names = [label + (f", {owner[i]}" if i in owner else "") for i, label in enumerate(evaluation.landmark_labels)]
     lengths, edges = evaluation.landmark_lengths, evaluation.edges
     drawn = landmark_map(evaluation.centre, values, lengths=lengths, names=names, edges=edges)
     floors = {name: one.value for name, one in evaluation.floor_by_region.items()}
@@ -262,11 +270,18 @@ def _where(evaluation: Evaluation) -> Markup:
     ]
     header = ["region (landmarks)", COLUMNS[evaluation.boxes], f"{evaluation.floor_name} (floor)"]
     table = html.table(header, rows, label="Mean error by region", compact=True)
+    worst = [
+        [evaluation.landmark_labels[i], html.with_interval(*estimate_text("nme", evaluation.by_landmark[i]), strong=True)]
+        for i in evaluation.worst_landmarks(_WORST_LANDMARKS)
+    ]
+    largest = html.table(
+        ["landmarks with the largest errors", COLUMNS[evaluation.boxes]], worst, label="Largest mean errors", compact=True
+    )
     return html.section(
         "Where it errs",
         html.side_by_side(
             html.chart(drawn, _MAP_CAPTION),
-            html.column(html.chart(region_chart(evaluation.by_region, floors=floors), _REGION_CAPTION), table),
+            html.column(html.chart(region_chart(evaluation.by_region, floors=floors), _REGION_CAPTION), table, largest),
         ),
     )
 
@@ -288,7 +303,7 @@ def _confidence(evaluation: Evaluation) -> Markup:
             *([html.chart(scatter, _SPREAD_CAPTION)] if scatter else []),
             html.chart(risk_coverage_chart(curve.coverage, curve.risk, curve.oracle), _RISK_CAPTION),
         ),
-        lead="The uncertainty is the detector's own rating of its answers. Spearman's rank correlation ρ of uncertainty "
+        lead="The uncertainty is the detector's own rating of its predictions. Spearman's rank correlation ρ of uncertainty "
         f"and error is {signed(known.value)} ({_interval(known)}): 1 orders the images perfectly by error, 0 not at all.",
     )
 
@@ -301,7 +316,7 @@ def _pictures(evaluation: Evaluation, crop: Crop, pictures: Sequence[tuple[Any, 
         "Pictures",
         html.gallery(groups),
         *(html.wide_picture(*one) for one in pictures),
-        lead="Dots are predictions, coloured by index: a colour means the same place everywhere. White crosses are the truth.",
+        lead="Dots are predictions; a colour means the same landmark everywhere. White crosses are the truth.",
     )
 
 
@@ -309,8 +324,10 @@ def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
     name, error = Path(evaluation.names[i]).name, float(evaluation.errors[i])
     worst = int(np.nanargmax(evaluation.landmark_errors[i]))
     gone = evaluation.per_image.missed is not None and bool(evaluation.per_image.missed[i])
-    last = "nothing found" if gone else f"worst: landmark {worst + 1}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"
-    lines = [f"{error:.2f} %", name, last]
+    last = f"worst: {evaluation.landmark_labels[worst]}, {evaluation.landmark_errors[i, worst]:.1f}\u00a0%"
+    number = evaluation.object_numbers[i]
+    several = evaluation.names.count(evaluation.names[i]) > 1
+    lines = [f"{error:.2f} %", f"{name}, object {number}" if several else name, "nothing found" if gone else last]
     part = crop(i)
     shown = part if isinstance(part, Shown) else Shown(part)
     return html.picture(
@@ -326,7 +343,7 @@ def _picture(evaluation: Evaluation, crop: Crop, i: int) -> Markup:
 def _facts(evaluation: Evaluation, facts: Sequence[tuple[str, str]], files: bool) -> Markup:
     missing = int(np.isnan(evaluation.truth).any(axis=2).sum())
     known = [*facts, ("missing in the truth", f"{missing} landmarks, left out of all means" if missing else "nothing")]
-    tail = [html.files_beside(METRICS_FILE, PER_IMAGE_FILE)] if files else []
+    tail = [html.files_beside(METRICS, PER_IMAGE)] if files else []
     return html.section("How this was measured", html.facts(known), *tail)
 
 
@@ -354,7 +371,7 @@ _COURSE_CAPTION = (
 )
 _MAP_CAPTION = (
     "Each landmark of the barycenter in the colour of its mean error; the disc about it is as large as that error, true to "
-    "scale. Point at a landmark for its number."
+    "scale. Point at a landmark for its name, or its number (counted from 1)."
 )
 _REGION_CAPTION = "The mean over the landmarks of a region, then over the images."
 _SPREAD_CAPTION = "The mean spread of an image's landmarks against its error. A useful spread rises with the error."

@@ -14,14 +14,14 @@ import numpy as np
 
 from brule.arrays import Array
 from brule.errors import DataError
-from brule.evaluation.evaluate import Boxes, Evaluation
 from brule.evaluation.measurement import Measurement
 from brule.evaluation.metrics import region_errors
+from brule.evaluation.result import Boxes, Evaluation
 from brule.evaluation.scores import ImageErrors
 from brule.files import read_json
 from brule.tables import csv_rows, csv_text
+from brule.tracking.run_files import METRICS, PER_IMAGE
 
-METRICS_FILE, PER_IMAGE_FILE, PAGE_FILE = "metrics.json", "per_image.csv", "index.html"
 _NEEDED = ("image", "nme", "w1", "floor_nme", "floor_w1")
 
 
@@ -38,6 +38,7 @@ class StoredEvaluation:
         run: what was evaluated, as it was called.
         boxes: whether the errors were measured on whole images or inside given boxes.
         given: ``(B,)``: the NME inside given boxes, where both were measured.
+        worst: what the landmark with the largest error of each object is called; empty if that isn't known.
     """
 
     names: list[str]
@@ -48,6 +49,7 @@ class StoredEvaluation:
     run: str
     boxes: Boxes = "given"
     given: Array | None = None
+    worst: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, found: Evaluation | Measurement, run: str) -> StoredEvaluation:
@@ -56,8 +58,10 @@ class StoredEvaluation:
         first = measured.first
         regions = region_errors(first.landmark_errors, first.regions)
         given = measured.given.errors if measured.whole and measured.given else None
+        worst = tuple(first.landmark_labels[i] for i in np.nanargmax(first.landmark_errors, axis=1))
         return cls(
-            first.names, first.per_image, first.floor, regions, first.scores.normaliser, run, boxes=first.boxes, given=given
+            names=first.names, errors=first.per_image, floor=first.floor, regions=regions,
+            normaliser=first.scores.normaliser, run=run, boxes=first.boxes, given=given, worst=worst,
         )  # fmt: skip
 
     def only(self, rows: Sequence[int]) -> StoredEvaluation:
@@ -70,6 +74,7 @@ class StoredEvaluation:
             floor=self.floor.some(chosen),
             regions={name: values[chosen] for name, values in self.regions.items()},
             given=None if self.given is None else self.given[chosen],
+            worst=tuple(self.worst[i] for i in chosen) if self.worst else (),
         )
 
 
@@ -79,14 +84,15 @@ def metrics_json(content: Mapping[str, Any]) -> str:
 
 
 def per_image_csv(found: Evaluation | Measurement) -> str:
-    """A row for each image: errors in percent of the normalising distance, spreads in percent of the crop's side.
+    """A row for each object: errors in percent of the normalising distance, spreads in percent of the crop's side.
 
     Columns: ``image`` (path), ``nme``, ``nme_px``, ``nme_mm`` (where images have a scale), ``w1`` (on whole images where that
     was measured), ``missed`` (1 where nothing was found), ``given_nme`` and ``given_w1`` (inside given boxes, where both were
     measured), ``floor_nme`` and ``floor_w1`` (of the constant prediction), ``mean_spread`` and ``max_spread`` (empty without
-    spreads), ``uncertainty``, ``worst_landmark`` (0-based), ``worst_landmark_error``, ``missing`` (how many landmarks the truth
-    lacks), ``distance_px`` (what errors are divided by, in pixels of the image), and ``nme_REGION`` for every region (empty
-    where all of it is missing).
+    spreads), ``uncertainty``, ``worst_landmark`` (its index, counted from 0), ``worst_landmark_error``, ``missing`` (how many
+    landmarks the truth lacks), ``distance_px`` (what errors are divided by, in pixels of the image), ``nme_REGION`` for every
+    region (empty where all of it is missing), ``object`` (its number in the image, counted from 1) and ``worst_landmark_name``
+    (without names ``landmark 1``, …, counted from 1 as on the page).
     """
     measured = Measurement.of(found)
     first, landmark, spread = measured.first, measured.first.landmark_errors, measured.first.spread
@@ -114,6 +120,7 @@ def per_image_csv(found: Evaluation | Measurement) -> str:
         "distance_px": _decimals(first.distance * first.sides),
     }
     columns |= {f"nme_{name}": _decimals(v) for name, v in region_errors(landmark, first.regions).items()}
+    columns |= {"object": first.object_numbers, "worst_landmark_name": [first.landmark_labels[i] for i in worst]}
     return columns_text(columns)
 
 
@@ -129,8 +136,8 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
         DataError: one of them is missing, damaged, or of another program.
     """
     folder = Path(directory)
-    figures = _read_metrics(folder / METRICS_FILE)
-    path = folder / PER_IMAGE_FILE
+    figures = _read_metrics(folder / METRICS)
+    path = folder / PER_IMAGE
     try:
         with path.open(encoding="utf-8", newline="") as file:
             found = [row for row in csv_rows(file) if row]
@@ -150,14 +157,15 @@ def read_evaluation(directory: Path | str) -> StoredEvaluation:
         if str(key).startswith("nme_") and key not in ("nme_px", "nme_mm")
     }
     return StoredEvaluation(
-        [row["image"] for row in rows],
-        ImageErrors(columns["nme"], columns["w1"], columns["nme"] * pixels, missed, mm),
-        ImageErrors(columns["floor_nme"], columns["floor_w1"], columns["floor_nme"] * pixels),
-        regions,
-        str(figures["normaliser"]),
-        str(figures.get("run", folder)),
+        names=[row["image"] for row in rows],
+        errors=ImageErrors(nme=columns["nme"], w1=columns["w1"], px=columns["nme"] * pixels, missed=missed, mm=mm),
+        floor=ImageErrors(nme=columns["floor_nme"], w1=columns["floor_w1"], px=columns["floor_nme"] * pixels),
+        regions=regions,
+        normaliser=str(figures["normaliser"]),
+        run=str(figures.get("run", folder)),
         boxes="none" if figures.get("boxes") == "none" else "given",
         given=known.get("given_nme"),
+        worst=tuple(row.get("worst_landmark_name") or "" for row in rows) if "worst_landmark_name" in rows[0] else (),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from brule.evaluation.evaluate import Evaluation
 from brule.evaluation.intervals import Estimate
 from brule.evaluation.measurement import Measurement
+from brule.evaluation.result import Evaluation
 from brule.evaluation.scores import Scores
 
 LABELS = {
@@ -14,7 +14,7 @@ LABELS = {
     "median_nme": "median error",
     "nme_px": "mean error in pixels",
     "nme_mm": "mean error in millimetres",
-    "found": "found (better than the floor)",
+    "found": "found (better than floor)",
     "w1": "W₁, in any order",
     "auc_8": "AUC at 8 %",
     "fr_8": "failures above 8 %",

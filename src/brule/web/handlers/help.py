@@ -1,4 +1,4 @@
-"""What helps while annotating: guesses, hints, curves, the mean shape, one landmark through all images."""
+"""What helps while annotating: guesses, hints, the mean shape, one landmark through all images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from brule.annotating.marks import Marks
 from brule.annotating.symmetry import project_pairs
-from brule.geometry import evenly_spaced
-from brule.web.bodies import CurveBody, PointsBody, finite, marks_of
+from brule.web.bodies import PointsBody, finite, marks_of
 from brule.web.calls import Call
 from brule.web.errors import Refused
 
@@ -49,13 +48,6 @@ def hint(call: Call) -> dict[str, Any]:
             for one in found
         ]
     }
-
-
-def curve(call: Call) -> dict[str, Any]:
-    """``POST /api/curve``."""
-    body = call.body(CurveBody)
-    points = evenly_spaced(body.points, body.n, closed=body.closed)
-    return {"points": [[round(x, 3), round(y, 3)] for x, y in points.tolist()]}
 
 
 def shape(call: Call) -> dict[str, Any]:

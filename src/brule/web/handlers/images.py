@@ -11,8 +11,8 @@ from starlette.responses import Response
 from brule.annotating.marks import STATUSES, Mark, Marks
 from brule.annotating.predictions import Predictions
 from brule.annotating.records import Conflict, Record
-from brule.annotating.renaming import names_of, new_names
 from brule.annotating.summaries import LAYERS
+from brule.data.renaming import names_of, new_names
 from brule.web.bodies import ChangeBody, VersionBody, finite, marks_of
 from brule.web.calls import Call
 from brule.web.errors import Refused

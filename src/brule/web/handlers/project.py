@@ -42,6 +42,7 @@ def described(page: Page) -> dict[str, Any]:
         "name": settings.name,
         "folder": str(project.folder),
         "images": _shown_folders(project),
+        "folders": _folders(project),
         "problems": missing_notes(project),
         "n_images": len(project.entries),
         "empty": not project.entries,
@@ -72,6 +73,15 @@ def _shown_folders(project: Project) -> list[str]:
     gone, lost = set(missing_folders(project)), kept_without_images(project)
     why = f" (isn't there; {lost} without images)" if lost else " (isn't there)"
     return [path + why if path in gone else path for path in (str(folder.path) for folder in project.settings.folders)]
+
+
+def _folders(project: Project) -> list[dict[str, Any]]:
+    """The folders of images, and which of them can't be found."""
+    return [{"id": one.id, "path": _text(one.path), "missing": not one.path.is_dir()} for one in project.settings.folders]
+
+
+def _text(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def template_json(page: Page) -> dict[str, Any]:

@@ -16,6 +16,14 @@ RunName = Annotated[str, StringConstraints(max_length=40, pattern=r"^round-[0-9]
 Preset = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z0-9_-]+$")]
 
 
+PRESETS = {
+    "cpu": "The best error on two CPU cores in about 20 minutes.",
+    "gpu": "For a modern GPU and up to an hour: twice the resolution, larger batches, more steps.",
+    "paper": "The paper's method at its full size: made for a GPU and for long runs.",
+    "paper-small": "The paper's method with small networks, at 64 px: made for two CPU cores.",
+}
+
+
 class TrainBody(Strict):
     """How to train."""
 
@@ -52,6 +60,11 @@ def stop(call: Call) -> dict[str, Any]:
 def resume(call: Call) -> dict[str, Any]:
     """``POST /api/train/resume``."""
     return call.page.training.resume()
+
+
+def presets(_: Call) -> dict[str, Any]:
+    """``GET /api/train/presets``: the presets, the usual one first, each with a sentence about it."""
+    return {"presets": [{"name": name, "text": text} for name, text in PRESETS.items()]}
 
 
 def preview(call: Call) -> Response:

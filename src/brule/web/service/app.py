@@ -114,7 +114,7 @@ class Service:
         return {
             "landmarks": found.points.shape[1],
             "names": None if found.names is None else list(found.names),
-            "images": _image_answers(uploads, images, found),
+            "images": _image_results(uploads, images, found),
         }
 
     async def health(self, _: Request) -> Response:
@@ -179,19 +179,19 @@ def _with_headers(handler: Callable[[Request, Exception], Awaitable[Response]]) 
     return handled
 
 
-def _image_answers(uploads: Sequence[Upload], images: Sequence[Image.Image], found: Landmarks) -> list[dict[str, Any]]:
+def _image_results(uploads: Sequence[Upload], images: Sequence[Image.Image], found: Landmarks) -> list[dict[str, Any]]:
     return [
         {
             "name": upload.name,
             "width": image.width,
             "height": image.height,
-            "objects": [_object_answer(one) for one in found.of(number)],
+            "objects": [_object_result(one) for one in found.of(number)],
         }
         for number, (upload, image) in enumerate(zip(uploads, images, strict=True))
     ]
 
 
-def _object_answer(one: ObjectLandmarks) -> dict[str, Any]:
+def _object_result(one: ObjectLandmarks) -> dict[str, Any]:
     return {
         "points": [[round(x, _PLACES), round(y, _PLACES)] for x, y in one.points.tolist()] if one.found else None,
         "spread": [round(value, _PLACES) for value in one.spread.tolist()] if one.found else None,

@@ -15,7 +15,7 @@ class Metrics:
         self.requests = Counter("brule_requests", "Requests for landmarks by status code", ["code"], registry=registry)
         self.images = Counter("brule_images", "Images predicted", registry=registry)
         self.objects = Counter("brule_objects", "Objects found", registry=registry)
-        self.flagged = Counter("brule_flagged", "Answers flagged as probably wrong", registry=registry)
+        self.flagged = Counter("brule_flagged", "Predictions flagged as probably wrong", registry=registry)
         self.waiting = Gauge("brule_requests_waiting", "Requests that wait or are computed", registry=registry)
         self.seconds = Histogram(
             "brule_request_seconds", "Seconds from a request's head to its answer", registry=registry, buckets=SECONDS

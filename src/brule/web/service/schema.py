@@ -20,7 +20,7 @@ class ImageBody(_Strict):
     """An image in a JSON request."""
 
     data: str = Field(description="the content of an image file, base64")
-    name: str | None = Field(None, max_length=200, description="is repeated in the answer")
+    name: str | None = Field(None, max_length=200, description="is repeated in the response")
     box: Box | None = Field(None, description="the object's box; without it the detector finds the object")
 
 
@@ -30,35 +30,35 @@ class PredictBody(_Strict):
     images: list[ImageBody]
 
 
-class ObjectAnswer(BaseModel):
+class ObjectResult(BaseModel):
     """One object; coordinates are pixels of the upright image, the centre of the first pixel at (0, 0)."""
 
     points: list[tuple[float, float]] | None = Field(description="one pair (x, y) per landmark; null if nothing was found")
     spread: list[float] | None = Field(description="how far off each landmark may be, pixels")
     score: float | None = Field(description="how sure the detector is, 0 to 1")
-    flagged: bool = Field(description="the answer is probably wrong, or there is no object")
+    flagged: bool = Field(description="the prediction is probably wrong, or there is no object")
     box: Box | None = Field(description="where the landmarks were found")
     angle: float | None = Field(description="degrees by which the object is turned, clockwise")
 
 
-class ImageAnswer(BaseModel):
+class ImageResult(BaseModel):
     """The objects of one image, the surest first."""
 
     name: str
     width: int
     height: int
-    objects: list[ObjectAnswer]
+    objects: list[ObjectResult]
 
 
-class PredictAnswer(BaseModel):
-    """The answer to a request: one entry per image, in its order."""
+class PredictResponse(BaseModel):
+    """The response to a request: one entry per image, in its order."""
 
     landmarks: int = Field(description="number of landmarks of an object")
     names: list[str] | None = Field(description="their names, where the detector knows them")
-    images: list[ImageAnswer]
+    images: list[ImageResult]
 
 
-class ErrorAnswer(BaseModel):
+class ErrorResponse(BaseModel):
     """Why a request was refused."""
 
     error: dict[str, str] = Field(description="`code` for programs, `message` for people")
@@ -82,7 +82,7 @@ def openapi(limits: Limits, *, token: bool) -> dict[str, Any]:
         limits: are part of it.
         token: whether requests need one.
     """
-    models = (PredictBody, ImageBody, PredictAnswer, ImageAnswer, ObjectAnswer, ErrorAnswer)
+    models = (PredictBody, ImageBody, PredictResponse, ImageResult, ObjectResult, ErrorResponse)
     schemas = {model.__name__: model.model_json_schema(ref_template="#/components/schemas/{model}") for model in models}
     for schema in schemas.values():
         schema.pop("$defs", None)
@@ -127,8 +127,8 @@ def _predict(limits: Limits) -> dict[str, Any]:
             },
         },
         "responses": {
-            "200": _json("PredictAnswer", "one entry per image"),
-            **{code: _json("ErrorAnswer", why) for code, why in _REFUSALS.items()},
+            "200": _json("PredictResponse", "one entry per image"),
+            **{code: _json("ErrorResponse", why) for code, why in _REFUSALS.items()},
         },
     }
 

@@ -3,6 +3,7 @@
 import { button, fill, h, isTyping } from "./lib/dom.js";
 import { HELD, bindingFor } from "./core/keymap.js";
 import { chooseVersion, showKeys } from "./panels/dialogs.js";
+import { notice } from "./panels/notice.js";
 import { toasts } from "./panels/toast.js";
 import { topbar } from "./panels/topbar.js";
 import { AnnotatePage } from "./pages/annotate.js";
@@ -12,6 +13,7 @@ import { RedrawPage } from "./pages/redraw.js";
 import { ReviewPage } from "./pages/review.js";
 import { SetupPage } from "./pages/setup.js";
 import { TrainPage } from "./pages/train.js";
+import { sentence } from "./lib/format.js";
 import { Signal } from "./lib/signal.js";
 import { App } from "./state/app.js";
 import { forgetEditors } from "./state/editors.js";
@@ -88,7 +90,8 @@ function released(event) {
 /** @param {unknown} error */
 function broken(error) {
   const unauthorized = /** @type {{code?: string}} */ (error).code === "unauthorized";
-  const text = unauthorized ? "Open the address printed in the terminal again: it holds the key to this page." : error instanceof Error ? error.message : String(error);
+  const message = sentence(error instanceof Error ? error.message : String(error));
+  const text = unauthorized ? "Open the address printed in the terminal again: it holds the key to this page." : message;
   fill(document.body, h("main", { class: "page broken" }, h("h1", {}, "This page can't be shown"), h("p", {}, text), button("Try again", () => location.reload(), { class: "primary" })));
 }
 
@@ -124,7 +127,7 @@ try {
   await app.start();
   const announcer = h("div", { id: "announcer", class: "visually-hidden", "aria-live": "polite" });
   fill(document.body, h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => (event.preventDefault(), main.querySelector("canvas")?.focus()) }, "Skip to the image"),
-    topbar(app, { showKeys, showConflict, current }), main, toasts(app), announcer);
+    topbar(app, { showKeys, showConflict, current }), notice(app), main, toasts(app), announcer);
   watchLandmarks();
   addEventListener("hashchange", route);
   addEventListener("keydown", pressed);

@@ -98,3 +98,85 @@ export function evenlySpaced(line, n, closed = false) {
   const steps = closed ? n : Math.max(1, n - 1);
   return pointsAlong(path, Array.from({ length: n }, (_, i) => (total * i) / steps));
 }
+
+/** @typedef {{k: number, place: XY}} Anchor a point of a contour that is known: which one, and where */
+
+/**
+ * Places for the points of a contour along a drawn line. Anchors stay where they are; the others are evenly spaced between
+ * them. A closed line may have been drawn from any place. The line runs as it was drawn, unless the order of the anchors shows
+ * that this is backwards: three of a closed one, two of an open one, or one at its end.
+ * @param {XY[]} line two corners or more
+ * @param {number} n
+ * @param {boolean} closed
+ * @param {Anchor[]} anchors in rising order
+ * @returns {XY[]} those of anchors are their own
+ */
+export function spacedBetween(line, n, closed, anchors) {
+  if (!anchors.length) return evenlySpaced(line, n, closed);
+  const ways = [line, [...line].reverse()].map((own) => wayBetween(own, n, closed, anchors));
+  const { path, total, known } = ways[0].wrong <= ways[1].wrong ? ways[0] : ways[1];
+  const ends = closed ? [[known[0][0] + n, total]] : [...(known[known.length - 1][0] < n - 1 ? [[n - 1, total]] : [])];
+  const stops = [...(closed || known[0][0] === 0 ? [] : [[0, 0]]), ...known, ...ends];
+  /** @type {XY[]} */
+  const places = Array.from({ length: n }, () => [NaN, NaN]);
+  stops.slice(0, -1).forEach(([k, way], j) => {
+    const [next, end] = stops[j + 1];
+    const between = Array.from({ length: next - k }, (_, i) => way + ((end - way) * i) / (next - k));
+    pointsAlong(path, between).forEach((place, i) => (places[(k + i) % n] = place));
+  });
+  if (!closed) places[n - 1] = path[path.length - 1];
+  for (const { k, place } of anchors) places[k] = place;
+  return places;
+}
+
+/**
+ * Where along a line anchors are, and how many are out of order.
+ * @param {XY[]} line
+ * @param {number} n
+ * @param {boolean} closed
+ * @param {Anchor[]} anchors
+ * @returns {{path: XY[], total: number, known: [number, number][], wrong: number}} `known`: number and way of each, both rising
+ */
+function wayBetween(line, n, closed, anchors) {
+  const path = closed ? startingAt([...line, line[0]], anchors[0].place) : line;
+  const total = lengths(path)[path.length - 1];
+  const ways = anchors.map(({ place }, j) => (closed && j === 0 ? 0 : wayTo(path, place)));
+  let wrong = ways.filter((way, j) => j > 0 && way < ways[j - 1]).length;
+  if (!closed && anchors[0].k === 0 && ways[0] > total / 2) wrong += 1;
+  if (!closed && anchors[anchors.length - 1].k === n - 1 && ways[ways.length - 1] < total / 2) wrong += 1;
+  const known = anchors.map(({ k }, j) => /** @type {[number, number]} */ ([k, Math.max(...ways.slice(0, j + 1))]));
+  return { path, total, known, wrong };
+}
+
+/**
+ * The way along a line to its place that is nearest to a point.
+ * @param {XY[]} line
+ * @param {XY} place
+ */
+function wayTo(line, [x, y]) {
+  const along = lengths(line);
+  let [best, distance] = [0, Infinity];
+  for (let i = 1; i < line.length; i++) {
+    const [[ax, ay], [bx, by]] = [line[i - 1], line[i]];
+    const squared = (bx - ax) ** 2 + (by - ay) ** 2;
+    const t = squared > 0 ? Math.min(1, Math.max(0, ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / squared)) : 0;
+    const apart = Math.hypot(ax + t * (bx - ax) - x, ay + t * (by - ay) - y);
+    if (apart < distance) [best, distance] = [along[i - 1] + t * Math.sqrt(squared), apart];
+  }
+  return best;
+}
+
+/**
+ * A closed line (its first corner at the end again) that starts where it is nearest to a point.
+ * @param {XY[]} ring
+ * @param {XY} place
+ * @returns {XY[]}
+ */
+function startingAt(ring, place) {
+  const way = wayTo(ring, place);
+  const along = lengths(ring);
+  const [start] = pointsAlong(ring, [way]);
+  const after = ring.filter((_, i) => along[i] > way);
+  const before = ring.filter((_, i) => i > 0 && along[i] <= way);
+  return [start, ...after, ...before, start];
+}

@@ -60,6 +60,19 @@ export function setPoint(shape, i, [x, y, state]) {
 }
 
 /**
+ * Let landmarks change places, with their states.
+ * @param {Shape} shape changed in place
+ * @param {[number, number][]} pairs
+ */
+export function swapPoints(shape, pairs) {
+  for (const [a, b] of pairs) {
+    const [first, second] = [pointAt(shape, a), pointAt(shape, b)];
+    setPoint(shape, a, second);
+    setPoint(shape, b, first);
+  }
+}
+
+/**
  * Whether a landmark has a position, set or suggested.
  * @param {Shape} shape
  * @param {number} i

@@ -89,6 +89,16 @@ export function field(text, control, hint) {
 }
 
 /**
+ * The name of an image. Where it is too long, its beginning is left out: names of one series differ at their end.
+ * @param {"span" | "div" | "h2"} tag
+ * @param {string} name
+ * @param {string} [look] of the style sheet, besides that of names
+ */
+export function imageName(tag, name, look = "") {
+  return h(tag, { class: `file-name ${look}`, title: name }, h("bdi", {}, name));
+}
+
+/**
  * Whether a key press belongs to a text field and not to the page.
  * @param {EventTarget | null} target
  */

@@ -1,4 +1,4 @@
-/** Numbers and times as a person reads them, and words as a shell does. */
+/** Numbers, times and messages as a person reads them, and words as a shell does. */
 
 /**
  * @param {number} count
@@ -39,4 +39,28 @@ export function duration(seconds) {
  */
 export function shellWord(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
+}
+
+const CODE = /[\\/=_<>`@]|[^.]\.[^.\s]|^-/; // within a word: a path, a file's name, a setting, an option
+
+/**
+ * A message as a sentence: a capital first letter and a full stop. Code and the names of files stay as they are.
+ * @param {string} text such as "photos/a.png: not an image"
+ */
+export function sentence(text) {
+  const whole = text.trim();
+  const words = whole.split(/\s+/);
+  const [first, last] = [words[0], words[words.length - 1]];
+  const plain = /^\p{Ll}[\p{L}'’-]*[,;?!]?$/u.test(first) && !CODE.test(first) && !isName(whole);
+  const begun = plain ? first[0].toUpperCase() + whole.slice(1) : whole;
+  return /[\p{L}\p{N})\]"'”’%]$/u.test(last) && !CODE.test(last) ? `${begun}.` : begun;
+}
+
+/**
+ * Whether a message begins with the name of a file that has spaces, as in "my photo.png: not an image".
+ * @param {string} text
+ */
+function isName(text) {
+  const [lead] = text.split(": ");
+  return lead !== text && CODE.test(lead) && !/(^| )(an?|the|no|not|of|in|to|is|are|can't|couldn't|expected)( |$)/i.test(lead);
 }

@@ -27,7 +27,7 @@ export class ApiError extends Error {
 
 /** What a server that can do less leaves out. */
 const NOTHING_YET = {
-  formats: [], runs: [], outlines: [], scale: null, measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
+  formats: [], runs: [], outlines: [], folders: [], scale: null, measurements: { distances: [], angles: [] }, choice: { ready: false, ids: [] },
   can: { add_folders: false, start_from: false, redraw: false },
   guess: { ready: false, source: null, trained_on: 0, held_out: null },
   train: { state: "idle", run: null, share: null, seconds: 0, seconds_left: null, iteration: 0, curve: {}, term_labels: {}, preview: null, message: null, command: "" },
@@ -116,6 +116,25 @@ export class Api {
    */
   addFolders(paths) {
     return this.json("POST", "/api/project/folders", { paths });
+  }
+
+  /**
+   * @param {string} id
+   * @param {boolean} check only ask what would be removed
+   * @returns {Promise<{n_images: number, annotated: number, accepted: number}>}
+   */
+  removeFolder(id, check) {
+    return this.json("POST", `/api/project/folders/${encodeURIComponent(id)}/remove`, { check });
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} path where the folder is now
+   * @param {boolean} check only ask how well it fits
+   * @returns {Promise<{n_images: number, annotated: number, matching: number, lacking: string[], n_lacking: number}>}
+   */
+  locateFolder(id, path, check) {
+    return this.json("POST", `/api/project/folders/${encodeURIComponent(id)}/locate`, { path, check });
   }
 
   /**

@@ -5,6 +5,7 @@
  * is away or its disk is full, it is sent again and again. If somebody else has changed the same image, a person decides.
  */
 
+import { sentence } from "../lib/format.js";
 import { Signal } from "../lib/signal.js";
 import { sameWire } from "../core/wire.js";
 
@@ -40,7 +41,7 @@ export class Saver {
     this.saved = new Signal(/** @type {ImageRecord | null} */ (null));
     this.conflict = new Signal(/** @type {Conflict | null} */ (null));
     this.adopted = new Signal(/** @type {Change[]} */ ([]));
-    this.refused = new Signal(/** @type {{change: Change, message: string} | null} */ (null));
+    this.refused = new Signal(/** @type {{change: Change, message: string, error: Error} | null} */ (null));
     this.busy = false;
     this.failures = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -167,11 +168,11 @@ export class Saver {
       this.queue = this.queue.filter((waiting) => keyOf(waiting) !== keyOf(change));
       this.versions.delete(keyOf(change));
       this.kept();
-      this.refused.value = { change, message: error.message };
+      this.refused.value = { change, message: error.message, error };
       this.pump();
     } else {
       const delay = RETRY_MS[Math.min(this.failures++, RETRY_MS.length - 1)];
-      this.say("waiting", `Not saved yet: ${error.message} Your changes are kept in this browser.`);
+      this.say("waiting", `Not saved yet: ${sentence(error.message)} Your changes are kept in this browser.`);
       this.pump(delay);
     }
   }

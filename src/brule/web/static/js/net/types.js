@@ -12,7 +12,9 @@
  *
  * @typedef {{state: "idle" | "running" | "stopping" | "stopped" | "finished" | "failed", run: string | null, share: number | null,
  *   seconds: number, seconds_left: number | null, iteration: number, curve: {[term: string]: XY[]},
- *   term_labels: {[term: string]: string}, preview: string | null, message: string | null, command: string}} Training
+ *   term_labels: {[term: string]: string}, preview: string | null, message: string | null, command: string,
+ *   stage?: string | null, can_resume?: boolean}} Training
+ *   `stage`: what is done besides the steps, in words; `can_resume`: whether there is a checkpoint to continue from
  * @typedef {{state: "idle" | "running" | "finished" | "failed", done: number, total: number, message: string | null}} Predicting
  * @typedef {{ready: boolean, source: "mean" | "model" | "detector" | null, trained_on: number,
  *   held_out: {mean: number | null, model: number | null, detector: number | null} | null}} Guessing
@@ -23,12 +25,13 @@
  * @typedef {{label: string, n_images: number, closed: boolean}} OutlineLabel
  * @typedef {{name: string, title: string, one_image: boolean, loses: string[]}} ExportFormat
  *
- * @typedef {{name: string, folder: string, images: string[], n_images: number, empty: boolean,
+ * @typedef {{id: string, path: string, missing: boolean}} Folder
+ * @typedef {{name: string, folder: string, images: string[], folders: Folder[], n_images: number, empty: boolean,
  *   counts: {[status in Status]: number}, template: Template, annotator: string | null, annotators: string[],
  *   scale: number | null, formats: ExportFormat[], train: Training, guess: Guessing, choice: {ready: boolean, ids: string[]}, runs: Run[],
  *   can: {add_folders: boolean, start_from: boolean, redraw: boolean}, measurements: Measurements, landmarks: number,
- *   outlines: OutlineLabel[]}} Project
- *   `landmarks` is the version of the landmarks' names, number and order
+ *   outlines: OutlineLabel[], problems?: string[]}} Project
+ *   `landmarks` is the version of the landmarks' names, number and order; `problems`: what isn't there of the project's images
  *
  * @typedef {{id: string, name: string, status: Status, version: number, placed: number, uncertainty: number | null,
  *   expected_px: number | null, proposed: number | null, predicted: boolean, repeated: boolean}} Item

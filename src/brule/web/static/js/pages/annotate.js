@@ -10,7 +10,7 @@ import { viewUrl } from "../net/api.js";
 import { Editor } from "../state/editor.js";
 import { forgetEditor, keepEditor, keptEditor } from "../state/editors.js";
 import { emptyState } from "../panels/empty.js";
-import { ImageList } from "../panels/image_list.js";
+import { ImageList, firstImage } from "../panels/image_list.js";
 import { SidePanels } from "../panels/side.js";
 import { Toolbar, openText } from "../panels/toolbar.js";
 import { askScale } from "../panels/scale.js";
@@ -35,14 +35,14 @@ export class AnnotatePage {
     /** @type {Editor | null} */
     this.editor = null;
     this.numbers = new NumberEntry();
-    this.toolbar = new Toolbar((command) => void this.run(command));
+    this.images = new ImageList(app, (other) => this.go(other));
+    this.toolbar = new Toolbar((command) => void this.run(command), this.images.opener);
     this.stage = new AnnotationStage(app, () => this.editor, {
       curve: () => this.contour(),
       drawn: (contour, places) => this.editor?.setCurve(contour.points, places, contour.name),
       measured: (pixels) => this.editor && askScale(app, this.editor, pixels),
       toolChanged: () => this.refresh(),
     });
-    this.images = new ImageList(app, (other) => this.go(other));
     this.leaving = new AbortController();
     const until = this.leaving.signal;
     this.side = new SidePanels(app, (i) => this.choose(i), this.stage, { run: (command) => void this.run(command), until });
@@ -80,7 +80,7 @@ export class AnnotatePage {
    */
   async open(id) {
     const { app } = this;
-    const wanted = id || (await this.firstImage());
+    const wanted = id || (await firstImage(app));
     if (!wanted) return this.showEmpty();
     this.wanted = wanted;
     const record = await app.image(wanted, this.layer);
@@ -124,17 +124,6 @@ export class AnnotatePage {
 
   /** The page to return to once the image is decided; "" stays here. */
   back = "";
-
-  /** @returns {Promise<string | null>} */
-  async firstImage() {
-    const { api, project } = this.app;
-    const order = project.value.choice.ready ? "proposed" : "name";
-    for (const status of ["draft,new", ""]) {
-      const page = await this.app.attempt(api.images({ limit: 1, order, status }));
-      if (page?.items.length) return page.items[0].id;
-    }
-    return null;
-  }
 
   attachModel() {
     const model = this.app.model.value;
@@ -230,9 +219,9 @@ export class AnnotatePage {
     if (!record.layer) this.images.update(record, record.points.filter(Boolean).length);
   }
 
-  /** @param {{change: {image: string}, message: string}} refused */
-  refused({ change, message }) {
-    this.app.fail(new Error(message));
+  /** @param {{change: {image: string}, error: Error}} refused */
+  refused({ change, error }) {
+    this.app.fail(error);
     forgetEditor(change.image, this.layer);
     if (this.editor?.id === change.image) void this.open(change.image);
   }
@@ -316,7 +305,8 @@ export class AnnotatePage {
       "invert": () => this.toggle("invert", "Shown inverted", "Shown as it is"),
       "undo": () => this.undone(editor.undo(), "Undone", "There is nothing to undo."),
       "redo": () => this.undone(editor.redo(), "Redone", "There is nothing to redo."),
-      "leave": () => stage.escape(),
+      "images": () => this.images.toggle(),
+      "leave": () => this.images.close() || stage.escape(),
       "pan": () => stage.hold("pan", true),
       "loupe": () => stage.hold("loupe", true),
       "hide": () => stage.hold("hide", true),

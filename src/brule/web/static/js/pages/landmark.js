@@ -1,6 +1,6 @@
 /** One landmark through all annotated images, side by side: what is off stands out, a click corrects it. */
 
-import { button, h, isTyping } from "../lib/dom.js";
+import { button, h, imageName, isTyping } from "../lib/dom.js";
 import { plural } from "../lib/format.js";
 import { bindingFor, moveOf } from "../core/keymap.js";
 import { cropUrl } from "../net/api.js";
@@ -72,7 +72,8 @@ export class LandmarkPage {
     const image = placed && h("img", { src: cropUrl(item.id, { x: point.x, y: point.y, side: item.side, size: 2 * SIDE }), alt: "", draggable: false, loading: "lazy" });
     const what = placed ? [image, dot] : h("span", { class: "note" }, point ? "absent" : "not set");
     const element = h("div", { class: "crop-cell", role: "option", "aria-selected": "false", id: `crop-${k}`, "aria-label": item.name },
-      h("div", { class: "crop-view", onclick: (/** @type {MouseEvent} */ event) => void this.clicked(k, event) }, what), h("div", { class: "crop-name", title: item.name }, item.name));
+      h("div", { class: "crop-view", onclick: (/** @type {MouseEvent} */ event) => void this.clicked(k, event) }, what),
+      imageName("div", item.name, "crop-name"));
     this.cells.push({ item, element, dot, editor: null });
     this.grid.append(element);
   }

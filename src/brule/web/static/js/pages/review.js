@@ -1,6 +1,6 @@
 /** Reviewing predictions, the most uncertain first: accept, reject, correct. */
 
-import { announce, button, fill, h, isTyping } from "../lib/dom.js";
+import { announce, button, fill, h, imageName, isTyping } from "../lib/dom.js";
 import { within } from "../core/geometry.js";
 import { decimal, plural } from "../lib/format.js";
 import { viewUrl } from "../net/api.js";
@@ -42,7 +42,7 @@ export class ReviewPage {
       this.empty, this.body,
     );
     this.seen = new IntersectionObserver((entries) => this.inSight(entries), { rootMargin: "400px" });
-    app.saver.refused.onChange((refused) => refused && app.fail(new Error(refused.message)));
+    app.saver.refused.onChange((refused) => refused && app.fail(refused.error));
     app.news.onChange((news) => news?.topic === "predict" && this.predicting(news.data));
     app.news.onChange((news) => news?.topic === "image" && this.changed(news.data));
     app.saver.saved.onChange((record) => record && this.saved(record));
@@ -136,7 +136,7 @@ export class ReviewPage {
       "div",
       { class: "review-card", role: "option", id: `review-${item.id}`, "aria-selected": "false", "aria-label": `${item.name}, ${about}`, onclick: () => this.select(k), ondblclick: () => this.edit() },
       picture,
-      h("div", { class: "card-about" }, h("span", { class: "image-name", title: item.name }, h("bdi", {}, item.name)), h("span", { class: "note" }, about)),
+      h("div", { class: "card-about" }, imageName("span", item.name, "image-name"), h("span", { class: "note" }, about)),
     );
     const card = /** @type {Card} */ ({ item, element, picture, record: null, done: "" });
     this.cards.push(card);
@@ -207,7 +207,7 @@ export class ReviewPage {
     fill(
       this.large,
       this.picture(record, LARGE, 1024),
-      h("h2", { class: "image-title" }, record.name),
+      imageName("h2", record.name, "image-title"),
       expected !== null && h("p", {}, `Expected error: about ${decimal(expected)} px.`),
       worst.length > 0 && h("p", { class: "note" }, `Least certain: ${worst.map(({ px, i }) => `${names[i]}${about(px)}`).join(", ")}`),
       h("div", { class: "row decide" }, button("Accept", () => this.accept(), { class: "primary" }), button("Correct", () => this.edit()), button("Reject", () => this.reject()), this.undoButton),
@@ -330,7 +330,7 @@ export class ReviewPage {
   predicting({ state, done, total, message }) {
     const busy = state === "running";
     this.progress = busy ? `Predicting… ${done} of ${total}` : "";
-    if (state === "failed" && message) this.app.fail(new Error(message));
+    if (state === "failed" && message) this.app.fail(Object.assign(new Error(message), { request: "POST /api/predict" }));
     const ended = this.wasBusy && !busy;
     this.wasBusy = busy;
     if (ended && state === "finished") this.restart();

@@ -1,8 +1,10 @@
 /** Training: start, watch, stop, resume. It runs beside the page and survives it. */
 
 import { button, field, fill, h } from "../lib/dom.js";
-import { decimal, duration, plural } from "../lib/format.js";
+import { decimal, duration, plural, sentence } from "../lib/format.js";
 import { lineChart } from "../panels/chart.js";
+import { PresetChoice } from "../panels/preset_choice.js";
+import { canResume, stageOf, trainedShare } from "../panels/training_stage.js";
 
 /** @typedef {import("../state/app.js").App} App */
 /** @typedef {import("../net/types.js").Training} Training */
@@ -17,7 +19,8 @@ export class TrainPage {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
-    this.minutes = h("select", {}, [5, 10, 20, 40, 60, 120].map((value) => h("option", { value, selected: value === 20 }, value < 60 ? `${value} minutes` : plural(value / 60, "hour"))));
+    this.minutes = h("select", {}, [5, 10, 20, 40, 60, 120].map((value) => h("option", { value, selected: value === 20 }, value < 60 ? `${value} minutes` : plural(value / 60, "hour"))),
+      h("option", { value: "" }, "as long as it takes"));
     this.again = h("input", { type: "checkbox", checked: true });
     this.againRow = h("label", { class: "check" }, this.again, "Start from the last detector");
     this.advice = h("p");
@@ -27,10 +30,12 @@ export class TrainPage {
     this.preview = h("section", { class: "card" });
     this.rounds = h("section", { class: "card" });
     this.command = h("code");
-    this.preset = h("input", { type: "text", placeholder: "cpu", spellcheck: false });
+    this.preset = new PresetChoice(app);
+    this.preset.select.addEventListener("change", () => (this.minutes.value = this.preset.value ? "" : "20")); // each has its own time, or none
     this.set = h("textarea", { rows: 2, spellcheck: false, placeholder: "key=value, one per line" });
     this.timeRow = field("Train for", this.minutes);
-    this.settings = h("details", {}, h("summary", {}, "More settings"), field("Preset", this.preset), field("Settings, one per line, as in brule train --set", this.set));
+    this.settings = h("details", {}, h("summary", {}, "More settings"), this.preset.element,
+      field("Settings, one per line, as in brule train --set", this.set));
     this.commandRow = h("details", {}, h("summary", {}, "The same on the command line"), h("p", { class: "command" }, this.command));
     const settings = h("section", { class: "card" }, h("h2", {}, "A detector from your annotations"), this.advice, this.timeRow, this.againRow, this.controls,
       this.settings, this.commandRow);
@@ -83,13 +88,14 @@ export class TrainPage {
     const { api } = this.app;
     const running = train.state === "running" || train.state === "stopping";
     const start = () => this.act(api.train("", this.options()));
+    const resume = () => this.act(api.train("/resume"));
     const buttons = running
       ? [button("Stop", () => this.act(api.train("/stop")), { disabled: train.state === "stopping" })]
       : [
           button(train.state === "idle" ? "Start training" : "Train again", start, { class: "primary", disabled: accepted < MIN }),
-          (train.state === "stopped" || train.state === "failed") && train.run !== null && button("Resume", () => this.act(api.train("/resume"))),
+          canResume(train) && button("Resume", resume, { title: "Continue from the last checkpoint" }),
         ];
-    const key = `${train.state} ${accepted >= MIN} ${train.run}`;
+    const key = `${train.state} ${accepted >= MIN} ${train.run} ${canResume(train)}`;
     if (this.controls.dataset.key === key) return; // a button that is in focus stays
     this.controls.dataset.key = key;
     fill(this.controls, buttons);
@@ -99,9 +105,9 @@ export class TrainPage {
   options() {
     const set = this.set.value.split("\n").map((line) => line.trim()).filter(Boolean);
     return {
-      minutes: Number(this.minutes.value),
+      ...(this.minutes.value ? { minutes: Number(this.minutes.value) } : {}),
       ...(this.app.project.value.can.start_from ? { start_from: this.again.checked } : {}),
-      ...(this.preset.value.trim() ? { preset: this.preset.value.trim() } : {}),
+      ...(this.preset.value ? { preset: this.preset.value } : {}),
       ...(set.length ? { set } : {}),
     };
   }
@@ -115,14 +121,20 @@ export class TrainPage {
   /** @param {Training} train */
   showStatus(train) {
     const share = train.share ?? (train.state === "finished" ? 1 : 0);
+    const stage = stageOf(train);
+    const running = train.state === "running";
+    const known = running && train.iteration > 0 && !stage && train.seconds_left !== null;
+    const time = `${duration(train.seconds)}${running ? " so far" : ""}`;
+    const facts = [trainedShare(train), plural(train.iteration, "step"), time,
+      ...(known ? [`about ${duration(train.seconds_left)} left`] : [])];
     this.status.hidden = train.state === "idle";
     fill(
       this.status,
       h("h2", {}, STATES[train.state], train.run && ` · ${train.run}`),
       h("progress", { max: 1, value: share, "aria-label": "Progress of the training" }),
-      train.state === "running" && train.iteration === 0 && h("p", {}, "Preparing the images; the first step takes a moment."),
-      h("p", {}, `${Math.round(100 * share)} % · ${plural(train.iteration, "step")} · ${duration(train.seconds)}${train.state === "running" ? " so far" : ""}`, train.state === "running" && train.iteration > 0 && train.seconds_left !== null && ` · about ${duration(train.seconds_left)} left`),
-      train.message && h("p", { class: train.state === "failed" ? "error" : "note" }, train.message),
+      stage && h("p", { class: "stage-name" }, stage),
+      h("p", {}, facts.join(" · ")),
+      train.message && h("p", { class: train.state === "failed" ? "error" : "note" }, sentence(train.message)),
       train.state === "finished" && h("p", {}, h("a", { href: "#/review", class: "button primary" }, "Review the predictions")),
       train.state === "running" && h("p", { class: "note" }, "The training continues when you close this page. You can annotate in the meantime."),
     );

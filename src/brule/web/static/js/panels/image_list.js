@@ -1,6 +1,6 @@
 /** The list of images. Only the rows in sight exist, so that 20,000 images are as quick as ten. */
 
-import { fill, h } from "../lib/dom.js";
+import { button, fill, h, imageName } from "../lib/dom.js";
 import { viewUrl } from "../net/api.js";
 
 /** @typedef {import("../net/types.js").Item} Item */
@@ -30,9 +30,53 @@ export class ImageList {
     this.space = h("div", { class: "image-rows" });
     this.scroller = h("div", { class: "image-scroller", tabIndex: -1, onscroll: () => this.render() }, this.space);
     this.heading = h("div", { class: "image-count" });
-    this.element = h("section", { class: "image-list", "aria-label": "Images" }, h("div", { class: "image-filter" }, this.query, this.order, this.status), this.heading, this.scroller);
+    this.closing = button("×", () => this.close(),
+      { class: "icon-button close-images", title: "Close the list (Esc)", "aria-label": "Close the list of images" });
+    this.element = h(
+      "section",
+      { id: "images", class: "image-list", "aria-label": "Images" },
+      h("div", { class: "image-filter" }, this.closing, this.query, this.order, this.status), this.heading, this.scroller,
+    );
+    /** Shows the list in windows that have no room for it beside the image. */
+    this.opener = button("Images", () => this.toggle(),
+      { class: "show-images", title: "Choose an image (O)", "aria-expanded": "false", "aria-controls": "images" });
+    this.element.addEventListener("click", (event) => this.clicked(event));
+    this.element.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.render()).observe(this.scroller);
     void this.page(0);
+  }
+
+  /** Show the list, or hide it again; where it is always in sight, go to its search. */
+  toggle() {
+    if (!this.opener.offsetParent) return this.query.focus();
+    if (this.close()) return;
+    this.element.classList.add("open");
+    this.opener.setAttribute("aria-expanded", "true");
+    this.show(this.current);
+    this.closing.focus();
+  }
+
+  /** @returns {boolean} whether there was a list to close */
+  close() {
+    if (!this.element.classList.contains("open")) return false;
+    const within = this.element.contains(document.activeElement);
+    this.element.classList.remove("open");
+    this.opener.setAttribute("aria-expanded", "false");
+    if (within) this.opener.focus({ preventScroll: true });
+    return true;
+  }
+
+  /**
+   * A click on the shade beside the list, which is a part of it to the browser, closes it.
+   * @param {MouseEvent} event
+   */
+  clicked(event) {
+    if (event.target === this.element && event.clientX > this.element.getBoundingClientRect().right) this.close();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key === "Escape" && this.close()) event.stopPropagation();
   }
 
   /** Increases with every other filter or order. */
@@ -141,10 +185,10 @@ export class ImageList {
       "button",
       {
         type: "button", class: "image-row", style, "aria-current": item.id === this.current && "true",
-        title: item.name, onclick: () => this.open(item.id),
+        title: item.name, onclick: () => (this.close(), this.open(item.id)),
       },
       h("img", { src: viewUrl(item.id, 256), alt: "", loading: "lazy", decoding: "async", draggable: false }),
-      h("span", { class: "image-name" }, h("bdi", {}, item.name)),
+      imageName("span", item.name, "image-name"),
       h(
         "span",
         { class: "image-about" },
@@ -165,4 +209,18 @@ function select(options, label, onchange, value) {
   const element = h("select", { "aria-label": label, onchange }, Object.entries(options).map(([key, text]) => h("option", { value: key }, text)));
   element.value = value;
   return element;
+}
+
+/**
+ * The image to begin with: one that needs work, the proposed ones first; null if there is none.
+ * @param {App} app
+ * @returns {Promise<string | null>}
+ */
+export async function firstImage(app) {
+  const order = app.project.value.choice.ready ? "proposed" : "name";
+  for (const status of ["draft,new", ""]) {
+    const page = await app.attempt(app.api.images({ limit: 1, order, status }));
+    if (page?.items.length) return page.items[0].id;
+  }
+  return null;
 }

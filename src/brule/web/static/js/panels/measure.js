@@ -1,7 +1,7 @@
 /** Distances and angles of all annotated images. */
 
 import { button, fill, h } from "../lib/dom.js";
-import { decimal, plural } from "../lib/format.js";
+import { decimal, plural, sentence } from "../lib/format.js";
 
 /** @typedef {import("../net/types.js").Measurements} Measurements */
 /** @typedef {"distances" | "angles"} Kind */
@@ -81,7 +81,7 @@ export class MeasureCard {
       const { columns, rows, total } = await this.app.api.measure({ offset: this.offset, limit: PAGE });
       this.showTable(columns, rows, total);
     } catch (error) {
-      fill(this.table, h("p", { class: "note" }, /** @type {Error} */ (error).message));
+      fill(this.table, h("p", { class: "note" }, sentence(/** @type {Error} */ (error).message)));
     }
   }
 
@@ -95,7 +95,10 @@ export class MeasureCard {
     const shown = columns.map((_, k) => k).filter((k) => rows.some((row) => row.values[k] !== null)); // no millimetres without a scale
     fill(this.table, h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "image"), shown.map((k) => h("th", { scope: "col" }, columnTitle(columns[k]))))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `#/annotate/${row.id}` }, row.name)), shown.map((k) => h("td", {}, decimal(row.values[k], 2))))))));
+      h("tbody", {}, rows.map((row) => h("tr", {},
+        h("th", { scope: "row", class: "file-name", title: row.name },
+          h("a", { href: `#/annotate/${row.id}` }, h("bdi", {}, row.name))),
+        shown.map((k) => h("td", {}, decimal(row.values[k], 2))))))));
     const turn = (/** @type {number} */ by) => {
       this.offset = Math.max(0, this.offset + by);
       void this.load();

@@ -1,14 +1,16 @@
-/** Which images the project has; folders and files can be added. */
+/** Which images the project has; folders and files can be added, folders removed. */
 
 import { button, field, fill, h } from "../lib/dom.js";
 import { chosenFiles, droppedFiles, imagesAmong } from "../lib/dropped.js";
 import { leftOut, plural } from "../lib/format.js";
+import { FolderList } from "./setup_folders.js";
 
 export class ImagesCard {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
     this.app = app;
-    this.about = h("div");
+    this.about = h("p");
+    this.folders = new FolderList(app);
     this.path = h("input", { type: "text", placeholder: "/home/me/photos", spellcheck: false });
     const form = h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => this.addFolder(event) }, field("Add a folder on this computer", this.path), h("button", { type: "submit" }, "Add"));
     this.form = form;
@@ -30,18 +32,15 @@ export class ImagesCard {
       this.over(event, drop, false);
       void droppedFiles(event.dataTransfer).then((dropped) => this.upload(dropped));
     });
-    this.element = h("section", { class: "card" }, h("h2", {}, "Images"), this.about, form, drop,
+    this.element = h("section", { class: "card" }, h("h2", {}, "Images"), this.about, this.folders.element, form, drop,
       h("p", { class: "note" }, "Annotations in a folder that you add by its path (COCO, TPS, CVAT, labelme, DeepLabCut, .pts, …) are imported, and so are the predictions of brule predict, for review. Dropped images are copied into the project."));
   }
 
   update() {
-    const { n_images: n, images, can, counts } = this.app.project.value;
+    const { n_images: n, can, counts } = this.app.project.value;
     this.form.hidden = !can.add_folders;
-    fill(
-      this.about,
-      h("p", {}, n ? h("strong", {}, plural(n, "image")) : "No images yet.", n > 0 && ` · ${counts.accepted} accepted, ${counts.draft} in progress, ${counts.rejected} rejected`),
-      images.length > 0 && h("ul", { class: "paths" }, images.map((folder) => h("li", {}, folder))),
-    );
+    fill(this.about, n ? h("strong", {}, plural(n, "image")) : "No images yet.", n > 0 && ` · ${counts.accepted} accepted, ${counts.draft} in progress, ${counts.rejected} rejected`);
+    this.folders.update();
   }
 
   /** @param {Event} event */

@@ -9,7 +9,7 @@ export function toasts(app) {
   const element = h("div", { class: "toasts", "aria-live": "polite" });
   addEventListener("hashchange", () => element.querySelector(".toast-error")?.remove()); // it was about the page before
   app.message.onChange((message) => {
-    if (!message) return;
+    if (!message) return void element.querySelector(".toast-error")?.remove();
     const { text, kind } = message;
     const close = () => toast.remove();
     const toast = h("div", { class: `toast toast-${kind}` }, h("span", {}, text), button("×", close, { "aria-label": "Close this message" }));

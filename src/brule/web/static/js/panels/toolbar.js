@@ -15,8 +15,11 @@ const TOOLS = [
 ];
 
 export class Toolbar {
-  /** @param {Run} run */
-  constructor(run) {
+  /**
+   * @param {Run} run
+   * @param {HTMLElement} images the button that shows the list of images
+   */
+  constructor(run, images) {
     this.tools = TOOLS.map(([command, name, text, key]) => button(text, () => run(command), { class: "tool", "data-tool": name, title: key ? `${text} (${key})` : text }));
     this.undo = button("↶", () => run("undo"), { class: "symbol", title: "Undo (Ctrl + Z)", "aria-label": "Undo" });
     this.redo = button("↷", () => run("redo"), { class: "symbol", title: "Redo (Ctrl + Shift + Z)", "aria-label": "Redo" });
@@ -26,7 +29,9 @@ export class Toolbar {
     this.element = h(
       "div",
       { class: "toolbar", role: "toolbar", "aria-label": "Tools" },
-      h("div", { class: "group step-images" }, button("‹", () => run("previous-image"), { class: "symbol", title: "Previous image (P)", "aria-label": "Previous image" }),
+      h("div", { class: "group step-images" }, images,
+        button("‹", () => run("previous-image"),
+          { class: "symbol", title: "Previous image (P)", "aria-label": "Previous image" }),
         button("›", () => run("next-image"), { class: "symbol", title: "Next image (N)", "aria-label": "Next image" })),
       h("div", { class: "group" }, this.tools),
       h("div", { class: "group" }, this.undo, this.redo),

@@ -1,6 +1,7 @@
 /** The bar at the top: the steps of the work, whether everything is saved, light or dark, the keys. */
 
 import { button, fill, h } from "../lib/dom.js";
+import { isFinishing, trainedShare } from "./training_stage.js";
 
 /** @typedef {import("../state/app.js").App} App */
 
@@ -46,7 +47,7 @@ const STEP_OF = /** @type {{[page: string]: string}} */ ({ landmark: "annotate",
 function stepLinks(app, shown) {
   const { counts, can, template, n_images, train } = app.project.value;
   const ready = n_images > 0 && template.names.length > 0;
-  const running = train.state === "running" ? `${Math.round(100 * (train.share ?? 0))} %` : "";
+  const running = isFinishing(train) ? "finishing" : train.state === "running" ? trainedShare(train) : "";
   const steps = [
     ["setup", "Set up", ready ? "" : "start here"],
     ["annotate", "Annotate", counts.accepted ? String(counts.accepted) : ""],

@@ -1,10 +1,11 @@
 /** What the whole page shares: project, settings, saver, shape model, messages. */
 
-import { Api } from "../net/api.js";
+import { WatchedApi } from "../net/watched_api.js";
 import { Pending } from "../net/pending.js";
 import { Saver } from "../net/saver.js";
 import { listen } from "../net/events.js";
 import { ShapeModel } from "../core/shape_model.js";
+import { sentence } from "../lib/format.js";
 import { Signal } from "../lib/signal.js";
 import { Settings } from "./settings.js";
 
@@ -12,14 +13,15 @@ import { Settings } from "./settings.js";
 
 const POLL_MS = 5000; // without an event stream
 const RENEW_MS = 2000;
+const ANY = "*"; // any request: the server couldn't be reached
 
 export class App {
   constructor() {
-    this.api = new Api();
+    this.api = new WatchedApi((request) => this.succeeded(request));
     this.settings = new Settings(localStorage);
     this.project = new Signal(/** @type {Project} */ (/** @type {unknown} */ (null)));
     this.model = new Signal(/** @type {ShapeModel | null} */ (null));
-    this.message = new Signal(/** @type {{text: string, kind: "info" | "error"} | null} */ (null));
+    this.message = new Signal(/** @type {{text: string, kind: "info" | "error", request?: string} | null} */ (null));
     this.news = new Signal(/** @type {{topic: import("../net/events.js").Topic, data: any} | null} */ (null));
     this.saver = new Saver(this.api, new Pending(localStorage, "start"));
     this.connected = true;
@@ -111,7 +113,18 @@ export class App {
 
   /** @param {unknown} error */
   fail(error) {
-    this.message.value = { text: error instanceof Error ? error.message : String(error), kind: "error" };
+    const { code = "", request } = /** @type {{code?: string, request?: string}} */ (error ?? {});
+    const text = sentence(error instanceof Error ? error.message : String(error));
+    this.message.value = { text, kind: "error", request: code === "offline" ? ANY : request };
+  }
+
+  /**
+   * A request has succeeded: the message that it had failed is no longer true.
+   * @param {string} request
+   */
+  succeeded(request) {
+    const about = this.message.value?.request;
+    if (about === request || about === ANY) this.message.value = null;
   }
 
   /**

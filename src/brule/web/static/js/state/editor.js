@@ -48,6 +48,8 @@ export class Editor {
     this.source = /** @type {"mean" | "model" | "detector" | null} */ (null);
     /** Suggested landmarks that were found outside the image, and are shown at its edge. */
     this.clamped = /** @type {Set<number>} */ (new Set());
+    /** Landmarks that a drawn contour has placed, and nobody has moved since. */
+    this.drawn = /** @type {Set<number>} */ (new Set());
     this.selected = new Signal(Math.max(0, nextUndecided(this.shape, 0)));
     this.changed = new Signal(0);
     saver.learn(record, layer);
@@ -152,6 +154,7 @@ export class Editor {
     const free = /** @type {number[]} */ ([]);
     for (const k of placedIndices(this.shape)) if (k !== i) (isDecided(this.shape, k) ? fixed : free).push(k);
     const follows = follow && this.model && this.model.size === this.n && free.length > 0 && hasPosition(this.shape, i);
+    this.drawn.delete(i);
     this.held = { i, free, response: follows && this.model ? this.model.response(this.shape, fixed, i) : null };
   }
 
@@ -268,8 +271,9 @@ export class Editor {
   setCurve(indices, places, name) {
     this.begin();
     indices.forEach((i, k) => setPoint(this.shape, i, [...places[k], VISIBLE]));
+    for (const i of indices) this.drawn.add(i);
     this.commit(`draw ${name}`);
-    this.advance(indices[indices.length - 1]);
+    this.advance(indices[indices.length - 1] ?? this.selected.value);
   }
 
   /**

@@ -1,21 +1,25 @@
 /** Draw a contour once; it becomes evenly spaced landmarks. Drag along it, or click corner after corner and press Enter. */
 
-import { evenlySpaced, lengths } from "../core/curves.js";
+import { lengths, spacedBetween } from "../core/curves.js";
+import { ABSENT, HIDDEN, VISIBLE, isDecided } from "../core/points.js";
 import { toImage, toScreen } from "../core/viewport.js";
 
 /** @typedef {import("../view/pointer.js").At} At */
 /** @typedef {{name: string, points: number[], closed: boolean}} Contour */
 
+const SET = new Set([VISIBLE, HIDDEN]);
 const STEP = 3; // CSS pixels between kept places of a drag
 
 export class CurveTool {
   /**
    * @param {import("../view/stage.js").Stage} stage
+   * @param {() => import("../state/editor.js").Editor | null} editor
    * @param {() => Contour | null} contour the one to draw
    * @param {(contour: Contour, places: [number, number][]) => void} finished
    */
-  constructor(stage, contour, finished) {
+  constructor(stage, editor, contour, finished) {
     this.stage = stage;
+    this.editor = editor;
     this.contour = contour;
     this.finished = finished;
     /** @type {[number, number][]} in image pixels */
@@ -55,7 +59,28 @@ export class CurveTool {
     const line = this.line;
     this.cancel();
     if (!contour || line.length < 2 || lengths(line)[line.length - 1] <= 0) return;
-    this.finished(contour, evenlySpaced(line, contour.points.length, contour.closed));
+    const { points, places } = this.spaced(contour, line);
+    this.finished({ ...contour, points }, places);
+  }
+
+  /**
+   * Where the landmarks of a contour go. Those that a person has set by hand stay; if all are set, and it isn't known how, the
+   * contour is drawn anew. Absent ones stay absent.
+   * @param {Contour} contour
+   * @param {[number, number][]} line
+   * @returns {{points: number[], places: [number, number][]}} the landmarks that the line sets
+   */
+  spaced({ points, closed }, line) {
+    const editor = this.editor();
+    const all = [...points.keys()];
+    if (!editor || points.every((i) => isDecided(editor.shape, i) && !editor.drawn.has(i))) {
+      return { points, places: spacedBetween(line, points.length, closed, []) };
+    }
+    const { x, y, state } = editor.shape;
+    const byHand = all.filter((k) => SET.has(state[points[k]]) && !editor.drawn.has(points[k]));
+    const places = spacedBetween(line, points.length, closed, byHand.map((k) => ({ k, place: [x[points[k]], y[points[k]]] })));
+    const open = all.filter((k) => !byHand.includes(k) && state[points[k]] !== ABSENT);
+    return { points: open.map((k) => points[k]), places: open.map((k) => places[k]) };
   }
 
   cancel() {
@@ -83,7 +108,7 @@ export class CurveTool {
     context.lineWidth = 2;
     context.strokeStyle = "#ffd166";
     context.stroke();
-    for (const place of evenlySpaced(line, contour.points.length, contour.closed)) {
+    for (const place of this.spaced(contour, line).places) {
       context.beginPath();
       context.arc(...toScreen(this.stage.view, ...place), 3.5, 0, 2 * Math.PI);
       context.fillStyle = "#ffd166";

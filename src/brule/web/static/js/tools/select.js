@@ -145,7 +145,7 @@ export class SelectTool {
 
   /**
    * A click near a landmark: it sets the one that is next, unless it is on a landmark itself. On a set one it selects that, unless
-   * the next one is suggested there, too; on the suggestion of the next one it confirms this.
+   * the next one is suggested there, too, or Alt or Ctrl is held; on the suggestion of the next one it confirms this.
    * @param {Editor} editor
    * @param {number} i
    * @param {At} at
@@ -155,7 +155,7 @@ export class SelectTool {
     const suggested = editor.shape.state[i] === SUGGESTED;
     const on = this.isOn(editor, i, at);
     const together = target >= 0 && i !== target && editor.shape.state[target] === SUGGESTED && this.isOn(editor, target, at, REACH);
-    if (target >= 0 && (together || !(on && (i === target || !suggested)))) return this.tap(at);
+    if (target >= 0 && (at.place || together || !(on && (i === target || !suggested)))) return this.tap(at);
     this.aim = null;
     editor.select(i);
     if (i !== target || !suggested) return editor.touch();
@@ -209,7 +209,7 @@ export class SelectTool {
     }
     const editor = this.editor();
     if (!at || !editor) return "default";
-    if (under >= 0 && (editor.target < 0 || this.isOn(editor, under, at))) return "grab";
+    if (under >= 0 && (editor.target < 0 || (this.isOn(editor, under, at) && !at.place))) return "grab";
     const handle = under < 0 && this.handleUnder(at);
     if (handle) return { move: "move", turn: "grab", scale: "nwse-resize" }[handle];
     return editor.target >= 0 ? "crosshair" : "default";

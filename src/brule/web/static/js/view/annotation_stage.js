@@ -29,7 +29,7 @@ export class AnnotationStage {
     this.canvasStage = new Stage({ label: LABEL });
     this.tool = /** @type {ToolName} */ ("select");
     const select = new SelectTool(this.canvasStage, editor, app.settings);
-    const curve = new CurveTool(this.canvasStage, actions.curve, (contour, places) => {
+    const curve = new CurveTool(this.canvasStage, editor, actions.curve, (contour, places) => {
       actions.drawn(contour, places);
       this.use("select");
     });

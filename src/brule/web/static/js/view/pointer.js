@@ -1,6 +1,9 @@
 /** Pointer, wheel and touch on the stage: zooming and moving the image here, everything else in the tool of the moment. */
 
-/** @typedef {{x: number, y: number, touch: boolean, shift: boolean}} At a place on the stage, in CSS pixels */
+/**
+ * @typedef {{x: number, y: number, touch: boolean, shift: boolean, place?: boolean}} At a place on the stage, in CSS pixels;
+ *   `place`: Alt or Ctrl is held, so a click sets the next landmark whatever is there
+ */
 /**
  * @typedef {{down: (at: At) => boolean, move: (at: At) => void, up: (at: At) => void, tap: (at: At) => void, cancel: () => void,
  *   hover: (at: At | null) => string}} Tool
@@ -43,7 +46,8 @@ export class PointerControl {
   at(event) {
     const { left, top } = this.stage.above.getBoundingClientRect();
     const touch = "pointerType" in event && event.pointerType === "touch";
-    return { x: event.clientX - left, y: event.clientY - top, touch, shift: event.shiftKey };
+    const place = event.altKey || event.ctrlKey;
+    return { x: event.clientX - left, y: event.clientY - top, touch, shift: event.shiftKey, place };
   }
 
   /** @param {PointerEvent} event */

@@ -1,10 +1,16 @@
-"""Changes of a project's landmarks, so that annotations and predictions of earlier ones are brought to the present ones."""
+"""Changes of a project's landmarks, so that annotations, predictions and detectors of earlier ones fit the present ones."""
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from brule.data.discovery import PROJECT_FILE, PROJECT_OWN, PROJECT_RUNS, is_project
+from brule.files import parse_json
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,84 @@ def by_name_or_place(names: Sequence[str], count: int, own: Sequence[str]) -> li
     if names and all(name in index for name in own):
         return [index[name] for name in own]
     return list(range(count)) if count == len(own) and not index.keys() & set(own) else None
+
+
+def order_of_detector(
+    names: Sequence[str] | None,
+    count: int,
+    *,
+    since: int | None,
+    renamings: Sequence[Renaming],
+    present: Sequence[str],
+) -> Sequence[int | None] | None:
+    """For each present landmark its index in what a detector finds.
+
+    Args:
+        names: of the detector's landmarks, if they have any.
+        count: of them.
+        since: the version of the template that it was trained for; None if that isn't known.
+        renamings: all that there were, oldest first.
+        present: the names now.
+
+    Returns:
+        The indices, None for a landmark that it doesn't know; None altogether if it finds other landmarks.
+    """
+    if since is not None and count == len(names_of(since, renamings, present)):
+        return order_since(since, renamings, present)
+    return columns(names, renamings, present) if names else by_name_or_place((), count, present)
+
+
+def round_note(project: Path, run: str) -> Path:
+    """Where a project notes what a round was trained on."""
+    return project / PROJECT_OWN / "rounds" / f"{run}.json"
+
+
+def present_names(run: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What the landmarks of a detector are called now, if it is a round of an annotation project whose landmarks were renamed.
+
+    Landmarks that the project doesn't have any more keep their names.
+
+    Args:
+        run: the folder of the detector; any other than a project's round keeps all its names.
+        names: as they were when it was trained.
+    """
+    folder = Path(os.path.abspath(run))
+    project = folder.parent.parent
+    if folder.parent.name != PROJECT_RUNS or not is_project(project):
+        return names
+    content, since = _json(project / PROJECT_FILE), _json(round_note(project, folder.name)).get("landmarks")
+    try:
+        present = _normal(content["template"]["names"])
+        renamings = [Renaming.from_json(one) for one in content.get("renamings", ())]
+    except (KeyError, TypeError, ValueError, AttributeError):  # damaged, which the page reports
+        return names
+    renamings = [Renaming(one.version, _normal(one.before), one.kept) for one in renamings]
+    known = since if isinstance(since, int) else None
+    order = order_of_detector(names, len(names), since=known, renamings=renamings, present=present) if renamings else None
+    if order is None:
+        return names
+    found, taken = dict(zip(order, present, strict=True)), set(present)
+    return tuple(found[k] if k in found else _free(name, taken) for k, name in enumerate(names))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name for a landmark that the project doesn't have any more; another landmark may be called so now."""
+    while name in taken:
+        name += " (earlier)"
+    taken.add(name)
+    return name
+
+
+def _normal(names: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", str(name)) for name in names)  # as in Layout
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _joined(renamings: Sequence[Renaming]) -> list[int | None]:
