@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from brule.annotating.measuring import Measurements
 from brule.annotating.missing import with_missing
 from brule.annotating.project import EXPORTS, Project
 from brule.data.annotations import relative_name, write_annotations
@@ -17,8 +16,6 @@ from brule.data.formats.record import square
 from brule.data.images import image_spacing
 from brule.data.samples import Layout
 from brule.errors import DataError
-from brule.files import write_text
-from brule.tables import csv_text
 
 
 @dataclass(frozen=True)
@@ -131,31 +128,3 @@ def described_formats() -> list[dict[str, object]]:
         }
         for one in FORMATS.values()
     ]
-
-
-def measures_csv(project: Project, measurements: Measurements) -> str:
-    """The measures of all finished images as a table."""
-    rows = [
-        [name, *("" if np.isnan(value) else f"{value:.4f}" for value in values)]
-        for name, values in measured(project, measurements)
-    ]
-    return csv_text([["image", *measurements.columns], *rows])
-
-
-def measured(project: Project, measurements: Measurements) -> list[tuple[str, list[float]]]:
-    """Each finished image's name and measures."""
-    found = []
-    for image in project.accepted():
-        record = project.record(image)
-        points = record.marks.array(project.template.names)
-        found.append((record.entry.shown, measurements.of(points, project.scale(record.marks))))
-    return found
-
-
-def write_measures(project: Project, measurements: Measurements, target: Path) -> None:
-    """Write the measures of all finished images as CSV.
-
-    Raises:
-        OutputError: it can't be written.
-    """
-    write_text(target, measures_csv(project, measurements))

@@ -211,6 +211,28 @@ def predictions_file(project: Project, name: str) -> Path:
     return project.folder / PREDICTIONS / f"{name}.jsonl"
 
 
+def newest_predictions(project: Project, read: Callable[[str], Predictions | None] | None = None) -> Predictions | None:
+    """Those of the newest round that has any, else of another detector.
+
+    Args:
+        project: whose predictions.
+        read: from a name to the predictions of that name, None where there are none or they are damaged.
+    """
+    from brule.annotating.rounds import rounds
+
+    read = read or (lambda name: _readable(project, name))
+    names = [path.name for path in reversed(rounds(project))]
+    others = sorted(path.stem for path in (project.folder / PREDICTIONS).glob("*.jsonl"))
+    return next((found for name in [*names, *others] if (found := read(name)) is not None), None)
+
+
+def _readable(project: Project, name: str) -> Predictions | None:
+    try:
+        return Predictions(predictions_file(project, name), project)
+    except DataError:  # none, damaged, or of other landmarks
+        return None
+
+
 def order_of(project: Project, run: Path, *, names: Sequence[str] | None, count: int) -> Sequence[int | None] | None:
     """For each landmark of a project its index in what a detector finds; None altogether if it finds other landmarks.
 

@@ -29,6 +29,7 @@ def annotate(
     outline_points: int | None = None,
     predict: Path | None = None,
     export: str | None = None,
+    predicted: bool = False,
     target: Path | None = None,
 ) -> int:
     """Annotate, train, correct and export in the browser.
@@ -63,6 +64,8 @@ def annotate(
             show for review, and end.
         export: Write the finished annotations in this format and end: `pts`, `tps`, `coco`, `dlc`, `labelme`, `cvat`, …, as
             docs/formats.md lists them; or `measures`, a table of the project's distances, angles and sizes.
+        predicted: With `--export measures`: also measure images that aren't finished, as the newest detector predicts them.
+            The column `source` says `annotated`, `predicted`, or `flagged` (predicted, but probably wrong).
         target: What `--export` writes: a file, or a folder for formats with one file per image. By default below the project's
             `exports`.
     """
@@ -74,6 +77,8 @@ def annotate(
         raise ConfigError("--predict and --export: expected one of them; run the command twice")
     if target is not None and export is None:
         raise ConfigError(f"--target {target}: is what --export writes; say which format, as in --export tps")
+    if predicted and export != "measures":
+        raise ConfigError("--predicted: is for --export measures; other formats hold finished annotations only")
     images = images_of(paths, images)
     try:
         page = predict is None and export is None
@@ -81,7 +86,7 @@ def annotate(
         if predict is not None:
             return _predict(project, predict)
         if export is not None:
-            return _export(project, export, target)
+            return _measures(project, target, predicted) if export == "measures" else _export(project, export, target)
         from brule.web.serving import serve
 
         serve(project, host=host, port=port, open_browser=open_, announce=_announce)
@@ -164,20 +169,29 @@ def _place_outlines(project: Project, count: int) -> None:
 
 
 def _export(project: Project, format: str, target: Path | None) -> int:
-    from brule.annotating.exporting import export_project, write_measures
-    from brule.annotating.measuring import Measurements
+    from brule.annotating.exporting import export_project
 
-    if format == "measures":
-        place = target or project.folder / "exports" / "measures.csv"
-        write_measures(project, Measurements.model_validate(project.settings.measurements), place)
-        say(f"{len(project.accepted())} images: {place}")
-        return 0
     found = export_project(project, format, target)
     for lost in found.lost:
         note(f"{format} can't hold {lost}: left out")
     _note_left_out(found.left_out)
     files = str(found.files[0]) if len(found.files) == 1 else f"{len(found.files)} files"
     say(f"{found.n_images} images: {files}")
+    return 0
+
+
+def _measures(project: Project, target: Path | None, predicted: bool) -> int:
+    from brule.annotating.measured import measurable, write_measures
+    from brule.annotating.measuring import Measurements
+    from brule.annotating.predictions import newest_predictions
+    from brule.annotating.project import EXPORTS
+
+    place = target or project.folder / EXPORTS / "measures.csv"
+    predictions = newest_predictions(project) if predicted else None
+    if predicted and predictions is None:
+        raise ConfigError("--predicted: the project has no predictions yet; make some in the page, or with --predict RUN")
+    write_measures(project, Measurements.model_validate(project.settings.measurements), place, predictions=predictions)
+    say(f"{len(measurable(project, predictions))} images: {place}")
     return 0
 
 

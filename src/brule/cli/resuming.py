@@ -65,8 +65,8 @@ def plan_resume(
         ConfigError: an option can't apply to a run that has already started.
     """
     from brule.detector import LandmarkDetector
+    from brule.detector.origin import last_part
     from brule.detector.run_record import RunRecord, absolute
-    from brule.detector.starting import last_part
     from brule.tracking.run_files import CHECKPOINT
     from brule.training.config import lengthened
 

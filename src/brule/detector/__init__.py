@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from brule.detector.inputs import ReadyShapes, ready_shapes
     from brule.detector.landmarks import Landmarks, ObjectLandmarks
     from brule.detector.measuring import measure_detector, repeat_error
+    from brule.detector.origin import Origin
     from brule.detector.predicting import Finder, PredictOptions
-    from brule.detector.starting import Origin, shapes_of_detector
+    from brule.detector.starting import shapes_of_detector
     from brule.detector.storage import check_vacant, read_detector
     from brule.detector.uncertainty import MAX_TTA, Calibration, write_calibration
 
@@ -56,7 +57,8 @@ if not TYPE_CHECKING:  # type checkers know the names from above, and nothing el
             "landmarks": ("Landmarks", "ObjectLandmarks"),
             "measuring": ("measure_detector", "repeat_error"),
             "predicting": ("Finder", "PredictOptions"),
-            "starting": ("Origin", "shapes_of_detector"),
+            "origin": ("Origin",),
+            "starting": ("shapes_of_detector",),
             "storage": ("check_vacant", "read_detector"),
             "uncertainty": ("Calibration", "MAX_TTA", "write_calibration"),
         },

@@ -18,11 +18,11 @@ from brule.detector.edges import usual_edges
 from brule.detector.finding import find_all
 from brule.detector.items import Item, items_one_by_one
 from brule.detector.landmarks import Landmarks, joined, nothing_found
+from brule.detector.origin import Origin
 from brule.detector.parameters import Parameters
 from brule.detector.predicting import FOUND_PASSES, MAX_OBJECTS, Finder, Flagged, Objects, PredictOptions, options_of
 from brule.detector.provenance import Figures, Provenance
 from brule.detector.refinement import CropFrame
-from brule.detector.starting import Origin
 from brule.detector.storage import Stored, read_detector, write_detector
 from brule.detector.training_images import TrainingImages
 from brule.detector.types import AnnotatedInput, Boxes, Images, PointSets

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from brule.detector.origin import last_part
 from brule.detector.provenance import Provenance
 from brule.detector.run_record import RunRecord
-from brule.detector.starting import last_part
 from brule.detector.storage import Stored, read_detector
 from brule.errors import ConfigError
 from brule.files import write_text

@@ -1,70 +1,19 @@
-"""Training that starts from the weights of an earlier detector: their origin, and what else is taken from it."""
+"""Training that starts from the weights of an earlier detector, and what else is taken from it."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
-from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import brule.data as data
-from brule.errors import CheckpointError, DataError
-from brule.tracking.run_files import WEIGHTS
+from brule.detector.origin import Origin
+from brule.detector.storage import Stored, read_detector
+from brule.errors import DataError
 
 if TYPE_CHECKING:
     from brule.data import Shapes
-    from brule.detector.storage import Stored
     from brule.training.state import TrainingState
-
-
-def last_part(path: str) -> str:
-    """The last part of a path of any system; its other parts may reveal whose computer it is from."""
-    return PureWindowsPath(path).name or path
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The origin of a detector's first weights. It is saved with the detector, so it holds names, never the paths of folders.
-
-    Attributes:
-        folder: the name of the folder of the earlier run or detector.
-        preset: that its settings started from; the file's name if it was a file.
-        iterations: of training that were behind those weights.
-        sha256: of the file with the weights, which distinguishes two states of one folder.
-    """
-
-    folder: str
-    preset: str
-    iterations: int
-    sha256: str
-
-    @classmethod
-    def of(cls, folder: Path, stored: Stored) -> Origin:
-        """That of a training that begins with the detector in a folder."""
-        digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-        name, preset = folder.resolve().name or "detector", last_part(stored.config.preset)
-        return cls(name, preset, stored.trained.progress.iteration, digest)
-
-    def facts(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_facts(cls, facts: Any) -> Origin:
-        """What :meth:`facts` gave, now or in an earlier version, which also kept paths: these are cut down to names.
-
-        Raises:
-            CheckpointError: it is damaged.
-        """
-        try:
-            folder, preset = (last_part(str(facts[key])) for key in ("folder", "preset"))
-            return cls(folder, preset, int(facts["iterations"]), str(facts["sha256"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"started_from: damaged ({error!r})") from None
-
-    def describe(self) -> str:
-        """In words."""
-        return f"{self.folder} (preset {self.preset}, {self.iterations} iterations, weights {self.sha256[:12]})"
 
 
 def shapes_of_detector(stored: Stored, folder: Path, *, scale: float) -> Shapes:
@@ -110,10 +59,8 @@ class Earlier:
         Raises:
             CheckpointError: there is none, or it is damaged.
         """
-        from brule.detector.storage import read_detector  # which keeps origins itself
-
         stored = read_detector(folder)
-        return cls(folder, stored, Origin.of(folder, stored))
+        return cls(folder, stored, Origin.of(folder, stored.config.preset, stored.trained.progress.iteration))
 
     def shapes(self, *, scale: float) -> Shapes:
         """Its annotated shapes; see :func:`shapes_of_detector`."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from brule.data import Edges, checked_edges
 from brule.data.names import checked_name
 from brule.detector.appearance import Appearance
+from brule.detector.origin import Origin, last_part
 from brule.detector.provenance import Provenance
 from brule.detector.refinement import CropFrame
-from brule.detector.starting import Origin, last_part
 from brule.detector.training_images import TrainingImages
 from brule.detector.uncertainty import FEATURES, Calibration, read_calibration, write_calibration
 from brule.detector.verification import check_decoder_sizes, check_model_sizes, check_values, has_final, read_json

@@ -15,7 +15,7 @@ import numpy as np
 
 from brule.annotating import Project
 from brule.annotating.jobs import Job
-from brule.annotating.predictions import Prediction, Predictions, predictions_file
+from brule.annotating.predictions import Prediction, Predictions, newest_predictions, predictions_file
 from brule.annotating.project import RUNS
 from brule.annotating.rounds import (
     HeldOut,
@@ -204,14 +204,7 @@ class Training:
 
     def predictions(self) -> Predictions | None:
         """Those of the newest run that has any."""
-        folder = self._project.folder / "predictions"
-        names = [path.name for path in reversed(rounds(self._project))]
-        others = sorted(path.stem for path in folder.glob("*.jsonl")) if folder.is_dir() else []
-        for name in [*names, *others]:
-            found = self._read(name)
-            if found is not None:
-                return found
-        return None
+        return newest_predictions(self._project, self._read)
 
     def prediction(self, image: str) -> tuple[str, Prediction] | None:
         """The newest prediction of an image, with its run."""

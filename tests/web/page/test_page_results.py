@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from PIL import Image
 
 from brule.annotating import Mark, Marks, Project, Template
 from brule.annotating.marks import GONE
+from brule.annotating.predictions import FORMAT
 from brule.data.synthetic import synthetic_faces
 
 THREE = Template(names=("nose", "chin", "brow"))
@@ -223,3 +225,40 @@ def test_twenty_megapixels_come_in_parts(serve: Callable, visit: Callable, marks
     clip = {"x": round(sx) - 1, "y": round(sy) - 1, "width": 3, "height": 3}
     beside = np.asarray(Image.open(io.BytesIO(person.page.screenshot(clip=clip))).convert("RGB"))
     assert beside[..., 1].max() < 160
+
+
+def test_predicted_images_are_measured_if_asked_for(draw: Callable, serve: Callable, visit: Callable, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", [draw(3, size=128).folder], template=THREE)
+    first, *_ = project.entries
+    marks = {name: Mark.at(x, y) for name, (x, y) in zip(THREE.names, PLACES, strict=True)}
+    project.change(first, 0, Marks(marks, "accepted"))
+    lines = [json.dumps({"format": FORMAT, "landmarks": 3, "calibrated": False})]
+    for k, entry in enumerate(project.entries.values()):
+        own = {
+            "points": (PLACES * [0.5, 1]).tolist(),
+            "spread": [1, 1, 1],
+            "uncertainty": 1,
+            "expected": None,
+            "flagged": k == 2,
+        }
+        lines.append(json.dumps({"name": entry.name, **own}))
+    (project.folder / "predictions").mkdir()
+    (project.folder / "predictions" / "found.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    person = visit(serve(project)).goto("measure")
+    rows = person.page.locator("[aria-label='Measurements of all images'] tbody tr")
+    person.page.wait_for_selector("text=Also measure 2 images as the detector predicts them")
+    assert rows.count() == 1
+    person.page.get_by_label("Name of the measurement").first.fill("width")
+    person.page.click(".measure-form >> nth=0 >> button")
+    person.page.wait_for_selector("th:has-text('width (px)')")
+    person.page.check("text=Also measure 2 images")
+    person.page.wait_for_selector("th:has-text('from')")
+    cells = [line.split("\t")[1:3] for line in rows.all_inner_texts()]
+    assert cells == [["you", "60.00"], ["detector", "30.00"], ["detector, probably wrong", "30.00"]]
+    with person.page.expect_download() as download:
+        person.page.click("text=Download as CSV")
+    table = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert [(row["source"], float(row["width_px"])) for row in table] == [("annotated", 60), ("predicted", 30), ("flagged", 30)]
+    person.page.uncheck("text=Also measure 2 images")
+    person.page.wait_for_selector("th:has-text('from')", state="detached")
+    assert rows.count() == 1

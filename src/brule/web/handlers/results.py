@@ -12,8 +12,10 @@ import numpy as np
 from pydantic import Field, StringConstraints, ValidationError
 from starlette.responses import FileResponse, Response
 
-from brule.annotating.exporting import default_target, export_project, measures_csv
+from brule.annotating.exporting import default_target, export_project
+from brule.annotating.measured import measurable, measured, measures_csv
 from brule.annotating.measuring import Measurements, repeat_error
+from brule.annotating.predictions import Predictions
 from brule.annotating.project import EXPORTS, Project
 from brule.annotating.rounds import has_detector, rounds, trained_on
 from brule.annotating.template import MAX_LANDMARKS, Strict
@@ -67,22 +69,29 @@ def set_measurements(call: Call) -> dict[str, Any]:
 
 
 def measure(call: Call) -> dict[str, Any]:
-    """``GET /api/measure``."""
+    """``GET /api/measure``: finished annotations; with ``predicted=1`` also predictions in the other images."""
     project, own = call.page.project, measurements_of(call.page.project)
     offset, limit = call.number("offset", 0), call.number("limit", 100, low=1, high=1000)
-    accepted = project.accepted()
-    rows = []
-    for image in accepted[offset : offset + limit]:
-        record = project.record(image)
-        values = own.of(record.marks.array(project.template.names), project.scale(record.marks))
-        rows.append({"id": image, "name": record.entry.shown, "values": finite(values)})
-    return {"columns": own.columns, "total": len(accepted), "offset": offset, "rows": rows}
+    known, predictions = call.page.training.predictions(), _predictions(call)
+    images = measurable(project, predictions)
+    found = measured(project, own, images[offset : offset + limit], predictions=predictions)
+    rows = [
+        {"id": one.image, "name": one.name, "source": one.source, "expected": one.expected, "values": finite(one.values)}
+        for one in found
+    ]
+    predicted = len(measurable(project, known)) - len(project.accepted())
+    return {"columns": own.columns, "total": len(images), "predicted": predicted, "offset": offset, "rows": rows}
 
 
 def measure_table(call: Call) -> Response:
-    """``GET /api/measure.csv``."""
-    text = measures_csv(call.page.project, measurements_of(call.page.project))
+    """``GET /api/measure.csv``: the whole table of :func:`measure`."""
+    text = measures_csv(call.page.project, measurements_of(call.page.project), predictions=_predictions(call))
     return _download(text.encode(), "text/csv; charset=utf-8", "measures.csv")
+
+
+def _predictions(call: Call) -> Predictions | None:
+    """The newest predictions, if a request asks for them."""
+    return call.page.training.predictions() if call.number("predicted", 0, high=1) else None
 
 
 def repeat(call: Call) -> dict[str, Any]:

@@ -7,6 +7,7 @@
 /** @typedef {import("./types.js").Training} Training */
 /** @typedef {import("./types.js").Predicting} Predicting */
 /** @typedef {import("./types.js").Measurements} Measurements */
+/** @typedef {import("./types.js").MeasuredImage} MeasuredImage */
 /** @typedef {{[name: string]: string | number | boolean | undefined}} Query */
 
 /** A request that failed: the server's word, or `offline` if it can't be reached. */
@@ -241,8 +242,9 @@ export class Api {
   }
 
   /**
-   * @param {Query} page
-   * @returns {Promise<{columns: string[], total: number, rows: {id: string, name: string, values: (number | null)[]}[]}>}
+   * @param {Query} page with `predicted: 1` also images that are only predicted
+   * @returns {Promise<{columns: string[], total: number, predicted: number, rows: MeasuredImage[]}>} `predicted`: images that
+   *   aren't finished and have a prediction
    */
   measure(page) {
     return this.json("GET", `/api/measure?${query(page)}`);

@@ -22,6 +22,8 @@
  * @typedef {{name: string, finished: boolean, trained_on: number, held_out: HeldOut | null, decoder: boolean}} Run
  * @typedef {{name: string, landmarks: number[]}} Measure
  * @typedef {{distances: Measure[], angles: Measure[]}} Measurements
+ * @typedef {{id: string, name: string, source: "annotated" | "predicted" | "flagged", expected: number | null,
+ *   values: (number | null)[]}} MeasuredImage
  * @typedef {{label: string, n_images: number, closed: boolean}} OutlineLabel
  * @typedef {{name: string, title: string, one_image: boolean, loses: string[]}} ExportFormat
  *

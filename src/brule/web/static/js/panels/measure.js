@@ -1,20 +1,29 @@
-/** Distances and angles of all annotated images. */
+/** Distances and angles of all annotated images, and of predicted ones if asked for. */
 
 import { button, fill, h } from "../lib/dom.js";
 import { decimal, plural, sentence } from "../lib/format.js";
 
 /** @typedef {import("../net/types.js").Measurements} Measurements */
+/** @typedef {import("../net/types.js").MeasuredImage} MeasuredImage */
 /** @typedef {"distances" | "angles"} Kind */
 
 const PAGE = 50;
+/** @type {Record<import("../net/types.js").MeasuredImage["source"], {text: string, title: string}>} */
+const SOURCES = {
+  annotated: { text: "you", title: "a finished annotation" },
+  predicted: { text: "detector", title: "a prediction that nobody has looked at yet" },
+  flagged: { text: "detector, probably wrong", title: "a prediction that the detector itself holds to be wrong" },
+};
 
 export class MeasureCard {
   /** @param {import("../state/app.js").App} app */
   constructor(app) {
     this.app = app;
     this.offset = 0;
+    this.predicted = false;
+    this.choice = h("div");
     this.list = h("ul", { class: "measures" });
-    this.table = h("div", { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Measurements of all annotated images" });
+    this.table = h("div", { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Measurements of all images" });
     this.pager = h("div", { class: "row" });
     const names = app.project.value.template.names;
     this.names = names;
@@ -24,7 +33,7 @@ export class MeasureCard {
       h("h2", {}, "Measurements"),
       h("p", { class: "note" }, "In pixels, and in millimetres for images whose scale bar you have measured (Scale bar, above the image). Centroid size is always included."),
       names.length < 2 ? h("p", {}, "Name the landmarks first, under ", h("a", { href: "#/setup" }, "Set up"), ".") : [this.form("distances"), this.form("angles"), this.list],
-      this.table, this.pager,
+      this.choice, this.table, this.pager,
     );
     this.showList();
     void this.load();
@@ -78,33 +87,51 @@ export class MeasureCard {
 
   async load() {
     try {
-      const { columns, rows, total } = await this.app.api.measure({ offset: this.offset, limit: PAGE });
+      const { columns, rows, total, predicted } = await this.app.api.measure({ offset: this.offset, limit: PAGE, ...this.query });
+      this.showChoice(predicted);
       this.showTable(columns, rows, total);
     } catch (error) {
       fill(this.table, h("p", { class: "note" }, sentence(/** @type {Error} */ (error).message)));
     }
   }
 
+  get query() {
+    return this.predicted ? { predicted: 1 } : {};
+  }
+
+  /** @param {number} count images that aren't finished and have a prediction */
+  showChoice(count) {
+    if (!count && !this.predicted) return fill(this.choice);
+    const change = (/** @type {Event} */ event) => {
+      this.predicted = /** @type {HTMLInputElement} */ (event.target).checked;
+      this.offset = 0;
+      void this.load();
+    };
+    fill(this.choice, h("label", { class: "check" }, h("input", { type: "checkbox", checked: this.predicted, onchange: change }),
+      ` Also measure ${plural(count, "image")} as the detector predicts ${count === 1 ? "it" : "them"}, before you have looked at ${count === 1 ? "it" : "them"}`));
+  }
+
   /**
    * @param {string[]} columns
-   * @param {{id: string, name: string, values: (number | null)[]}[]} rows
+   * @param {MeasuredImage[]} rows
    * @param {number} total
    */
   showTable(columns, rows, total) {
     if (!total) return fill(this.table, h("p", { class: "note" }, "No image is annotated yet."));
     const shown = columns.map((_, k) => k).filter((k) => rows.some((row) => row.values[k] !== null)); // no millimetres without a scale
     fill(this.table, h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "image"), shown.map((k) => h("th", { scope: "col" }, columnTitle(columns[k]))))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "image"), this.predicted && h("th", { scope: "col" }, "from"), shown.map((k) => h("th", { scope: "col" }, columnTitle(columns[k]))))),
       h("tbody", {}, rows.map((row) => h("tr", {},
         h("th", { scope: "row", class: "file-name", title: row.name },
           h("a", { href: `#/annotate/${row.id}` }, h("bdi", {}, row.name))),
+        this.predicted && h("td", { title: SOURCES[row.source].title }, SOURCES[row.source].text),
         shown.map((k) => h("td", {}, decimal(row.values[k], 2))))))));
     const turn = (/** @type {number} */ by) => {
       this.offset = Math.max(0, this.offset + by);
       void this.load();
     };
     fill(this.pager, h("span", { class: "note" }, plural(total, "image")), total > PAGE && [button("Earlier", () => turn(-PAGE), { disabled: this.offset === 0 }),
-      button("Later", () => turn(PAGE), { disabled: this.offset + PAGE >= total })], h("a", { href: "/api/measure.csv", download: "", class: "button" }, "Download as CSV"));
+      button("Later", () => turn(PAGE), { disabled: this.offset + PAGE >= total })], h("a", { href: `/api/measure.csv${this.predicted ? "?predicted=1" : ""}`, download: "", class: "button" }, "Download as CSV"));
   }
 }
 
