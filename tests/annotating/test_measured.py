@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,22 @@ def test_the_newest_round_with_readable_predictions_counts(project: Project) -> 
     (project.folder / "predictions" / "round-2.jsonl").write_text("damaged\n", encoding="utf-8")
     newest = newest_predictions(project)
     assert isinstance(newest, Predictions) and newest.run == "round-1"
+
+
+def test_rejected_and_damaged_images_are_not_measured(project: Project) -> None:
+    predict(project, {"1.png": 20, "2.png": 30, "3.png": 40})
+    by_name = {Path(entry.name).name: image for image, entry in project.entries.items()}
+    project.change(by_name["1.png"], 0, Marks({}, status="rejected"))
+    project.change(by_name["2.png"], 0, Marks({"a": Mark(1.0, 1.0)}))
+    next((project.folder / "annotations").rglob("2.png.json")).write_text("{damaged", encoding="utf-8")
+    again = Project(project.folder)
+    predictions = newest_predictions(again)
+    found = list(measured(again, WIDTH, [*measurable(again, predictions), "gone"], predictions=predictions))
+    assert [Path(one.name).name for one in found] == ["0.png", "3.png"]
+
+
+def test_the_latest_predictions_of_other_detectors_count(project: Project) -> None:
+    for name, when in (("a-old", 1), ("c-older", 0), ("b-new", 2)):
+        predict(project, {"1.png": 20}, run=name)
+        os.utime(project.folder / "predictions" / f"{name}.jsonl", (1e9 + when, 1e9 + when))
+    assert newest_predictions(project).run == "b-new"  # type: ignore[union-attr]

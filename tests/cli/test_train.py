@@ -74,6 +74,18 @@ def test_resume_refuses_other_settings(brule, words, faces: Path, tmp_path: Path
     assert "found no" in brule("train", "-o", tmp_path / "none", "--resume").err
 
 
+def test_resume_knows_the_preset_of_ones_own(brule, words, faces: Path, tmp_path: Path) -> None:
+    run, (own, other) = tmp_path / "run", (tmp_path / name / "mine.toml" for name in ("a", "b"))
+    for path in (own, other):
+        path.parent.mkdir()
+        path.write_text("log_every = 1\n", encoding="utf-8")
+    started = brule(*words(faces, run), "--preset", own)
+    assert started.code == 0, started.err
+    assert "mine.toml" in brule("train", "-o", run, "--resume", "--preset", other).err
+    again = brule("train", "-o", run, "--resume", "--preset", own, "--set", "iterations=4")
+    assert again.code == 0, again.err
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

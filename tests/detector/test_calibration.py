@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from brule.detector.uncertainty import (
-    CALIBRATION,
     Calibration,
     ErrorModel,
     UncertaintyFeatures,
@@ -18,6 +17,7 @@ from brule.detector.uncertainty import (
     write_calibration,
 )
 from brule.errors import CheckpointError, ConfigError, DataError
+from brule.tracking.run_files import CALIBRATION
 
 N = 4
 

@@ -19,6 +19,26 @@ from brule.detector.model_card import ModelCard
 from brule.errors import ConfigError
 
 FACES = synthetic_faces(40, size=64)
+OWN_PRESET = """
+iterations = 1
+batch_size = 4
+threads = 1
+[crop]
+image_size = 32
+[encoder]
+backbone = "compact"
+stem_stride = 2
+stacks = 1
+width = 8
+depth = 2
+[gan]
+enabled = false
+[loss]
+geometric = 0
+image_reconstruction = 0
+landmark_reconstruction = 0
+adversarial = 0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +59,25 @@ def test_it_counts_what_was_trained_on(saved: Path) -> None:
     assert trained["version"] == __version__ and trained["device"] == "cpu"
     assert facts["changed_settings"] == {"iterations": 1, "batch_size": 8}
     assert (facts["preset"], facts["seed"], facts["landmarks"]) == ("cpu", 3, 68)
+
+
+def test_a_preset_of_ones_own_needs_no_file_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "secret" / "mine.toml"
+    own.parent.mkdir()
+    own.write_text(OWN_PRESET, encoding="utf-8")
+    LandmarkDetector(str(own), quiet=True, seed=4).fit(FACES.images, shapes=FACES.points[:10]).save(tmp_path / "detector")
+    own.unlink()
+    (tmp_path / "mine.toml").write_text("iterations = 7\n", encoding="utf-8")  # of somebody else
+    monkeypatch.chdir(tmp_path)
+    card = ModelCard.read(tmp_path / "detector")
+    assert "secret" not in (tmp_path / "detector" / "README.md").read_text(encoding="utf-8")
+    assert card.facts["preset"] == "mine.toml" and card.facts["changed_settings"]["encoder.width"] == 8
+    assert "encoder.width=8" in dict(card.training)["settings unlike cpu"]
+    again = LandmarkDetector.load(tmp_path / "detector").set_params(quiet=True, iterations=2).fit(
+        FACES.images, shapes=FACES.points[:10]
+    )  # fmt: skip
+    before = LandmarkDetector.load(tmp_path / "detector").config_
+    assert again.config_.encoder == before.encoder and again.config_.loss == before.loss and again.config_.iterations == 2
 
 
 def test_figures_stand_beside_the_floor(saved: Path, tmp_path: Path) -> None:

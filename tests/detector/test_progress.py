@@ -98,7 +98,7 @@ def test_decoding_both_kinds_of_images_is_one_progress(samples: SampleList) -> N
     assert only_forward(calls) and calls[0][1] == 20
 
 
-def test_learning_which_answers_are_right_has_a_name(
+def test_learning_which_detections_are_right_has_a_name(
     detector: LandmarkDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, written, said = [], [], []
@@ -115,7 +115,7 @@ def test_learning_which_answers_are_right_has_a_name(
     monkeypatch.setattr(detector, "whereabouts_", _with_locator(whereabouts))
     monkeypatch.setattr(LandmarkDetector, "finder", lambda self: None)
     detector._learn_scorer(examples, None, estimator_result(detector), run=tmp_path)
-    assert "learning which detections are right" in found[0] and said == ["learning which answers are right …"]
+    assert "learning which detections are right" in found[0] and said == ["learning which detections are right …"]
     assert written == [tmp_path] and not (tmp_path / STAGE).exists()
 
 

@@ -129,7 +129,7 @@ def test_pictures_of_an_evaluation_show_turned_objects_upright(files: SampleList
         mean_shape=lambda: torch.from_numpy(SHAPE), barycenter_=SHAPE, landmark_names_=None,
     )  # fmt: skip
     names = [str(sample.path) for sample in files]
-    measured: Any = SimpleNamespace(first=SimpleNamespace(names=names, predictions=far))
+    measured: Any = SimpleNamespace(first=SimpleNamespace(names=names, object_numbers=[1] * len(names), predictions=far))
     read = picture_reader(detector, files, measured)
     shown = [read(k) for k in range(len(files))]
     found = read_marks(np.stack([one.picture for one in shown])).points.double().numpy()

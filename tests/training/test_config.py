@@ -17,6 +17,7 @@ from brule.errors import ConfigError
 from brule.networks import LandmarkEncoder
 from brule.training.config import (
     TrainingConfig,
+    changed_settings,
     config_from_dict,
     dotted_keys,
     load_config,
@@ -36,6 +37,20 @@ def test_every_preset_loads_and_survives_its_json(preset: str) -> None:
     config = load_config(preset)
     assert config.preset == preset
     assert config_from_dict(json.loads(config.to_json())) == config
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_differences_from_a_preset_make_the_same_settings(preset: str) -> None:
+    """Also of another one with schedules of its own for the weights, which a file's plain numbers don't have."""
+    config = load_config(
+        preset, {"seed": 0, "encoder.width": 24, "loss.geometric": {"value": 3, "anneal_from": 2, "anneal_until": 1}}
+    )
+    own, differing = changed_settings(config)
+    assert own == preset and load_config(own, differing) == config
+    assert set(differing) == {"encoder.width", "loss.geometric", "loss.geometric.anneal_from", "loss.geometric.anneal_until"}
+    of_file = config.model_copy(update={"preset": "mine.toml"})
+    own, differing = changed_settings(of_file)
+    assert own == "cpu" and load_config(own, differing) == of_file.model_copy(update={"preset": "cpu"})
 
 
 def test_the_paper_preset_has_the_papers_weights() -> None:

@@ -1,4 +1,4 @@
-"""Measures of a project's images: of finished annotations, and, if asked for, of predictions that nobody has looked at yet."""
+"""Measures of a project's images: of finished annotations, and, if asked for, of predictions where there is none yet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from brule.annotating.measuring import Measurements
 from brule.annotating.predictions import Predictions
 from brule.annotating.project import Project
+from brule.errors import DataError
 from brule.files import write_text
 from brule.tables import csv_text
 
@@ -38,8 +40,16 @@ class MeasuredImage:
     values: list[float]
 
 
+def measurements_of(project: Project) -> Measurements:
+    """What is measured in a project; nothing, where its file was changed into something that makes no sense."""
+    try:
+        return Measurements.model_validate(project.settings.measurements)
+    except ValidationError:
+        return Measurements()
+
+
 def measurable(project: Project, predictions: Predictions | None = None) -> list[str]:
-    """The ids of images that can be measured: finished ones, then others with a prediction.
+    """The ids of images that can be measured: finished ones, then others with a prediction, unless they were rejected.
 
     Args:
         project: whose images.
@@ -48,8 +58,8 @@ def measurable(project: Project, predictions: Predictions | None = None) -> list
     finished = project.accepted()
     if predictions is None:
         return finished
-    known = set(finished)
-    return [*finished, *(image for image, one in project.entries.items() if image not in known and one.name in predictions)]
+    open_ones = [image for image in project.entries if project.summaries[image].status not in ("accepted", "rejected")]
+    return [*finished, *(image for image in open_ones if project.entries[image].name in predictions)]
 
 
 def measured(
@@ -61,11 +71,15 @@ def measured(
         project: whose images.
         measurements: what is measured.
         images: some of :func:`measurable`.
-        predictions: as for it. An image that was finished or changed in the meantime is measured as it is now.
+        predictions: as for it. An image that was finished or changed in the meantime is measured as it is now; one that was
+            removed, or whose annotation can't be read, is passed over, as the page shows when it is opened.
     """
     names = project.template.names
     for image in images:
-        record = project.record(image)
+        try:
+            record = project.record(image)
+        except (DataError, KeyError):
+            continue
         scale, shown = project.scale(record.marks), record.entry.shown
         if project.summaries[image].status == "accepted":
             yield MeasuredImage(image, shown, "annotated", None, measurements.of(record.marks.array(names), scale))

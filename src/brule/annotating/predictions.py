@@ -212,7 +212,7 @@ def predictions_file(project: Project, name: str) -> Path:
 
 
 def newest_predictions(project: Project, read: Callable[[str], Predictions | None] | None = None) -> Predictions | None:
-    """Those of the newest round that has any, else of another detector.
+    """Those of the newest round that has any, else the latest ones of another detector.
 
     Args:
         project: whose predictions.
@@ -222,8 +222,8 @@ def newest_predictions(project: Project, read: Callable[[str], Predictions | Non
 
     read = read or (lambda name: _readable(project, name))
     names = [path.name for path in reversed(rounds(project))]
-    others = sorted(path.stem for path in (project.folder / PREDICTIONS).glob("*.jsonl"))
-    return next((found for name in [*names, *others] if (found := read(name)) is not None), None)
+    files = sorted((project.folder / PREDICTIONS).glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((found for name in [*names, *(path.stem for path in files)] if (found := read(name)) is not None), None)
 
 
 def _readable(project: Project, name: str) -> Predictions | None:
@@ -276,9 +276,10 @@ def _stored_names(run: Path) -> list[str] | None:
 
 def trained_for(project: Project, run: Path) -> int | None:
     """The version of a project's landmarks that one of its rounds was trained for; None where that isn't known."""
-    if os.path.abspath(run.parent) != str(project.folder / RUNS):
+    folder = Path(os.path.abspath(run))  # so that "." has a name and a parent
+    if folder.parent != project.folder / RUNS:
         return None
-    version = noted(project, run.name).get("landmarks")
+    version = noted(project, folder.name).get("landmarks")
     return version if isinstance(version, int) else None
 
 

@@ -24,7 +24,7 @@ from brule.data.renaming import round_note
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
 from brule.files import parse_json
-from brule.tracking.run_files import DESCRIPTION, RECORD
+from brule.tracking.run_files import DECODER, DESCRIPTION, RECORD
 
 ROUND = re.compile(r"round-([0-9]{1,6})")
 
@@ -312,7 +312,7 @@ def describe(project: Project, run: Path, errors: HeldOut | None) -> dict[str, A
             "error_percent": round(errors.error_percent, 3),
             "mean_shape_px": None if errors.mean_shape_px is None else round(errors.mean_shape_px, 3),
         },
-        "decoder": (run / "decoder.safetensors").is_file(),
+        "decoder": (run / DECODER).is_file(),
     }
 
 

@@ -181,8 +181,7 @@ def _export(project: Project, format: str, target: Path | None) -> int:
 
 
 def _measures(project: Project, target: Path | None, predicted: bool) -> int:
-    from brule.annotating.measured import measurable, write_measures
-    from brule.annotating.measuring import Measurements
+    from brule.annotating.measured import measurable, measurements_of, write_measures
     from brule.annotating.predictions import newest_predictions
     from brule.annotating.project import EXPORTS
 
@@ -190,7 +189,9 @@ def _measures(project: Project, target: Path | None, predicted: bool) -> int:
     predictions = newest_predictions(project) if predicted else None
     if predicted and predictions is None:
         raise ConfigError("--predicted: the project has no predictions yet; make some in the page, or with --predict RUN")
-    write_measures(project, Measurements.model_validate(project.settings.measurements), place, predictions=predictions)
+    write_measures(project, measurements_of(project), place, predictions=predictions)
+    if predictions is not None:
+        note(f"predicted by {predictions.run}")
     say(f"{len(measurable(project, predictions))} images: {place}")
     return 0
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from brule.cli.options import Device, Images, Many, Output, SkipBad, checked_device, images_of
 from brule.cli.output import note_bad, progress_bar, say, say_text
-from brule.cli.videos import apart, extract_frames
+from brule.cli.videos import extract_frames, split_videos
 from brule.errors import ConfigError, DataError
 from brule.files import atomic_write, check_name, make_folder, write_text
 
@@ -79,7 +79,7 @@ def choose(
         frames: For videos: about how many frames, evenly spread, to choose among; the chosen ones are copied.
     """
     paths = images_of(paths, images, example="brule choose photos/ -n 10 -o chosen.txt")
-    videos, paths = apart(paths)
+    videos, paths = split_videos(paths)
     as_list = output.suffix.lower() == ".txt"
     if as_list and (copy or videos):
         why = "--copy needs a folder to copy to" if copy else "frames of videos need a folder to be written to"

@@ -17,7 +17,7 @@ from brule.cli.image_predictions import ImageFiles, numbered, write_all
 from brule.cli.options import Device, Images, Many, Output, Reading, SkipBad, checked_device, images_of
 from brule.cli.output import note, note_bad, say
 from brule.cli.ranking import Ranking
-from brule.cli.videos import Written, apart, predict_videos
+from brule.cli.videos import Written, predict_videos, split_videos
 from brule.errors import ConfigError, DataError
 from brule.files import check_name
 
@@ -102,7 +102,7 @@ def predict(
     named = images_of(paths, images, example="brule predict RUN photos/ -o landmarks")
     where, options = checked_device(device), {"objects": objects, "most": most, "flagged": flagged, **asdict(reading)}
     for_images = [name for name, given in (("--boxes", boxes), ("--rank", rank), ("--heatmaps", heatmaps)) if given]
-    videos, others = apart(named)
+    videos, others = split_videos(named)
     bulk.check()
     if bulk.engine != "local":
         for_files = [*(["--format"] if tuple(format) != DEFAULT_FORMATS else []), *(["--every"] if every != 1 else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,6 @@ def plan_resume(
         ConfigError: an option can't apply to a run that has already started.
     """
     from brule.detector import LandmarkDetector
-    from brule.detector.origin import last_part
     from brule.detector.run_record import RunRecord, absolute
     from brule.tracking.run_files import CHECKPOINT
     from brule.training.config import lengthened
@@ -73,8 +73,7 @@ def plan_resume(
     if not (run / CHECKPOINT).is_file():
         raise CheckpointError(f"{run}: expected a run to continue, found no {CHECKPOINT}; start it without --resume")
     detector = LandmarkDetector.load(run)
-    if preset is not None and last_part(preset) != last_part(detector.config_.preset):
-        started = detector.config_.preset
+    if preset is not None and not _is_preset(preset, started := _preset_of(run) or detector.config_.preset):
         raise ConfigError(f"--resume: the run was started with the preset {started!r}; leave --preset {preset} out")
     config = lengthened(detector.config_, overrides)  # refuses whatever else would change
     stored = RunRecord.read(run)
@@ -186,3 +185,18 @@ def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
     else:
         note("nothing was written; leave --dry-run out to continue")
     return 0
+
+
+def _preset_of(run: Path) -> str | None:
+    """The preset that a run was started with, of one's own with its path; None if its folder doesn't say."""
+    from brule.files import parse_json
+    from brule.tracking.run_files import SETTINGS
+
+    try:
+        return str(parse_json((run / SETTINGS).read_text(encoding="utf-8"))["preset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_preset(given: str, started: str) -> bool:
+    return given == started or os.path.abspath(given) == os.path.abspath(started)

@@ -27,7 +27,7 @@ VIDEO_FORMATS = ("csv", "json")
 OF_IMAGES = ("landmarks", "rank")  # names of files that images have beside them
 
 
-def apart(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+def split_videos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The videos among paths, and everything else. A glob that matches videos alone is videos."""
     from brule.data.video import is_video
 

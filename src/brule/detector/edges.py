@@ -24,4 +24,4 @@ def usual_edges(barycenter: Tensor) -> Edges:
     if known:
         return tuple(known)
     pairs, once = nearest_neighbour_edges(torch.as_tensor(barycenter)[None].float())
-    return tuple((int(a), int(b)) for a, b in pairs[0][once[0]].tolist())
+    return tuple((int(a), int(b)) for a, b in pairs[0][once[0]].tolist() if a != b)  # a single point has no line

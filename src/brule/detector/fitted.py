@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -299,7 +299,7 @@ class FittedDetector(Parameters):
     @classmethod
     def of(cls, stored: Stored, *, device: str | None = None) -> Self:
         """The detector of networks that are there already."""
-        detector = cls(stored.config.preset, device=device)
+        detector = cls(device=device, **_parameters(stored.config))
         detector.config_, detector.shapes_ = stored.config, stored.shapes
         detector.bad_files_ = BadFiles()
         detector.barycenter_ = stored.trained.model.barycenter.clone()
@@ -366,3 +366,11 @@ def _checked(items: Iterable[Item], check: FolderCheck) -> Iterator[Item]:
     for item in items:
         check.add([item.picture.image])
         yield item
+
+
+def _parameters(config: TrainingConfig) -> dict[str, Any]:
+    """What an estimator with these settings is made with; the file that they started from may not be here any more."""
+    from brule.training.config import changed_settings
+
+    preset, differing = changed_settings(config)
+    return {"preset": preset} | (differing if preset != config.preset else {})

@@ -303,7 +303,7 @@ def _precision_recall(result: Evaluation, found: Landmarks, objects: Array) -> d
     predictions = int((~found.flagged).sum())
     return {
         "objects": float(len(right)),
-        "answers": float(predictions),
+        "answers": float(predictions),  # the key of earlier versions, which metrics.json keeps
         "recall": float(right.mean()),
         "precision": float(right.sum() / predictions) if predictions else 0.0,
     }

@@ -10,12 +10,10 @@ from brule.detector.origin import last_part
 from brule.detector.provenance import Provenance
 from brule.detector.run_record import RunRecord
 from brule.detector.storage import Stored, read_detector
-from brule.errors import ConfigError
 from brule.files import write_text
-from brule.tracking.run_files import CARD, RECORD, TRAINING_IMAGES, WEIGHTS
-from brule.training.config import TrainingConfig, load_config
+from brule.tracking.run_files import CARD, PREVIEWS, RECORD, TRAINING_IMAGES, WEIGHTS
+from brule.training.config import changed_settings
 
-PREVIEWS = "previews"
 _MARK = "<!-- written by brule; remove this line to keep a text of your own -->"
 _NOT_RECORDED = "not recorded"
 _PROTOCOL = (
@@ -78,7 +76,7 @@ class ModelCard:
             "finished": stored.trained.finished,
             "preset": last_part(stored.config.preset),
             "seed": stored.config.seed,
-            "changed_settings": _changed(stored.config),
+            "changed_settings": changed_settings(stored.config)[1],
             "trained_on": known.to_dict(),
             "appearance": stored.appearance is not None,
             "reveals": {name: text for name, text in reveals},
@@ -162,7 +160,8 @@ def _detector_rows(stored: Stored) -> Rows:
 
 def _training_rows(stored: Stored, known: Provenance) -> Rows:
     progress = stored.trained.progress
-    changed = ", ".join(f"{key}={value}" for key, value in _changed(stored.config).items())
+    usual, differing = changed_settings(stored.config)
+    changed = ", ".join(f"{key}={value}" for key, value in differing.items())
     trained = f"{progress.iteration:,} iterations, {progress.elapsed / 60:.1f} minutes on {known.device or 'an unknown device'}"
     return [
         ("images without labels", _count(known.images)),
@@ -170,7 +169,7 @@ def _training_rows(stored: Stored, known: Provenance) -> Rows:
         ("annotated shapes", _count(known.shapes)),
         ("training", trained + ("" if stored.trained.finished else "; NOT finished")),
         ("preset, seed", f"{last_part(stored.config.preset)}, {stored.config.seed}"),
-        ("changed settings", changed or "none"),
+        ("changed settings" if usual == stored.config.preset else f"settings unlike {usual}", changed or "none"),
         ("brule", known.version or _NOT_RECORDED),
     ]
 
@@ -200,26 +199,6 @@ def _reveals(stored: Stored, folder: Path) -> Rows:
     if stored.trained.decoder is not None:
         rows.append(("decoder", "redraws what training images look like; it may remember some"))
     return rows
-
-
-def _changed(config: TrainingConfig) -> dict[str, Any]:
-    """The settings that differ from those of the preset, by dotted key; all paths and the seed left out."""
-    try:
-        usual = _flat(load_config(config.preset, {}).model_dump())
-    except ConfigError:  # a file of one's own, which isn't here
-        return {}
-    return {
-        key: value
-        for key, value in _flat(config.model_dump()).items()
-        if key not in ("preset", "seed") and usual.get(key) != value
-    }
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 def _count(number: int | None) -> str:

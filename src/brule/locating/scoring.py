@@ -191,7 +191,7 @@ def learn_scorer(
 
     Args:
         detect: locates objects in images and predicts their landmarks; a few detections per image, those with the highest
-            score first. None if it finds nothing, or is given no images.
+            score first. No rows if it finds nothing, or is given no images.
         images: annotated ones.
         points: ``(N, 2)`` or ``(O, N, 2)`` landmarks of each, pixels, NaN where one is missing. Images without an object of
             two landmarks or more are left out.

@@ -111,7 +111,7 @@ class RunState:
         found: dict[str, list[float]] = {}
         for record in self.records:
             for name, value in record.items():
-                if name not in ("iteration", "seconds") and _is_finite(value):
+                if name not in ("iteration", "seconds") and is_finite(value):
                     found.setdefault(name, []).append(float(value))
         return found
 
@@ -119,7 +119,7 @@ class RunState:
     def validation(self) -> list[tuple[int, float, float]]:
         """Iteration, NME and W₁ in % of every measurement on validation images, in order."""
         pairs = [(one, one.get(VALIDATION_NME), one.get(VALIDATION_W1)) for one in self.records]
-        return [(int(one["iteration"]), nme, w1) for one, nme, w1 in pairs if _is_finite(nme) and _is_finite(w1)]
+        return [(int(one["iteration"]), nme, w1) for one, nme, w1 in pairs if is_finite(nme) and is_finite(w1)]
 
 
 class LogLines:
@@ -175,7 +175,7 @@ def _parsed(lines: bytes) -> list[dict[str, Any]]:
             record = parse_json(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and _is_finite(record.get("iteration")):
+        if isinstance(record, dict) and is_finite(record.get("iteration")):
             found.append(record)
     return found
 
@@ -191,14 +191,15 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _seconds(record: dict[str, Any]) -> float:
     value = record.get("seconds")
-    return float(value) if _is_finite(value) else 0.0
+    return float(value) if is_finite(value) else 0.0
 
 
 def _number(value: Any, kind: type) -> Any:
-    return kind(value) if _is_finite(value) and value > 0 else None
+    return kind(value) if is_finite(value) and value > 0 else None
 
 
-def _is_finite(value: Any) -> TypeGuard[float]:
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a value of the log is a number, and a finite one."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     try:

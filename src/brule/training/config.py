@@ -108,6 +108,30 @@ def load_config(preset: str | os.PathLike[str] = "cpu", overrides: Mapping[str, 
     return _overridden(settings, overrides or {})
 
 
+def changed_settings(config: TrainingConfig) -> tuple[str, dict[str, Any]]:
+    """A preset that comes with brule, and the settings that differ from it, by dotted key; the seed left out.
+
+    It is the preset of the settings, or ``cpu`` where they started from a file, which may not be here any more.
+    """
+    preset = config.preset if config.preset in preset_names() else "cpu"
+    usual = _flat(load_config(preset))
+    own = _flat(config)
+    return preset, {key: value for key, value in own.items() if key not in ("preset", "seed") and usual.get(key) != value}
+
+
+def _flat(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """All settings by dotted key; a weight with its schedule, as that of a preset stays unless it is changed, too."""
+    found: dict[str, Any] = {}
+    for key, value in settings:
+        if isinstance(value, BaseModel):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+            if isinstance(value, Weight):
+                found |= {f"{prefix}{key}.{name}": getattr(value, name) for name in ("anneal_from", "anneal_until")}
+    return {key: float(value) if isinstance(value, Weight) else value for key, value in found.items()}
+
+
 def lengthened(config: TrainingConfig, overrides: Mapping[str, Any]) -> TrainingConfig:
     """The settings of a run that is resumed: only its length may change.
 

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from brule.annotating import Project
 from brule.annotating.jobs import Job
 from brule.annotating.predictions import Prediction, Predictions, newest_predictions, predictions_file
@@ -32,7 +30,7 @@ from brule.arrays import evenly_spread
 from brule.errors import BruleError, ConfigError, DataError
 from brule.files import parse_json
 from brule.tracking.run_files import CHECKPOINT, DESCRIPTION, STAGE
-from brule.tracking.run_state import LogLines, RunState
+from brule.tracking.run_state import LogLines, RunState, is_finite
 from brule.tracking.term_labels import term_label
 from brule.web.events import Hub
 
@@ -299,7 +297,7 @@ def curves(state: RunState) -> dict[str, list[list[float]]]:
     found: dict[str, list[list[float]]] = {}
     for record in state.records:
         for name, value in record.items():
-            if name not in ("iteration", "seconds") and isinstance(value, int | float) and np.isfinite(value):
+            if name not in ("iteration", "seconds") and is_finite(value):
                 found.setdefault(name, []).append([record["iteration"], value])
     return {name: _thinned(points) for name, points in found.items()}
 

@@ -9,6 +9,7 @@ from typing import Any
 from brule.annotating.exporting import described_formats
 from brule.annotating.folders import ImageEntry, image_id
 from brule.annotating.importing import add_images
+from brule.annotating.measured import measurements_of
 from brule.annotating.missing import kept_without_images, missing_folders, missing_notes
 from brule.annotating.outlines import contour_from_outlines
 from brule.annotating.project import UPLOADS, Project
@@ -24,7 +25,6 @@ from brule.files import atomic_write, make_folder
 from brule.web.bodies import FoldersBody, OutlinesBody, SettingsBody, TemplateBody, left_out_facts
 from brule.web.calls import Call
 from brule.web.errors import Refused
-from brule.web.handlers.results import measurements_of
 from brule.web.page import Page
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')

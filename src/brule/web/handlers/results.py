@@ -9,14 +9,14 @@ import zipfile
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 from starlette.responses import FileResponse, Response
 
 from brule.annotating.exporting import default_target, export_project
-from brule.annotating.measured import measurable, measured, measures_csv
+from brule.annotating.measured import measurable, measured, measurements_of, measures_csv
 from brule.annotating.measuring import Measurements, repeat_error
 from brule.annotating.predictions import Predictions
-from brule.annotating.project import EXPORTS, Project
+from brule.annotating.project import EXPORTS
 from brule.annotating.rounds import has_detector, rounds, trained_on
 from brule.annotating.template import MAX_LANDMARKS, Strict
 from brule.data.formats import FORMATS
@@ -42,14 +42,6 @@ class RedrawBody(Strict):
     id: Id
     points: Annotated[tuple[Place, ...], Field(min_length=1, max_length=MAX_LANDMARKS)]
     style_of: Id | None = None
-
-
-def measurements_of(project: Project) -> Measurements:
-    """What is measured in a project; nothing, where its file was changed into something that makes no sense."""
-    try:
-        return Measurements.model_validate(project.settings.measurements)
-    except ValidationError:
-        return Measurements()
 
 
 def set_measurements(call: Call) -> dict[str, Any]:
