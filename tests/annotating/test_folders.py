@@ -39,7 +39,8 @@ def moved(tmp_path: Path) -> Path:
 def test_a_folder_that_was_moved_away_is_noted(moved: Path) -> None:
     photos = moved.parent / "photos"
     assert missing_notes(Project(moved)) == [
-        f"the folder of images {photos} isn't there: move it back, or say in the page (Set up) where it is now",
+        f"the folder of images {photos} isn't there: move it back, or say where it is now: in the page (Set up), or as path in "
+        f"{moved / 'project.json'}",
         "2 annotations are kept whose images aren't there",
     ]
     (moved.parent / "elsewhere").rename(moved.parent / "photos")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from brule.annotating import Project
 
@@ -45,11 +46,11 @@ def test_a_folder_is_located(annotated: Browser, photos: Path, tmp_path: Path) -
     assert annotated.send("POST", url, {"path": str(tmp_path)}).status_code == 400  # it is still there
     photos.rename(tmp_path / "moved")
     project = annotated.json("GET", "/api/project")
-    assert project["folders"][0]["missing"] and "say in the page" in project["problems"][0]
+    assert project["folders"][0]["missing"] and "in the page (Set up)" in project["problems"][0]
     picture(tmp_path / "others" / "x.png")
     refused = annotated.send("POST", url, {"path": str(tmp_path / "others"), "check": True})
     assert refused.status_code == 400 and "annotated are missing there" in refused.json()["error"]["message"]
-    found = {"n_images": 3, "annotated": 2, "matching": 2, "lacking": [], "n_lacking": 0}
+    found = {"n_images": 3, "annotated": 2, "matching": 2, "lacking": [], "n_lacking": 0, "resized": [], "n_resized": 0}
     body = {"path": str(tmp_path / "moved")}
     assert annotated.json("POST", url, {**body, "check": True}) == found == annotated.json("POST", url, body)
     project = annotated.json("GET", "/api/project")
@@ -59,6 +60,18 @@ def test_a_folder_is_located(annotated: Browser, photos: Path, tmp_path: Path) -
         assert annotated.get(f"/api/images/{image}/view?size=256").status_code == 200
         version = annotated.json("GET", f"/api/images/{image}")["version"]
         annotated.json("PUT", f"/api/images/{image}", {"version": version, "points": [at(1, 1), None, None]})
+
+
+def test_images_of_another_size_are_told_from_those_that_are_missing(annotated: Browser, photos: Path, tmp_path: Path) -> None:
+    url = f"/api/project/folders/{the_folder(annotated)['id']}/locate"
+    with_points = [one["name"] for one in annotated.json("GET", "/api/images")["items"] if one["status"] == "accepted"]
+    photos.rename(tmp_path / "moved")
+    Image.new("RGB", (7, 5)).save(tmp_path / "moved" / with_points[0])
+    found = annotated.json("POST", url, {"path": str(tmp_path / "moved"), "check": True})
+    assert (found["matching"], found["lacking"], found["resized"], found["n_resized"]) == (1, [], with_points[:1], 1)
+    (tmp_path / "moved" / with_points[0]).unlink()
+    found = annotated.json("POST", url, {"path": str(tmp_path / "moved"), "check": True})
+    assert (found["matching"], found["lacking"], found["resized"], found["n_lacking"]) == (1, with_points[:1], [], 1)
 
 
 def test_folders_stay_while_they_are_trained_on(annotated: Browser, photos: Path, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 
 from brule.data.annotations import relative_name
 from brule.data.discovery import find_images_if_any
@@ -28,8 +28,11 @@ class ImageFolder:
     files: tuple[str, ...] = ()
 
     def images(self) -> Iterator[tuple[str, Path]]:
-        """Name and path of every image."""
-        paths = [self.path / file for file in self.files] if self.files else find_images_if_any(self.path)
+        """Name and path of every image that is there."""
+        if self.files:
+            paths = [path for file in self.files if os.path.isfile(path := self.path / file)]
+        else:
+            paths = find_images_if_any(self.path)
         root, prefix = os.path.join(self.path, ""), f"{self.prefix}/" if self.prefix else ""
         for path in paths:  # texts alone: a path object for each of many images takes longer than listing them
             file = os.fspath(path)
@@ -46,6 +49,13 @@ class ImageFolder:
         start = f"{self.prefix}/" if self.prefix else ""
         rest = name[len(start) :] if name.startswith(start) else None
         return rest if not self.files or rest in self.files else None
+
+    def has(self, prefix: str) -> bool:
+        """Whether images of this folder may have names that begin with a prefix, which is the name of a folder."""
+        rest = replace(self, files=()).inside(prefix)
+        if self.files or rest is None:
+            return rest is not None and any(file.startswith(f"{rest}/") for file in self.files)
+        return os.path.isdir(self.path / rest)
 
     def to_json(self, project: Path) -> dict[str, object]:
         """As it is kept in the project's file: relative to the project, so that both can be moved together."""
@@ -65,8 +75,9 @@ class ImageFolder:
         files = content.get("files", [])
         if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise DataError(f"{project}: the files of {content['path']} are damaged; expected a list of names")
-        path = Path(os.path.normpath(project / content["path"]))
-        return cls(path, str(content.get("prefix", "")), tuple(files))
+        prefix = str(content.get("prefix", ""))
+        _check_names(project, [*files, *([prefix] if prefix else [])])
+        return cls(Path(os.path.normpath(project / content["path"])), prefix, tuple(files))
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class RemovedFolder:
 
     Args:
         folder: the folder.
-        names: of its images that are annotated.
+        names: of its images that are annotated, or were.
         version: of the template, when it was removed.
     """
 
@@ -99,7 +110,11 @@ class RemovedFolder:
         names, version = content.get("annotated", []), content.get("version", 0)
         if not isinstance(names, list) or not isinstance(version, int):
             raise DataError(f"{project}: the removed folder {content['path']} is damaged; restore the project's file")
-        return cls(folder, tuple(map(str, names)), version)
+        return cls(folder, _check_names(project, [str(name) for name in names]), version)
+
+    def returns_with(self, folder: Path, files: Collection[str]) -> bool:
+        """Whether adding a folder, or only some files of it, adds all of this one that is annotated."""
+        return self.folder.path == folder and (not files or all(self.folder.inside(name) in files for name in self.names))
 
 
 @dataclass(frozen=True)
@@ -152,14 +167,19 @@ def owner(name: str, folders: Iterable[ImageFolder], path: Path | None = None) -
 
 
 def folders_for(
-    paths: Sequence[str | os.PathLike[str]], known: Sequence[ImageFolder] = (), removed: Sequence[RemovedFolder] = ()
+    paths: Sequence[str | os.PathLike[str]],
+    known: Sequence[ImageFolder] = (),
+    removed: Sequence[RemovedFolder] = (),
+    *,
+    annotated: Iterable[str] = (),
 ) -> list[ImageFolder]:
     """The folders to add to a project for given paths: folders, files or globs.
 
     Args:
         paths: as for :func:`brule.data.find_images`.
         known: the folders that the project has.
-        removed: those that it had; one that is given again gets its prefix back.
+        removed: those that it had; one that is given again, in whole or with all that is annotated, gets its prefix back.
+        annotated: the names of the images that have an annotation.
 
     Returns:
         The folders that are new, with prefixes that are free.
@@ -176,19 +196,51 @@ def folders_for(
             folder = Path(os.path.abspath(file.parent))
             if folder not in wanted or wanted[folder]:
                 wanted.setdefault(folder, []).append(file.name)
-    before = {(one.folder.path, one.folder.files): one.folder.prefix for one in removed}
-    taken = {folder.prefix for folder in known} | set(before.values())
+    prefixes = _Prefixes([*known, *(one.folder for one in removed)])
+    prefixes.names += [name for one in removed for name in one.names]
+    lost = {folder for folder in known if not folder.path.is_dir()}  # what they have can't be seen
+    prefixes.names += [name for name in annotated if owner(name, known) in lost] if lost else []
     existing = {(folder.path, folder.files) for folder in known}
+    used = {folder.prefix for folder in known}
     added: list[ImageFolder] = []
     for folder, files in wanted.items():
         if (folder, tuple(files)) in existing or (folder, ()) in existing:
             continue
-        prefix = before.get((folder, tuple(files)))
-        if prefix is None:
-            prefix = "" if not taken else _free(folder.name or "images", taken)
-        taken.add(prefix)
+        again = [one for one in removed if one.folder.prefix not in used and one.returns_with(folder, files)]
+        again.sort(key=lambda one: (one.folder.files != tuple(files), -len(one.names)))
+        prefix = again[0].folder.prefix if again else prefixes.free(folder)
         added.append(ImageFolder(folder, prefix, tuple(files)))
+        prefixes.folders.append(added[-1])
     return added
+
+
+@dataclass
+class _Prefixes:
+    """What images are called already.
+
+    Args:
+        folders: whose images have names.
+        names: further ones.
+    """
+
+    folders: list[ImageFolder]
+    names: list[str] = field(default_factory=list)
+
+    def free(self, folder: Path) -> str:
+        """A prefix for a new folder, so that no image of it is called like another one."""
+        name = folder.name or "images"
+        number, found = 1, name if self.folders else ""
+        while self._taken(found, folder):
+            number += 1
+            found = f"{name}-{number}"
+        return found
+
+    def _taken(self, prefix: str, folder: Path) -> bool:
+        if not prefix:
+            return False
+        return any(one.prefix == prefix or (one.path / prefix != folder and one.has(prefix)) for one in self.folders) or any(
+            name.startswith(f"{prefix}/") for name in self.names
+        )
 
 
 def inside(path: Path, folders: Iterable[ImageFolder]) -> bool:
@@ -197,9 +249,15 @@ def inside(path: Path, folders: Iterable[ImageFolder]) -> bool:
     return any(real.startswith(os.path.join(os.path.realpath(folder.path), "")) for folder in folders)
 
 
-def _free(name: str, taken: set[str]) -> str:
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}-{number}"
-    return found
+def _check_names(project: Path, names: Iterable[str], kind: type[PurePath] = PurePath) -> tuple[str, ...]:
+    """Names that stay inside a folder.
+
+    Raises:
+        DataError: one leads out of it.
+    """
+    names = tuple(names)
+    for name in names:
+        path = kind(name)
+        if not path.parts or path.anchor or ".." in path.parts:
+            raise DataError(f"{project}: the name {name!r} of an image leads out of the project; restore the project's file")
+    return names

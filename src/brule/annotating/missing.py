@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from brule.annotating.project import Project
+from brule.annotating.removed import ARCHIVE, not_restored
+from brule.data.discovery import PROJECT_FILE
 
 
 def missing_folders(project: Project) -> list[str]:
@@ -25,9 +27,16 @@ def missing_notes(project: Project) -> list[str]:
     if gone:
         it, be = ("it", "it is") if len(gone) == 1 else ("them", "they are")
         are = "the folder of images {} isn't there" if len(gone) == 1 else "the folders of images {} aren't there"
-        found.append(f"{are.format(', '.join(gone))}: move {it} back, or say in the page (Set up) where {be} now")
+        where = f"where {be} now: in the page (Set up), or as path in {project.folder / PROJECT_FILE}"
+        found.append(f"{are.format(', '.join(gone))}: move {it} back, or say {where}")
     if lost := kept_without_images(project):
         found.append(f"{lost} whose images aren't there")
+    if left := not_restored(project.folder, project.settings):
+        are = "annotation of a removed folder is" if len(left) == 1 else "annotations of removed folders are"
+        found.append(
+            f"{len(left)} {are} still in {project.folder / ARCHIVE}, such as that of {left[0]}: the project has a newer "
+            "annotation of that name, or another image"
+        )
     return found
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brule.annotating.folders import ImageEntry, ImageFolder, RemovedFolder, owner
 from brule.annotating.project import Project
+from brule.annotating.removed import history_file
 from brule.annotating.settings import Settings
 from brule.annotating.summaries import LAYERS, annotated_names
 from brule.arrays import evenly_spread
@@ -45,13 +45,15 @@ class FolderMatch:
         n_images: images in it.
         annotated: images that are annotated in the project.
         matching: those of them that are in the folder, by name, and by size where that was compared.
-        lacking: the names of the others.
+        lacking: the names of those that aren't in the folder.
+        resized: the names of those that have another size there, or can't be read.
     """
 
     n_images: int
     annotated: int
     matching: int
     lacking: tuple[str, ...]
+    resized: tuple[str, ...] = ()
 
 
 def content_of(project: Project, folder: ImageFolder) -> FolderContent:
@@ -72,17 +74,22 @@ def remove_folder(project: Project, folder: ImageFolder) -> FolderContent:
         What the project had of it.
 
     Raises:
+        DataError: it isn't one of them any more.
         OutputError: the project can't be written to.
     """
-    found, names = content_of(project, folder), tuple(_annotated(project, folder))
+    found: list[FolderContent] = []
 
     def without(settings: Settings) -> Settings:
-        removed = RemovedFolder(folder, names, settings.version)
-        folders = tuple(one for one in settings.folders if one != folder)
-        return replace(settings, folders=folders, removed=(*settings.removed, removed))
+        _check_known(settings, folder)
+        found.append(content_of(project, folder))
+        names = tuple(_annotated(project, folder, changed=True))
+        # annotations that couldn't be restored are in the archive already
+        before = (_without(one, names) if one.folder.prefix == folder.prefix else one for one in settings.removed)
+        removed = (*(one for one in before if one is not None), RemovedFolder(folder, names, settings.version))
+        return replace(settings, folders=tuple(one for one in settings.folders if one != folder), removed=removed)
 
     project.rearrange(without)
-    return found
+    return found[0]
 
 
 def match_folder(project: Project, folder: ImageFolder, path: Path) -> FolderMatch:
@@ -97,45 +104,68 @@ def match_folder(project: Project, folder: ImageFolder, path: Path) -> FolderMat
         DataError: ``folder`` is still there; ``path`` is no folder, has no image, belongs to the project already, or has none
             of the images that are annotated.
     """
-    moved = _moved(project, folder, path)
-    there = dict(moved.images())
-    if not there:
-        raise DataError(f"{moved.path}: no image found; expected the folder that was {folder.path}")
-    names = _annotated(project, folder)
-    found = [name for name in names if name in there]
-    compared = {found[k] for k in evenly_spread(len(found), MAX_OPENED)}
-    matching = [name for name in found if name not in compared or _same_size(project, name, there[name])]
-    if names and not matching:
-        why = "have other sizes" if found else "are missing"
-        raise DataError(
-            f"{moved.path}: isn't the folder that was {folder.path}: all images that are annotated {why} there, such as "
-            f"{(found or names)[0]}"
-        )
-    lacking = set(names) - set(matching)
-    return FolderMatch(len(there), len(names), len(matching), tuple(name for name in names if name in lacking))
+    return _compared(project, folder, path)[0]
 
 
-def locate_folder(project: Project, folder: ImageFolder, path: Path) -> FolderMatch:
+def relocate_folder(project: Project, folder: ImageFolder, path: Path) -> FolderMatch:
     """Use a folder's new place, where it was moved; all its annotations follow. As :func:`match_folder`.
 
     Raises:
         OutputError: the project can't be written to.
     """
-    found = match_folder(project, folder, path)
+    found: list[FolderMatch] = []
+
+    def relocated(settings: Settings) -> Settings:
+        _check_known(settings, folder)
+        match, images = _compared(project, folder, path)
+        found.append(match)
+        _repoint(project, images)
+        moved = _moved(project, folder, path)
+        folders = tuple(moved if one == folder else one for one in settings.folders)
+        removed = (replace(one, folder=moved) if one.folder.prefix == folder.prefix else one for one in settings.removed)
+        return replace(settings, folders=folders, removed=tuple(removed))
+
+    project.rearrange(relocated)
+    return found[0]
+
+
+def _compared(project: Project, folder: ImageFolder, path: Path) -> tuple[FolderMatch, dict[str, Path]]:
+    """How well a folder fits, and the images that do, by name."""
     moved = _moved(project, folder, path)
-    _repoint(project, dict(moved.images()), _annotated(project, folder))
-    project.rearrange(lambda settings: replace(settings, folders=_replaced(settings.folders, folder, moved)))
-    return found
+    there = dict(moved.images())
+    if not there:
+        raise DataError(f"{moved.path}: no image found; expected the folder that was {folder.path}")
+    names = _annotated(project, folder)
+    lacking = tuple(name for name in names if name not in there)
+    found = [name for name in names if name in there]
+    opened = [found[k] for k in evenly_spread(len(found), MAX_OPENED)]
+    resized = tuple(name for name in opened if not _same_size(project, name, there[name]))
+    matching = {name: there[name] for name in found if name not in resized}
+    if names and not matching:
+        why = " or ".join(["have other sizes"] * bool(resized) + ["are missing"] * bool(lacking))
+        raise DataError(
+            f"{moved.path}: isn't the folder that was {folder.path}: all images that are annotated {why} there, such as "
+            f"{(found or names)[0]}"
+        )
+    return FolderMatch(len(there), len(names), len(matching), lacking, resized), matching
 
 
-def _replaced(folders: Sequence[ImageFolder], old: ImageFolder, new: ImageFolder) -> tuple[ImageFolder, ...]:
-    return tuple(new if one == old else one for one in folders)
+def _check_known(settings: Settings, folder: ImageFolder) -> None:
+    if folder not in settings.folders:
+        raise DataError(f"{folder.path}: is no folder of the project any more")
+
+
+def _without(removed: RemovedFolder, names: tuple[str, ...]) -> RemovedFolder | None:
+    """What is removed, without some names; None if nothing is left."""
+    dropped = set(names)
+    left = tuple(name for name in removed.names if name not in dropped)
+    return replace(removed, names=left) if left else None
 
 
 def _moved(project: Project, folder: ImageFolder, path: Path) -> ImageFolder:
     moved = replace(folder, path=Path(os.path.abspath(path)))
     if folder.path.is_dir():
-        raise DataError(f"{folder.path}: is where it was; only a folder that was moved can be located")
+        raise DataError(f"{folder.path}: is where it was; only a folder that was moved can be relocated")
     if not moved.path.is_dir():
         raise DataError(f"{moved.path}: no such folder; expected the new place of {folder.path}")
     if any(moved.path == one.path for one in project.settings.folders):
@@ -147,10 +177,23 @@ def _entries(project: Project) -> list[tuple[str, ImageEntry]]:
     return list(project.entries.items())
 
 
-def _annotated(project: Project, folder: ImageFolder) -> list[str]:
-    """The names of the images of a folder that are annotated."""
+def _annotated(project: Project, folder: ImageFolder, *, changed: bool = False) -> list[str]:
+    """The names of the images of a folder that are annotated.
+
+    Args:
+        project: that has the folder.
+        folder: one of its folders.
+        changed: include those that have a history alone, since all that was annotated in them was removed.
+    """
     folders, paths = project.settings.folders, {entry.name: entry.path for entry in project.entries.values()}
-    return [name for name in annotated_names(project.folder) if owner(name, folders, paths.get(name)) == folder]
+    names = annotated_names(project.folder)
+    if changed:
+        names = sorted({*names, *(entry.name for image, entry in _entries(project) if _has_history(project, image))})
+    return [name for name in names if owner(name, folders, paths.get(name)) == folder]
+
+
+def _has_history(project: Project, image: str) -> bool:
+    return any(history_file(project.folder, image, layer).exists() for layer in LAYERS)
 
 
 def _files(project: Project, name: str) -> list[Path]:
@@ -170,14 +213,14 @@ def _same_size(project: Project, name: str, image: Path) -> bool:
     return all(one in ((None, None), size) for one in noted)
 
 
-def _repoint(project: Project, images: dict[str, Path], names: list[str]) -> None:
+def _repoint(project: Project, images: dict[str, Path]) -> None:
     """Have annotation files name their images where they are now, for all other programs."""
-    for name in names:
-        for file in _files(project, name) if name in images else ():
+    for name, image in images.items():
+        for file in _files(project, name):
             try:
                 content = load_json(file)
             except DataError:
                 continue  # damaged, which the page shows when the image is opened
             if isinstance(content, dict):
-                content["imagePath"] = relative_name(images[name], file.parent)
+                content["imagePath"] = relative_name(image, file.parent)
                 write_text(file, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n", flush=True)

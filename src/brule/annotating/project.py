@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from brule.annotating.aside import set_aside, take_back
-from brule.annotating.folders import ImageEntry, ImageFolder, folders_for, image_id, indexed
+from brule.annotating.folders import ImageEntry, ImageFolder, folders_for, indexed
 from brule.annotating.marks import Marks
 from brule.annotating.measuring import remapped
 from brule.annotating.records import Conflict, Record
+from brule.annotating.removed import archive_annotations, complete_removals, history_file, newly_removed, with_folders
 from brule.annotating.settings import Settings
-from brule.annotating.summaries import LAYERS, Summaries, annotated_images
+from brule.annotating.summaries import LAYERS, Summaries, annotated_images, annotated_names
 from brule.annotating.template import Template
 from brule.data.discovery import PROJECT_FILE, PROJECT_OWN, PROJECT_RUNS
 from brule.data.renaming import Renaming, names_of, new_names
@@ -67,15 +67,15 @@ class Project:
         if new and self.folder.exists() and any(self.folder.iterdir()):
             raise DataError(f"{folder}: holds files, but is no annotation project; choose a new folder for the project")
         self.settings = Settings(self.folder.name) if new else Settings.read(self.folder)
-        added = folders_for(images, self.settings.folders, self.settings.removed)
+        added = self._new_folders(images)
         if template is not None and not new and template.names != self.settings.template.names:
             raise ConfigError("--template: this project has landmarks already; change them in the page")
         if new or added:
             start = self.settings.template if template is None else template
-            self._keep(replace(self._with(added), template=start))
-        self._set_aside()  # what couldn't be moved before
+            self._keep(replace(with_folders(self.folder, self.settings, added), template=start))
         self._ignore()
         self.entries = indexed(self.settings.folders)
+        complete_removals(self.folder, self.settings, self.entries)
         self.summaries = Summaries(self.folder, self.entries)
         self._rename_all()  # what couldn't be read or written before
 
@@ -227,26 +227,28 @@ class Project:
             DataError: a path leads nowhere, or there is no image.
         """
         with self._guard:
-            added = folders_for(paths, self.settings.folders, self.settings.removed)
+            added = self._new_folders(paths)
             if added:
-                self._keep(self._with(added))
+                self._keep(with_folders(self.folder, self.settings, added))
         return self.refresh()
 
     def rearrange(self, change: Callable[[Settings], Settings]) -> None:
-        """Change the folders of images: :mod:`brule.annotating.moving` knows how. Annotations of removed ones are set aside.
+        """Change the folders of images: :mod:`brule.annotating.moving` knows how. Annotations of removed ones are archived.
 
         Args:
-            change: gives the new settings for those of now.
+            change: gives the new settings for those of now; nobody else changes the project meanwhile.
 
         Raises:
             OutputError: something can't be written or moved; moving is completed when the project is opened again.
         """
         try:
             with self._guard:
+                before = self.settings
                 self._keep(change(self.settings))
                 self._records.clear()  # they know where their images were
                 try:
-                    self._set_aside()
+                    for removed in newly_removed(before, self.settings):
+                        archive_annotations(self.folder, removed)
                 finally:
                     self._look()  # before anyone asks for an annotation that is gone, which its history would bring back
         finally:
@@ -365,19 +367,9 @@ class Project:
             record.rename(unknown | names, self.template, version=settings.version, added=added)
         return names is not None
 
-    def _with(self, added: Collection[ImageFolder]) -> Settings:
-        """The settings with more folders; the annotations of those that were removed are back in their place."""
-        settings = self.settings
-        back = [one for one in settings.removed if one.folder in added]
-        for one in back:
-            take_back(self.folder, one)
-        waiting = {image_id(name): one.version for one in back for name in one.names if one.version < settings.version}
-        removed = tuple(one for one in settings.removed if one not in back)
-        return replace(settings, folders=(*settings.folders, *added), removed=removed, waiting=waiting | settings.waiting)
-
-    def _set_aside(self) -> None:
-        for removed in self.settings.removed:
-            set_aside(self.folder, removed)
+    def _new_folders(self, paths: Sequence[str | os.PathLike[str]]) -> list[ImageFolder]:
+        annotated = annotated_names(self.folder) if paths else ()
+        return folders_for(paths, self.settings.folders, self.settings.removed, annotated=annotated)
 
     def _keep(self, settings: Settings) -> None:
         make_folder(self.folder)
@@ -391,7 +383,7 @@ class Project:
             write_text(path, "/cache/\n/lock\n/summaries.json\n", flush=True)
 
     def _log(self, image: str, layer: str) -> Path:
-        return self.own / "history" / layer / image[:2] / f"{image}.jsonl"
+        return history_file(self.folder, image, layer)
 
     def _notify(self, event: str, facts: dict[str, Any]) -> None:
         self.changes += 1

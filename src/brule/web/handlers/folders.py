@@ -1,4 +1,4 @@
-"""Folders of images: removed from the project, or located where they were moved to."""
+"""Folders of images: removed from the project, or relocated to where they were moved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brule.annotating.folders import ImageFolder
-from brule.annotating.moving import content_of, locate_folder, match_folder, remove_folder
+from brule.annotating.moving import content_of, match_folder, relocate_folder, remove_folder
 from brule.web.bodies import LocateBody, RemoveBody
 from brule.web.calls import Call
 from brule.web.errors import Refused
@@ -30,9 +30,12 @@ def locate(call: Call) -> dict[str, Any]:
     body, folder = call.body(LocateBody), _folder(call)
     if not body.check:
         _refuse_while_running(call)
-    look = match_folder if body.check else locate_folder
+    look = match_folder if body.check else relocate_folder
     found = look(call.page.project, folder, Path(body.path).expanduser())
-    return {**asdict(found), "lacking": _named(found.lacking), "n_lacking": len(found.lacking)}
+    facts: dict[str, Any] = asdict(found)
+    for key in ("lacking", "resized"):
+        facts |= {key: _named(facts[key]), f"n_{key}": len(facts[key])}
+    return facts
 
 
 def _named(names: Sequence[str]) -> list[str]:

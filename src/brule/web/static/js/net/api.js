@@ -8,6 +8,7 @@
 /** @typedef {import("./types.js").Predicting} Predicting */
 /** @typedef {import("./types.js").Measurements} Measurements */
 /** @typedef {import("./types.js").MeasuredImage} MeasuredImage */
+/** @typedef {import("./types.js").FolderMatch} FolderMatch */
 /** @typedef {{[name: string]: string | number | boolean | undefined}} Query */
 
 /** A request that failed: the server's word, or `offline` if it can't be reached. */
@@ -132,7 +133,7 @@ export class Api {
    * @param {string} id
    * @param {string} path where the folder is now
    * @param {boolean} check only ask how well it fits
-   * @returns {Promise<{n_images: number, annotated: number, matching: number, lacking: string[], n_lacking: number}>}
+   * @returns {Promise<FolderMatch>}
    */
   locateFolder(id, path, check) {
     return this.json("POST", `/api/project/folders/${encodeURIComponent(id)}/locate`, { path, check });

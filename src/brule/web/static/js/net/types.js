@@ -28,6 +28,8 @@
  * @typedef {{name: string, title: string, one_image: boolean, loses: string[]}} ExportFormat
  *
  * @typedef {{id: string, path: string, missing: boolean}} Folder
+ * @typedef {{n_images: number, annotated: number, matching: number, lacking: string[], n_lacking: number, resized: string[],
+ *   n_resized: number}} FolderMatch
  * @typedef {{name: string, folder: string, images: string[], folders: Folder[], n_images: number, empty: boolean,
  *   counts: {[status in Status]: number}, template: Template, annotator: string | null, annotators: string[],
  *   scale: number | null, formats: ExportFormat[], train: Training, guess: Guessing, choice: {ready: boolean, ids: string[]}, runs: Run[],

@@ -4,7 +4,16 @@ import { button, fill, h } from "../lib/dom.js";
 import { plural, sentence } from "../lib/format.js";
 import { confirmed, dialog } from "./dialogs.js";
 
-/** @typedef {import("../net/types.js").Folder} Folder */
+/**
+ * @typedef {import("../net/types.js").Folder} Folder
+ */
+
+/**
+ * @param {string} what
+ * @param {string[]} names
+ * @param {number} count of all of them
+ */
+const listed = (what, names, count) => (count ? ` ${what}: ${names.join(", ")}${count > names.length ? ", …" : ""}.` : "");
 
 export class FolderList {
   /** @param {import("../state/app.js").App} app */
@@ -76,7 +85,7 @@ export class FolderList {
     const all = found.matching === found.annotated;
     const fits = !found.annotated ? "No image of this folder is annotated."
       : all ? `All ${plural(found.annotated, "annotated image")} are there.`
-        : `${found.matching} of ${plural(found.annotated, "annotated image")} are there. Not found: ${found.lacking.join(", ")}${found.n_lacking > found.lacking.length ? ", …" : ""}. Their annotations are kept.`;
+        : `${found.matching} of ${plural(found.annotated, "annotated image")} are there.${listed("Not found", found.lacking, found.n_lacking)}${listed("Of another size, or damaged", found.resized, found.n_resized)} Their annotations are kept.`;
     if (!(await confirmed("Use this folder?", sentence(`${path}: ${plural(found.n_images, "image")}. ${fits}`), "Use it"))) return;
     if (!(await this.app.attempt(api.locateFolder(folder.id, path, false)))) return;
     this.app.say(found.matching ? `The folder is found, with ${plural(found.matching, "annotation")}.` : "The folder is found.");
