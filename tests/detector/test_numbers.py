@@ -121,8 +121,8 @@ def test_few_landmarks(n: int, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_thousand_landmarks() -> None:
-    detector = tiny(iterations=1).fit(FACES.images, shapes=cloud(2000, sets=2))
+def test_a_thousand_landmarks() -> None:
+    detector = tiny(iterations=1).fit(FACES.images, shapes=cloud(1000, sets=2))
     assert detector.predict(FACES.images[:1]).points.isfinite().all()
 
 
