@@ -7,6 +7,7 @@ import os
 # Threads that spin while they wait slow everything down where cores are shared; it has to be said before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("BRULE_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """PyTorch computes with three threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)

@@ -387,3 +387,12 @@ def read_json(path: Path | str, expected: str) -> Any:
         raise DataError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); expected {expected}") from None
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is no such file, it can't be read, or it holds something else."""
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

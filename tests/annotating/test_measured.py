@@ -14,7 +14,8 @@ from PIL import Image
 from brule.annotating import Mark, Marks, Project, Template
 from brule.annotating.measured import measurable, measured, measures_csv
 from brule.annotating.measuring import Measurements
-from brule.annotating.predictions import FORMAT, Predictions, newest_predictions
+from brule.annotating.predictions import FORMAT, Predictions
+from brule.annotating.rounds import newest_predictions
 from brule.cli.annotate import annotate
 from brule.errors import ConfigError
 
@@ -126,4 +127,5 @@ def test_the_latest_predictions_of_other_detectors_count(project: Project) -> No
     for name, when in (("a-old", 1), ("c-older", 0), ("b-new", 2)):
         predict(project, {"1.png": 20}, run=name)
         os.utime(project.folder / "predictions" / f"{name}.jsonl", (1e9 + when, 1e9 + when))
+    predict(project, {"1.png": 20}, run=".b-new.abc.part")  # is being written
     assert newest_predictions(project).run == "b-new"  # type: ignore[union-attr]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +12,7 @@ from brule.detector.finding import find_all
 from brule.detector.predicting import PredictOptions
 from brule.threads import available_threads, single_threads
 
-
-@pytest.fixture(autouse=True)
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("three_threads")
 
 
 def test_a_batch_has_one_thread_and_opens_no_pool_of_its_own() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from brule.errors import ConfigError
-from brule.files import make_folder, parse_json, write_text
+from brule.files import json_object, make_folder, write_text
 
 _TAIL = 4000  # bytes of the log that are looked at for what went wrong
 _PREFIX = "brule: "
@@ -40,11 +40,7 @@ class Job:
     @property
     def facts(self) -> dict[str, Any]:
         """What was recorded when it was started; empty if it never was."""
-        try:
-            content = parse_json(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return json_object(self._file)
 
     @property
     def running(self) -> bool:

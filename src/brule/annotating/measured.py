@@ -1,4 +1,4 @@
-"""Measures of a project's images: of finished annotations, and, if asked for, of predictions where there is none yet."""
+"""Measures of a project's images: of finished annotations and, on request, of predictions for the other images."""
 
 from __future__ import annotations
 

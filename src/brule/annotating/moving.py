@@ -203,7 +203,7 @@ def _files(project: Project, name: str) -> list[Path]:
 
 
 def _same_size(project: Project, name: str, image: Path) -> bool:
-    """Whether an image has the size that its annotation notes; also where there is none."""
+    """Whether an image has the size that its annotation states, if it states one."""
     try:
         size = image_size(image)
         contents = [load_json(file) for file in _files(project, name)]

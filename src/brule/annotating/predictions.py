@@ -18,7 +18,7 @@ from brule.data.formats.record import Annotation
 from brule.data.formats.values import load_json
 from brule.data.renaming import names_of, order_of_detector, order_since, round_note
 from brule.errors import DataError
-from brule.files import atomic_write, parse_json, write_text
+from brule.files import atomic_write, json_object, parse_json, write_text
 from brule.tracking.run_files import DESCRIPTION
 
 FORMAT = "brule-predictions-1"
@@ -211,28 +211,6 @@ def predictions_file(project: Project, name: str) -> Path:
     return project.folder / PREDICTIONS / f"{name}.jsonl"
 
 
-def newest_predictions(project: Project, read: Callable[[str], Predictions | None] | None = None) -> Predictions | None:
-    """Those of the newest round that has any, else the latest ones of another detector.
-
-    Args:
-        project: whose predictions.
-        read: from a name to the predictions of that name, None where there are none or they are damaged.
-    """
-    from brule.annotating.rounds import rounds
-
-    read = read or (lambda name: _readable(project, name))
-    names = [path.name for path in reversed(rounds(project))]
-    files = sorted((project.folder / PREDICTIONS).glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((found for name in [*names, *(path.stem for path in files)] if (found := read(name)) is not None), None)
-
-
-def _readable(project: Project, name: str) -> Predictions | None:
-    try:
-        return Predictions(predictions_file(project, name), project)
-    except DataError:  # none, damaged, or of other landmarks
-        return None
-
-
 def order_of(project: Project, run: Path, *, names: Sequence[str] | None, count: int) -> Sequence[int | None] | None:
     """For each landmark of a project its index in what a detector finds; None altogether if it finds other landmarks.
 
@@ -267,10 +245,7 @@ def _order(detector: Any, project: Project, run: Path) -> Sequence[int | None]:
 
 def _stored_names(run: Path) -> list[str] | None:
     """The landmarks' names in the file of a detector; once it is loaded, a round's are those that the project has now."""
-    try:
-        names = parse_json((run / DESCRIPTION).read_text(encoding="utf-8"))["names"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    names = json_object(run / DESCRIPTION).get("names")
     return list(map(str, names)) if isinstance(names, list) else None
 
 
@@ -285,11 +260,7 @@ def trained_for(project: Project, run: Path) -> int | None:
 
 def noted(project: Project, run: str) -> dict[str, Any]:
     """What a round was trained on: the names of the annotated images, the version of the landmarks; empty if unknown."""
-    try:
-        content = parse_json(round_note(project.folder, run).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return json_object(round_note(project.folder, run))
 
 
 def _found(detector: Any, project: Project, batch_size: int) -> Iterator[tuple[str, Prediction]]:

@@ -17,13 +17,13 @@ import numpy as np
 from brule.annotating.folders import ImageFolder
 from brule.annotating.guessing import PosePrior, mean_guess, point_error
 from brule.annotating.missing import with_missing
-from brule.annotating.predictions import Predictions, noted, order_of
-from brule.annotating.project import RUNS, Project
+from brule.annotating.predictions import Predictions, noted, order_of, predictions_file
+from brule.annotating.project import PREDICTIONS, RUNS, Project
 from brule.annotating.statistics import ShapeStatistics
 from brule.data.renaming import round_note
 from brule.data.samples import landmark_box
 from brule.errors import ConfigError, DataError
-from brule.files import parse_json
+from brule.files import json_object, make_folder, write_text
 from brule.tracking.run_files import DECODER, DESCRIPTION, RECORD
 
 ROUND = re.compile(r"round-([0-9]{1,6})")
@@ -64,7 +64,35 @@ def next_round(project: Project) -> Path:
 
 def finished(run: Path) -> bool:
     """Whether a run has finished."""
-    return _json(run / DESCRIPTION).get("finished") is True
+    return json_object(run / DESCRIPTION).get("finished") is True
+
+
+def newest_predictions(project: Project, read: Callable[[str], Predictions | None] | None = None) -> Predictions | None:
+    """Those of the newest round that has any, else the latest ones of another detector.
+
+    Args:
+        project: whose predictions.
+        read: returns the predictions of a given name, ``None`` if they are missing or damaged.
+    """
+    read = read or (lambda name: _readable(project, name))
+    names = [path.name for path in reversed(rounds(project))]
+    whole = (project.folder / PREDICTIONS).glob("[!.]*.jsonl")  # one that is being written begins with a dot
+    files = sorted(whole, key=_written, reverse=True)
+    return next((found for name in [*names, *(path.stem for path in files)] if (found := read(name)) is not None), None)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # removed meanwhile
+        return 0.0
+
+
+def _readable(project: Project, name: str) -> Predictions | None:
+    try:
+        return Predictions(predictions_file(project, name), project)
+    except DataError:  # none, damaged, or of other landmarks
+        return None
 
 
 def has_detector(run: Path) -> bool:
@@ -74,7 +102,7 @@ def has_detector(run: Path) -> bool:
 
 def detects(run: Path, project: Project) -> bool:
     """Whether a run holds a detector of a project's landmarks, in their order, whatever they were called at that time."""
-    content, own = _json(run / DESCRIPTION), project.template.names
+    content, own = json_object(run / DESCRIPTION), project.template.names
     names, count = content.get("names"), content.get("landmarks")
     if count != len(own):
         return False
@@ -127,8 +155,6 @@ def note_round(project: Project, run: Path, *, start_from: Path | None = None) -
         run: the folder of the new run.
         start_from: an earlier run that it begins with.
     """
-    from brule.files import make_folder, write_text
-
     names = [project.entry(image).name for image in project.accepted()]
     content: dict[str, Any] = {"trained_on": names, "landmarks": project.settings.landmarks_version}
     if start_from is not None:
@@ -158,7 +184,7 @@ def trained_on(project: Project, run: str) -> set[str]:
 
 def _before(project: Project, run: Path, note: dict[str, Any]) -> Path | None:
     """The run or detector that a run started from; one of the project's rounds wherever the project is by now."""
-    record = _json(run / RECORD)
+    record = json_object(run / RECORD)
     named = record.get("start_from", note.get("start_from"))
     if not isinstance(named, str) or not named:
         return None
@@ -183,17 +209,8 @@ def _learnt(project: Project, run: Path, note: dict[str, Any]) -> set[str]:
 
 def _read_by(run: Path) -> Counter[str] | None:
     """How many annotated images of each name, without folder and suffix, a run has read; None where it hasn't noted that."""
-    names = _json(run / RECORD).get("shapes")
+    names = json_object(run / RECORD).get("shapes")
     return Counter(map(str, names)) if isinstance(names, list) else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file; empty where it can't be read."""
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _by_stem(names: Iterable[str], wanted: Container[str]) -> dict[str, list[str]]:

@@ -182,8 +182,8 @@ def _export(project: Project, format: str, target: Path | None) -> int:
 
 def _measures(project: Project, target: Path | None, predicted: bool) -> int:
     from brule.annotating.measured import measurable, measurements_of, write_measures
-    from brule.annotating.predictions import newest_predictions
     from brule.annotating.project import EXPORTS
+    from brule.annotating.rounds import newest_predictions
 
     place = target or project.folder / EXPORTS / "measures.csv"
     predictions = newest_predictions(project) if predicted else None

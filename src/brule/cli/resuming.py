@@ -189,13 +189,11 @@ def print_resume(run: Path, plan: ResumePlan, device: str) -> int:
 
 def _preset_of(run: Path) -> str | None:
     """The preset that a run was started with, of one's own with its path; None if its folder doesn't say."""
-    from brule.files import parse_json
+    from brule.files import json_object
     from brule.tracking.run_files import SETTINGS
 
-    try:
-        return str(parse_json((run / SETTINGS).read_text(encoding="utf-8"))["preset"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    preset = json_object(run / SETTINGS).get("preset")
+    return None if preset is None else str(preset)
 
 
 def _is_preset(given: str, started: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brule.data.discovery import PROJECT_FILE, PROJECT_OWN, PROJECT_RUNS, is_project
-from brule.files import parse_json
+from brule.files import json_object
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def present_names(run: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     project = folder.parent.parent
     if folder.parent.name != PROJECT_RUNS or not is_project(project):
         return names
-    content, since = _json(project / PROJECT_FILE), _json(round_note(project, folder.name)).get("landmarks")
+    content, since = json_object(project / PROJECT_FILE), json_object(round_note(project, folder.name)).get("landmarks")
     try:
         present = _normal(content["template"]["names"])
         renamings = [Renaming.from_json(one) for one in content.get("renamings", ())]
@@ -173,14 +173,6 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _normal(names: Sequence[Any]) -> tuple[str, ...]:
     return tuple(unicodedata.normalize("NFC", str(name)) for name in names)  # as in Layout
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _joined(renamings: Sequence[Renaming]) -> list[int | None]:

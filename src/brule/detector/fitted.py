@@ -370,7 +370,9 @@ def _checked(items: Iterable[Item], check: FolderCheck) -> Iterator[Item]:
 
 def _parameters(config: TrainingConfig) -> dict[str, Any]:
     """What an estimator with these settings is made with; the file that they started from may not be here any more."""
-    from brule.training.config import changed_settings
+    from brule.training.config import changed_settings, preset_names
 
+    if config.preset in preset_names():
+        return {"preset": config.preset}
     preset, differing = changed_settings(config)
-    return {"preset": preset} | (differing if preset != config.preset else {})
+    return {"preset": preset, **differing}

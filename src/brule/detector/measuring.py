@@ -257,7 +257,7 @@ def _on_whole_images(
 
 
 def _in_true_crops(found: Landmarks, rows: Array, cache: CropCache) -> CropPredictions:
-    """Predictions in pixels → in the unit square of each object's true crop; NaN where there is none (row -1)."""
+    """Predictions in pixels → in the unit square of each object's true crop; NaN for objects without a prediction (row -1)."""
     here = rows >= 0
     boxes = np.asarray(cache.boxes, dtype=np.float64)
     points = np.full(cache.points.shape if cache.points is not None else (0,), np.nan)

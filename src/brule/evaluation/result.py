@@ -39,7 +39,7 @@ class Evaluation:
         uncertainty: ``(B,)``: the higher, the sooner a person should look; or ``None``.
         distance: ``(B,)``, what errors are divided by, in sides of the crop.
         sides: ``(B,)``, the side of each crop in pixels of its image.
-        baseline: ``(N, 2)``, the constant prediction that is the floor: the mean shape, or the barycenter where there is none.
+        baseline: ``(N, 2)``, the constant prediction that is the floor: the mean shape, or the barycenter if there is no mean.
         centre: ``(N, 2)``, the barycenter.
         regions: name → 0-based indices of its landmarks.
         edges: pairs of landmarks that pictures join by lines.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from brule.errors import DataError
-from brule.files import parse_json
+from brule.files import json_object, parse_json
 from brule.tracking.run_files import DESCRIPTION, LOG, PREVIEWS, SETTINGS
 
 VALIDATION_NME, VALIDATION_W1 = "validation NME", "validation W1"  # terms of the log, in %: lines of their own
@@ -52,7 +52,7 @@ class RunState:
         Raises:
             DataError: there is no run in the folder.
         """
-        log, settings = run / LOG, _json(run / SETTINGS)
+        log, settings = run / LOG, json_object(run / SETTINGS)
         if not log.is_file() and not settings:
             raise DataError(
                 f"{run}: expected the folder of a run, found neither {LOG} nor {SETTINGS}; give the -o of brule train"
@@ -63,7 +63,7 @@ class RunState:
             _records(log) if lines is None else lines.of(log),
             _number(settings.get("iterations"), int),
             _number(settings.get("time_limit"), float),
-            _json(run / DESCRIPTION).get("finished") is True,
+            json_object(run / DESCRIPTION).get("finished") is True,
             previews[-1] if previews else None,
             max(0.0, time.time() - log.stat().st_mtime) if log.is_file() else 0.0,
         )
@@ -178,15 +178,6 @@ def _parsed(lines: bytes) -> list[dict[str, Any]]:
         if isinstance(record, dict) and is_finite(record.get("iteration")):
             found.append(record)
     return found
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file; empty if there is none yet or it can't be parsed."""
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _seconds(record: dict[str, Any]) -> float:

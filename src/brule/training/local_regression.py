@@ -66,7 +66,7 @@ def learn_regression(
 
 
 def learns_final(images: Images, config: TrainingConfig) -> bool:
-    """Whether the last step of predictions is wanted, and can be learnt from so many images."""
+    """Whether the last step of predictions is wanted, and there are enough images to learn it from."""
     return bool(config.teacher.regress_final) and len(images) >= _MIN_IMAGES
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from brule.annotating import Project
 from brule.annotating.jobs import Job
-from brule.annotating.predictions import Prediction, Predictions, newest_predictions, predictions_file
+from brule.annotating.predictions import Prediction, Predictions, predictions_file
 from brule.annotating.project import RUNS
 from brule.annotating.rounds import (
     HeldOut,
@@ -21,6 +21,7 @@ from brule.annotating.rounds import (
     describe,
     detects,
     has_detector,
+    newest_predictions,
     next_round,
     note_round,
     rounds,
@@ -28,7 +29,7 @@ from brule.annotating.rounds import (
 )
 from brule.arrays import evenly_spread
 from brule.errors import BruleError, ConfigError, DataError
-from brule.files import parse_json
+from brule.files import json_object
 from brule.tracking.run_files import CHECKPOINT, DESCRIPTION, STAGE
 from brule.tracking.run_state import LogLines, RunState, is_finite
 from brule.tracking.term_labels import term_label
@@ -304,10 +305,7 @@ def curves(state: RunState) -> dict[str, list[list[float]]]:
 
 def _stage(run: Path) -> str | None:
     """What a run is busy with outside its iterations, in words; None during these."""
-    try:
-        stage = parse_json((run / STAGE).read_text(encoding="utf-8"))["stage"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    stage = json_object(run / STAGE).get("stage")
     return stage if isinstance(stage, str) else None
 
 

@@ -64,14 +64,15 @@ def measure(call: Call) -> dict[str, Any]:
     """``GET /api/measure``: finished annotations; with ``predicted=1`` also predictions in the other images."""
     project, own = call.page.project, measurements_of(call.page.project)
     offset, limit = call.number("offset", 0), call.number("limit", 100, low=1, high=1000)
-    known, predictions = call.page.training.predictions(), _predictions(call)
-    images = measurable(project, predictions)
+    finished, everything = project.accepted(), measurable(project, call.page.training.predictions())
+    predictions = _predictions(call)
+    images = finished if predictions is None else everything
     found = measured(project, own, images[offset : offset + limit], predictions=predictions)
     rows = [
         {"id": one.image, "name": one.name, "source": one.source, "expected": one.expected, "values": finite(one.values)}
         for one in found
     ]
-    predicted = len(measurable(project, known)) - len(project.accepted())
+    predicted = len(everything) - len(finished)
     return {"columns": own.columns, "total": len(images), "predicted": predicted, "offset": offset, "rows": rows}
 
 
