@@ -20,12 +20,12 @@ from brule.networks import FinalRegression, split_batches
 from brule.tensors import Images, one_thread_after_fork
 from brule.tracking.callbacks import Callback
 from brule.tracking.log import RunLog
+from brule.training.alignment import align_mean
 from brule.training.batches import Batch, BatchSource, LabelledImages, mixed_seed
 from brule.training.checkpointing import Checkpointer, Measure, Preview
 from brule.training.config import TrainingConfig, dotted_keys, setting
 from brule.training.debiasing import debias_mean
 from brule.training.distributed import check_shares, join_distributed, synchronize_norms
-from brule.training.edge_alignment import align_with_edges
 from brule.training.ema import accumulate_weights, warmed_decay
 from brule.training.local_regression import learn_final_regression, learn_regression, learns_final
 from brule.training.run import build_shape_model, start_run
@@ -192,8 +192,8 @@ def _checked(images: Images | None, labelled: LabelledImages | None, config: Tra
 def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: float, *, again: bool) -> None:
     """Find out how far the mean of the annotated shapes is from that of all images.
 
-    By edges once, and again whenever the local regressions are learnt. Where there are annotated images, by these first, and
-    then once by edges, as soon as local regressions are learnt.
+    By edges or corners once, and again whenever the local regressions are learnt. Where there are annotated images, by these
+    first, and then once by edges, as soon as local regressions are learnt.
     """
     config, means, labelled = state.config, state.means, source.labelled
     start = config.teacher.align if labelled is None else config.labelled.start
@@ -209,7 +209,14 @@ def _find_mean_when_due(state: TrainingState, source: BatchSource, progress: flo
         known = torch.zeros_like(means.shift) if labelled is None else means.shift
         shape_model = state.shape_model.moved(known)
         regression = state.regression if state.progress.regressions else None
-        shift = align_with_edges(state.ema, source.images, shape_model=shape_model, config=config, regression=regression)
+        shift = align_mean(
+            state.ema,
+            source.images,
+            shape_model=shape_model,
+            config=config,
+            regression=regression,
+            corners=labelled is None,
+        )
         means.shift.copy_(known + shift)
         means.corrected.fill_(1 if labelled is None else 2)
     means.shift.copy_(state.distributed.broadcast(means.shift))  # processes may round differently

@@ -347,10 +347,11 @@ class Teacher(Section):
         0.0,
         ge=0,
         le=1,
-        description="Fraction of the run after which the mean of the annotated shapes is moved to where it fits the edges of "
-        "the unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Nothing is moved "
-        "unless most landmarks trace contours. It is found anew whenever teacher.regress learns. Where there are annotated "
-        "images, the mean is found by these first (labelled.start), then moved once, when teacher.regress learns.",
+        description="Fraction of the run after which the mean of the annotated shapes is moved to where it fits the "
+        "unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Landmarks along contours "
+        "are moved to edges, single ones to corners and spots. The mean is found anew whenever teacher.regress learns. Where "
+        "there are annotated images, it is found by these first (labelled.start), then moved once, to edges only, when "
+        "teacher.regress learns.",
     )
     regress: float = Field(
         0.0,

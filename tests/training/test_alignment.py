@@ -1,7 +1,8 @@
-"""The mean shape from edges of unlabelled images, where ten shapes alone leave it open."""
+"""The mean shape from edges and corners in unlabelled images, where ten shapes alone leave it open."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from brule.data.synthetic import synthetic_faces
 from brule.geometry import ShapeModel, mirrored
 from brule.tensors import read_safetensors, to_input
 from brule.tracking.run_files import CHECKPOINT
-from brule.training import edge_alignment, loop
+from brule.training import alignment, loop
+from brule.training.alignment import Contours, Corners, align_mean, derivatives, principal_directions, traces_contours
 from brule.training.batches import LabelledImages
 from brule.training.config import load_config
-from brule.training.edge_alignment import Contours, align_with_edges, derivatives, principal_directions
 from brule.training.ema import MeanPredictions
 from brule.training.loop import train
 from brule.training.run import build_model, build_shape_model
@@ -27,31 +28,35 @@ FACES = synthetic_faces(200, size=64)
 SHAPES = (torch.from_numpy(FACES.points) + 0.5) / 64  # in the unit square of the whole images, which are the crops here
 SETTINGS = {**ENCODER, **RUN, "crop.context": 1.0, "crop.image_size": 64, "iterations": 8, "precision": "float32"}
 FEW = synthetic_faces(40, size=32)
+CORNERS = [36, 39, 42, 45, 48, 54]  # of the eyes and of the mouth
 
 
 def shape_model_of(shapes: Tensor, *, mirror: bool = True) -> ShapeModel:
     return build_shape_model(shapes.mean(0), shapes, load_config("cpu", SETTINGS | {"loss.mirror": mirror}))
 
 
-def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch, *, regression: Any = None) -> Tensor:
+def aligned(shape_model: ShapeModel, found: Tensor, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Tensor:
     """The shift that is arrived at if the teacher finds these landmarks ``(200, N, 2)``."""
     config, crops = load_config("cpu", SETTINGS), to_input(torch.from_numpy(FACES.images))
-    monkeypatch.setattr(
-        edge_alignment, "predict_crops", lambda teacher, images, config, chosen: [(crops[chosen], found[chosen])]
-    )
+    monkeypatch.setattr(alignment, "predict_crops", lambda teacher, images, config, chosen: [(crops[chosen], found[chosen])])
     model = build_model(shape_model.barycenter[0], config)
-    return align_with_edges(model, FACES.images, shape_model=shape_model, config=config, regression=regression)
+    return align_mean(model, FACES.images, shape_model=shape_model, config=config, **options)
 
 
-def test_the_mean_of_few_shapes_comes_nearer_to_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    truth, before, after = SHAPES.mean(0), [], []
-    truth = (truth + mirrored(truth, shape_model_of(SHAPES[:5]).mirror)) / 2  # faces have no preferred side
+@pytest.mark.parametrize(("landmarks", "left"), [(range(68), 0.6), (CORNERS, 0.75)], ids=["contours", "corners"])
+def test_the_mean_of_few_shapes_comes_nearer_to_that_of_all(
+    landmarks: Sequence[int], left: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = SHAPES[:, landmarks]
+    truth, before, after = shapes.mean(0), [], []
+    truth = (truth + mirrored(truth, shape_model_of(shapes[:5]).mirror)) / 2  # faces have no preferred side
     for first in range(0, 100, 10):
-        shape_model = shape_model_of(SHAPES[first : first + 10])
-        shift = aligned(shape_model, SHAPES, monkeypatch)
+        shape_model = shape_model_of(shapes[first : first + 10])
+        assert traces_contours(shape_model.prior.mean) == (len(landmarks) == 68)
+        shift = aligned(shape_model, shapes, monkeypatch)
         before.append(float((shape_model.prior.mean - truth).norm(dim=1).mean()))
         after.append(float((shape_model.prior.mean + shift - truth).norm(dim=1).mean()))
-    assert sum(after) < 0.6 * sum(before)
+    assert sum(after) < left * sum(before)
     assert sum(a < b for a, b in zip(after, before, strict=True)) >= 8
 
 
@@ -68,7 +73,7 @@ def test_refined_landmarks_are_what_is_aligned(monkeypatch: pytest.MonkeyPatch) 
     deformed = SHAPES + shape_model.prior.sample(200, strength=1, generator=torch.Generator().manual_seed(0))
     truth = aligned(shape_model, SHAPES, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr(edge_alignment, "regressed", lambda regression, points, crops, prior: SHAPES)
+        patch.setattr(alignment, "regressed", lambda regression, points, crops, prior: SHAPES)
         to_truth = aligned(shape_model, deformed, patch, regression=object())
     assert torch.allclose(to_truth, truth, atol=1e-5)
     assert not torch.allclose(aligned(shape_model, deformed, monkeypatch), truth, atol=1e-4)
@@ -90,31 +95,74 @@ def test_the_more_shapes_the_less_they_are_moved(monkeypatch: pytest.MonkeyPatch
     assert lengths[1] < lengths[0] / 20
 
 
-def test_landmarks_without_a_contour_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    corners = [36, 45, 30, 48, 54]
-    shape_model = shape_model_of(SHAPES[:6][:, corners])
-    assert Contours.of(shape_model.prior.mean) is None
-    assert not aligned(shape_model, SHAPES[:, corners], monkeypatch).any()
+def test_beside_annotated_images_single_landmarks_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape_model = shape_model_of(SHAPES[:6][:, CORNERS])
+    assert aligned(shape_model, SHAPES[:, CORNERS], monkeypatch).any()
+    assert not aligned(shape_model, SHAPES[:, CORNERS], monkeypatch, corners=False).any()
+    contours = shape_model_of(SHAPES[:6])
+    assert aligned(contours, SHAPES, monkeypatch, corners=False).any()
 
 
 def test_contours_join_near_neighbours() -> None:
     line = torch.stack([torch.linspace(0.2, 0.6, 9), torch.full((9,), 0.5)], -1)
-    contours = Contours.of(torch.cat([line, torch.tensor([[0.5, 0.95]])]))
+    contours = Contours.of(torch.cat([line, torch.tensor([[0.5, 0.95]])]), torch.zeros(1, 3, 16, 16), 32)
     assert contours is not None
     pairs = {frozenset(pair) for pair in zip(contours.start.tolist(), contours.end.tolist(), strict=True)}
     assert {frozenset((i, i + 1)) for i in range(8)} <= pairs
     assert not any(9 in pair for pair in pairs)
 
 
+def test_pairs_and_scattered_landmarks_trace_no_contour() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.tensor([[0.1, 0.5], [0.9, 0.5], [0.3, 0.45], [0.3, 0.53], [0.5, 0.45], [0.5, 0.53], [0.7, 0.45], [0.7, 0.53]])
+    assert not traces_contours(pairs)
+    assert sum(traces_contours(torch.rand(15, 2, generator=generator)) for _ in range(50)) <= 3
+    assert not any(traces_contours(torch.rand(n, 2, generator=generator)) for n in (1, 2, 3))
+    assert Contours.of(pairs, torch.zeros(1, 3, 16, 16), 32) is None
+
+
+def squares(images: int = 1) -> Tensor:
+    """A bright square between 0.25 and 0.75 of dark crops."""
+    crops = torch.full((images, 3, 64, 64), -1.0)
+    crops[..., 16:48, 16:48] = 1
+    return crops
+
+
+@pytest.mark.parametrize("place", [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75)])
+def test_a_corner_is_where_two_edges_meet(place: tuple[float, float]) -> None:
+    corner = torch.tensor(place)
+    maps = alignment.corner_strength(squares(), 128)
+    evidence = Corners(torch.ones(1), maps)
+    at = [float(evidence.strength((corner + x)[None, None])) for x in torch.linspace(-0.1, 0.1, 41)[:, None].expand(-1, 2)]
+    assert abs(at.index(max(at)) - 20) <= 2  # within 0.01 of the crop
+    along, inside = (float(evidence.strength(torch.tensor([[where]]))) for where in ((0.25, 0.5), (0.5, 0.5)))
+    assert max(along, inside) < 0.05 * max(at)
+
+
+def test_a_spot_is_found_in_its_middle() -> None:
+    y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
+    disc = -torch.exp(-((x / 64 - 0.4) ** 2 + (y / 64 - 0.6) ** 2) / (2 * 0.012**2))
+    maps = alignment.corner_strength(disc.expand(1, 3, -1, -1), 128)
+    row, column = divmod(int(maps.flatten().argmax()), 128)
+    assert ((column + 0.5) / 128, (row + 0.5) / 128) == pytest.approx((0.4, 0.6), abs=0.01)
+
+
+def test_only_landmarks_on_corners_count() -> None:
+    points = torch.tensor([[[0.25, 0.25], [0.25, 0.5], [0.5, 0.5]]])  # a corner, an edge, and nothing
+    evidence = Corners.of(points, squares(), 128)
+    assert evidence.chosen.tolist() == [1, 0, 0]
+    elsewhere = points + torch.tensor([[0.0, 0.0], [0.0, 0.25], [0.25, 0.25]])  # the others on corners, too
+    assert torch.equal(evidence.strength(points), evidence.strength(elsewhere))
+
+
 def profile(images: Tensor, *, turned: bool = False) -> list[float]:
     """How strong a straight contour is, from left of the image's middle to the right of it."""
     down = torch.stack([torch.full((8,), 0.5), torch.linspace(0.3, 0.7, 8)], -1)
     line = down.flip(-1) if turned else down
-    contours = Contours.of(line)
+    contours = Contours.of(line, images, 128)
     assert contours is not None
     along = torch.tensor([0.0, 1.0] if turned else [1.0, 0.0])
-    slopes = derivatives(images, 128)
-    return [contours.strength(line[None] + x * along, slopes).item() for x in torch.linspace(-0.1, 0.1, 21)]
+    return [contours.strength(line[None] + x * along).item() for x in torch.linspace(-0.1, 0.1, 21)]
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -174,9 +222,9 @@ def test_the_mean_is_found_anew_with_better_landmarks(regress: float, times: int
 
     def noted(*arguments: Any, **keywords: Any) -> Tensor:
         refined.append(keywords["regression"] is not None)
-        return align_with_edges(*arguments, **keywords)
+        return align_mean(*arguments, **keywords)
 
-    monkeypatch.setattr(loop, "align_with_edges", noted)
+    monkeypatch.setattr(loop, "align_mean", noted)
     shapes = shapes_of(FEW)[:5]
     train(FEW.images, shapes.mean(0), config, shapes=shapes, quiet=True)
     assert refined == times * [regress > 0]
@@ -200,7 +248,7 @@ def test_beside_annotated_images_edges_correct_what_these_have_shown(monkeypatch
         return by_edges
 
     monkeypatch.setattr(loop, "debias_mean", of_labels)
-    monkeypatch.setattr(loop, "align_with_edges", of_edges)
+    monkeypatch.setattr(loop, "align_mean", of_edges)
     labels = LabelledImages(FEW.images[:5], shapes)
     train(FEW.images, shapes.mean(0), config, labelled=labels, shapes=shapes, directory=tmp_path, quiet=True)
     (start,) = asked  # once, though regressions are learnt three times
