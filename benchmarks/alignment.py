@@ -3,7 +3,8 @@
 ``python -m benchmarks.alignment 300w`` draws sets of annotated shapes at random, puts the true landmarks of other training
 images, with noise, about the mean of each set, and moves them to where they fit the images best, as
 ``brule.training.alignment`` does with those that a detector finds. It prints how far the mean shape is from that of all
-training images before and after, in % of the crop's side, a mean over landmarks. ``--landmarks`` chooses some, by index.
+training images before and after, in % of the crop's side, a mean over landmarks. The mirror symmetry is that of the mean of
+all shapes. ``--landmarks`` chooses some, by index.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from brule.data import build_cache
 from brule.data.training_data import labelled_images
 from brule.geometry import ShapePrior, mirror_permutation, mirrored
 from brule.tensors import to_input
-from brule.training.alignment import Contours, Corners, best_shift, principal_directions, traces_contours
+from brule.training.alignment import STRICTNESS, Contours, Corners, best_shift, principal_directions
 
 
 def main() -> None:
@@ -30,7 +31,9 @@ def main() -> None:
     options.add_argument("--draws", type=int, default=24)
     options.add_argument("--images", type=int, default=300)
     options.add_argument("--noise", type=float, default=0.008, help="of the landmarks, in sides of the crop")
-    options.add_argument("--strictness", type=float, default=0.02)
+    options.add_argument(
+        "--strictness", type=float, default=STRICTNESS, help="weight of a shift by one standard deviation, for each shape"
+    )
     asked = options.parse_args()
     samples = labelled_images([asked.data], n_labelled=None, seed=0, exclude_validation=True, skip_bad=True)
     crops = build_cache(samples, 64)
@@ -51,7 +54,7 @@ def main() -> None:
         prior = ShapePrior.fit(own, mirror=mirror)
         points = found - found.mean(0) + prior.mean
         evidence = Contours.of(prior.mean, images, 128) or Corners.of(points, images, 128)
-        on_contours += traces_contours(prior.mean)
+        on_contours += isinstance(evidence, Contours)
         on_corners += [int(evidence.chosen.sum())] if isinstance(evidence, Corners) else []
         directions = principal_directions(prior, mirror)
         shift = best_shift(evidence, points, directions, strictness=asked.strictness * prior.count)

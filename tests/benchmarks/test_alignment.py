@@ -20,6 +20,6 @@ def test_the_right_evidence_moves_the_mean(
     alignment.main()
     printed = capsys.readouterr().out
     before, after = map(float, re.findall(r"(\d\.\d+) %", printed))
-    assert after != before
+    assert after != before  # not always nearer, see docs/experiments.md
     assert ("edges in 4 draws" in printed) == (not landmarks)
     assert ("corners in 4" in printed) == bool(landmarks)

@@ -32,8 +32,9 @@ _ON_CONTOURS = 0.25  # of all landmarks, at least, and …
 _FEWEST_ON_CONTOURS = 4  # of them: fewer lie between two neighbours by chance
 _PROMINENT = 1.5  # times the average of the crop: weaker places are no corners
 _DIRECTIONS = 30
-_STRICTNESS = 0.02  # weight of a shift by one standard deviation of the shapes, for each annotated shape
+STRICTNESS = 0.02  # weight of a shift by one standard deviation of the shapes, for each annotated shape
 _STEPS = 60
+_AT_ONCE = 64  # crops that are filtered together
 
 
 class Evidence(Protocol):
@@ -60,13 +61,16 @@ class Contours:
 
     @classmethod
     def of(cls, shape: Tensor, images: Tensor, size: int) -> Contours | None:
-        """Those of a shape ``(N, 2)`` in crops ``(B, C, S, S)``; ``None`` if too few landmarks lie on contours."""
+        """Those of a shape ``(N, 2)`` in crops ``(B, C, S, S)``; ``None`` if too few landmarks lie on contours.
+
+        The maps have ``size`` × ``size`` pixels.
+        """
         if not traces_contours(shape):
             return None
         edges, kept = nearest_neighbour_edges(shape[None])
         own = edges[0][kept[0]]
         own = own[(shape[own[:, 0]] - shape[own[:, 1]]).norm(dim=-1) < _LONGEST]
-        return cls(own[:, 0], own[:, 1], derivatives(images, size))
+        return cls(own[:, 0], own[:, 1], torch.cat([derivatives(part, size) for part in images.split(_AT_ONCE)]))
 
     def strength(self, points: Tensor) -> Tensor:
         """How much of an edge or of a line is found halfway between neighbours, across the contour."""
@@ -80,7 +84,7 @@ class Contours:
 
 @dataclass(frozen=True)
 class Corners:
-    """Corners and spots at those landmarks that lie on one.
+    """Corners and blobs at those landmarks that lie on one.
 
     Attributes:
         chosen: ``(N,)`` 1 for these landmarks, 0 for the others.
@@ -92,8 +96,8 @@ class Corners:
 
     @classmethod
     def of(cls, points: Tensor, images: Tensor, size: int) -> Corners:
-        """Those near landmarks ``(B, N, 2)`` of crops ``(B, C, S, S)``."""
-        maps = corner_strength(images, size)
+        """Those at landmarks ``(B, N, 2)`` of crops ``(B, C, S, S)``, on average over the crops; ``size`` as for contours."""
+        maps = torch.cat([corner_strength(part, size) for part in images.split(_AT_ONCE)])
         prominent = _sampled(maps, points).mean((0, 1)) > _PROMINENT * maps.mean()
         return cls(prominent.to(maps), maps)
 
@@ -127,9 +131,10 @@ def align_mean(
     many it hardly does.
 
     Where the landmarks don't trace contours, the first term is the root of the smaller eigenvalue of the structure tensor
-    (Shi and Tomasi, 1994), at those landmarks where it is large: people choose single points that can be found again, and
-    these are corners and spots, where the image changes in every direction. Where the shape is symmetric, so is the shift.
-    A few annotated images leave the mean open as well, if less so. Not in the paper; docs/experiments.md has the measurements.
+    (Shi and Tomasi, 1994), at those landmarks where it is more than 1.5 times its average over the crops: people choose single
+    points that can be found again, and these are corners and blobs, where the image changes in every direction. Where the shape
+    is symmetric, so is the shift. A few annotated images leave the mean open as well, if less so. Not in the paper;
+    docs/experiments.md has the measurements.
 
     Args:
         teacher: the averaged model, in evaluation mode.
@@ -140,7 +145,7 @@ def align_mean(
         corners: whether landmarks that don't trace contours are moved at all.
 
     Returns:
-        ``(N, 2)`` in the unit square of the crop.
+        ``(N, 2)`` in the unit square of the crop; zero if ``corners`` is false and the landmarks don't trace contours.
     """
     prior = shape_model.prior
     assert prior is not None
@@ -157,11 +162,14 @@ def align_mean(
         points = points - points.mean(0) + prior.mean
     evidence = Contours.of(prior.mean, crops, size) or Corners.of(points, crops, size)
     directions = principal_directions(prior, shape_model.mirror)
-    return best_shift(evidence, points, directions, strictness=_STRICTNESS * prior.count)
+    return best_shift(evidence, points, directions, strictness=STRICTNESS * prior.count)
 
 
 def best_shift(evidence: Evidence, points: Tensor, directions: Tensor, *, strictness: float) -> Tensor:
-    """The shift ``(N, 2)`` of all landmarks ``(B, N, 2)``, along directions ``(K, N, 2)``, that fits the evidence best."""
+    """The shift ``(N, 2)`` of all landmarks ``(B, N, 2)``, along directions ``(K, N, 2)``, that fits the evidence best.
+
+    ``strictness`` is the weight of half the squared amounts of the directions.
+    """
     amounts = torch.zeros(len(directions), device=points.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([amounts], max_iter=_STEPS, line_search_fn="strong_wolfe")
 

@@ -348,10 +348,11 @@ class Teacher(Section):
         ge=0,
         le=1,
         description="Fraction of the run after which the mean of the annotated shapes is moved to where it fits the "
-        "unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. Landmarks along contours "
-        "are moved to edges, single ones to corners and spots. The mean is found anew whenever teacher.regress learns. Where "
-        "there are annotated images, it is found by these first (labelled.start), then moved once, to edges only, when "
-        "teacher.regress learns.",
+        "unlabelled images best, as far as the mean of so few shapes may be off; 0 = never. If a quarter of the "
+        "landmarks, and at least four, lie between two near neighbours, as along contours, edges and lines decide; otherwise "
+        "corners and blobs do. The mean is found anew whenever teacher.regress learns. Where there are annotated images, it is "
+        "found by these first (labelled.start), then moved once, when teacher.regress learns, and only if the landmarks trace "
+        "contours.",
     )
     regress: float = Field(
         0.0,
