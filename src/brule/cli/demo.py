@@ -51,7 +51,7 @@ def demo(
     device: Device = None,
     quiet: bool = False,
 ) -> int:
-    """Try everything on drawn pictures, in about seven minutes on two cores.
+    """Try everything on drawn pictures, in five to seven minutes on two cores.
 
     Draws whole pictures with a face anywhere in them (a fifth to four fifths of the picture, turned by up to 30 degrees),
     annotates ten, and trains the `cpu` preset on those and on pictures *without labels and without boxes*: it learns to find
