@@ -189,11 +189,10 @@ def traces_contours(shape: Tensor) -> bool:
     """Whether enough landmarks ``(N, 2)`` lie between two near neighbours, as along a contour."""
     if len(shape) < 3:
         return False
-    distance = torch.cdist(shape, shape, compute_mode="donot_use_mm_for_euclid_dist")
-    distance.fill_diagonal_(math.inf)
-    nearest, neighbour = distance.topk(2, largest=False)
-    one, other = F.normalize(shape[neighbour] - shape[:, None], dim=-1).unbind(1)
-    between = ((one * other).sum(-1) < _OPPOSITE) & (nearest[:, 1] < _LONGEST)
+    edges, _ = nearest_neighbour_edges(shape[None])  # two from every landmark
+    towards = (shape[edges[0, :, 1]] - shape[edges[0, :, 0]]).view(-1, 2, 2)
+    one, other = F.normalize(towards, dim=-1).unbind(1)
+    between = ((one * other).sum(-1) < _OPPOSITE) & (towards.norm(dim=-1).amax(1) < _LONGEST)
     return int(between.sum()) >= max(_ON_CONTOURS * len(shape), _FEWEST_ON_CONTOURS)
 
 
